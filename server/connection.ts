@@ -1,0 +1,260 @@
+/**
+ * One client: its bytes go in, its replies go out. The listener makes it with an accepted socket; it
+ * calls `lines`, then the gate with each line, and the turn lets its replies leave.
+ *
+ * @module
+ */
+
+import type { Client, Context, Services } from "./command.ts";
+import { answer, malformed } from "./gate.ts";
+import { isHttp, isTlsHello } from "./http.ts";
+import { LineReader } from "./lines.ts";
+import { final, type Reply } from "./reply.ts";
+import type { Member, Turn } from "./turn.ts";
+
+/** What the sockets of TCP and TLS share; a test can be one too. */
+export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+
+/** What bounds one client. */
+export interface Limits {
+  /** The longest line, in bytes without its end. */
+  readonly lineBytesMax: number;
+  /** How long a silent client is kept, in seconds; 0 is for ever. */
+  readonly idleTimeout: number;
+  /** How long a write may make no progress, in seconds. */
+  readonly writeTimeout: number;
+}
+
+/** Past this many UTF-16 units of unsent replies no more lines are taken. */
+const UNSENT_MAX = 262_144;
+/** The same, and the longest line, for a client that has not given the password. */
+const UNAUTHORIZED_UNSENT_MAX = 8_192;
+const UNAUTHORIZED_LINE_MAX = 1_024;
+/** The read buffer begins small, because most of many clients are idle, and grows while it is filled. */
+const READ_BYTES_MIN = 1_024;
+const READ_BYTES_MAX = 65_536;
+/** After this many packets in a row that the smallest buffer would hold, it is small again. */
+const SMALL_PACKETS_MAX = 16;
+/** How long a closed client's last bytes are awaited, in milliseconds. */
+const LINGER_MS = 1_000;
+
+const utf8 = new TextEncoder();
+
+/** One client's connection, from its first byte to its last. */
+export class Connection implements Member {
+  readonly #socket: Socket;
+  readonly #turn: Turn;
+  readonly #limits: Limits;
+  readonly #client: Client;
+  readonly #context: Context;
+  readonly #lines: LineReader;
+  #buffer = new Uint8Array(READ_BYTES_MIN);
+  #smallPackets = 0;
+
+  /** The replies of this turn, and how many they are. They may still be taken back. */
+  #gathered = "";
+  #gatheredCount = 0;
+  /** The replies of earlier turns that are not on their way yet. */
+  #released = "";
+  /** How much of the replies is on its way. */
+  #writingLength = 0;
+  #allSent: PromiseWithResolvers<void> | undefined;
+
+  #isReading = false;
+  #isEnding = false;
+  #isClosed = false;
+  /** Sweeps since the socket last moved a byte; see `sweep`. */
+  #quietSweeps = 0;
+
+  constructor(
+    socket: Socket,
+    { services, turn, limits }: { services: Services; turn: Turn; limits: Limits },
+  ) {
+    this.#socket = socket;
+    this.#turn = turn;
+    this.#limits = limits;
+    this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
+    this.#context = { ...services, client: this.#client };
+    this.#lines = new LineReader(limits);
+    if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+  }
+
+  /** Serves the client until it leaves or is sent away. Never throws. */
+  async serve(): Promise<void> {
+    try {
+      const isLeft = await this.#serveLines();
+      await this.#sent();
+      if (!isLeft) await this.#linger();
+    } catch (error) {
+      if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Sends a client away with this reply. Never throws. */
+  async refuse(reply: Reply): Promise<void> {
+    try {
+      await this.#socket.write(utf8.encode(reply.wire));
+      await this.#linger();
+    } catch {
+      // It left by itself.
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends the connection once what it has received is answered. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await this.#sent();
+    // A connection that is not waiting for bytes ends by itself, behind the packet it is at.
+    if (this.#isReading) this.close();
+  }
+
+  /** Ends the connection at once. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#socket.close();
+    this.#allSent?.resolve();
+  }
+
+  /** Called at a steady interval, in seconds; closes the connection where it was quiet for too long. */
+  sweep(interval: number): void {
+    const isWriting = this.#writingLength > 0;
+    const timeout = isWriting ? this.#limits.writeTimeout : this.#limits.idleTimeout;
+    if (!isWriting && !this.#isReading) this.#quietSweeps = 0;
+    else if (timeout > 0 && this.#quietSweeps++ * interval >= timeout) this.close();
+  }
+
+  release(failure?: Reply): void {
+    this.#released += failure?.wire.repeat(this.#gatheredCount) ?? this.#gathered;
+    this.#gathered = "";
+    this.#gatheredCount = 0;
+    if (this.#writingLength === 0) this.#write();
+  }
+
+  /** Answers line after line. Returns whether it was the client that left. */
+  async #serveLines(): Promise<boolean> {
+    let isFirst = true;
+    while (!this.#isEnding) {
+      const packet = await this.#read();
+      if (packet === undefined) return true;
+      if (isFirst && isTlsHello(packet[0]!)) {
+        this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
+        return false;
+      }
+      for (let left = this.#lines.feed(packet); left > 0; left--) {
+        const { value: line } = await this.#lines.next();
+        const answered = this.#answer(line!, isFirst);
+        const reply = answered instanceof Promise ? await answered : answered;
+        isFirst = false;
+        this.#gather(reply);
+        if (reply.last) return false;
+        if (this.#unsent > this.#unsentMax) await this.#sent();
+      }
+      if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+    }
+    return false;
+  }
+
+  #answer(line: string, isFirst: boolean): Reply | Promise<Reply> {
+    if (isHttp(line, isFirst)) {
+      return final(malformed("HTTP is not spoken here", this.#context));
+    }
+    if (!this.#client.authorized && line.length > UNAUTHORIZED_LINE_MAX) {
+      return malformed("line too long", this.#context);
+    }
+    return answer(line, this.#context);
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    this.#isReading = true;
+    const length = await this.#socket.read(this.#buffer);
+    this.#isReading = false;
+    this.#quietSweeps = 0;
+    if (length === null) return undefined;
+    const packet = this.#buffer.subarray(0, length);
+    this.#fitBuffer(length);
+    return packet;
+  }
+
+  /** Makes the next packet's buffer larger where this one filled it, small again where none needs it. */
+  #fitBuffer(length: number): void {
+    const size = this.#buffer.length;
+    this.#smallPackets = length <= READ_BYTES_MIN ? this.#smallPackets + 1 : 0;
+    if (length === size && size < READ_BYTES_MAX) {
+      this.#buffer = new Uint8Array(4 * size);
+    } else if (size > READ_BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
+      this.#buffer = new Uint8Array(READ_BYTES_MIN);
+    }
+  }
+
+  #gather(reply: Reply): void {
+    this.#gathered += reply.wire;
+    if (++this.#gatheredCount === 1) this.#turn.join(this);
+  }
+
+  /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
+  async #write(): Promise<void> {
+    try {
+      while (this.#released !== "" && !this.#isClosed) {
+        const bytes = utf8.encode(this.#released);
+        this.#writingLength = bytes.length;
+        this.#released = "";
+        for (let at = 0; at < bytes.length;) {
+          at += await this.#socket.write(at === 0 ? bytes : bytes.subarray(at));
+          this.#quietSweeps = 0;
+        }
+      }
+    } catch {
+      this.close(); // The read that is waiting ends with it, and so does `serve`.
+    }
+    this.#writingLength = 0;
+    if (this.#gatheredCount === 0) this.#allSent?.resolve();
+  }
+
+  get #unsent(): number {
+    return this.#gathered.length + this.#released.length + this.#writingLength;
+  }
+
+  get #unsentMax(): number {
+    return this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
+  }
+
+  /** Waits until every reply is on its way, or the connection is closed. */
+  async #sent(): Promise<void> {
+    if (this.#unsent === 0 || this.#isClosed) return;
+    this.#allSent ??= Promise.withResolvers();
+    await this.#allSent.promise;
+    this.#allSent = undefined;
+  }
+
+  /**
+   * Says that no more will come, and drops what the client still sends for a moment. If bytes lay
+   * unread at the close, the kernel would send a reset, and the last replies could be lost with it.
+   */
+  async #linger(): Promise<void> {
+    await this.#socket.closeWrite();
+    const timer = setTimeout(() => this.close(), LINGER_MS);
+    try {
+      while (await this.#socket.read(this.#buffer) !== null);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Whether an error only says that one side has gone: nothing to report. */
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.InvalidData || // a TLS handshake that failed
+    error instanceof Deno.errors.TimedOut ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource;
+}

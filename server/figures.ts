@@ -1,0 +1,39 @@
+/**
+ * What the server counts of itself: the listener, the turn and STATS share one of these. Requests
+ * are counted by operation, in the registry.
+ *
+ * @module
+ */
+
+/** Counts since the server started. */
+export class Figures {
+  /** When counting began, in milliseconds since 1970. */
+  readonly startedAt: number;
+  /** Connections that are open now. */
+  connections = 0;
+  /** Connections that were taken in all, refused ones not counted. */
+  connectionsInAll = 0;
+  /** Connections that were refused because there were too many. */
+  connectionsRefused = 0;
+  /** Requests whose verb no operation has. */
+  unsupported = 0;
+  /** Lines that are no request: empty, too long, not UTF-8, HTTP. */
+  malformed = 0;
+  /** Commits that wrote something. */
+  commits = 0;
+  /** What all commits took, in milliseconds. */
+  commitMs = 0;
+  /** What the longest commit took, in milliseconds. */
+  commitMsMax = 0;
+
+  constructor(startedAt: number) {
+    this.startedAt = startedAt;
+  }
+
+  /** Counts a commit that took this many milliseconds. */
+  countCommit(ms: number): void {
+    this.commits++;
+    this.commitMs += ms;
+    this.commitMsMax = Math.max(this.commitMsMax, ms);
+  }
+}

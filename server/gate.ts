@@ -1,0 +1,70 @@
+/**
+ * Answers one line: the only way from a line to a handler, and the only place that catches what a
+ * handler throws. A connection calls it with each line; it calls `request`, the registry, and then
+ * the command. It sees no socket, so the whole protocol can be tried without one.
+ *
+ * @module
+ */
+
+import { TableError } from "../tables/table.ts";
+import type { Context } from "./command.ts";
+import { faultOf } from "./lines.ts";
+import type { Operation } from "./registry.ts";
+import { badRequest, type Reply, serverError, unauthorized, unsupported } from "./reply.ts";
+import { parseRequest, splitArguments } from "./request.ts";
+
+/**
+ * The reply to a line; a Promise only where the handler returns one. The order is fixed: unknown verb
+ * 220, password 401, arguments 400, then the handler.
+ */
+export function answer(line: string, context: Context): Reply | Promise<Reply> {
+  const fault = faultOf(line);
+  if (fault !== undefined) return malformed(`line ${fault}`, context);
+  const request = parseRequest(line);
+  if (request === undefined) return malformed("empty line", context);
+  const operation = context.registry.find(request.verb);
+  if (operation === undefined) {
+    context.figures.unsupported++;
+    return unsupported;
+  }
+  if (!context.client.authorized && !operation.command.open) {
+    return counted(operation, unauthorized);
+  }
+  const args = splitArguments(request.rest, operation.arity);
+  if (typeof args === "string") {
+    return counted(operation, badRequest(`${args}; usage: ${operation.usage}`));
+  }
+  return handle(operation, args, context);
+}
+
+function handle(operation: Operation, args: string[], context: Context): Reply | Promise<Reply> {
+  const mark = context.table.mark();
+  try {
+    const reply = operation.command.handler(args as never[], context);
+    if (!(reply instanceof Promise)) return counted(operation, reply);
+    return reply.then((late) => counted(operation, late)).catch((error) =>
+      failed(operation, error)
+    );
+  } catch (error) {
+    context.table.undo(mark);
+    return failed(operation, error);
+  }
+}
+
+/** The reply to what is no request: a line that is no text, or HTTP. */
+export function malformed(why: string, { figures }: Context): Reply {
+  figures.malformed++;
+  return badRequest(why);
+}
+
+function counted(operation: Operation, reply: Reply): Reply {
+  operation.answered[reply.code]!++;
+  return reply;
+}
+
+/** A table's own error is told to the client; any other is a mistake of ours, and told to the log. */
+function failed(operation: Operation, error: unknown): Reply {
+  if (error instanceof TableError) return counted(operation, serverError(error.message));
+  console.error(`Cannot answer ${operation.verb}:`, error);
+  return counted(operation, serverError("internal error"));
+}

@@ -1,0 +1,154 @@
+/**
+ * Accepts clients, keeps their number within its limit, and sees them off at the end. `main.ts` makes
+ * it; it makes a connection for each client. Only these two files touch sockets.
+ *
+ * @module
+ */
+
+import type { Services } from "./command.ts";
+import { Connection, type Limits } from "./connection.ts";
+import { busy } from "./reply.ts";
+import type { Turn } from "./turn.ts";
+
+/** Where to listen. */
+export interface Address {
+  readonly hostname: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** The certificate and the key to speak TLS with, both in PEM. */
+  readonly tls?: { cert: string; key: string };
+}
+
+/** What connections are made of, and how many there may be. */
+export interface ListenerOptions {
+  readonly services: Services;
+  readonly turn: Turn;
+  readonly limits: Limits & { readonly connectionsMax: number };
+}
+
+/** Connections that wait to be accepted: enough for thousands that come at once. */
+const BACKLOG = 4_096;
+/** How long to wait when the system has no descriptor left, in milliseconds. */
+const ACCEPT_RETRY_MS = 100;
+/** How many refused clients are told so politely at a time; more are just closed. */
+const REFUSALS_MAX = 64;
+/** How often quiet connections are looked for, in seconds, at the most and at the least. */
+const SWEEP_SECONDS = { max: 1, min: 0.05 };
+/** How long `drain` waits for what clients have sent already, in milliseconds. */
+const DRAIN_RECEIVED_MS = 100;
+/** How long `drain` lets clients take their last replies, in milliseconds. */
+const DRAIN_MS = 3_000;
+
+/** A listening socket and the clients that came in by it. */
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #sweeper: ReturnType<typeof setInterval>;
+  #refusals = 0;
+  #socket: Deno.Listener;
+  #address: Address;
+  #isDraining = false;
+
+  /** Listens at once. Throws what `Deno.listen` throws. */
+  constructor(address: Address, options: ListenerOptions) {
+    this.#options = options;
+    this.#socket = open(address);
+    this.#address = { ...address, port: (this.#socket.addr as Deno.NetAddr).port };
+    const seconds = sweepSeconds(options.limits);
+    this.#sweeper = setInterval(() => this.#sweep(seconds), seconds * 1_000);
+    this.#accept(this.#socket);
+  }
+
+  /** The port that it listens on. */
+  get port(): number {
+    return this.#address.port;
+  }
+
+  /** Takes new clients with a renewed certificate; those that are here keep theirs. */
+  renew(tls: { cert: string; key: string }): void {
+    const renewed = open({ ...this.#address, tls });
+    this.#socket.close();
+    this.#socket = renewed;
+    this.#accept(renewed);
+  }
+
+  /** Takes no more clients, answers what has been received, and closes all connections. */
+  async drain(): Promise<void> {
+    this.#isDraining = true;
+    clearInterval(this.#sweeper);
+    this.#socket.close();
+    await delay(DRAIN_RECEIVED_MS);
+    const timer = setTimeout(() => this.#connections.forEach((_, c) => c.close()), DRAIN_MS);
+    for (const connection of this.#connections.keys()) connection.end();
+    await Promise.all(this.#connections.values());
+    clearTimeout(timer);
+  }
+
+  async #accept(socket: Deno.Listener): Promise<void> {
+    // Not `for await`: that one ends for good where descriptors run out.
+    for (;;) {
+      try {
+        this.#welcome(await socket.accept());
+      } catch (error) {
+        if (isClosed(error)) return;
+        // A client that left before it was accepted, a failed handshake, or no descriptor is left.
+        console.error(
+          "Cannot accept a connection:",
+          error instanceof Error ? error.message : error,
+        );
+        await delay(ACCEPT_RETRY_MS);
+      }
+    }
+  }
+
+  #welcome(socket: Deno.Conn): void {
+    const { services, limits } = this.#options;
+    const { figures } = services;
+    const connection = new Connection(socket, this.#options);
+    if (this.#isDraining) return this.#refuse(connection, "shutting down");
+    if (figures.connections >= limits.connectionsMax) {
+      figures.connectionsRefused++;
+      return this.#refuse(connection, "too many connections; try again later");
+    }
+    // Replies leave as soon as they are ready. TLS connections of Deno have no such switch.
+    if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay(true);
+    figures.connections++;
+    figures.connectionsInAll++;
+    const served = connection.serve().finally(() => {
+      figures.connections--;
+      this.#connections.delete(connection);
+    });
+    this.#connections.set(connection, served);
+  }
+
+  #refuse(connection: Connection, why: string): void {
+    if (this.#refusals >= REFUSALS_MAX) return connection.close();
+    this.#refusals++;
+    connection.refuse(busy(why)).finally(() => this.#refusals--);
+  }
+
+  #sweep(seconds: number): void {
+    for (const connection of this.#connections.keys()) connection.sweep(seconds);
+  }
+}
+
+function open({ hostname, port, tls }: Address): Deno.Listener {
+  const options = { hostname, port, tcpBacklog: BACKLOG };
+  // reusePort, so that `renew` can listen before the old certificate is given up.
+  if (tls !== undefined) return Deno.listenTls({ ...options, ...tls, reusePort: true });
+  return Deno.listen(options);
+}
+
+/** A tenth of the shorter timeout, so that it holds within a tenth. */
+function sweepSeconds({ idleTimeout, writeTimeout }: Limits): number {
+  const shortest = Math.min(idleTimeout || Infinity, writeTimeout);
+  return Math.max(SWEEP_SECONDS.min, Math.min(SWEEP_SECONDS.max, shortest / 10));
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted;
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

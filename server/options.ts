@@ -1,0 +1,190 @@
+/**
+ * What a user may set: by a flag, or by a `KEYLINE_` variable of the environment. `main.ts` reads it
+ * first; `--help` and the README's table are made from the list below.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+
+/** A setting that nobody gave wrongly yet: how it is written, what it means, what it is by default. */
+export interface Option {
+  /** What stands behind the flag, as in `--port NUMBER`; none for a switch. */
+  readonly hint?: string;
+  /** What it is when nobody sets it. */
+  readonly preset?: string;
+  readonly help: string;
+}
+
+/** Every option, by its flag without `--`, in the order in which help shows them. */
+export const OPTIONS = {
+  host: { hint: "ADDRESS", preset: "127.0.0.1", help: "address to listen on" },
+  port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
+  data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
+  memory: { help: "keep the table in memory, nothing on disk" },
+  cache: { hint: "MIB", preset: "64", help: "memory for entries read or written of late, in MiB" },
+  "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without its end" },
+  "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
+  "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
+  "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
+  "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
+  insecure: { help: "listen on any address without a password" },
+  "tls-cert": { hint: "FILE", help: "speak TLS with this certificate (PEM)" },
+  "tls-key": { hint: "FILE", help: "the key of that certificate (PEM)" },
+  disable: { hint: "VERBS", help: "operations not to offer, as in clear,keys" },
+  backup: { hint: "FILE", help: "copy the table to FILE, also beside a running server, and end" },
+  help: { help: "show this and end" },
+  version: { help: "show the version and end" },
+} as const satisfies Record<string, Option>;
+
+type Name = keyof typeof OPTIONS;
+
+/** What the options of one start come to. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly data: string;
+  readonly memory: boolean;
+  readonly cacheBytes: number;
+  readonly lineBytesMax: number;
+  readonly connectionsMax: number;
+  /** In seconds; 0 is for ever. */
+  readonly idleTimeout: number;
+  /** In seconds. */
+  readonly writeTimeout: number;
+  readonly passwordFile: string | undefined;
+  /** `KEYLINE_PASSWORD`: it has no flag, because other users can see the flags of a process. */
+  readonly password: string | undefined;
+  readonly insecure: boolean;
+  readonly tlsCert: string | undefined;
+  readonly tlsKey: string | undefined;
+  /** In upper case. */
+  readonly disabled: string[];
+  readonly backup: string | undefined;
+  readonly help: boolean;
+  readonly version: boolean;
+}
+
+/** A start that is not as it should be; the message says what to do. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+const MIB = 1_048_576;
+const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [
+  "",
+  false,
+]]);
+
+/** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
+export function readSettings(
+  args: readonly string[],
+  environment: (name: string) => string | undefined,
+): Settings {
+  const flags = parseFlags(args);
+  const given = (name: Name) => flags[name] ?? environment(variableOf(name)) ?? presetOf(name);
+  const text = (name: Name) => {
+    const value = given(name);
+    return value === undefined || value === "" ? undefined : String(value);
+  };
+  const whole = (name: Name, range: Range) => wholeNumber(name, text(name) ?? "", range);
+  const seconds = (name: Name, min: number) => decimalNumber(name, text(name) ?? "", min);
+  const settings: Settings = {
+    host: text("host") ?? presetOf("host")!,
+    port: whole("port", { min: 0, max: 65_535 }),
+    data: text("data") ?? presetOf("data")!,
+    memory: switchOf("memory", given("memory")),
+    cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
+    lineBytesMax: whole("max-line", { min: 64, max: 256 * MIB }),
+    connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
+    idleTimeout: seconds("idle-timeout", 0),
+    writeTimeout: seconds("write-timeout", 0.1),
+    passwordFile: text("password-file"),
+    password: environment("KEYLINE_PASSWORD"),
+    insecure: switchOf("insecure", given("insecure")),
+    tlsCert: text("tls-cert"),
+    tlsKey: text("tls-key"),
+    disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
+    backup: text("backup"),
+    help: switchOf("help", flags.help),
+    version: switchOf("version", flags.version),
+  };
+  if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
+    throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
+  }
+  if (settings.memory && settings.backup !== undefined) {
+    throw new UsageError("--backup copies the table on disk: leave out --memory.");
+  }
+  return settings;
+}
+
+/** The help text. */
+export function helpText(): string {
+  const rows = Object.entries<Option>(OPTIONS).map(([name, { hint, preset, help }]) => {
+    const flag = `--${name}${hint === undefined ? "" : ` ${hint}`}`;
+    return `  ${flag.padEnd(26)}${help}${preset === undefined ? "" : ` [${preset}]`}`;
+  });
+  return `Keyline: a key-value server that you can telnet to
+
+Usage: deno task start [options]
+
+Options, with what they are by default:
+${rows.join("\n")}
+
+Each option but help and version can be set in the environment too: --max-line is
+KEYLINE_MAX_LINE, and a flag wins. KEYLINE_PASSWORD sets the password for AUTH.
+`;
+}
+
+/** The name of an option in the environment. */
+export function variableOf(name: string): string {
+  return `KEYLINE_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+type Flags = { [name in Name]?: string | boolean };
+
+function parseFlags(args: readonly string[]): Flags {
+  // `deno task start -- --port 1` hands the "--" on.
+  const own = args[0] === "--" ? args.slice(1) : args;
+  const types = Object.entries<Option>(OPTIONS).map(([name, { hint }]) =>
+    [name, { type: hint === undefined ? "boolean" as const : "string" as const }] as const
+  );
+  const options = { ...Object.fromEntries(types), help: { type: "boolean" as const, short: "h" } };
+  try {
+    return parseArgs({ args: [...own], options }).values as Flags;
+  } catch (error) {
+    // Its first sentence says what is wrong; what follows speaks of a Node.js program.
+    const [what] = (error as Error).message.split(". ");
+    throw new UsageError(`${what}. Run with --help to see the options.`);
+  }
+}
+
+function presetOf(name: Name): string | undefined {
+  return (OPTIONS[name] as Option).preset;
+}
+
+function switchOf(name: Name, given: string | boolean | undefined): boolean {
+  if (typeof given !== "string") return given ?? false;
+  const value = SWITCHES.get(given.toLowerCase());
+  if (value === undefined) {
+    throw new UsageError(`${variableOf(name)} must be 1 or 0: it is "${given}".`);
+  }
+  return value;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function wholeNumber(name: Name, given: string, { min, max }: Range): number {
+  const value = /^\d+$/.test(given) ? Number(given) : NaN;
+  if (value >= min && value <= max) return value;
+  throw new UsageError(`--${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
+}
+
+function decimalNumber(name: Name, given: string, min: number): number {
+  const value = /^\d+(\.\d+)?$/.test(given) ? Number(given) : NaN;
+  if (value >= min) return value;
+  throw new UsageError(`--${name} must be a number of seconds, at least ${min}: it is "${given}".`);
+}

@@ -1,0 +1,55 @@
+/**
+ * The password of a server: where it comes from, and how a guess is compared with it. `main.ts` calls
+ * `passwordCheck` at the start; AUTH calls what it returns.
+ *
+ * @module
+ */
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type Settings, UsageError } from "./options.ts";
+
+/** After this many wrong passwords a connection ends. */
+export const WRONG_PASSWORDS_MAX = 3;
+
+/**
+ * What tells the password from a wrong one, in the same time for each; undefined where none is set.
+ * Throws UsageError where the server would be open to others without one.
+ */
+export function passwordCheck(settings: Settings): ((guess: string) => boolean) | undefined {
+  const password = readPassword(settings);
+  if (password === undefined) {
+    if (isOpenToOthers(settings.host) && !settings.insecure) {
+      throw new UsageError(
+        `Cannot listen on ${settings.host} without a password: others could reach it. Set ` +
+          "KEYLINE_PASSWORD or --password-file, or allow everybody with --insecure.",
+      );
+    }
+    return undefined;
+  }
+  // Digests have one length, whatever the guess has, and timingSafeEqual looks at all of it.
+  const digest = digestOf(password);
+  return (guess) => timingSafeEqual(digestOf(guess), digest);
+}
+
+function readPassword({ password, passwordFile }: Settings): string | undefined {
+  if (passwordFile === undefined) return password === "" ? undefined : password;
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(passwordFile);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot read --password-file ${passwordFile}: ${(error as Error).message}`,
+    );
+  }
+  const [line = ""] = text.split(/\r?\n/);
+  if (line === "") throw new UsageError(`--password-file ${passwordFile} has an empty first line.`);
+  return line;
+}
+
+function isOpenToOthers(host: string): boolean {
+  return !/^(127(\.\d+){3}|localhost|::1|\[::1\])$/.test(host);
+}
+
+function digestOf(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

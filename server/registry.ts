@@ -1,0 +1,146 @@
+/**
+ * Maps each verb to its operation. It reads the folder `commands/` when the server starts, so adding
+ * an operation is adding a file; `main.ts` makes it, the gate looks verbs up in it.
+ *
+ * @module
+ */
+
+import type { Command } from "./command.ts";
+import { type Arity, compileArity, usageOf } from "./request.ts";
+
+/** A command that is offered, with what follows from its fields. */
+export interface Operation {
+  /** In upper case. */
+  readonly verb: string;
+  readonly command: Command;
+  readonly arity: Arity;
+  /** `KEYS [prefix [after]]` */
+  readonly usage: string;
+  /** How many requests were answered with each code, by code. */
+  readonly answered: Float64Array;
+}
+
+const FILE = /^[a-z]+\.ts$/;
+const VERB = /^[A-Za-z]+$/;
+const CODE_MAX = 503;
+
+/** A file of `commands/` that can't be offered; the message names it and says how to mend it. */
+export class BadCommandError extends Error {
+  override name = "BadCommandError";
+
+  constructor(file: string, why: string, options?: ErrorOptions) {
+    super(`Cannot load commands/${file}: ${why}`, options);
+  }
+}
+
+/** The operations that a server offers. */
+export class Registry {
+  // A Map: in an object, "constructor" would be a verb.
+  readonly #byVerb = new Map<string, Operation>();
+  readonly #operations: readonly Operation[];
+
+  /** Offers these commands, but for the disabled ones. Throws BadCommandError. */
+  constructor(commands: Iterable<[verb: string, command: unknown]>, disabled: string[] = []) {
+    const operations: Operation[] = [];
+    for (const [verb, command] of commands) {
+      const operation = makeOperation(verb, command);
+      if (!disabled.includes(operation.verb)) operations.push(operation);
+    }
+    this.#operations = operations.sort((a, b) => a.verb < b.verb ? -1 : 1);
+    for (const operation of this.#operations) {
+      this.#byVerb.set(operation.verb, operation);
+      this.#byVerb.set(operation.verb.toLowerCase(), operation);
+    }
+  }
+
+  /** The operation of a verb in upper, lower or mixed case. */
+  find(verb: string): Operation | undefined {
+    // ASCII only: toUpperCase makes an S of the long s (U+017F), and STATS of a word that isn't.
+    return this.#byVerb.get(verb) ??
+      (VERB.test(verb) ? this.#byVerb.get(verb.toUpperCase()) : undefined);
+  }
+
+  /** All operations, by verb. */
+  [Symbol.iterator](): Iterator<Operation> {
+    return this.#operations[Symbol.iterator]();
+  }
+
+  /** How many operations there are. */
+  get size(): number {
+    return this.#operations.length;
+  }
+}
+
+/** Loads every file of the folder of commands. Throws BadCommandError at the first that is none. */
+export async function loadCommands(folder: URL): Promise<[verb: string, command: unknown][]> {
+  const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
+  const commands: [string, unknown][] = [];
+  const taken = new Map<string, string>();
+  for (const file of files) {
+    const verb = file.replace(/\.ts$/, "").toUpperCase();
+    const other = taken.get(verb);
+    if (other !== undefined) {
+      throw new BadCommandError(file, `${other} has the same verb. Remove or rename one of them.`);
+    }
+    if (!FILE.test(file)) {
+      throw new BadCommandError(
+        file,
+        "its name is no verb. Name it in lower-case letters, as in get.ts, or move it elsewhere.",
+      );
+    }
+    taken.set(verb, file);
+    commands.push([verb, await importCommand(new URL(file, folder), file)]);
+  }
+  return commands;
+}
+
+async function importCommand(url: URL, file: string): Promise<unknown> {
+  try {
+    const module = await import(url.href);
+    return module.default;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new BadCommandError(file, `it does not load. Mend what it says: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+function makeOperation(verb: string, exported: unknown): Operation {
+  const file = `${verb.toLowerCase()}.ts`;
+  const fault = faultOfCommand(exported);
+  if (fault !== undefined) throw new BadCommandError(file, fault);
+  const command = exported as Command;
+  let arity: Arity;
+  try {
+    arity = compileArity(command.arity);
+  } catch (error) {
+    throw new BadCommandError(file, `its ${(error as Error).message}.`);
+  }
+  const answered = new Float64Array(CODE_MAX + 1);
+  return { verb, command, arity, usage: usageOf(verb, arity), answered };
+}
+
+/** What a value lacks to be a Command, and the mend; undefined where it is one. */
+function faultOfCommand(exported: unknown): string | undefined {
+  if (typeof exported !== "object" || exported === null) {
+    return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
+  }
+  const { summary, arity, replies, open, handler } = exported as Record<string, unknown>;
+  if (typeof summary !== "string" || summary === "") {
+    return 'its summary is missing. Add summary: "what it does".';
+  }
+  if (!Array.isArray(arity) || !arity.every((name) => typeof name === "string")) {
+    return 'its arity is missing or no list of names. Add arity: ["key"], or [] for none.';
+  }
+  if (typeof replies !== "object" || replies === null) {
+    return 'its replies are missing. Add replies: { 200: "what that means" }.';
+  }
+  if (typeof handler !== "function") {
+    return "its handler is missing or no function. Add handler(args, context) { … }.";
+  }
+  if (open !== undefined && open !== true) {
+    return "its open is neither true nor left out. Write open: true, or remove it.";
+  }
+  return undefined;
+}

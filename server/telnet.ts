@@ -1,0 +1,76 @@
+/**
+ * Takes telnet's own bytes out of what a client sends (RFC 854, 855), before anything is decoded.
+ * `lines.ts` calls it with each packet.
+ *
+ * @module
+ */
+
+const NUL = 0x00;
+const LF = 0x0a;
+const CR = 0x0d;
+const SE = 0xf0; // the end of a subnegotiation
+const SB = 0xfa; // its begin
+const WILL = 0xfb; // the first of WILL, WONT, DO and DONT, which name an option
+const IAC = 0xff; // "interpret as command"
+
+/** Where in a telnet sequence the stream stands. */
+type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation command";
+
+/**
+ * One client's telnet state. A sequence may be split between packets at any place.
+ *
+ * IAC IAC is the byte 0xFF (RFC 854), which no UTF-8 text holds. CR NUL ends a line as CR LF does,
+ * because that is what a telnet client in character mode sends for the return key.
+ */
+export class TelnetFilter {
+  #state: State = "text";
+  #afterReturn = false;
+
+  /** The packet without telnet's bytes: the same array where there are none. */
+  strip(packet: Uint8Array): Uint8Array {
+    const plain = this.#state === "text" && !packet.includes(IAC) && !packet.includes(NUL);
+    if (plain) {
+      this.#afterReturn = packet.at(-1) === CR;
+      return packet;
+    }
+    const text = new Uint8Array(packet.length);
+    let length = 0;
+    for (const byte of packet) {
+      const kept = this.#next(byte);
+      if (kept !== undefined) text[length++] = kept;
+    }
+    return text.subarray(0, length);
+  }
+
+  /** Takes one byte; returns the byte of text that it is, if it is one. */
+  #next(byte: number): number | undefined {
+    switch (this.#state) {
+      case "text":
+        if (byte === IAC) {
+          this.#state = "command";
+          return undefined;
+        }
+        return this.#text(byte);
+      case "command":
+        if (byte === SB) this.#state = "subnegotiation";
+        else if (byte >= WILL && byte < IAC) this.#state = "option";
+        else this.#state = "text";
+        return byte === IAC ? this.#text(IAC) : undefined;
+      case "option":
+        this.#state = "text";
+        return undefined;
+      case "subnegotiation":
+        if (byte === IAC) this.#state = "subnegotiation command";
+        return undefined;
+      case "subnegotiation command":
+        this.#state = byte === SE ? "text" : "subnegotiation";
+        return undefined;
+    }
+  }
+
+  #text(byte: number): number {
+    const endsLine = byte === NUL && this.#afterReturn;
+    this.#afterReturn = byte === CR;
+    return endsLine ? LF : byte;
+  }
+}

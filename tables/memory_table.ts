@@ -1,0 +1,153 @@
+/**
+ * The table of `--memory`: a Map, and nothing on disk. It is also the model that tests hold other
+ * tables against, so it is the plainest form of every rule.
+ *
+ * @module
+ */
+
+import {
+  type Clock,
+  compareCodePoints,
+  copyOf,
+  type Entry,
+  type Page,
+  type Table,
+} from "./table.ts";
+import { SortedList } from "./sorted_list.ts";
+
+/** How many ended keys a step of `tend` removes at most. */
+const TEND_KEYS_MAX = 1_000;
+
+/** What is stored, and the two orders in which it is asked for. */
+interface Contents {
+  readonly entries: Map<string, Entry>;
+  readonly keys: SortedList<string>;
+  readonly ends: SortedList<End>;
+}
+
+/** A key that ends, and when, in milliseconds since 1970. */
+type End = readonly [at: number, key: string];
+
+/** A table in memory, which ends with the process. It holds at most 16.7 million keys, as a Map does. */
+export class MemoryTable implements Table {
+  readonly place = "memory";
+  readonly #now: Clock;
+  #contents = empty();
+  #version = 0;
+  /** How to undo each change since the last commit, in their order. */
+  #undo: (() => void)[] = [];
+
+  constructor(now: Clock = Date.now) {
+    this.#now = now;
+  }
+
+  get(key: string): string | undefined {
+    return this.entry(key)?.value;
+  }
+
+  entry(key: string): Entry | undefined {
+    const entry = this.#contents.entries.get(key);
+    return entry === undefined || this.#hasEnded(entry) ? undefined : entry;
+  }
+
+  put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
+    const version = ++this.#version;
+    this.#change(key, { value: copyOf(value), version, expiresAt });
+    return version;
+  }
+
+  expire(key: string, expiresAt: number): boolean {
+    const entry = this.entry(key);
+    if (entry !== undefined) this.#change(key, { ...entry, expiresAt });
+    return entry !== undefined;
+  }
+
+  delete(key: string): void {
+    this.#change(key, undefined);
+  }
+
+  clear(): void {
+    const before = this.#contents;
+    this.#undo.push(() => this.#contents = before);
+    this.#contents = empty();
+  }
+
+  count(): number {
+    return this.#contents.entries.size - this.#contents.ends.countBefore([this.#now() + 1, ""]);
+  }
+
+  keys({ prefix, after, limit }: Page): string[] {
+    const page: string[] = [];
+    const first = compareCodePoints(after, prefix) > 0 ? after : prefix;
+    for (const key of this.#contents.keys.from(first)) {
+      if (page.length === limit || !key.startsWith(prefix)) break;
+      if (key !== after && this.entry(key) !== undefined) page.push(key);
+    }
+    return page;
+  }
+
+  commit(): boolean {
+    const changed = this.#undo.length > 0;
+    if (changed) this.#undo = [];
+    return changed;
+  }
+
+  mark(): number {
+    return this.#undo.length;
+  }
+
+  undo(mark: number): void {
+    while (this.#undo.length > mark) this.#undo.pop()!();
+  }
+
+  tend(): boolean {
+    const ended: string[] = [];
+    for (const [at, key] of this.#contents.ends.from([0, ""])) {
+      if (at > this.#now() || ended.length === TEND_KEYS_MAX) break;
+      ended.push(key);
+    }
+    for (const key of ended) this.#set(key, undefined);
+    return ended.length === TEND_KEYS_MAX;
+  }
+
+  figures(): Record<string, number> {
+    return {};
+  }
+
+  close(): void {}
+
+  #hasEnded(entry: Entry): boolean {
+    return entry.expiresAt !== Infinity && entry.expiresAt <= this.#now();
+  }
+
+  #change(key: string, entry: Entry | undefined): void {
+    const before = this.#contents.entries.get(key);
+    if (before === undefined && entry === undefined) return;
+    this.#undo.push(() => this.#set(key, before));
+    this.#set(key, entry);
+  }
+
+  /** Stores an entry, or removes the key, and keeps both orders true. */
+  #set(key: string, entry: Entry | undefined): void {
+    const { entries, keys, ends } = this.#contents;
+    const before = entries.get(key);
+    const own = before === undefined ? copyOf(key) : key;
+    if (before !== undefined && before.expiresAt !== Infinity) ends.delete([before.expiresAt, key]);
+    if (entry === undefined) {
+      entries.delete(key);
+      keys.delete(key);
+      return;
+    }
+    entries.set(own, entry);
+    if (before === undefined) keys.add(own);
+    if (entry.expiresAt !== Infinity) ends.add([entry.expiresAt, copyOf(key)]);
+  }
+}
+
+function empty(): Contents {
+  return {
+    entries: new Map(),
+    keys: new SortedList(compareCodePoints),
+    ends: new SortedList(([a, x], [b, y]) => a - b || (x < y ? -1 : x > y ? 1 : 0)),
+  };
+}
