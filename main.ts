@@ -57,8 +57,8 @@ async function serve(settings: Settings): Promise<void> {
   const commands = await loadCommands(new URL("./commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
   const table = openTable(settings);
-  const figures = new Figures(Date.now());
-  const services = { table, registry, figures, ...(isPassword && { isPassword }) };
+  const figures = new Figures({ version: config.version, startedAt: Date.now() });
+  const services = { table, registry, figures, now: Date.now, ...(isPassword && { isPassword }) };
   const turn = new Turn({ table, figures, onFatal: () => setTimeout(() => Deno.exit(1), 100) });
   // The signals first: one that comes while the listener opens must find its handler.
   const listening = Promise.withResolvers<Listener>();

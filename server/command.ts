@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Table } from "../tables/table.ts";
+import type { Clock, Table } from "../tables/table.ts";
 import type { Code, Reply } from "./reply.ts";
 import type { Figures } from "./figures.ts";
 import type { Registry } from "./registry.ts";
@@ -61,6 +61,8 @@ export interface Services {
   readonly table: Table;
   readonly registry: Registry;
   readonly figures: Figures;
+  /** The time by which keys end. */
+  readonly now: Clock;
   /** Where a password is set: whether this is the one. Takes the same time for every guess. */
   readonly isPassword?: (guess: string) => boolean;
 }

@@ -7,6 +7,8 @@
 
 /** Counts since the server started. */
 export class Figures {
+  /** The version of the server. */
+  readonly version: string;
   /** When counting began, in milliseconds since 1970. */
   readonly startedAt: number;
   /** Connections that are open now. */
@@ -26,7 +28,8 @@ export class Figures {
   /** What the longest commit took, in milliseconds. */
   commitMsMax = 0;
 
-  constructor(startedAt: number) {
+  constructor({ version, startedAt }: { version: string; startedAt: number }) {
+    this.version = version;
     this.startedAt = startedAt;
   }
 

@@ -37,9 +37,9 @@ export function ok(value: string | number | bigint): Reply {
   return { code: 200, wire: `200 OK ${value}\r\n` };
 }
 
-/** `200-<line>` for each line, then `200 OK <summary>` (RFC 5321 section 4.2). */
-export function okLines(lines: readonly string[], summary: string): Reply {
-  return { code: 200, wire: lines.map((line) => `200-${line}\r\n`).join("") + ok(summary).wire };
+/** `200-<line>` for each line, then `200 OK`, or another last line (RFC 5321 section 4.2). */
+export function okLines(lines: readonly string[], last: Reply = okay): Reply {
+  return { code: 200, wire: lines.map((line) => `200-${line}\r\n`).join("") + last.wire };
 }
 
 /** `400 BADREQUEST <why>`: recognised but not properly formed. */

@@ -1,0 +1,23 @@
+/** CAS key version value: compare and swap. Of two clients that read one version, one stores. */
+
+import type { Command } from "../server/command.ts";
+import { parseInteger } from "../server/number.ts";
+import { badRequest, conflict, notFound, ok } from "../server/reply.ts";
+
+export default {
+  summary: "Store a value only if the key's version is still this one, as GETS gave it",
+  arity: ["key", "version", "value..."],
+  replies: {
+    200: "the value is stored, and this is its version; an end that the key had stays",
+    404: "the key has no value",
+    409: "the key has changed since, and stays as it is",
+  },
+  handler([key, version, value], { table }) {
+    const expected = parseInteger(version);
+    if (expected === undefined) return badRequest("the version is no whole number");
+    const entry = table.entry(key);
+    if (entry === undefined) return notFound;
+    if (BigInt(entry.version) !== expected) return conflict("the key has another version");
+    return ok(table.put(key, value, entry));
+  },
+} satisfies Command<[key: string, version: string, value: string]>;

@@ -1,0 +1,40 @@
+/** STATS: what the server counts of itself. */
+
+import type { Command } from "../server/command.ts";
+import { okLines } from "../server/reply.ts";
+
+export default {
+  summary: "List figures of the server, its table, and its requests",
+  arity: [],
+  replies: { 200: "a line for each figure: its name, a space, its value" },
+  handler(_, { table, registry, figures, now }) {
+    const lines = {
+      version: figures.version,
+      uptime_seconds: Math.round((now() - figures.startedAt) / 1_000),
+      table: table.place,
+      keys: table.count(),
+      ...table.figures(),
+      connections: figures.connections,
+      connections_in_all: figures.connectionsInAll,
+      connections_refused: figures.connectionsRefused,
+      commits: figures.commits,
+      commit_ms_mean: (figures.commitMs / (figures.commits || 1)).toFixed(3),
+      commit_ms_max: figures.commitMsMax.toFixed(3),
+      memory_bytes: Deno.memoryUsage().rss,
+      requests_malformed: figures.malformed,
+      requests_unsupported: figures.unsupported,
+      ...requestsByCode(registry),
+    };
+    return okLines(Object.entries(lines).map(([name, value]) => `${name} ${value}`));
+  },
+} satisfies Command<[]>;
+
+/** `requests_get_404 3` and so on, for what was answered at least once. */
+function requestsByCode(registry: Iterable<{ verb: string; answered: Float64Array }>) {
+  return Object.fromEntries(
+    [...registry].flatMap(({ verb, answered }) =>
+      [...answered.entries()].filter(([, count]) => count > 0)
+        .map(([code, count]) => [`requests_${verb.toLowerCase()}_${code}`, count])
+    ),
+  );
+}

@@ -1,0 +1,28 @@
+/**
+ * Numbers as clients write them: for the commands that take or keep one.
+ *
+ * @module
+ */
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** A decimal 64-bit integer, as in `-42`; undefined where the text is none. */
+export function parseInteger(text: string): bigint | undefined {
+  // 19 digits hold every 64-bit integer, so longer texts need no arithmetic.
+  if (!/^-?\d{1,19}$/.test(text)) return undefined;
+  const value = BigInt(text);
+  return isInt64(value) ? value : undefined;
+}
+
+/** Whether a number fits in 64 bits. */
+export function isInt64(value: bigint): boolean {
+  return value >= INT64_MIN && value <= INT64_MAX;
+}
+
+/** A duration in seconds, fractions allowed, as milliseconds; undefined where the text is none. */
+export function parseSeconds(text: string): number | undefined {
+  if (!/^\d{1,12}(\.\d{1,9})?$/.test(text)) return undefined;
+  const milliseconds = Math.round(Number(text) * 1_000);
+  return milliseconds >= 1 ? milliseconds : undefined;
+}
