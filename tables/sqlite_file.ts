@@ -20,7 +20,7 @@ export interface LogRow {
   /** The last version that was given. */
   readonly version: number;
   /** Each changed key with what is stored under it now; undefined where it was removed. */
-  readonly changes: Iterable<[key: string, change: { readonly entry: Entry | undefined }]>;
+  readonly changes: Iterable<readonly [key: string, change: { readonly entry: Entry | undefined }]>;
 }
 
 /** A start that can't be: the message, for the person at the terminal, names the file and the mend. */

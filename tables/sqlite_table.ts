@@ -1,11 +1,11 @@
 /**
  * The durable table, and the one by default: SQLite in a folder.
  *
- * A key is looked for in four places, newest first: the changes of this turn, those of commits that
- * are in the log only, the cache of rows, the rows. A commit writes all changes of a turn as one row of
- * the log: one small append and one fdatasync, however many keys it touched. Where the log has grown,
- * the commit also moves its oldest changes into the rows; a key that has changed again since has none
- * there, so that hot keys cost no row at all.
+ * A key is looked for in three places, newest first: the changes that the rows don't have yet, the
+ * cache of rows, the rows. A commit writes all changes of a turn as one row of the log: one small append
+ * and one fdatasync, however many keys it touched. Where the log has grown too large, the commit also
+ * moves the changes of its oldest rows into `entries`; one that a later row replaces has nothing to
+ * move, so that hot keys cost no row at all.
  *
  * @module
  */
@@ -24,12 +24,14 @@ import {
   TableError,
 } from "./table.ts";
 
-/** Past this size of the log, in UTF-16 units, commits move changes into rows. Bounds a start, too. */
+/** Past so many changes in the log, commits move the oldest into rows. This bounds a start, too. */
+const LOG_CHANGES_MAX = 131_072;
+/** The same for the size of the log, in UTF-16 units. */
 const LOG_SIZE_MAX = 8_388_608;
-/** Past this many keys in the log, the same. */
-const LOG_KEYS_MAX = 65_536;
-/** The changes in one row of the log, in UTF-16 units of values: strings can't be of any length. */
+/** The values in one row of the log, in UTF-16 units: strings can't be of any length. */
 const LOG_ROW_SIZE_MAX = 8_388_608;
+/** The logId of a change that no commit has written yet. */
+const UNLOGGED = 0;
 /** How many keys a step of work that can wait takes on, and for how long, in milliseconds. */
 const STEP_KEYS = 256;
 const STEP_MS = 3;
@@ -39,13 +41,19 @@ interface Change {
   /** What is stored under the key now; undefined where it was removed. */
   readonly entry: Entry | undefined;
   /** When the key's row ends; Infinity where it does not, or where there is none. */
-  readonly rowEnd: number;
+  rowEnd: number;
+  /** The row of the log that holds this change, or UNLOGGED. */
+  logId: number;
 }
 
-/** A change that is durable in the log. */
-interface LoggedChange extends Change {
-  /** The row of the log that holds it. */
-  readonly logId: number;
+/** What is remembered of a row of the log. */
+interface LogRow {
+  readonly id: number;
+  readonly size: number;
+  /** The keys that it changed; those that a later row has changed since need no move. */
+  readonly keys: string[];
+  /** How many of them have been looked at for a move. */
+  movedCount: number;
 }
 
 /** The options of a table on disk. */
@@ -53,6 +61,8 @@ export interface SqliteTableOptions {
   /** How much memory the cache of rows may take, in bytes. */
   readonly cacheBytes: number;
   readonly now?: Clock;
+  /** Past so many changes in the log, commits move the oldest into rows. Tests set it low. */
+  readonly logChangesMax?: number;
 }
 
 /** A table in SQLite. One process at a time has it open. */
@@ -62,39 +72,44 @@ export class SqliteTable implements Table {
   readonly #file: SqliteFile;
   readonly #reserve: DiskReserve;
   readonly #cacheBytes: number;
+  readonly #logChangesMax: number;
   #cache: EntryCache;
 
-  /** This turn's changes, and how to undo each, in their order. */
-  #turn = new Map<string, Change>();
+  /** The newest change of each key, this turn's included. */
+  #changes = new Map<string, Change>();
+  /** The keys that this turn has changed, and how to undo each change, in their order. */
+  #turn: string[] = [];
   #undo: (() => void)[] = [];
   /** Whether this turn has removed all that was there before its changes. */
   #isCleared = false;
-  #keys: number;
-  #version: number;
+  /** How many keys are stored, those included that have ended and are not removed yet. */
+  #keys = 0;
+  #version = 0;
 
-  /** The changes in the log, in the order in which they came; a key that changes again moves back. */
-  #logged = new Map<string, LoggedChange>();
-  /** The size of each row of the log, oldest first, and of all. */
-  #logSizes = new Map<number, number>();
-  #logSize = 0;
+  /** The rows of the log; those before the oldest have nothing left to move, and are gone. */
+  #log: LogRow[] = [];
+  #oldest = 0;
   #logId = 0;
-  /** What the last row of the log says. */
-  #durable: { keys: number; version: number };
+  #logSize = 0;
+  #logChanges = 0;
 
   #isFull = false;
   #hasCleared = true;
   #fault: TableError | undefined;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
-  constructor(folder: string, { cacheBytes, now = Date.now }: SqliteTableOptions) {
+  constructor(
+    folder: string,
+    { cacheBytes, now = Date.now, logChangesMax = LOG_CHANGES_MAX }: SqliteTableOptions,
+  ) {
     this.place = folder;
     this.#now = now;
+    this.#logChangesMax = logChangesMax;
     this.#cacheBytes = cacheBytes;
     this.#cache = new EntryCache(cacheBytes);
     this.#file = new SqliteFile(folder);
     this.#reserve = new DiskReserve(`${folder}/keyline.reserve`);
-    this.#durable = this.#readLog();
-    ({ keys: this.#keys, version: this.#version } = this.#durable);
+    this.#readLog();
   }
 
   get(key: string): string | undefined {
@@ -125,17 +140,20 @@ export class SqliteTable implements Table {
   }
 
   clear(): void {
-    const { turn, keys, isCleared } = {
-      turn: this.#turn,
-      keys: this.#keys,
-      isCleared: this.#isCleared,
-    };
+    const [changes, turn, keys, isCleared] = [
+      this.#changes,
+      this.#turn,
+      this.#keys,
+      this.#isCleared,
+    ];
     this.#undo.push(() => {
+      this.#changes = changes;
       this.#turn = turn;
       this.#keys = keys;
       this.#isCleared = isCleared;
     });
-    this.#turn = new Map();
+    this.#changes = new Map();
+    this.#turn = [];
     this.#keys = 0;
     this.#isCleared = true;
   }
@@ -144,7 +162,7 @@ export class SqliteTable implements Table {
     const now = this.#now();
     // Rows that have ended, but for those that a change hides; then the changes that have ended.
     let ended = this.#isCleared ? 0 : this.#read(() => this.#file.endedRowCount(now));
-    for (const [, { entry, rowEnd }] of this.#changes()) {
+    for (const { entry, rowEnd } of this.#changes.values()) {
       if (rowEnd <= now && !this.#isCleared) ended--;
       if (entry !== undefined && entry.expiresAt <= now) ended++;
     }
@@ -159,12 +177,12 @@ export class SqliteTable implements Table {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#undo.length === 0) return false;
     try {
-      this.#write({ changes: this.#turn, isCleared: this.#isCleared });
+      this.#write({ keys: this.#turn, isCleared: this.#isCleared });
     } catch (error) {
       this.undo(0);
       throw this.#noted(error);
     }
-    this.#turn = new Map();
+    this.#turn = [];
     this.#undo = [];
     this.#isCleared = false;
     return true;
@@ -194,7 +212,7 @@ export class SqliteTable implements Table {
     const { bytes, entries, hits, misses } = this.#cache.figures;
     return {
       disk_bytes: this.#read(() => this.#file.size().bytes),
-      log_keys: this.#logged.size,
+      log_changes: this.#logChanges,
       cache_bytes: bytes,
       cache_entries: entries,
       cache_hits: hits,
@@ -208,13 +226,9 @@ export class SqliteTable implements Table {
   }
 
   #find(key: string): Entry | undefined {
-    if (this.#turn.size > 0) {
-      const change = this.#turn.get(key);
-      if (change !== undefined) return change.entry;
-    }
+    const change = this.#changes.get(key);
+    if (change !== undefined) return change.entry;
     if (this.#isCleared) return undefined;
-    const logged = this.#logged.get(key);
-    if (logged !== undefined) return logged.entry;
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
     const row = this.#read(() => this.#file.row(key));
@@ -227,35 +241,31 @@ export class SqliteTable implements Table {
   }
 
   #change(key: string, entry: Entry | undefined): void {
-    const turn = this.#turn;
-    const before = turn.get(key);
-    const { isStored, rowEnd } = this.#stateOf(key);
+    const before = this.#changes.get(key);
+    const { isStored, rowEnd } = this.#stateOf(key, before);
     if (!isStored && entry === undefined) return;
     const keys = this.#keys;
+    const turnLength = this.#turn.length;
     this.#undo.push(() => {
       this.#keys = keys;
-      if (before === undefined) turn.delete(key);
-      else turn.set(key, before);
+      this.#turn.length = turnLength;
+      if (before === undefined) this.#changes.delete(key);
+      else this.#changes.set(key, before);
     });
+    const own = before === undefined ? copyOf(key) : key;
+    if (before?.logId !== UNLOGGED) this.#turn.push(own);
     this.#keys += Number(entry !== undefined) - Number(isStored);
-    turn.set(before === undefined ? copyOf(key) : key, { entry, rowEnd });
+    this.#changes.set(own, { entry, rowEnd, logId: UNLOGGED });
   }
 
   /** Whether something is stored under a key, ended or not, and when the key's row ends. */
-  #stateOf(key: string): { isStored: boolean; rowEnd: number } {
-    const change = this.#turn.get(key) ?? (this.#isCleared ? NO_CHANGE : this.#logged.get(key));
+  #stateOf(key: string, change: Change | undefined): { isStored: boolean; rowEnd: number } {
     if (change !== undefined) {
       return { isStored: change.entry !== undefined, rowEnd: change.rowEnd };
     }
+    if (this.#isCleared) return { isStored: false, rowEnd: Infinity };
     const rowEnd = this.#cache.get(key)?.expiresAt ?? this.#read(() => this.#file.rowEnd(key));
     return { isStored: rowEnd !== undefined, rowEnd: rowEnd ?? Infinity };
-  }
-
-  /** Every key whose rows are not what is stored, once, with the newest change of it. */
-  *#changes(): Generator<[key: string, change: Change]> {
-    yield* this.#turn;
-    if (this.#isCleared) return;
-    for (const [key, change] of this.#logged) if (!this.#turn.has(key)) yield [key, change];
   }
 
   #keysOf({ prefix, after, limit }: Page): string[] {
@@ -263,7 +273,7 @@ export class SqliteTable implements Table {
       key.startsWith(prefix) && (after === "" || compareCodePoints(key, after) > 0);
     const changed: string[] = [];
     const hidden = new Set<string>();
-    for (const [key, { entry }] of this.#changes()) {
+    for (const [key, { entry }] of this.#changes) {
       if (!isInPage(key)) continue;
       hidden.add(key);
       if (entry !== undefined && !this.#hasEnded(entry.expiresAt)) changed.push(key);
@@ -279,99 +289,120 @@ export class SqliteTable implements Table {
   }
 
   /**
-   * Writes changes to the log. Where the log has grown too large, its oldest changes are moved to the
-   * rows, as many as it takes, but not so many that this commit would become a long one.
+   * Writes the changes of these keys to the log. Where the log has grown too large, its oldest changes
+   * are moved to rows, as many as it takes, but not so many that this commit would become a long one.
    */
-  #write({ changes, isCleared, movesMin = 0 }: Writing): void {
-    const durable = { keys: this.#keys, version: this.#version };
-    const limit = Math.max(movesMin, 2 * changes.size + STEP_KEYS);
-    const { moves, keepFrom } = isCleared
+  #write({ keys, isCleared, movesMin = 0 }: Writing): void {
+    const limit = Math.max(movesMin, 2 * keys.length + STEP_KEYS);
+    const { moves, oldest, movedCount } = isCleared
       ? NO_MOVES
-      : this.#planMoves({ changes, limit, movesMin });
-    const added = new Map<number, { size: number; part: [string, Change][] }>();
+      : this.#planMoves({ limit, movesMin });
+    const added: LogRow[] = [];
     this.#file.transaction(() => {
       if (isCleared) this.#file.nextGeneration();
-      for (const part of partsOf(changes)) {
-        const id = this.#logId + added.size + 1;
-        const size = this.#file.append({ id, ...durable, changes: part });
-        added.set(id, { size, part });
+      for (const part of this.#partsOf(keys)) {
+        const id = this.#logId + added.length + 1;
+        const changes = part.map((key) => [key, this.#changes.get(key)!] as const);
+        const row = { id, keys: this.#keys, version: this.#version, changes };
+        added.push({ id, size: this.#file.append(row), keys: part, movedCount: 0 });
       }
       for (const [key, { entry }] of moves) this.#file.setRow(key, entry);
-      if (keepFrom > 0) this.#file.trimLog(keepFrom);
+      if (oldest > this.#oldest) this.#file.trimLog((this.#log[oldest] ?? added[0]!).id);
     });
-    this.#durable = durable;
     if (isCleared) this.#forgetCleared();
+    else this.#noteMoves({ moves, oldest, movedCount });
+    for (const row of added) {
+      this.#noteLogRow(row);
+      for (const key of row.keys) this.#changes.get(key)!.logId = row.id;
+    }
+  }
+
+  /** Which changes to move to rows, oldest first, and where the log begins then. */
+  #planMoves({ limit, movesMin }: { limit: number; movesMin: number }): Moves {
+    const moves: [string, Change][] = [];
+    let size = this.#logSize;
+    let count = this.#logChanges;
+    let oldest = this.#oldest;
+    for (; oldest < this.#log.length; oldest++) {
+      const isSmall = size <= LOG_SIZE_MAX && count <= this.#logChangesMax;
+      if (isSmall && moves.length >= movesMin) break;
+      const row = this.#log[oldest]!;
+      for (let i = row.movedCount; i < row.keys.length; i++) {
+        if (moves.length === limit) return { moves, oldest, movedCount: i };
+        const change = this.#changes.get(row.keys[i]!);
+        if (change?.logId === row.id) moves.push([row.keys[i]!, change]);
+      }
+      size -= row.size;
+      count -= row.keys.length;
+    }
+    return { moves, oldest, movedCount: 0 };
+  }
+
+  #noteMoves({ moves, oldest, movedCount }: Moves): void {
     for (const [key, { entry }] of moves) {
-      this.#logged.delete(key);
+      this.#changes.delete(key);
       if (entry === undefined) this.#cache.delete(key);
       else this.#cache.set(key, entry);
     }
-    for (const [id, size] of this.#logSizes) {
-      if (id >= keepFrom) break;
-      this.#logSizes.delete(id);
-      this.#logSize -= size;
+    for (; this.#oldest < oldest; this.#oldest++) {
+      const row = this.#log[this.#oldest]!;
+      this.#logSize -= row.size;
+      this.#logChanges -= row.keys.length;
     }
-    for (const [id, { size, part }] of added) this.#noteLogRow({ id, size, part });
+    const row = this.#log[oldest];
+    if (row !== undefined) row.movedCount = Math.max(row.movedCount, movedCount);
+    // Dropped by halves, because dropping them one by one would move all others each time.
+    if (2 * this.#oldest > this.#log.length) {
+      this.#log = this.#log.slice(this.#oldest);
+      this.#oldest = 0;
+    }
   }
 
-  /** Which changes to move to the rows, oldest first, and from which row on the log is kept then. */
-  #planMoves(
-    { changes, limit, movesMin }: { changes: Changes; limit: number; movesMin: number },
-  ): Moves {
-    let size = this.#logSize;
-    let keys = this.#logged.size;
-    const moves: [string, Change][] = [];
-    const sizes = this.#logSizes.entries();
-    let oldest = sizes.next();
-    for (const [key, change] of this.#logged) {
-      for (; !oldest.done && oldest.value[0] < change.logId; oldest = sizes.next()) {
-        size -= oldest.value[1];
-      }
-      const isSmall = size <= LOG_SIZE_MAX && keys <= LOG_KEYS_MAX && moves.length >= movesMin;
-      if (isSmall || moves.length >= limit) {
-        return { moves, keepFrom: size < this.#logSize ? change.logId : 0 };
-      }
-      keys--;
-      if (!changes.has(key)) moves.push([key, change]);
-    }
-    // The last row stays: it tells the number of keys and the last version.
-    return { moves, keepFrom: this.#logId };
-  }
-
-  #noteLogRow({ id, size, part }: { id: number; size: number; part: [string, Change][] }): void {
-    this.#logId = id;
-    this.#logSizes.set(id, size);
-    this.#logSize += size;
-    for (const [key, { entry, rowEnd }] of part) {
-      this.#logged.delete(key); // So that it moves to the end of the order.
-      this.#logged.set(key, { entry, rowEnd, logId: id });
-    }
+  #noteLogRow(row: LogRow): void {
+    this.#log.push(row);
+    this.#logId = row.id;
+    this.#logSize += row.size;
+    this.#logChanges += row.keys.length;
   }
 
   #forgetCleared(): void {
-    this.#logged = new Map();
-    this.#logSizes = new Map();
+    this.#log = [];
+    this.#oldest = 0;
     this.#logSize = 0;
+    this.#logChanges = 0;
     this.#cache = new EntryCache(this.#cacheBytes);
     this.#hasCleared = true;
   }
 
-  /** Takes up what the log holds, at the start; returns what its last row says. */
-  #readLog(): { keys: number; version: number } {
-    const canEnd = this.#file.endedRowCount(Infinity) > 0;
-    let last = { keys: 0, version: 0 };
-    for (const { id, keys, version, size, changes } of this.#file.log()) {
-      const part: [string, Change][] = [];
-      for (const [key, { entry }] of changes) {
-        part.push([key, {
-          entry,
-          rowEnd: (canEnd ? this.#file.rowEnd(key) : undefined) ?? Infinity,
-        }]);
-      }
-      this.#noteLogRow({ id, size, part });
-      last = { keys, version };
+  /** The keys in parts whose values fit in a row of the log; an empty part where there are none. */
+  *#partsOf(keys: string[]): Generator<string[]> {
+    let part: string[] = [];
+    let size = 0;
+    for (const key of keys) {
+      part.push(key);
+      size += this.#changes.get(key)?.entry?.value.length ?? 0;
+      if (size < LOG_ROW_SIZE_MAX) continue;
+      yield part;
+      part = [];
+      size = 0;
     }
-    return last;
+    if (part.length > 0 || keys.length === 0) yield part;
+  }
+
+  /** Takes up what the log holds, at the start. */
+  #readLog(): void {
+    const canEnd = this.#file.endedRowCount(Infinity) > 0;
+    for (const { id, keys, version, size, changes } of this.#file.log()) {
+      const changed: string[] = [];
+      for (const [key, { entry }] of changes) {
+        const rowEnd = (canEnd ? this.#file.rowEnd(key) : undefined) ?? Infinity;
+        this.#changes.set(key, { entry, rowEnd, logId: id });
+        changed.push(key);
+      }
+      this.#noteLogRow({ id, size, keys: changed, movedCount: 0 });
+      this.#keys = keys;
+      this.#version = version;
+    }
   }
 
   /** Removes some rows that have ended; false where there are none. */
@@ -386,17 +417,16 @@ export class SqliteTable implements Table {
         this.#file.setRow(key, undefined);
         ended.push(key);
         // A key that has changed since is counted by its change, not by its row.
-        if (!this.#logged.has(key)) keys--;
+        if (!this.#changes.has(key)) keys--;
         if (performance.now() > until) break;
       }
       this.#file.amendLog(this.#logId, keys);
     });
     this.#keys = keys;
-    this.#durable = { ...this.#durable, keys };
     for (const key of ended) {
       this.#cache.delete(key);
-      const change = this.#logged.get(key);
-      if (change !== undefined) this.#logged.set(key, { ...change, rowEnd: Infinity });
+      const change = this.#changes.get(key);
+      if (change !== undefined) change.rowEnd = Infinity;
     }
     return true;
   }
@@ -415,10 +445,8 @@ export class SqliteTable implements Table {
 
   /** On a full disk: works off what only takes room, and looks whether there is enough again. */
   #makeRoom(): boolean {
-    if (this.#logged.size > 0) {
-      this.#write({ changes: new Map(), isCleared: false, movesMin: STEP_KEYS });
-    }
-    const isMore = this.#logged.size > 0 || this.#removeEnded() || this.#removeCleared();
+    if (this.#changes.size > 0) this.#write({ keys: [], isCleared: false, movesMin: STEP_KEYS });
+    const isMore = this.#changes.size > 0 || this.#removeEnded() || this.#removeCleared();
     this.#file.checkpoint();
     if (isMore) return true;
     if (this.#reserve.take() || this.#file.size().freeBytes > RESERVE_BYTES) {
@@ -467,39 +495,23 @@ export async function backUp(folder: string, file: string): Promise<void> {
   db.close();
 }
 
-type Changes = Map<string, Change>;
-
 interface Writing {
-  readonly changes: Changes;
+  readonly keys: string[];
   /** Whether all that was there before these changes is removed. */
   readonly isCleared: boolean;
-  /** How many changes to move to the rows, at least, where the log has so many. */
+  /** How many changes to move to rows, at least, where the log has so many. */
   readonly movesMin?: number;
 }
 
 interface Moves {
   readonly moves: [string, Change][];
-  /** The first row of the log to keep; 0 for all. */
-  readonly keepFrom: number;
+  /** The first row of the log that is kept. */
+  readonly oldest: number;
+  /** How many of its keys have been looked at. */
+  readonly movedCount: number;
 }
 
-const NO_CHANGE: Change = { entry: undefined, rowEnd: Infinity };
-const NO_MOVES: Moves = { moves: [], keepFrom: 0 };
-
-/** The changes in parts that each fit in a row of the log; a single empty one where there are none. */
-function* partsOf(changes: Changes): Generator<[string, Change][]> {
-  let part: [string, Change][] = [];
-  let size = 0;
-  for (const [key, change] of changes) {
-    part.push([key, change]);
-    size += change.entry?.value.length ?? 0;
-    if (size < LOG_ROW_SIZE_MAX) continue;
-    yield part;
-    part = [];
-    size = 0;
-  }
-  yield part;
-}
+const NO_MOVES: Moves = { moves: [], oldest: 0, movedCount: 0 };
 
 /** The first `limit` of these keys, in the order of their code points, without sorting them all. */
 function firstOf(keys: string[], limit: number): string[] {

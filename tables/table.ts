@@ -112,8 +112,9 @@ function isSurrogate(unit: number): boolean {
 
 /**
  * The same text in memory of its own. V8 keeps a slice of a string as a view that holds all of it, so
- * that a small value stored from a large packet would hold the packet; a table stores copies.
+ * that a small value stored from a large packet would hold the packet; a table stores copies. Joining
+ * two parts makes V8 write a plain string, which is also faster to compare than a view.
  */
 export function copyOf(text: string): string {
-  return (" " + text).slice(1);
+  return [text.slice(0, 1), text.slice(1)].join("");
 }
