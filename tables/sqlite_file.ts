@@ -19,8 +19,15 @@ export interface LogRow {
   readonly keys: number;
   /** The last version that was given. */
   readonly version: number;
-  /** Each changed key with what is stored under it now; undefined where it was removed. */
-  readonly changes: Iterable<readonly [key: string, change: { readonly entry: Entry | undefined }]>;
+  /** Each changed key with what is stored under it now. */
+  readonly changes: Iterable<readonly [key: string, change: Entry | Removed]>;
+}
+
+/** Stands in the place of an entry for a key that was removed. */
+export interface Removed {
+  readonly value: undefined;
+  readonly version: number;
+  readonly expiresAt: number;
 }
 
 /** A start that can't be: the message, for the person at the terminal, names the file and the mend. */
@@ -164,14 +171,15 @@ export class SqliteFile {
     return row && (row.expires ?? Infinity);
   }
 
-  /** Stores the row of a key, or removes it. */
-  setRow(key: string, entry: Entry | undefined): void {
-    if (entry === undefined) {
-      this.#rows.delete.run(key);
-      return;
-    }
-    const { value, version, expiresAt } = entry;
+  /** Makes the row of a key what is stored under it now. */
+  setRow(key: string, { value, version, expiresAt }: Entry | Removed): void {
+    if (value === undefined) return this.deleteRow(key);
     this.#rows.put.run(key, value, version, expiresAt === Infinity ? null : expiresAt);
+  }
+
+  /** Removes the row of a key, if there is one. */
+  deleteRow(key: string): void {
+    this.#rows.delete.run(key);
   }
 
   /** The keys of rows in order, from this one on, with their ends. */
@@ -287,22 +295,17 @@ function generationsOf(db: DatabaseSync): number[] {
 /** A flat JSON array, four items for each change: a flat one is made twice as fast as a nested one. */
 function encodeChanges(changes: LogRow["changes"]): string {
   const items: (string | number | null)[] = [];
-  for (const [key, { entry }] of changes) {
-    if (entry === undefined) items.push(key, null, 0, null);
-    else {
-      const { value, version, expiresAt } = entry;
-      items.push(key, value, version, expiresAt === Infinity ? null : expiresAt);
-    }
+  for (const [key, { value, version, expiresAt }] of changes) {
+    items.push(key, value ?? null, version, expiresAt === Infinity ? null : expiresAt);
   }
   return JSON.stringify(items);
 }
 
-function* decodeChanges(encoded: string): Generator<[string, { entry: Entry | undefined }]> {
+function* decodeChanges(encoded: string): Generator<[string, Entry | Removed]> {
   const items = JSON.parse(encoded);
   for (let i = 0; i < items.length; i += 4) {
     const [key, value, version, expires] = items.slice(i, i + 4);
-    const entry = value === null ? undefined : { value, version, expiresAt: expires ?? Infinity };
-    yield [key, { entry }];
+    yield [key, { value: value ?? undefined, version, expiresAt: expires ?? Infinity }];
   }
 }
 

@@ -13,7 +13,14 @@
 import { backup, DatabaseSync } from "node:sqlite";
 import { DiskReserve, RESERVE_BYTES } from "./disk_reserve.ts";
 import { EntryCache } from "./entry_cache.ts";
-import { DiskFullError, FILE_NAME, OpenError, SqliteFile, tableError } from "./sqlite_file.ts";
+import {
+  DiskFullError,
+  FILE_NAME,
+  OpenError,
+  type Removed,
+  SqliteFile,
+  tableError,
+} from "./sqlite_file.ts";
 import {
   type Clock,
   compareCodePoints,
@@ -36,15 +43,13 @@ const UNLOGGED = 0;
 const STEP_KEYS = 256;
 const STEP_MS = 3;
 
-/** A change that the rows don't have yet. */
-interface Change {
-  /** What is stored under the key now; undefined where it was removed. */
-  readonly entry: Entry | undefined;
+/** A change that the rows don't have yet: what is stored under a key now, or that it was removed. */
+type Change = (Entry | Removed) & {
   /** When the key's row ends; Infinity where it does not, or where there is none. */
   rowEnd: number;
   /** The row of the log that holds this change, or UNLOGGED. */
   logId: number;
-}
+};
 
 /** What is remembered of a row of the log. */
 interface LogRow {
@@ -124,19 +129,19 @@ export class SqliteTable implements Table {
   put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
     if (this.#isFull) throw new DiskFullError();
     const version = this.#version + 1;
-    this.#change(key, { value: copyOf(value), version, expiresAt });
+    this.#change(key, copyOf(value), { version, expiresAt });
     this.#version = version;
     return version;
   }
 
   expire(key: string, expiresAt: number): boolean {
     const entry = this.entry(key);
-    if (entry !== undefined) this.#change(key, { ...entry, expiresAt });
+    if (entry !== undefined) this.#change(key, entry.value, { version: entry.version, expiresAt });
     return entry !== undefined;
   }
 
   delete(key: string): void {
-    this.#change(key, undefined);
+    this.#change(key, undefined, NEVER);
   }
 
   clear(): void {
@@ -162,9 +167,9 @@ export class SqliteTable implements Table {
     const now = this.#now();
     // Rows that have ended, but for those that a change hides; then the changes that have ended.
     let ended = this.#isCleared ? 0 : this.#read(() => this.#file.endedRowCount(now));
-    for (const { entry, rowEnd } of this.#changes.values()) {
+    for (const { value, expiresAt, rowEnd } of this.#changes.values()) {
       if (rowEnd <= now && !this.#isCleared) ended--;
-      if (entry !== undefined && entry.expiresAt <= now) ended++;
+      if (value !== undefined && expiresAt <= now) ended++;
     }
     return this.#keys - ended;
   }
@@ -227,7 +232,7 @@ export class SqliteTable implements Table {
 
   #find(key: string): Entry | undefined {
     const change = this.#changes.get(key);
-    if (change !== undefined) return change.entry;
+    if (change !== undefined) return change.value === undefined ? undefined : change;
     if (this.#isCleared) return undefined;
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
@@ -240,10 +245,14 @@ export class SqliteTable implements Table {
     return expiresAt !== Infinity && expiresAt <= this.#now();
   }
 
-  #change(key: string, entry: Entry | undefined): void {
+  #change(
+    key: string,
+    value: string | undefined,
+    { version, expiresAt }: Omit<Entry, "value">,
+  ): void {
     const before = this.#changes.get(key);
     const { isStored, rowEnd } = this.#stateOf(key, before);
-    if (!isStored && entry === undefined) return;
+    if (!isStored && value === undefined) return;
     const keys = this.#keys;
     const turnLength = this.#turn.length;
     this.#undo.push(() => {
@@ -254,14 +263,14 @@ export class SqliteTable implements Table {
     });
     const own = before === undefined ? copyOf(key) : key;
     if (before?.logId !== UNLOGGED) this.#turn.push(own);
-    this.#keys += Number(entry !== undefined) - Number(isStored);
-    this.#changes.set(own, { entry, rowEnd, logId: UNLOGGED });
+    this.#keys += Number(value !== undefined) - Number(isStored);
+    this.#changes.set(own, { value, version, expiresAt, rowEnd, logId: UNLOGGED });
   }
 
   /** Whether something is stored under a key, ended or not, and when the key's row ends. */
   #stateOf(key: string, change: Change | undefined): { isStored: boolean; rowEnd: number } {
     if (change !== undefined) {
-      return { isStored: change.entry !== undefined, rowEnd: change.rowEnd };
+      return { isStored: change.value !== undefined, rowEnd: change.rowEnd };
     }
     if (this.#isCleared) return { isStored: false, rowEnd: Infinity };
     const rowEnd = this.#cache.get(key)?.expiresAt ?? this.#read(() => this.#file.rowEnd(key));
@@ -273,10 +282,10 @@ export class SqliteTable implements Table {
       key.startsWith(prefix) && (after === "" || compareCodePoints(key, after) > 0);
     const changed: string[] = [];
     const hidden = new Set<string>();
-    for (const [key, { entry }] of this.#changes) {
+    for (const [key, { value, expiresAt }] of this.#changes) {
       if (!isInPage(key)) continue;
       hidden.add(key);
-      if (entry !== undefined && !this.#hasEnded(entry.expiresAt)) changed.push(key);
+      if (value !== undefined && !this.#hasEnded(expiresAt)) changed.push(key);
     }
     const found: string[] = [];
     const first = compareCodePoints(after, prefix) > 0 ? after : prefix;
@@ -306,7 +315,7 @@ export class SqliteTable implements Table {
         const row = { id, keys: this.#keys, version: this.#version, changes };
         added.push({ id, size: this.#file.append(row), keys: part, movedCount: 0 });
       }
-      for (const [key, { entry }] of moves) this.#file.setRow(key, entry);
+      for (const [key, change] of moves) this.#file.setRow(key, change);
       if (oldest > this.#oldest) this.#file.trimLog((this.#log[oldest] ?? added[0]!).id);
     });
     if (isCleared) this.#forgetCleared();
@@ -339,10 +348,10 @@ export class SqliteTable implements Table {
   }
 
   #noteMoves({ moves, oldest, movedCount }: Moves): void {
-    for (const [key, { entry }] of moves) {
+    for (const [key, change] of moves) {
       this.#changes.delete(key);
-      if (entry === undefined) this.#cache.delete(key);
-      else this.#cache.set(key, entry);
+      if (change.value === undefined) this.#cache.delete(key);
+      else this.#cache.set(key, change);
     }
     for (; this.#oldest < oldest; this.#oldest++) {
       const row = this.#log[this.#oldest]!;
@@ -380,7 +389,7 @@ export class SqliteTable implements Table {
     let size = 0;
     for (const key of keys) {
       part.push(key);
-      size += this.#changes.get(key)?.entry?.value.length ?? 0;
+      size += this.#changes.get(key)?.value?.length ?? 0;
       if (size < LOG_ROW_SIZE_MAX) continue;
       yield part;
       part = [];
@@ -394,9 +403,9 @@ export class SqliteTable implements Table {
     const canEnd = this.#file.endedRowCount(Infinity) > 0;
     for (const { id, keys, version, size, changes } of this.#file.log()) {
       const changed: string[] = [];
-      for (const [key, { entry }] of changes) {
+      for (const [key, stored] of changes) {
         const rowEnd = (canEnd ? this.#file.rowEnd(key) : undefined) ?? Infinity;
-        this.#changes.set(key, { entry, rowEnd, logId: id });
+        this.#changes.set(key, { ...stored, rowEnd, logId: id });
         changed.push(key);
       }
       this.#noteLogRow({ id, size, keys: changed, movedCount: 0 });
@@ -414,7 +423,7 @@ export class SqliteTable implements Table {
     this.#file.transaction(() => {
       const until = performance.now() + STEP_MS;
       for (const key of found) {
-        this.#file.setRow(key, undefined);
+        this.#file.deleteRow(key);
         ended.push(key);
         // A key that has changed since is counted by its change, not by its row.
         if (!this.#changes.has(key)) keys--;
@@ -511,6 +520,7 @@ interface Moves {
   readonly movedCount: number;
 }
 
+const NEVER = { version: 0, expiresAt: Infinity };
 const NO_MOVES: Moves = { moves: [], oldest: 0, movedCount: 0 };
 
 /** The first `limit` of these keys, in the order of their code points, without sorting them all. */
