@@ -25,9 +25,7 @@ const SECOND_SIGNAL_MS = 500;
 const TEND_MS = { idle: 1_000, busy: 10 };
 
 /** A start that can't be; the message says what to do. */
-class StartError extends Error {
-  override name = "StartError";
-}
+class StartError extends Error {}
 
 if (import.meta.main) {
   try {

@@ -7,9 +7,7 @@
 import { isDeepStrictEqual } from "node:util";
 
 /** What a failed assertion throws. */
-export class AssertionError extends Error {
-  override name = "AssertionError";
-}
+export class AssertionError extends Error {}
 
 /** Asserts that a condition holds. */
 export function assert(condition: unknown, message = "it does not hold"): asserts condition {
@@ -39,7 +37,8 @@ export function assertMatch(actual: string, expected: RegExp, message = ""): voi
   throw new AssertionError(`${message}\n  ${JSON.stringify(actual)}\n  does not match ${expected}`);
 }
 
-type ErrorClass<E extends Error> = abstract new (...args: never[]) => E;
+/** A class of errors, whatever its constructor takes. */
+export type ErrorClass<E extends Error> = abstract new (...args: never[]) => E;
 
 /** Asserts that a function throws an error of a class, with a text in its message; returns the error. */
 export function assertThrows<E extends Error>(

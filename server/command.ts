@@ -53,13 +53,17 @@ export interface Command<Arguments extends readonly (string | undefined)[] = nev
 
 /** What a handler may use: everything but the socket. */
 export interface Context extends Services {
+  /** The connection that the request came in by. */
   readonly client: Client;
 }
 
 /** What all connections of a server share. */
 export interface Services {
+  /** The keys and values. */
   readonly table: Table;
+  /** The operations that are offered. */
   readonly registry: Registry;
+  /** What the server counts of itself. */
   readonly figures: Figures;
   /** The time by which keys end. */
   readonly now: Clock;

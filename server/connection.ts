@@ -66,6 +66,7 @@ export class Connection implements Member {
   /** Sweeps since the socket last moved a byte; see `sweep`. */
   #quietSweeps = 0;
 
+  /** Takes over an accepted socket; `serve` or `refuse` is to follow. */
   constructor(
     socket: Socket,
     { services, turn, limits }: { services: Services; turn: Turn; limits: Limits },

@@ -28,6 +28,7 @@ export class Figures {
   /** What the longest commit took, in milliseconds. */
   commitMsMax = 0;
 
+  /** Counts from zero; `startedAt` is in milliseconds since 1970. */
   constructor({ version, startedAt }: { version: string; startedAt: number }) {
     this.version = version;
     this.startedAt = startedAt;

@@ -49,6 +49,7 @@ export class LineReader {
   #writer: WritableStreamDefaultWriter<string> | undefined;
   #reader: ReadableStreamDefaultReader<string> | undefined;
 
+  /** Lines may have this many bytes, without their ends. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#guard = new LineGuard(lineBytesMax);
   }

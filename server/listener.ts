@@ -12,6 +12,7 @@ import type { Turn } from "./turn.ts";
 
 /** Where to listen. */
 export interface Address {
+  /** The name or the number of an address of this machine. */
   readonly hostname: string;
   /** 0 picks a free port. */
   readonly port: number;
@@ -21,8 +22,11 @@ export interface Address {
 
 /** What connections are made of, and how many there may be. */
 export interface ListenerOptions {
+  /** What their handlers work with. */
   readonly services: Services;
+  /** The turn that all of them join. */
   readonly turn: Turn;
+  /** What bounds each of them, and their number. */
   readonly limits: Limits & { readonly connectionsMax: number };
 }
 

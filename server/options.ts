@@ -13,6 +13,7 @@ export interface Option {
   readonly hint?: string;
   /** What it is when nobody sets it. */
   readonly preset?: string;
+  /** What it means, in a few words. */
   readonly help: string;
 }
 
@@ -41,34 +42,46 @@ type Name = keyof typeof OPTIONS;
 
 /** What the options of one start come to. */
 export interface Settings {
+  /** The address to listen on. */
   readonly host: string;
+  /** The port to listen on; 0 for a free one. */
   readonly port: number;
+  /** The folder that holds the table. */
   readonly data: string;
+  /** Whether the table is in memory only. */
   readonly memory: boolean;
+  /** How much memory the cache of entries may take, in bytes. */
   readonly cacheBytes: number;
+  /** The longest line, in bytes without its end. */
   readonly lineBytesMax: number;
+  /** How many clients there may be at a time. */
   readonly connectionsMax: number;
-  /** In seconds; 0 is for ever. */
+  /** How long a silent client is kept, in seconds; 0 is for ever. */
   readonly idleTimeout: number;
-  /** In seconds. */
+  /** How long a write may make no progress, in seconds. */
   readonly writeTimeout: number;
+  /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
   /** `KEYLINE_PASSWORD`: it has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
+  /** Whether any address will do without a password. */
   readonly insecure: boolean;
+  /** The file of the certificate, in PEM, to speak TLS with. */
   readonly tlsCert: string | undefined;
+  /** The file of its key, in PEM. */
   readonly tlsKey: string | undefined;
-  /** In upper case. */
+  /** The verbs that are not offered, in upper case. */
   readonly disabled: string[];
+  /** The file to copy the table to, instead of serving it. */
   readonly backup: string | undefined;
+  /** Whether to show the help text only. */
   readonly help: boolean;
+  /** Whether to show the version only. */
   readonly version: boolean;
 }
 
 /** A start that is not as it should be; the message says what to do. */
-export class UsageError extends Error {
-  override name = "UsageError";
-}
+export class UsageError extends Error {}
 
 const MIB = 1_048_576;
 const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [

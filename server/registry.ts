@@ -6,13 +6,16 @@
  */
 
 import type { Command } from "./command.ts";
+import { UsageError } from "./options.ts";
 import { type Arity, compileArity, usageOf } from "./request.ts";
 
 /** A command that is offered, with what follows from its fields. */
 export interface Operation {
   /** In upper case. */
   readonly verb: string;
+  /** What its file exports. */
   readonly command: Command;
+  /** How many arguments it takes. */
   readonly arity: Arity;
   /** `KEYS [prefix [after]]` */
   readonly usage: string;
@@ -26,8 +29,7 @@ const CODE_MAX = 503;
 
 /** A file of `commands/` that can't be offered; the message names it and says how to mend it. */
 export class BadCommandError extends Error {
-  override name = "BadCommandError";
-
+  /** Names the file within `commands/`, what is wrong with it, and the mend. */
   constructor(file: string, why: string, options?: ErrorOptions) {
     super(`Cannot load commands/${file}: ${why}`, options);
   }
@@ -39,14 +41,16 @@ export class Registry {
   readonly #byVerb = new Map<string, Operation>();
   readonly #operations: readonly Operation[];
 
-  /** Offers these commands, but for the disabled ones. Throws BadCommandError. */
-  constructor(commands: Iterable<[verb: string, command: unknown]>, disabled: string[] = []) {
-    const operations: Operation[] = [];
-    for (const [verb, command] of commands) {
-      const operation = makeOperation(verb, command);
-      if (!disabled.includes(operation.verb)) operations.push(operation);
+  /** Offers these commands, but for the disabled ones. Throws BadCommandError and UsageError. */
+  constructor(commands: [verb: string, command: unknown][], disabled: readonly string[] = []) {
+    const operations = commands.map(([verb, command]) => makeOperation(verb, command));
+    const unknown = disabled.find((verb) => !operations.some((o) => o.verb === verb));
+    if (unknown !== undefined) {
+      throw new UsageError(`--disable names ${unknown}, which is no operation. See HELP for them.`);
     }
-    this.#operations = operations.sort((a, b) => a.verb < b.verb ? -1 : 1);
+    this.#operations = operations
+      .filter(({ verb }) => !disabled.includes(verb))
+      .sort((a, b) => a.verb < b.verb ? -1 : 1);
     for (const operation of this.#operations) {
       this.#byVerb.set(operation.verb, operation);
       this.#byVerb.set(operation.verb.toLowerCase(), operation);

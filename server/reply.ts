@@ -10,6 +10,7 @@ export type Code = 200 | 220 | 400 | 401 | 404 | 409 | 500 | 503;
 
 /** What a request is answered with: one line, or several. */
 export interface Reply {
+  /** The three digits at its begin. */
   readonly code: Code;
   /** The whole reply as it is sent, its last CR LF included. */
   readonly wire: string;

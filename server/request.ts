@@ -6,15 +6,19 @@
  * @module
  */
 
-/** The verb as it was sent, and all that follows the one space behind it. */
+/** A line in two. */
 export interface Request {
+  /** The verb as it was sent. */
   readonly verb: string;
+  /** All that follows the one space behind the verb. */
   readonly rest: string;
 }
 
 /** How many arguments a command takes; made once for each command by `compileArity`. */
 export interface Arity {
+  /** What the arguments are called, in order. */
   readonly names: readonly string[];
+  /** How many of them may not be missing. */
   readonly required: number;
   /** Whether the last argument is the rest of the line, as it stands. */
   readonly verbatim: boolean;

@@ -37,6 +37,7 @@ export class MemoryTable implements Table {
   /** How to undo each change since the last commit, in their order. */
   #undo: (() => void)[] = [];
 
+  /** An empty table, whose keys end by this clock. */
   constructor(now: Clock = Date.now) {
     this.#now = now;
   }

@@ -25,6 +25,7 @@ export class SortedList<Item> {
   readonly #compare: (a: Item, b: Item) => number;
   #chunks: Item[][] = [];
 
+  /** An empty list; `compare` is negative where `a` comes before `b`, and 0 only for equal items. */
   constructor(compare: (a: Item, b: Item) => number) {
     this.#compare = compare;
   }

@@ -14,6 +14,7 @@ import { type Entry, TableError } from "./table.ts";
 
 /** What a commit adds to the log. */
 export interface LogRow {
+  /** One more than that of the row before. */
   readonly id: number;
   /** How many keys the table has since this commit. */
   readonly keys: number;
@@ -25,15 +26,16 @@ export interface LogRow {
 
 /** Stands in the place of an entry for a key that was removed. */
 export interface Removed {
+  /** Nothing is stored. */
   readonly value: undefined;
+  /** 0 */
   readonly version: number;
+  /** Infinity */
   readonly expiresAt: number;
 }
 
 /** A start that can't be: the message, for the person at the terminal, names the file and the mend. */
-export class OpenError extends Error {
-  override name = "OpenError";
-}
+export class OpenError extends Error {}
 
 /** "KEYL": marks our files (the application_id of https://sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x4b45594c;
@@ -323,8 +325,7 @@ export function tableError(cause: unknown): TableError {
 
 /** No room is left on the disk. It passes once there is room again. */
 export class DiskFullError extends TableError {
-  override name = "DiskFullError";
-
+  /** Says to clients what goes on. */
   constructor(options?: ErrorOptions) {
     super("disk full; GET, DELETE and CLEAR go on", options);
   }

@@ -65,6 +65,7 @@ interface LogRow {
 export interface SqliteTableOptions {
   /** How much memory the cache of rows may take, in bytes. */
   readonly cacheBytes: number;
+  /** The time by which keys end. */
   readonly now?: Clock;
   /** Past so many changes in the log, commits move the oldest into rows. Tests set it low. */
   readonly logChangesMax?: number;

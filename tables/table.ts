@@ -7,6 +7,7 @@
 
 /** What is stored under a key. */
 export interface Entry {
+  /** What GET returns. */
   readonly value: string;
   /** Grows with every change of the table and is never given twice, restarts included. */
   readonly version: number;
@@ -16,6 +17,7 @@ export interface Entry {
 
 /** A part of the keys of a table: those behind `after` that begin with `prefix`. */
 export interface Page {
+  /** How each of its keys begins. */
   readonly prefix: string;
   /** The key behind which the page begins; the empty string for the first page. */
   readonly after: string;
@@ -81,10 +83,10 @@ export type Clock = () => number;
 
 /** A table that can't do what it was asked to. The message is for clients: it names no path. */
 export class TableError extends Error {
-  override name = "TableError";
   /** Whether the table can't go on, so that the server must end. */
   readonly fatal: boolean;
 
+  /** Says to clients what can't be done. */
   constructor(
     message: string,
     { fatal = false, ...options }: ErrorOptions & { fatal?: boolean } = {},
