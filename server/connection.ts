@@ -138,14 +138,12 @@ export class Connection implements Member {
 
   /** Answers line after line. Returns whether it was the client that left. */
   async #serveLines(): Promise<boolean> {
-    let isFirst = true;
-    while (!this.#isEnding) {
-      const packet = await this.#read();
-      if (packet === undefined) return true;
-      if (isFirst && isTlsHello(packet[0]!)) {
-        this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
-        return false;
-      }
+    let packet = await this.#read();
+    if (packet !== undefined && isTlsHello(packet[0]!)) {
+      this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
+      return false;
+    }
+    for (let isFirst = true; packet !== undefined; packet = await this.#read()) {
       for (let left = this.#lines.feed(packet); left > 0; left--) {
         const { value: line } = await this.#lines.next();
         const answered = this.#answer(line!, isFirst);
@@ -155,9 +153,10 @@ export class Connection implements Member {
         if (reply.last) return false;
         if (this.#unsent > this.#unsentMax) await this.#sent();
       }
+      if (this.#isEnding) return false;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
-    return false;
+    return true;
   }
 
   #answer(line: string, isFirst: boolean): Reply | Promise<Reply> {
