@@ -1,0 +1,176 @@
+/**
+ * The main comparison and the curves: the same load on one server after the other, round by round,
+ * so that a machine that gets slower or faster meanwhile does so for all. Called by main.ts.
+ *
+ * @module
+ */
+import type { Drive, Figures, Load } from "./generator.ts";
+import { type Contender, type Protocol, type Server, startServer } from "./peers.ts";
+import {
+  type Cell,
+  type CellFigures,
+  type Curve,
+  type CurvesPart,
+  type MainPart,
+  median,
+  type Point,
+} from "./results.ts";
+
+/** What all measurements share. */
+export interface Bench {
+  readonly drive: Drive;
+  readonly contenders: readonly Contender[];
+  /** Where the servers' folders are made. */
+  readonly folder: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  /** A run of a few seconds that shows that everything works, and whose figures mean nothing. */
+  readonly quick: boolean;
+  /** Tells how far it is. */
+  readonly progress: (line: string) => void;
+}
+
+const VALUE_BYTES = 64;
+const DIGITS: Partial<Record<keyof Figures, number>> = {
+  p50Us: 1,
+  p99Us: 1,
+  p999Us: 1,
+  generatorCpu: 2,
+};
+const CURVE_CLIENTS = 50;
+const CURVE_WRITES = 10;
+
+/** Measures every cell of the main table. */
+export async function measureCells(bench: Bench): Promise<MainPart> {
+  const { rounds, seconds } = bench;
+  const keys = keyCount(bench);
+  const shapes = bench.quick ? [[1, 1], [50, 16]] : [[1, 1], [50, 1], [50, 16], [50, 64]];
+  const cells: Cell[] = [];
+  for (const mode of ["durable", "memory"] as const) {
+    const contenders = bench.contenders.filter((contender) => contender.mode === mode);
+    await using started = await startFilled(bench, contenders);
+    for (const [clients = 1, inFlight = 1] of shapes) {
+      for (const writes of [10, 100]) {
+        const load = { clients, inFlight, writes, seconds, keys, valueBytes: VALUE_BYTES };
+        const measured = await interleave(bench, { servers: started.servers, load });
+        cells.push({ mode, clients, inFlight, writes, ...medians(measured) });
+      }
+    }
+  }
+  return { date: today(), rounds, seconds, keys, valueBytes: VALUE_BYTES, cells };
+}
+
+/** Measures throughput over requests in flight and over clients. */
+export async function measureCurves(bench: Bench): Promise<CurvesPart> {
+  const { rounds, seconds } = bench;
+  const depths = bench.quick ? [1, 16, 256] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
+  const crowds = bench.quick ? [1, 50] : [1, 10, 50, 100, 500, 1000];
+  await using started = await startFilled(bench, bench.contenders);
+  const { servers } = started;
+  const clients = CURVE_CLIENTS;
+  const inFlightShapes = depths.map((inFlight) => ({ clients, inFlight, at: inFlight }));
+  const byInFlight = await measureShapes(bench, { servers, shapes: inFlightShapes });
+  const clientShapes = crowds.map((clients) => ({ clients, inFlight: 1, at: clients }));
+  const byClients = await measureShapes(bench, { servers, shapes: clientShapes });
+  const shared = { writes: CURVE_WRITES, valueBytes: VALUE_BYTES, clients };
+  return { date: today(), rounds, seconds, ...shared, byInFlight, byClients };
+}
+
+/** Today, as YYYY-MM-DD in UTC. */
+export function today(): string {
+  return new Date().toISOString().slice(0, 10);
+}
+
+/** The rounds of one server. */
+interface Measured {
+  readonly server: Server;
+  readonly rounds: readonly Figures[];
+}
+
+async function interleave(
+  bench: Bench,
+  { servers, load }: { servers: readonly Server[]; load: Load },
+): Promise<Measured[]> {
+  const measured = servers.map((server) => ({ server, rounds: [] as Figures[] }));
+  for (let round = 0; round < bench.rounds; round++) {
+    for (const { server, rounds } of measured) rounds.push(await bench.drive(server, load));
+  }
+  const rates = measured.map(({ server, rounds }) =>
+    `${server.protocol} ${server.mode} ${middle(rounds, "requestsPerS")}`
+  );
+  const { clients, inFlight, writes } = load;
+  bench.progress(`${clients} x ${inFlight}, ${writes} % writes, requests/s: ${rates.join(", ")}`);
+  return measured;
+}
+
+function medians(measured: readonly Measured[]): Pick<Cell, "servers" | "ratios"> {
+  const keyline = measured.find(({ server }) => server.protocol === "keyline")?.rounds ?? [];
+  const servers: Partial<Record<Protocol, CellFigures>> = {};
+  const ratios: Partial<Record<Protocol, number>> = {};
+  for (const { server: { protocol }, rounds } of measured) {
+    servers[protocol] = {
+      requestsPerS: middle(rounds, "requestsPerS"),
+      p50Us: middle(rounds, "p50Us"),
+      p99Us: middle(rounds, "p99Us"),
+      p999Us: middle(rounds, "p999Us"),
+      generatorCpu: middle(rounds, "generatorCpu"),
+    };
+    if (protocol === "keyline") continue;
+    const paired = rounds.map((peer, i) => (keyline[i]?.requestsPerS ?? NaN) / peer.requestsPerS);
+    ratios[protocol] = rounded(median(paired), 3);
+  }
+  return { servers, ratios };
+}
+
+async function measureShapes(
+  bench: Bench,
+  { servers, shapes }: {
+    servers: readonly Server[];
+    shapes: readonly { clients: number; inFlight: number; at: number }[];
+  },
+): Promise<Curve[]> {
+  const curves = servers.map(({ protocol, mode }) => ({ protocol, mode, points: [] as Point[] }));
+  const shared = { keys: keyCount(bench), valueBytes: VALUE_BYTES, writes: CURVE_WRITES };
+  for (const { at, ...shape } of shapes) {
+    const load = { ...shape, ...shared, seconds: bench.seconds };
+    const measured = await interleave(bench, { servers, load });
+    measured.forEach(({ rounds }, index) => {
+      const requestsPerS = middle(rounds, "requestsPerS");
+      const generatorCpu = middle(rounds, "generatorCpu");
+      curves[index]?.points.push({ at, requestsPerS, generatorCpu });
+    });
+  }
+  return curves;
+}
+
+/** Starts all contenders and stores every key, so that no read misses. */
+async function startFilled(bench: Bench, contenders: readonly Contender[]) {
+  const servers: Server[] = [];
+  const stop = async () => {
+    await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+  };
+  const load = { clients: 10, inFlight: 100, seconds: 60, writes: 100, valueBytes: VALUE_BYTES };
+  try {
+    for (const contender of contenders) {
+      const server = await startServer(contender, await Deno.makeTempDir({ dir: bench.folder }));
+      servers.push(server);
+      await bench.drive(server, { ...load, mode: "fill", keys: keyCount(bench) });
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { servers, [Symbol.asyncDispose]: stop };
+}
+
+function keyCount({ quick }: Bench): number {
+  return quick ? 1_000 : 20_000;
+}
+
+function middle(rounds: readonly Figures[], name: keyof Figures): number {
+  return rounded(median(rounds.map((figures) => figures[name])), DIGITS[name] ?? 0);
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

@@ -1,0 +1,186 @@
+/**
+ * The benchmark: Keyline beside Redis and memcached under the same load. Run it with
+ * `deno task bench`; `--help` shows the options.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { type Bench, measureCells, measureCurves } from "./cells.ts";
+import { buildGenerator } from "./generator.ts";
+import { describeMachine } from "./machine.ts";
+import { measureMore } from "./more.ts";
+import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
+import { drawCurves } from "./plot.ts";
+import { output, stopAll } from "./processes.ts";
+import { mainTable, moreTable, page } from "./report.ts";
+import type { Results } from "./results.ts";
+
+const HELP = `Keyline beside Redis and memcached, where they are installed, under the same load
+
+Usage: deno task bench [options]
+
+What to measure: the table, where nothing is chosen
+  --table           requests per second and round trips, cell by cell
+  --plot            throughput over requests in flight and clients, as bench/throughput.svg
+  --more            start, memory, large values, longest stalls, many clients
+
+How
+  --rounds NUMBER   how often each cell is measured; the median counts [5]
+  --seconds NUMBER  how long each time [2]
+  --folder FOLDER   where the servers keep their files meanwhile [the system's for such files]
+  --quick           everything, but small and once, in well under a minute: does it all work?
+  --save            put what was measured into bench/results.json, bench/RESULTS.md and the drawing
+  --render          measure nothing; make RESULTS.md and the drawing from results.json again
+  --help            show this and end
+`;
+const FILES = {
+  results: `${import.meta.dirname}/results.json`,
+  page: `${import.meta.dirname}/RESULTS.md`,
+  plot: `${import.meta.dirname}/throughput.svg`,
+};
+const SECONDS_MAX = 600;
+const ROUNDS_MAX = 1_000;
+const END_SIGNALS = [["SIGINT", 130], ["SIGTERM", 143]] as const;
+
+type Options = ReturnType<typeof readOptions>;
+
+if (import.meta.main) {
+  try {
+    await main(readOptions(Deno.args));
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    Deno.exit(1);
+  }
+}
+
+async function main(options: Options): Promise<void> {
+  if (options.help) return console.log(HELP);
+  if (options.render) return await render(JSON.parse(await Deno.readTextFile(FILES.results)));
+  const folder = await Deno.makeTempDir({ prefix: "keyline-bench-", ...options.folder });
+  const tidy = once(async () => {
+    await stopAll();
+    await Deno.remove(folder, { recursive: true });
+  });
+  endOnSignals(tidy);
+  try {
+    const results = await measure(options, folder);
+    console.log([mainTable(results), moreTable(results)].filter(Boolean).join("\n\n"));
+    if (options.save) await save(results);
+    else if (results.curves && !options.quick) await write(FILES.plot, drawCurves(results.curves));
+  } finally {
+    await tidy();
+  }
+}
+
+async function measure(options: Options, folder: string): Promise<Results> {
+  const peers = await installedPeers();
+  for (const protocol of ["redis", "memcached"] as const) {
+    if (!peers[protocol]) console.error(`${NAMES[protocol]} is not installed: it is left out.`);
+  }
+  const bench: Bench = {
+    drive: await buildGenerator(folder),
+    contenders: CONTENDERS.filter(({ protocol }) => protocol === "keyline" || peers[protocol]),
+    folder,
+    rounds: options.rounds,
+    seconds: options.seconds,
+    quick: options.quick,
+    progress: (line) => console.error(line),
+  };
+  const machine = await describeMachine(folder);
+  if (machine.fileSystem === "tmpfs") {
+    console.error("The servers' files are on a tmpfs: what is durable is too fast. Use --folder.");
+  }
+  return {
+    machine,
+    versions: { deno: Deno.version.deno, ...peers },
+    ...options.table && { main: await measureCells(bench) },
+    ...options.plot && { curves: await measureCurves(bench) },
+    ...options.more && { more: await measureMore(bench) },
+  };
+}
+
+/** Keeps the parts of earlier runs that were measured on this machine with these versions. */
+async function save(results: Results): Promise<void> {
+  const text = await Deno.readTextFile(FILES.results).catch(() => "{}");
+  const earlier: Partial<Results> = JSON.parse(text);
+  const isSame = identity(earlier) === identity(results);
+  const merged = isSame ? { ...earlier, ...results } : results;
+  await write(FILES.results, JSON.stringify(merged, null, 2) + "\n");
+  await render(merged);
+}
+
+async function render(results: Results): Promise<void> {
+  await write(FILES.page, page(results));
+  if (results.curves) await write(FILES.plot, drawCurves(results.curves));
+}
+
+/** Writes a file as `deno fmt` wants it, so that it passes the checks of the repository. */
+async function write(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text);
+  await output(Deno.execPath(), ["fmt", "--quiet", path]);
+  console.error(`Wrote ${path}`);
+}
+
+function identity({ machine, versions }: Partial<Results>): string {
+  return JSON.stringify([machine?.cpu, machine?.cores, machine?.kernel, versions]);
+}
+
+/** Waits first for what is tidied up, so what fails meanwhile is told by nothing but the code. */
+function endOnSignals(tidy: () => Promise<void>): void {
+  for (const [name, code] of END_SIGNALS) {
+    Deno.addSignalListener(name, async () => {
+      await tidy();
+      Deno.exit(code);
+    });
+  }
+}
+
+function once<Result>(task: () => Result): () => Result {
+  let result: { value: Result } | undefined;
+  return () => (result ??= { value: task() }).value;
+}
+
+function readOptions(args: readonly string[]) {
+  const values = parseFlags(args);
+  const { quick, save, plot, more, folder } = values;
+  if (quick && save) throw new Error("--quick measures nothing worth keeping: leave out --save.");
+  const isChosen = values.table || plot || more;
+  return {
+    ...values,
+    table: values.table || !isChosen,
+    plot: plot || (quick && !isChosen),
+    more: more || (quick && !isChosen),
+    rounds: quick ? 1 : numberOf("rounds", values.rounds, ROUNDS_MAX),
+    seconds: quick ? 0.3 : numberOf("seconds", values.seconds, SECONDS_MAX),
+    folder: folder === undefined ? {} : { dir: folder },
+  };
+}
+
+function parseFlags(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: args[0] === "--" ? args.slice(1) : [...args],
+      options: {
+        table: { type: "boolean", default: false },
+        plot: { type: "boolean", default: false },
+        more: { type: "boolean", default: false },
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "2" },
+        folder: { type: "string" },
+        quick: { type: "boolean", default: false },
+        save: { type: "boolean", default: false },
+        render: { type: "boolean", default: false },
+        help: { type: "boolean", default: false, short: "h" },
+      },
+    }).values;
+  } catch (error) {
+    const [what] = (error as Error).message.split(". "); // what follows isn't about this program
+    throw new Error(`${what}. Run with --help to see the options.`);
+  }
+}
+
+function numberOf(name: string, text: string, max: number): number {
+  const value = Number(text);
+  if (value > 0 && value <= max && (name !== "rounds" || Number.isInteger(value))) return value;
+  throw new Error(`--${name} must be a number from 1 to ${max}: it is "${text}".`);
+}

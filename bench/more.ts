@@ -1,0 +1,209 @@
+/**
+ * What requests per second don't show: start, memory, large values, the longest stalls, and many
+ * clients. Called by main.ts.
+ *
+ * @module
+ */
+import { type Bench, today } from "./cells.ts";
+import type { Load } from "./generator.ts";
+import { ask, CLEAR_LINES, type Contender, type Server, startServer } from "./peers.ts";
+import { openFilesMax, residentBytes, sleep } from "./processes.ts";
+import { median, type MorePart, type MoreRow } from "./results.ts";
+
+/** One figure of one server: what it is, its unit, and its value. */
+type Figure = readonly [what: string, unit: string, value: number];
+
+/** How much is done, in earnest and in the quick mode. */
+interface Scale {
+  readonly starts: number;
+  readonly keys: number;
+  readonly largeKeys: number;
+  readonly seconds: number;
+  readonly longSeconds: number;
+  readonly crowds: readonly number[];
+  readonly settleMs: number;
+}
+
+interface Subject {
+  readonly bench: Bench;
+  readonly contender: Contender;
+  readonly scale: Scale;
+}
+
+const QUICK: Scale = {
+  starts: 1,
+  keys: 10_000,
+  largeKeys: 20,
+  seconds: 0.3,
+  longSeconds: 0.6,
+  crowds: [100],
+  settleMs: 100,
+};
+const EARNEST: Scale = {
+  starts: 5,
+  keys: 1_000_000,
+  largeKeys: 500,
+  seconds: 2,
+  longSeconds: 10,
+  crowds: [1_000, 5_000],
+  settleMs: 2_000,
+};
+const TOPICS = [starts, manyKeys, clearing, largeValues, steadyWrites, crowds, idleClients];
+const KIB = 1024;
+const MIB = 1024 * 1024;
+const FILES_SPARE = 500;
+const SMALL_KEYS = 20_000;
+const FILL = { mode: "fill", clients: 10, inFlight: 100, seconds: 240, writes: 100 } as const;
+const RUN = { clients: 50, inFlight: 1, keys: SMALL_KEYS, valueBytes: 64, writes: 10 } as const;
+
+/** Measures each topic on each server, one server at a time. */
+export async function measureMore(bench: Bench): Promise<MorePart> {
+  const scale = bench.quick ? QUICK : EARNEST;
+  const files = await openFilesMax();
+  const fitting = scale.crowds.filter((clients) => clients + FILES_SPARE <= files);
+  if (fitting.length < scale.crowds.length) {
+    bench.progress(`Left out what needs more than ${files} open files; raise it with ulimit -n.`);
+  }
+  const rows = new Map<string, MoreRow & { values: Record<string, number> }>();
+  for (const contender of bench.contenders) {
+    for (const topic of TOPICS) {
+      const figures = await topic({ bench, contender, scale: { ...scale, crowds: fitting } });
+      for (const [what, unit, value] of figures) {
+        const row = rows.get(what) ?? { what, unit, values: {} };
+        row.values[`${contender.mode} ${contender.protocol}`] = Number(value.toPrecision(4));
+        rows.set(what, row);
+        const who = `${contender.protocol}, ${contender.mode}`;
+        bench.progress(`${who}: ${what}: ${Number(value.toPrecision(4))} ${unit}`);
+      }
+    }
+  }
+  return { date: today(), rows: [...rows.values()] };
+}
+
+async function starts({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  const times: number[] = [];
+  for (let i = 0; i < scale.starts; i++) {
+    await using server = await serve({ bench, contender });
+    times.push(server.startMs);
+  }
+  return [["Start to first reply, no keys", "ms", median(times)]];
+}
+
+async function manyKeys({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  const folder = await Deno.makeTempDir({ dir: bench.folder });
+  const figures: Figure[] = [];
+  const keys = scale.keys.toLocaleString("en");
+  {
+    await using server = await serve({ bench, contender }, folder);
+    const before = await residentBytes(server.pid);
+    const { seconds } = await bench.drive(server, fill(scale.keys));
+    const after = await residentBytes(server.pid);
+    figures.push([`Storing ${keys} keys of 64 bytes`, "s", seconds]);
+    figures.push(["Memory for each of them", "bytes", (after - before) / scale.keys]);
+  }
+  if (contender.mode === "durable") {
+    await using server = await serve({ bench, contender }, folder);
+    figures.push([`Start to first reply, ${keys} keys`, "ms", server.startMs]);
+    figures.push(["Memory after that start", "MiB", await residentBytes(server.pid) / MIB]);
+  }
+  return figures;
+}
+
+/** One client asks for a key without end while another one removes all keys. */
+async function clearing({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  await using server = await serve({ bench, contender });
+  await bench.drive(server, fill(scale.keys));
+  const asking = bench.drive(server, {
+    ...RUN,
+    mode: "absent",
+    clients: 1,
+    seconds: scale.longSeconds,
+  });
+  await sleep(scale.longSeconds * 100);
+  const { reply, ms } = await ask(server.port, CLEAR_LINES[server.protocol]);
+  const figures = await asking;
+  if (!/OK/.test(reply)) throw new Error(`Cannot clear ${server.protocol}: ${reply}`);
+  const clear = `CLEAR of ${scale.keys.toLocaleString("en")} keys`;
+  return [[clear, "ms", ms], ["Longest GET meanwhile", "ms", figures.maxUs / 1000]];
+}
+
+async function largeValues({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  await using server = await serve({ bench, contender });
+  const large = { keys: scale.largeKeys, valueBytes: 100 * KIB };
+  await bench.drive(server, { ...FILL, ...large, inFlight: 1 });
+  const run = await bench.drive(server, { ...RUN, ...large, seconds: scale.seconds });
+  return [
+    ["100 KiB values, 50 clients, 10 % writes", "requests/s", run.requestsPerS],
+    ["100 KiB values, p99", "ms", run.p99Us / 1000],
+  ];
+}
+
+/** Long enough for what a server does now and then, such as a checkpoint or a rewrite. */
+async function steadyWrites({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  await using server = await serve({ bench, contender });
+  const load = { ...RUN, inFlight: 16, writes: 100, seconds: scale.longSeconds };
+  const run = await bench.drive(server, load);
+  return [
+    [`Writes alone for ${scale.longSeconds} s, 50 x 16 in flight`, "requests/s", run.requestsPerS],
+    ["Writes alone, p99.9", "ms", run.p999Us / 1000],
+    ["Writes alone, longest", "ms", run.maxUs / 1000],
+  ];
+}
+
+async function crowds({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  await using server = await serve({ bench, contender });
+  await bench.drive(server, fill(SMALL_KEYS));
+  for (const clients of scale.crowds) {
+    const connect = await bench.drive(server, { ...RUN, mode: "connect", clients, seconds: 30 });
+    const run = await bench.drive(server, { ...RUN, clients, seconds: scale.seconds });
+    const many = `${clients.toLocaleString("en")} clients`;
+    figures.push([`${many} connect at once, first reply, p50`, "ms", connect.p50Us / 1000]);
+    figures.push([`${many} connect at once, first reply, p99`, "ms", connect.p99Us / 1000]);
+    figures.push([`${many}, 10 % writes`, "requests/s", run.requestsPerS]);
+    figures.push([`${many}, 10 % writes, p99`, "ms", run.p99Us / 1000]);
+  }
+  return figures;
+}
+
+/** Every other client has sent half a line, which the server has to keep. */
+async function idleClients({ bench, contender, scale }: Subject): Promise<Figure[]> {
+  const clients = scale.crowds.at(-1);
+  if (clients === undefined) return [];
+  await using server = await serve({ bench, contender });
+  const before = await residentBytes(server.pid);
+  const held: Deno.Conn[] = [];
+  try {
+    while (held.length < clients) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      held.push(connection);
+      if (held.length % 2) await connection.write(new TextEncoder().encode("get hal"));
+    }
+    await sleep(scale.settleMs);
+    const during = await residentBytes(server.pid);
+    for (const connection of held.splice(0)) connection.close();
+    await sleep(scale.settleMs);
+    const after = await residentBytes(server.pid);
+    const many = `${clients.toLocaleString("en")} idle clients`;
+    return [
+      [`Memory before ${many}`, "MiB", before / MIB],
+      [`Memory with ${many}, half of them within a line`, "MiB", during / MIB],
+      ["Memory after they have left", "MiB", after / MIB],
+      ["Memory of one idle client", "KiB", (during - before) / clients / KIB],
+    ];
+  } finally {
+    for (const connection of held) connection.close();
+  }
+}
+
+/** A server that is stopped where its block ends; without a folder it gets an empty one. */
+async function serve(
+  { bench, contender }: { bench: Bench; contender: Contender },
+  folder?: string,
+): Promise<Server> {
+  return await startServer(contender, folder ?? await Deno.makeTempDir({ dir: bench.folder }));
+}
+
+function fill(keys: number): Load {
+  return { ...FILL, keys, valueBytes: 64 };
+}

@@ -1,0 +1,164 @@
+/**
+ * Renders what was measured as Markdown, laid out as `deno fmt` lays it out. Called by main.ts, and
+ * by whoever holds a published table to results.json.
+ *
+ * @module
+ */
+import { GENERATOR_CPU_MAX } from "./generator.ts";
+import { CONTENDERS, type Mode, NAMES, type Protocol } from "./peers.ts";
+import type { Cell, CellFigures, Results } from "./results.ts";
+
+const NOTHING = "–";
+const LIMIT_MARK = "†";
+
+/** All of RESULTS.md. */
+export function page(results: Results): string {
+  const parts = [
+    "# Results",
+    "What `deno task bench` measured. This page is rendered from results.json: nothing in it is " +
+    "typed by hand. Trust the ratios more than the numbers, which another machine changes.",
+    machineTable(results),
+  ];
+  const { main, curves, more } = results;
+  if (main) {
+    parts.push(
+      "## The same load, server by server",
+      `${main.keys.toLocaleString("en")} keys, values of ${main.valueBytes} bytes, the median of ` +
+        `${main.rounds} rounds of ${main.seconds} s, interleaved (${main.date}). Each client ` +
+        "sends its requests in flight with one write, waits for all of the replies, and sends " +
+        "again; the times are of such a round trip. A ratio is the median of the ratios of the " +
+        "rounds: above 1, Keyline is the faster one. Durable: a write is on disk before its " +
+        "reply (Redis: `appendfsync always`). Memory: nothing is written to disk.",
+      mainTable(results),
+    );
+  }
+  if (curves) {
+    parts.push(
+      "## Throughput",
+      `${curves.writes} % writes, values of ${curves.valueBytes} bytes, the median of ` +
+        `${curves.rounds} rounds of ${curves.seconds} s (${curves.date}).`,
+      "![Requests per second over requests in flight, and over clients](throughput.svg)",
+    );
+  }
+  if (more) {
+    parts.push(
+      "## Start, memory, stalls, many clients",
+      `Each measured once, but the start without keys, which is a median (${more.date}). CLEAR ` +
+        "is FLUSHALL in Redis and flush_all in memcached.",
+      moreTable(results),
+    );
+  }
+  return parts.join("\n\n") + "\n";
+}
+
+/** The main comparison, a table for each mode; empty where it wasn't measured. */
+export function mainTable(results: Results): string {
+  const cells = results.main?.cells ?? [];
+  const tables = (["durable", "memory"] as const).map((mode) => modeTable(mode, cells));
+  const all = tables.filter(Boolean).join("\n\n");
+  return all.includes(LIMIT_MARK)
+    ? `${all}\n\n${LIMIT_MARK} The load generator was at its limit here, not the server.`
+    : all;
+}
+
+/** The other figures, one row for each; empty where they weren't measured. */
+export function moreTable(results: Results): string {
+  const rows = results.more?.rows ?? [];
+  const measured = new Set(rows.flatMap(({ values }) => Object.keys(values)));
+  const columns = CONTENDERS.filter(({ mode, protocol }) => measured.has(`${mode} ${protocol}`));
+  if (columns.length === 0) return "";
+  const heads = columns.map(({ mode, protocol }) => `${NAMES[protocol]}, ${mode}`);
+  return table(
+    ["", "unit", ...heads],
+    rows.map(({ what, unit, values }) => [
+      what,
+      unit,
+      ...columns.map(({ mode, protocol }) => figure(values[`${mode} ${protocol}`])),
+    ]),
+    { leftColumns: 2 },
+  );
+}
+
+/** Puts Markdown cells into a table with the padding that `deno fmt` wants. */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  { leftColumns }: { leftColumns: number },
+): string {
+  const widths = head.map((cell, column) =>
+    Math.max(3, cell.length, ...rows.map((row) => row[column]?.length ?? 0))
+  );
+  const line = (row: readonly string[]) => {
+    const cells = widths.map((width, column) => {
+      const cell = row[column] ?? "";
+      return column < leftColumns ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `| ${cells.join(" | ")} |`;
+  };
+  const rule = widths.map((width, column) =>
+    column < leftColumns ? "-".repeat(width) : "-".repeat(width - 1) + ":"
+  );
+  return [line(head), line(rule), ...rows.map(line)].join("\n");
+}
+
+function machineTable({ machine, versions }: Results): string {
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const rows = [
+    ["processor", `${machine.cpu}, ${machine.cores} cores`],
+    ["memory", `${machine.memoryGiB} GiB`],
+    ["system", machine.kernel],
+    ["disk", `${machine.fileSystem}, ${figure(machine.syncUs)} µs to write and sync 4 KiB`],
+    ["versions", programs.join(", ")],
+  ];
+  return table(["machine", ""], rows, { leftColumns: 2 });
+}
+
+function modeTable(mode: Mode, cells: readonly Cell[]): string {
+  const own = cells.filter((cell) => cell.mode === mode);
+  const protocols = (Object.keys(NAMES) as Protocol[])
+    .filter((protocol) => own.some(({ servers }) => servers[protocol] !== undefined));
+  if (protocols.length === 0) return "";
+  const head = [
+    `${mode}: clients × in flight`,
+    "writes",
+    ...protocols.flatMap((protocol) =>
+      protocol === "keyline" ? ["Keyline/s"] : [`${NAMES[protocol]}/s`, "ratio"]
+    ),
+    ...protocols.map((protocol) => `${NAMES[protocol]} p50 / p99 / p99.9 µs`),
+  ];
+  const rows = own.map((cell) => [
+    `${cell.clients} × ${cell.inFlight}`,
+    `${cell.writes} %`,
+    ...protocols.flatMap((protocol) => {
+      const rate = requests(cell.servers[protocol]);
+      return protocol === "keyline" ? [rate] : [rate, ratio(cell.ratios[protocol])];
+    }),
+    ...protocols.map((protocol) => roundTrips(cell.servers[protocol])),
+  ]);
+  return table(head, rows, { leftColumns: 1 });
+}
+
+function requests(figures: CellFigures | undefined): string {
+  if (figures === undefined) return NOTHING;
+  const mark = figures.generatorCpu >= GENERATOR_CPU_MAX ? ` ${LIMIT_MARK}` : "";
+  return figure(figures.requestsPerS) + mark;
+}
+
+function roundTrips(figures: CellFigures | undefined): string {
+  if (figures === undefined) return NOTHING;
+  return [figures.p50Us, figures.p99Us, figures.p999Us].map(figure).join(" / ");
+}
+
+function ratio(value: number | undefined): string {
+  return value === undefined ? NOTHING : value.toFixed(2);
+}
+
+/** Two digits at least, and no more behind the point than that takes. */
+function figure(value: number | undefined): string {
+  if (value === undefined) return NOTHING;
+  const digits = Math.abs(value) < 10 ? 1 : 0;
+  return value.toLocaleString("en", {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+}
