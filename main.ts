@@ -80,6 +80,7 @@ function listen(
   try {
     return new Listener({ hostname: host, port, ...tls }, options);
   } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
     const isTaken = error instanceof Deno.errors.AddrInUse;
     const mend = isTaken
       ? "another program does. End that one, or choose another port with --port."

@@ -60,6 +60,8 @@ export class Connection implements Member {
   #writingLength = 0;
   #allSent: PromiseWithResolvers<void> | undefined;
 
+  /** Whether its first line is still to come. */
+  #isNew = true;
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
@@ -83,7 +85,7 @@ export class Connection implements Member {
   /** Serves the client until it leaves or is sent away. Never throws. */
   async serve(): Promise<void> {
     try {
-      const isLeft = await this.#serveLines();
+      const isLeft = await this.#servePackets();
       await this.#sent();
       if (!isLeft) await this.#linger();
     } catch (error) {
@@ -136,30 +138,38 @@ export class Connection implements Member {
     if (this.#writingLength === 0) this.#write();
   }
 
-  /** Answers line after line. Returns whether it was the client that left. */
-  async #serveLines(): Promise<boolean> {
-    let packet = await this.#read();
-    if (packet !== undefined && isTlsHello(packet[0]!)) {
-      this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
-      return false;
-    }
-    for (let isFirst = true; packet !== undefined; packet = await this.#read()) {
-      for (let left = this.#lines.feed(packet); left > 0; left--) {
-        const { value: line } = await this.#lines.next();
-        const answered = this.#answer(line!, isFirst);
-        const reply = answered instanceof Promise ? await answered : answered;
-        isFirst = false;
-        this.#gather(reply);
-        if (reply.last) return false;
-        if (this.#unsent > this.#unsentMax) await this.#sent();
+  /** Answers packet after packet. Returns whether it was the client that left. */
+  async #servePackets(): Promise<boolean> {
+    for (let isFirst = true;; isFirst = false) {
+      const packet = await this.#read();
+      if (packet === undefined) return true;
+      if (isFirst && isTlsHello(packet[0]!)) {
+        this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
+        return false;
       }
+      const count = this.#lines.feed(packet);
+      if (count > 0 && !await this.#serveLines(count)) return false;
       if (this.#isEnding) return false;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+    }
+  }
+
+  /** Answers the lines that a packet has completed. Returns false behind a client's last reply. */
+  async #serveLines(count: number): Promise<boolean> {
+    for (let left = count; left > 0; left--) {
+      const { value: line } = await this.#lines.next();
+      const answered = this.#answer(line!);
+      const reply = answered instanceof Promise ? await answered : answered;
+      this.#gather(reply);
+      if (reply.last) return false;
+      if (this.#unsent > this.#unsentMax) await this.#sent();
     }
     return true;
   }
 
-  #answer(line: string, isFirst: boolean): Reply | Promise<Reply> {
+  #answer(line: string): Reply | Promise<Reply> {
+    const isFirst = this.#isNew;
+    this.#isNew = false;
     if (isHttp(line, isFirst)) {
       return final(malformed("HTTP is not spoken here", this.#context));
     }

@@ -167,7 +167,7 @@ function parseFlags(args: readonly string[]): Flags {
     return parseArgs({ args: [...own], options }).values as Flags;
   } catch (error) {
     // Its first sentence says what is wrong; what follows speaks of a Node.js program.
-    const [what] = (error as Error).message.split(". ");
+    const [what] = (error as Error).message.split(/\.\s/);
     throw new UsageError(`${what}. Run with --help to see the options.`);
   }
 }
