@@ -66,14 +66,14 @@ async function serve(settings: Settings): Promise<void> {
   });
   const listener = listen(settings, tls, { services, turn, limits: settings });
   listening.resolve(listener);
-  if (tls === undefined) giveUpPermissions();
-  else Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
+  giveUpPermissions(tls === undefined ? ["net", "read"] : []);
+  if (tls !== undefined) Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
   tend(table);
   console.log(banner(settings, { port: listener.port, table, registry }));
 }
 
 function listen(
-  { host, port }: Settings,
+  { host, port, tlsCert, tlsKey }: Settings,
   tls: { tls: { cert: string; key: string } } | undefined,
   options: ListenerOptions,
 ): Listener {
@@ -81,6 +81,12 @@ function listen(
     return new Listener({ hostname: host, port, ...tls }, options);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.InvalidData) {
+      throw new UsageError(
+        `Cannot speak TLS with ${tlsCert} and ${tlsKey}: ${messageOf(error)}. ` +
+          "Give a certificate and its key, both in PEM.",
+      );
+    }
     const isTaken = error instanceof Deno.errors.AddrInUse;
     const mend = isTaken
       ? "another program does. End that one, or choose another port with --port."
@@ -129,8 +135,8 @@ function endOnSignals(end: () => Promise<void>): void {
 }
 
 /** From here on nothing more is opened, so that no client can bring the process to open anything. */
-function giveUpPermissions(): void {
-  for (const name of ["net", "read", "write", "env"] as const) {
+function giveUpPermissions(more: ("net" | "read")[]): void {
+  for (const name of ["write", "env", "import", ...more] as const) {
     Deno.permissions.revokeSync({ name });
   }
 }
@@ -151,9 +157,9 @@ function readTls(
 }
 
 /** SIGHUP: takes a renewed certificate from the same files. A wrong one changes nothing. */
-function renew(listener: Listener, settings: Settings): void {
+async function renew(listener: Listener, settings: Settings): Promise<void> {
   try {
-    listener.renew(readTls(settings)!.tls);
+    await listener.renew(readTls(settings)!.tls);
     console.log("Keyline has read its certificate again");
   } catch (error) {
     console.error("Cannot renew the certificate:", (error as Error).message);

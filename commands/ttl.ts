@@ -10,6 +10,8 @@ export default {
   handler([key], { table, now }) {
     const entry = table.entry(key);
     if (entry === undefined) return notFound;
-    return ok(entry.expiresAt === Infinity ? "none" : (entry.expiresAt - now()) / 1_000);
+    if (entry.expiresAt === Infinity) return ok("none");
+    // Time goes on between the look and this line, but what was found has some left.
+    return ok(Math.max(1, entry.expiresAt - now()) / 1_000);
   },
 } satisfies Command<[key: string]>;

@@ -35,6 +35,9 @@ const READ_BYTES_MIN = 1_024;
 const READ_BYTES_MAX = 65_536;
 /** After this many packets in a row that the smallest buffer would hold, it is small again. */
 const SMALL_PACKETS_MAX = 16;
+/** How long one client is served without a pause, in milliseconds, and after how many lines to look. */
+const BUSY_MS_MAX = 15;
+const LINES_A_LOOK = 8;
 /** How long a closed client's last bytes are awaited, in milliseconds. */
 const LINGER_MS = 1_000;
 
@@ -65,8 +68,12 @@ export class Connection implements Member {
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
-  /** Sweeps since the socket last moved a byte; see `sweep`. */
-  #quietSweeps = 0;
+  /** Since when the client has had something to do without a pause, and whether it has more. */
+  #busySince = 0;
+  #hasMore = false;
+  /** Sweeps since the client last sent a byte, and since it last took one. */
+  #silentSweeps = 0;
+  #stuckSweeps = 0;
 
   /** Takes over an accepted socket; `serve` or `refuse` is to follow. */
   constructor(
@@ -125,10 +132,12 @@ export class Connection implements Member {
 
   /** Called at a steady interval, in seconds; closes the connection where it was quiet for too long. */
   sweep(interval: number): void {
-    const isWriting = this.#writingLength > 0;
-    const timeout = isWriting ? this.#limits.writeTimeout : this.#limits.idleTimeout;
-    if (!isWriting && !this.#isReading) this.#quietSweeps = 0;
-    else if (timeout > 0 && this.#quietSweeps++ * interval >= timeout) this.close();
+    const { idleTimeout, writeTimeout } = this.#limits;
+    if (this.#writingLength > 0) {
+      if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
+    } else if (this.#isReading && idleTimeout > 0) {
+      if (this.#silentSweeps++ * interval >= idleTimeout) this.close();
+    }
   }
 
   release(failure?: Reply): void {
@@ -150,6 +159,7 @@ export class Connection implements Member {
       const count = this.#lines.feed(packet);
       if (count > 0 && !await this.#serveLines(count)) return false;
       if (this.#isEnding) return false;
+      if (this.#isLong) await this.#pause();
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
   }
@@ -162,6 +172,7 @@ export class Connection implements Member {
       const reply = answered instanceof Promise ? await answered : answered;
       this.#gather(reply);
       if (reply.last) return false;
+      if (left % LINES_A_LOOK === 0 && this.#isLong) await this.#pause();
       if (this.#unsent > this.#unsentMax) await this.#sent();
     }
     return true;
@@ -173,7 +184,7 @@ export class Connection implements Member {
     if (isHttp(line, isFirst)) {
       return final(malformed("HTTP is not spoken here", this.#context));
     }
-    if (!this.#client.authorized && line.length > UNAUTHORIZED_LINE_MAX) {
+    if (!this.#client.authorized && utf8.encode(line).length > UNAUTHORIZED_LINE_MAX) {
       return malformed("line too long", this.#context);
     }
     return answer(line, this.#context);
@@ -183,18 +194,32 @@ export class Connection implements Member {
     this.#isReading = true;
     const length = await this.#socket.read(this.#buffer);
     this.#isReading = false;
-    this.#quietSweeps = 0;
+    this.#silentSweeps = 0;
     if (length === null) return undefined;
+    // A packet that fills the largest buffer has more behind it, which is there at once.
+    if (!this.#hasMore) this.#busySince = performance.now();
+    this.#hasMore = length === READ_BYTES_MAX;
     const packet = this.#buffer.subarray(0, length);
     this.#fitBuffer(length);
     return packet;
+  }
+
+  /** Whether this client has kept the server busy for so long that the others come first. */
+  get #isLong(): boolean {
+    return performance.now() - this.#busySince > BUSY_MS_MAX;
+  }
+
+  async #pause(): Promise<void> {
+    // A timer, because the event loop looks at all sockets only where it has nothing else to do.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    this.#busySince = performance.now();
   }
 
   /** Makes the next packet's buffer larger where this one filled it, small again where none needs it. */
   #fitBuffer(length: number): void {
     const size = this.#buffer.length;
     this.#smallPackets = length <= READ_BYTES_MIN ? this.#smallPackets + 1 : 0;
-    if (length === size && size < READ_BYTES_MAX) {
+    if (length === size && size < READ_BYTES_MAX && this.#client.authorized) {
       this.#buffer = new Uint8Array(4 * size);
     } else if (size > READ_BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
       this.#buffer = new Uint8Array(READ_BYTES_MIN);
@@ -215,7 +240,8 @@ export class Connection implements Member {
         this.#released = "";
         for (let at = 0; at < bytes.length;) {
           at += await this.#socket.write(at === 0 ? bytes : bytes.subarray(at));
-          this.#quietSweeps = 0;
+          this.#stuckSweeps = 0;
+          this.#silentSweeps = 0;
         }
       }
     } catch {

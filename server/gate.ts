@@ -58,6 +58,7 @@ export function malformed(why: string, { figures }: Context): Reply {
 }
 
 function counted(operation: Operation, reply: Reply): Reply {
+  if (typeof reply?.wire !== "string") throw new TypeError("its handler returned no reply");
   operation.answered[reply.code]!++;
   return reply;
 }

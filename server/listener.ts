@@ -51,6 +51,8 @@ export class Listener {
   #refusals = 0;
   #socket: Deno.Listener;
   #address: Address;
+  /** Resolves once the socket is closed and let go. */
+  #accepting: Promise<void>;
   #isDraining = false;
 
   /** Listens at once. Throws what `Deno.listen` throws. */
@@ -60,7 +62,7 @@ export class Listener {
     this.#address = { ...address, port: (this.#socket.addr as Deno.NetAddr).port };
     const seconds = sweepSeconds(options.limits);
     this.#sweeper = setInterval(() => this.#sweep(seconds), seconds * 1_000);
-    this.#accept(this.#socket);
+    this.#accepting = this.#accept(this.#socket);
   }
 
   /** The port that it listens on. */
@@ -68,20 +70,24 @@ export class Listener {
     return this.#address.port;
   }
 
-  /** Takes new clients with a renewed certificate; those that are here keep theirs. */
-  renew(tls: { cert: string; key: string }): void {
-    const renewed = open({ ...this.#address, tls });
+  /**
+   * Takes new clients with a renewed certificate; those that are here keep theirs. Throws, and keeps the
+   * old one, where the new one is wrong.
+   */
+  async renew(tls: { cert: string; key: string }): Promise<void> {
+    open({ ...this.#address, port: 0, tls }).close(); // Deno looks at a certificate when it listens.
     this.#socket.close();
-    this.#socket = renewed;
-    this.#accept(renewed);
+    await this.#accepting;
+    this.#socket = open({ ...this.#address, tls });
+    this.#accepting = this.#accept(this.#socket);
   }
 
   /** Takes no more clients, answers what has been received, and closes all connections. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     clearInterval(this.#sweeper);
-    this.#socket.close();
     await delay(DRAIN_RECEIVED_MS);
+    this.#socket.close();
     const timer = setTimeout(() => this.#connections.forEach((_, c) => c.close()), DRAIN_MS);
     for (const connection of this.#connections.keys()) connection.end();
     await Promise.all(this.#connections.values());
@@ -138,9 +144,7 @@ export class Listener {
 
 function open({ hostname, port, tls }: Address): Deno.Listener {
   const options = { hostname, port, tcpBacklog: BACKLOG };
-  // reusePort, so that `renew` can listen before the old certificate is given up.
-  if (tls !== undefined) return Deno.listenTls({ ...options, ...tls, reusePort: true });
-  return Deno.listen(options);
+  return tls === undefined ? Deno.listen(options) : Deno.listenTls({ ...options, ...tls });
 }
 
 /** A tenth of the shorter timeout, so that it holds within a tenth. */

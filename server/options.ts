@@ -95,17 +95,22 @@ export function readSettings(
   environment: (name: string) => string | undefined,
 ): Settings {
   const flags = parseFlags(args);
-  const given = (name: Name) => flags[name] ?? environment(variableOf(name)) ?? presetOf(name);
+  // A variable that is empty is as good as none.
+  const given = (name: Name) =>
+    flags[name] ?? (environment(variableOf(name)) || undefined) ?? presetOf(name);
+  /** What to call an option in a message: as it was given. */
+  const called = (name: Name) => flags[name] === undefined ? variableOf(name) : `--${name}`;
   const text = (name: Name) => {
     const value = given(name);
-    return value === undefined || value === "" ? undefined : String(value);
+    if (value === "") throw new UsageError(`${called(name)} must not be empty.`);
+    return value === undefined ? undefined : String(value);
   };
-  const whole = (name: Name, range: Range) => wholeNumber(name, text(name) ?? "", range);
-  const seconds = (name: Name, min: number) => decimalNumber(name, text(name) ?? "", min);
+  const whole = (name: Name, range: Range) => wholeNumber(called(name), text(name)!, range);
+  const seconds = (name: Name, min: number) => decimalNumber(called(name), text(name)!, min);
   const settings: Settings = {
-    host: text("host") ?? presetOf("host")!,
+    host: text("host")!,
     port: whole("port", { min: 0, max: 65_535 }),
-    data: text("data") ?? presetOf("data")!,
+    data: text("data")!,
     memory: switchOf("memory", given("memory")),
     cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
     lineBytesMax: whole("max-line", { min: 64, max: 256 * MIB }),
@@ -190,14 +195,14 @@ interface Range {
   readonly max: number;
 }
 
-function wholeNumber(name: Name, given: string, { min, max }: Range): number {
+function wholeNumber(name: string, given: string, { min, max }: Range): number {
   const value = /^\d+$/.test(given) ? Number(given) : NaN;
   if (value >= min && value <= max) return value;
-  throw new UsageError(`--${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
+  throw new UsageError(`${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
 }
 
-function decimalNumber(name: Name, given: string, min: number): number {
+function decimalNumber(name: string, given: string, min: number): number {
   const value = /^\d+(\.\d+)?$/.test(given) ? Number(given) : NaN;
   if (value >= min) return value;
-  throw new UsageError(`--${name} must be a number of seconds, at least ${min}: it is "${given}".`);
+  throw new UsageError(`${name} must be a number of seconds, at least ${min}: it is "${given}".`);
 }

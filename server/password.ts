@@ -7,7 +7,10 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Settings, UsageError } from "./options.ts";
+import { faultOfValue } from "./request.ts";
 
+/** The longest password: with AUTH before it, it fits in the lines that come before the password. */
+const PASSWORD_BYTES_MAX = 1_000;
 /** After this many wrong passwords a connection ends. */
 export const WRONG_PASSWORDS_MAX = 3;
 
@@ -17,6 +20,12 @@ export const WRONG_PASSWORDS_MAX = 3;
  */
 export function passwordCheck(settings: Settings): ((guess: string) => boolean) | undefined {
   const password = readPassword(settings);
+  if (password !== undefined && !canBeSent(password)) {
+    throw new UsageError(
+      `The password can't be given with AUTH: it must have at most ${PASSWORD_BYTES_MAX} bytes and no ` +
+        "control character. Set another one.",
+    );
+  }
   if (password === undefined) {
     if (isOpenToOthers(settings.host) && !settings.insecure) {
       throw new UsageError(
@@ -44,6 +53,11 @@ function readPassword({ password, passwordFile }: Settings): string | undefined 
   const [line = ""] = text.split(/\r?\n/);
   if (line === "") throw new UsageError(`--password-file ${passwordFile} has an empty first line.`);
   return line;
+}
+
+function canBeSent(password: string): boolean {
+  const isShort = new TextEncoder().encode(password).length <= PASSWORD_BYTES_MAX;
+  return isShort && faultOfValue(password) === undefined;
 }
 
 function isOpenToOthers(host: string): boolean {

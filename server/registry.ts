@@ -79,10 +79,9 @@ export class Registry {
 export async function loadCommands(folder: URL): Promise<[verb: string, command: unknown][]> {
   const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
   const commands: [string, unknown][] = [];
-  const taken = new Map<string, string>();
   for (const file of files) {
-    const verb = file.replace(/\.ts$/, "").toUpperCase();
-    const other = taken.get(verb);
+    const verb = verbOf(file);
+    const other = files.find((other) => other !== file && verbOf(other) === verb);
     if (other !== undefined) {
       throw new BadCommandError(file, `${other} has the same verb. Remove or rename one of them.`);
     }
@@ -92,10 +91,13 @@ export async function loadCommands(folder: URL): Promise<[verb: string, command:
         "its name is no verb. Name it in lower-case letters, as in get.ts, or move it elsewhere.",
       );
     }
-    taken.set(verb, file);
     commands.push([verb, await importCommand(new URL(file, folder), file)]);
   }
   return commands;
+}
+
+function verbOf(file: string): string {
+  return file.replace(/\.ts$/, "").toUpperCase();
 }
 
 async function importCommand(url: URL, file: string): Promise<unknown> {

@@ -115,7 +115,8 @@ function faultOfField(name: string, field: string): string | undefined {
   return undefined;
 }
 
-function faultOfValue(value: string): string | undefined {
+/** What is wrong with a value, or with another argument that is the rest of a line. */
+export function faultOfValue(value: string): string | undefined {
   return CONTROL_BUT_TAB.test(value) ? "control character in value" : undefined;
 }
 
