@@ -1,4 +1,4 @@
-/** KEYS [prefix [after]]: keys in order, a page at a time. */
+/** KEYS [prefix [after]]: keys in order, a page at a time. `KEYS *` has every key, as in Redis. */
 
 import type { Command } from "../server/command.ts";
 import { ok, okLines } from "../server/reply.ts";
@@ -7,12 +7,14 @@ import { ok, okLines } from "../server/reply.ts";
 const PAGE_KEYS_MAX = 1_000;
 
 export default {
-  summary: "List keys in code-point order, those that begin with a prefix and come after a key",
+  summary: "List keys in code-point order that begin with a prefix (* is any) and come after a key",
   arity: ["prefix?", "after?"],
   replies: {
     200: "a line for each of at most 1000 keys, then how many, and whether there are more",
   },
-  handler([prefix = "", after = ""], { table }) {
+  handler([pattern = "*", after = ""], { table }) {
+    // No empty argument can be written, and paging through all keys takes an empty prefix.
+    const prefix = pattern === "*" ? "" : pattern;
     const found = table.keys({ prefix, after, limit: PAGE_KEYS_MAX + 1 });
     const page = found.slice(0, PAGE_KEYS_MAX);
     return okLines(page, ok(page.length < found.length ? `${page.length} more` : page.length));

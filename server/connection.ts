@@ -10,6 +10,7 @@ import { answer, malformed } from "./gate.ts";
 import { isHttp, isTlsHello } from "./http.ts";
 import { LineReader } from "./lines.ts";
 import { final, type Reply } from "./reply.ts";
+import { NO_TIMING_MARK } from "./telnet.ts";
 import type { Member, Turn } from "./turn.ts";
 
 /** What the sockets of TCP and TLS share; a test can be one too. */
@@ -135,8 +136,10 @@ export class Connection implements Member {
     const { idleTimeout, writeTimeout } = this.#limits;
     if (this.#writingLength > 0) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
-    } else if (this.#isReading && idleTimeout > 0) {
-      if (this.#silentSweeps++ * interval >= idleTimeout) this.close();
+    } else if (this.#isReading) {
+      if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
+      const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
+      if (isIdle && idleTimeout > 0) this.close();
     }
   }
 
@@ -249,6 +252,17 @@ export class Connection implements Member {
     }
     this.#writingLength = 0;
     if (this.#gatheredCount === 0) this.#allSent?.resolve();
+  }
+
+  /**
+   * Answers telnet's question of a Ctrl-C, so that it shows replies again. In a quiet moment, because
+   * these bytes are no reply: they must not stand before one of a client that just goes on.
+   */
+  async #answerTimingMark(): Promise<void> {
+    this.#lines.awaitsTimingMark = false;
+    this.#writingLength = NO_TIMING_MARK.length;
+    await this.#socket.write(NO_TIMING_MARK).catch(() => this.close());
+    this.#write(); // what was released meanwhile
   }
 
   get #unsent(): number {

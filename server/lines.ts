@@ -54,6 +54,14 @@ export class LineReader {
     this.#guard = new LineGuard(lineBytesMax);
   }
 
+  /** Whether telnet waits for a timing mark; once it is answered, or another line has come, no more. */
+  get awaitsTimingMark(): boolean {
+    return this.#telnet.awaitsTimingMark;
+  }
+  set awaitsTimingMark(awaits: false) {
+    this.#telnet.awaitsTimingMark = awaits;
+  }
+
   /** How many bytes of a line are kept, at most, while its end has not come. */
   set tailBytesMax(bytes: number) {
     this.#guard.tailBytesMax = bytes;
@@ -63,6 +71,7 @@ export class LineReader {
   feed(packet: Uint8Array): number {
     const { text, count } = this.#guard.push(this.#telnet.strip(packet));
     if (count > 0) {
+      this.awaitsTimingMark = false;
       if (this.#writer === undefined) this.#open();
       // It resolves once the lines are read. A failure comes out of `next`.
       this.#writer!.write(text).catch(() => {});

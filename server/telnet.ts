@@ -11,7 +11,12 @@ const CR = 0x0d;
 const SE = 0xf0; // the end of a subnegotiation
 const SB = 0xfa; // its begin
 const WILL = 0xfb; // the first of WILL, WONT, DO and DONT, which name an option
+const DO = 0xfd;
 const IAC = 0xff; // "interpret as command"
+const TIMING_MARK = 0x06; // RFC 860
+
+/** What answers a timing mark: IAC WONT TIMING-MARK. */
+export const NO_TIMING_MARK: Uint8Array = new Uint8Array([IAC, 0xfc, TIMING_MARK]);
 
 /** Where in a telnet sequence the stream stands. */
 type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation command";
@@ -25,6 +30,13 @@ type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation 
 export class TelnetFilter {
   #state: State = "text";
   #afterReturn = false;
+  #command = 0;
+
+  /**
+   * Whether the client waits for a timing mark: telnet asks for one on Ctrl-C, and shows nothing that it
+   * receives before the answer.
+   */
+  awaitsTimingMark = false;
 
   /** The packet without telnet's bytes: the same array where there are none. */
   strip(packet: Uint8Array): Uint8Array {
@@ -55,9 +67,11 @@ export class TelnetFilter {
         if (byte === SB) this.#state = "subnegotiation";
         else if (byte >= WILL && byte < IAC) this.#state = "option";
         else this.#state = "text";
+        this.#command = byte;
         return byte === IAC ? this.#text(IAC) : undefined;
       case "option":
         this.#state = "text";
+        if (this.#command === DO && byte === TIMING_MARK) this.awaitsTimingMark = true;
         return undefined;
       case "subnegotiation":
         if (byte === IAC) this.#state = "subnegotiation command";

@@ -8,13 +8,15 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { answer } from "../server/gate.ts";
 import { type Option, OPTIONS } from "../server/options.ts";
+import { MemoryTable } from "../tables/memory_table.ts";
 import { contextOver, ROOT, ServerProcess, testWith } from "./harness.ts";
 
 testWith(["read"], "the README's sessions run as they are printed", async () => {
   const sessions = sessionsOf(read("README.md"));
   assert(sessions.length >= 5, "there are some");
   for (const session of sessions) {
-    const context = await contextOver();
+    const now = () => 0; // so that TTL shows what EXPIRE was given
+    const context = await contextOver(new MemoryTable(now), { now });
     for (const { request, replies } of session) {
       const reply = await answer(request, context);
       assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);

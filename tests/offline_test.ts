@@ -5,8 +5,9 @@
  * @module
  */
 
-import { assert, assertEquals, AssertionError, assertThrows } from "@std/assert";
+import { assert, assertEquals, AssertionError, assertMatch, assertThrows } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { ROOT, testWith } from "./harness.ts";
 
 function linesOf(chunks: string[]): Promise<string[]> {
   return Array.fromAsync(ReadableStream.from(chunks).pipeThrough(new TextLineStream()));
@@ -51,4 +52,16 @@ Deno.test("the assertions tell equal from different", () => {
   assertThrows(() => assertEquals([1], [1, 2]), AssertionError);
   assertThrows(() => assert(false), AssertionError);
   assertThrows(() => assertThrows(() => {}, Error), AssertionError);
+});
+
+testWith(["read"], "the stand-ins' map has each import of deno.json", () => {
+  const importsOf = (file: string): Record<string, string> =>
+    JSON.parse(Deno.readTextFileSync(new URL(file, ROOT))).imports;
+  const standIns = Object.entries(importsOf("offline/import_map.json"));
+  for (const [name, target] of Object.entries(importsOf("deno.json"))) {
+    const [, standIn] = standIns.find(([specifier]) => specifier.startsWith(name)) ?? [];
+    // The packages of JSR have a file of ours; all others are the same in both.
+    assertMatch(standIn ?? "", target.startsWith("jsr:") ? /^\.\/\w+\.ts$/ : /^npm:/, name);
+    if (!target.startsWith("jsr:")) assertEquals(standIn, target);
+  }
 });

@@ -1,0 +1,196 @@
+/**
+ * From bytes to lines: `LineReader` and the telnet filter in front of it. Every case of the
+ * protocol is cut at every place, because packets end anywhere.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { faultOf, LineReader } from "../server/lines.ts";
+import { TelnetFilter } from "../server/telnet.ts";
+import { bytesOf, PROTOCOL_CASES, type ProtocolCase, SERVERS } from "./protocol_cases.ts";
+
+/** Cases of more bytes are cut at some places only: each cut reads the whole case. */
+const CUT_EVERYWHERE_BYTES_MAX = 3_000;
+
+const utf8 = new TextEncoder();
+
+Deno.test("each case of the protocol gives the same lines wherever a packet ends", async () => {
+  for (const one of PROTOCOL_CASES) {
+    const bytes = bytesOf(one);
+    const whole = await linesOf([bytes], limitOf(one));
+    for (const at of cutsOf(bytes)) {
+      const lines = await linesOf([bytes.subarray(0, at), bytes.subarray(at)], limitOf(one));
+      assertEquals(lines, whole, `${one.name}, cut at ${at}`);
+    }
+  }
+});
+
+Deno.test("each case of the protocol gives the same lines where each byte comes alone", async () => {
+  for (const one of PROTOCOL_CASES) {
+    const bytes = bytesOf(one);
+    if (bytes.length > 10 * CUT_EVERYWHERE_BYTES_MAX) continue;
+    const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
+    const whole = await linesOf([bytes], limitOf(one));
+    assertEquals(await linesOf(single, limitOf(one)), whole, one.name);
+  }
+});
+
+Deno.test("LineReader gives lines without their LF or CR LF, and keeps empty ones", async () => {
+  assertEquals(await linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
+});
+
+Deno.test("LineReader counts the lines that a packet completes", () => {
+  const reader = new LineReader({ lineBytesMax: 100 });
+  const counts = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.feed(utf8.encode(text)));
+  assertEquals(counts, [0, 1, 3, 0, 1]);
+});
+
+Deno.test("LineReader drops what nothing ended", async () => {
+  assertEquals(await linesOf(["a\nb"]), ["a"]);
+  assertEquals(await linesOf(["b"]), []);
+  assertEquals(await linesOf(["a\nb\r"]), ["a"]);
+});
+
+Deno.test("LineReader does not hold the buffer that a packet came in", async () => {
+  const buffer = utf8.encode("GET a");
+  const reader = new LineReader({ lineBytesMax: 100 });
+  reader.feed(buffer);
+  buffer.set(utf8.encode("XXXXX"));
+  assertEquals(reader.feed(utf8.encode("bc\n")), 1);
+  assertEquals((await reader.next()).value, "GET abc");
+});
+
+Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", async () => {
+  for (const end of ["\n", "\r\n"]) {
+    assertEquals(await linesOf([`12345678${end}x\n`], 8), ["12345678", "x"]);
+    assertEquals(await linesOf([`123456789${end}x\n`], 8), ["too long!", "x"]);
+    assertEquals(await linesOf(["12345678", end, "x\n"], 8), ["12345678", "x"]);
+    assertEquals(await linesOf(["123456789", end, "x\n"], 8), ["too long!", "x"]);
+  }
+  assertEquals(await linesOf(["12345678\r", "\nx\n"], 8), ["12345678", "x"]);
+  assertEquals(await linesOf(["12345678\r\r", "\nx\n"], 8), ["too long!", "x"]);
+});
+
+Deno.test("LineReader counts the limit in bytes, not in characters", async () => {
+  assertEquals(await linesOf(["éééé\nééééé\n"], 8), ["éééé", "too long!"]);
+});
+
+Deno.test("LineReader refuses a long line once, however many packets it takes", async () => {
+  const packets = ["a\n", ...Array(50).fill("0123456789"), "\nb\n"];
+  assertEquals(await linesOf(packets, 20), ["a", "too long!", "b"]);
+});
+
+Deno.test("LineReader keeps less of a line without its end where it is told to", async () => {
+  const reader = new LineReader({ lineBytesMax: 1_000 });
+  reader.tailBytesMax = 10;
+  assertEquals(await fed(reader, ["0123456789", "\n"]), ["0123456789"]);
+  assertEquals(await fed(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
+  assertEquals(await fed(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
+  reader.tailBytesMax = 1_000;
+  assertEquals(await fed(reader, ["0123456789", "0123456789", "0", "\n"]), [
+    "012345678901234567890",
+  ]);
+});
+
+Deno.test("LineReader refuses a line that is no UTF-8, and no other line of its packet", async () => {
+  const packet = new Uint8Array([...utf8.encode("é\n"), 0xc3, 0x0a, ...utf8.encode("\ufeffè\n")]);
+  assertEquals(await linesOf([packet]), ["é", "not UTF-8!", "\ufeffè"]);
+});
+
+Deno.test("LineReader takes no line of a client for one of its own marks", async () => {
+  // A fault is marked by half of a surrogate pair, which no UTF-8 holds.
+  const half = new Uint8Array([0xed, 0xa0, 0x80, ...utf8.encode("too long\n")]);
+  assertEquals(await linesOf([half]), ["not UTF-8!"]);
+  assertEquals(await linesOf(["too long\nnot UTF-8\n"]), ["too long", "not UTF-8"]);
+  assertEquals(faultOf("\ufffdtoo long"), undefined);
+});
+
+Deno.test("the telnet filter leaves a packet without telnet's bytes as it is", () => {
+  const packet = utf8.encode("PUT a é\r\n");
+  assert(new TelnetFilter().strip(packet) === packet, "it is the same array");
+});
+
+Deno.test("the telnet filter takes out every command of two bytes", () => {
+  for (let command = 0; command < 0xfa; command++) {
+    assertEquals(strip([0x61, 0xff, command, 0x62]), [0x61, 0x62], `IAC ${command}`);
+  }
+});
+
+Deno.test("the telnet filter takes out every option with each of the four words", () => {
+  for (const word of [0xfb, 0xfc, 0xfd, 0xfe]) {
+    for (let option = 0; option <= 0xff; option++) {
+      assertEquals(strip([0x61, 0xff, word, option, 0x62]), [0x61, 0x62], `IAC ${word} ${option}`);
+    }
+  }
+});
+
+Deno.test("the telnet filter takes out a subnegotiation up to its IAC SE", () => {
+  assertEquals(strip([0x61, 0xff, 0xfa, 31, 0, 80, 0, 24, 0xff, 0xf0, 0x62]), [0x61, 0x62]);
+  // IAC IAC in it is data, and so is a lone SE; a line end is too.
+  assertEquals(strip([0xff, 0xfa, 31, 0xff, 0xff, 0xf0, 0x0a, 0xff, 0xf0, 0x62]), [0x62]);
+  // RFC 855 knows no other command in it: it is passed over.
+  assertEquals(strip([0xff, 0xfa, 31, 0xff, 0xf1, 0x0a, 0xff, 0xf0, 0x62]), [0x62]);
+});
+
+Deno.test("the telnet filter makes one 0xFF of a doubled IAC", () => {
+  assertEquals(strip([0x61, 0xff, 0xff, 0x62]), [0x61, 0xff, 0x62]);
+  assertEquals(strip([0xff, 0xff, 0xff, 0xff]), [0xff, 0xff]);
+});
+
+Deno.test("the telnet filter makes CR LF of CR NUL, and leaves every other NUL", () => {
+  assertEquals(strip([0x0d, 0x00, 0x61]), [0x0d, 0x0a, 0x61]);
+  assertEquals(strip([0x0d, 0x0a, 0x00]), [0x0d, 0x0a, 0x00]);
+  assertEquals(strip([0x00, 0x0d, 0x00, 0x00]), [0x00, 0x0d, 0x0a, 0x00]);
+  assertEquals(strip([0x0d, 0xff, 0xf1, 0x00]), [0x0d, 0x0a], "a command between the two");
+});
+
+Deno.test("the telnet filter does the same wherever a sequence is cut", () => {
+  const bytes = [
+    ...[0x61, 0xff, 0xfb, 0x0a, 0x62, 0xff, 0xf1, 0x63, 0xff, 0xff, 0x64, 0x0d, 0x00, 0x00],
+    ...[0xff, 0xfa, 31, 0xff, 0xff, 0xf0, 0x0d, 0x00, 0xff, 0xf0, 0x65, 0x0d, 0xff, 0xfd, 1, 0x00],
+  ];
+  const whole = strip(bytes);
+  for (let first = 0; first <= bytes.length; first++) {
+    for (let second = first; second <= bytes.length; second++) {
+      const parts = [bytes.slice(0, first), bytes.slice(first, second), bytes.slice(second)];
+      const packets = parts.filter((part) => part.length > 0);
+      assertEquals(strip(...packets), whole, `cut at ${first} and ${second}`);
+    }
+  }
+});
+
+function strip(...packets: number[][]): number[] {
+  const filter = new TelnetFilter();
+  return packets.flatMap((packet) => [...filter.strip(new Uint8Array(packet))]);
+}
+
+function limitOf({ server = "plain" }: ProtocolCase): number {
+  return SERVERS[server].lineBytesMax ?? 1_048_576;
+}
+
+/** Where to cut: everywhere; of long cases the ends, and around each line end. */
+function cutsOf(bytes: Uint8Array): number[] {
+  const all = Array.from({ length: bytes.length + 1 }, (_, i) => i);
+  if (bytes.length <= CUT_EVERYWHERE_BYTES_MAX) return all;
+  const isNear = (at: number) => bytes.subarray(Math.max(0, at - 3), at + 3).includes(0x0a);
+  return all.filter((at) => at < 10 || isNear(at) || at % 262_144 === 0);
+}
+
+function linesOf(packets: (string | Uint8Array)[], lineBytesMax = 1_000): Promise<string[]> {
+  return fed(new LineReader({ lineBytesMax }), packets);
+}
+
+/** Feeds packets and takes out the lines; one that stands for a fault gets a "!". */
+async function fed(reader: LineReader, packets: (string | Uint8Array)[]): Promise<string[]> {
+  const lines: string[] = [];
+  for (const packet of packets) {
+    const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+    for (let left = reader.feed(bytes); left > 0; left--) {
+      const line = (await reader.next()).value!;
+      const fault = faultOf(line);
+      lines.push(fault === undefined ? line : `${fault}!`);
+    }
+  }
+  return lines;
+}
