@@ -5,43 +5,75 @@
  * @module
  */
 
-/** Enough to log some thousand deletions, and to move rows while the log is worked off. */
+/** How much is held back: the room to move the write-ahead log into the file, and to log deletions. */
 export const RESERVE_BYTES = 4_194_304;
+/** How much stays held back on a full disk, so that the next start has room to open the table. */
+const LAST_BYTES = 262_144;
+const ZEROS = new Uint8Array(65_536);
 
 /** Room on the disk that is kept back for a bad day. */
 export class DiskReserve {
-  // Held open, because the server gives up its permission to open files once it listens.
+  // Held open, because the server gives up its permission to open files once it listens. The size is
+  // remembered, because to ask for it takes that permission too.
   readonly #file: Deno.FsFile;
+  #bytes: number;
 
-  /** Takes the room, if there is any. */
+  /** Holds what an earlier start has left; `take` makes it more. */
   constructor(path: string) {
     this.#file = Deno.openSync(path, { create: true, read: true, write: true });
-    this.take();
+    this.#bytes = this.#file.statSync().size;
   }
 
-  /** Takes the room again; false where the disk has none. */
-  take(): boolean {
+  /** How much is held. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Holds at least this much; false where the disk has no such room, and nothing has changed. */
+  take(bytes: number): boolean {
+    const before = this.#bytes;
     try {
-      if (this.#file.statSync().size === RESERVE_BYTES) return true;
       // Written, not only sized: a file system gives a hole no room.
-      this.#file.seekSync(0, Deno.SeekMode.Start);
-      const zeros = new Uint8Array(65_536);
-      for (let at = 0; at < RESERVE_BYTES;) at += this.#file.writeSync(zeros);
-      this.#file.syncDataSync();
+      this.#file.seekSync(before, Deno.SeekMode.Start);
+      while (this.#bytes < bytes) {
+        this.#bytes += this.#file.writeSync(ZEROS.subarray(0, bytes - this.#bytes));
+      }
+      if (this.#bytes > before) this.#file.syncDataSync();
       return true;
     } catch {
-      this.release();
+      this.#cutTo(before);
       return false;
     }
   }
 
-  /** Gives the room up. */
+  /** Gives up what is held above this much. */
+  keep(bytes: number): void {
+    if (this.#bytes > bytes) this.#cutTo(bytes);
+  }
+
+  /** Gives the room up, but for a last part. */
   release(): void {
-    this.#file.truncateSync(0);
+    this.keep(LAST_BYTES);
   }
 
   /** Closes the file. The room stays taken for the next start. */
   close(): void {
     this.#file.close();
+  }
+
+  #cutTo(bytes: number): void {
+    this.#file.truncateSync(bytes);
+    this.#bytes = bytes;
+  }
+}
+
+/** Gives up all that the reserve of a table holds that is not open yet; false where there is nothing. */
+export function giveUpReserve(path: string): boolean {
+  try {
+    if (Deno.statSync(path).size === 0) return false;
+    Deno.truncateSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -9,7 +9,7 @@
  * @module
  */
 
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type StatementResultingChanges, type StatementSync } from "node:sqlite";
 import { type Entry, TableError } from "./table.ts";
 
 /** What a commit adds to the log. */
@@ -47,8 +47,6 @@ const PAGE_BYTES = 4_096;
 const REMOVE_ROWS = 16;
 /** Files up to this many bytes are checked whole when they are opened; larger ones at their ends. */
 const CHECK_BYTES_MAX = 33_554_432;
-/** How many pages the write-ahead log takes before it is moved into the file. */
-const CHECKPOINT_PAGES = 4_000;
 /** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
 const PAGE_CACHE_KIB = 16_384;
 
@@ -56,6 +54,8 @@ const PAGE_CACHE_KIB = 16_384;
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
+/** The shared memory beside the write-ahead log is a file that needs room, too. */
+const SQLITE_IOERR_SHMSIZE = 4_874;
 
 /** Upgrade i takes a file of schema version i to i + 1; a new file takes them all. */
 const UPGRADES: readonly ((db: DatabaseSync) => void)[] = [
@@ -92,6 +92,9 @@ export class SqliteFile {
   readonly #trim: StatementSync;
   readonly #pageCount: StatementSync;
   readonly #freePages: StatementSync;
+  readonly #unmoved: StatementSync;
+  /** The size of the file, which grows when the write-ahead log is moved into it. */
+  #bytes: number;
   #generation: number;
   #rows: RowStatements;
 
@@ -108,6 +111,9 @@ export class SqliteFile {
       this.#trim = this.#db.prepare("DELETE FROM log WHERE id < ?");
       this.#pageCount = this.#db.prepare("PRAGMA page_count");
       this.#freePages = this.#db.prepare("PRAGMA freelist_count");
+      // NOOP moves nothing. https://sqlite.org/pragma.html#pragma_wal_checkpoint
+      this.#unmoved = this.#db.prepare("PRAGMA wal_checkpoint(NOOP)");
+      this.#bytes = Deno.statSync(`${folder}/${FILE_NAME}`).size;
       const last = this.#db.prepare("SELECT generation FROM log ORDER BY id DESC LIMIT 1").get();
       this.#generation = last!.generation as number;
       this.#rows = new RowStatements(this.#db, this.#generation);
@@ -204,10 +210,12 @@ export class SqliteFile {
 
   /** Begins with no rows, and an empty log to which the next `append` belongs. */
   nextGeneration(): void {
+    // The log first: on a full disk the new tables stand where it stood.
+    this.#run("DELETE FROM log");
     const next = Math.max(...generationsOf(this.#db)) + 1;
-    this.#db.exec(`CREATE TABLE entries_${next} (key TEXT PRIMARY KEY, value TEXT NOT NULL,
-      version INTEGER NOT NULL, expires INTEGER) STRICT, WITHOUT ROWID; ${endsIndex(next)}`);
-    this.#db.prepare("DELETE FROM log").run();
+    this.#run(`CREATE TABLE entries_${next} (key TEXT PRIMARY KEY, value TEXT NOT NULL,
+      version INTEGER NOT NULL, expires INTEGER) STRICT, WITHOUT ROWID`);
+    this.#run(endsIndex(next));
     this.#setGeneration(next);
   }
 
@@ -215,30 +223,62 @@ export class SqliteFile {
   removeCleared(): boolean {
     const old = generationsOf(this.#db).find((n) => n !== this.#generation);
     if (old === undefined) return false;
-    const { changes } = this.#db.prepare(
+    const { changes } = this.#run(
       `DELETE FROM entries_${old} WHERE key IN (SELECT key FROM entries_${old} LIMIT ${REMOVE_ROWS})`,
-    ).run();
-    if (changes === 0) this.#db.exec(`DROP TABLE entries_${old}`);
+    );
+    if (changes === 0) this.#run(`DROP TABLE entries_${old}`);
     return true;
   }
 
-  /** The size of the file in bytes, and how much of that is free within it. */
-  size(): { bytes: number; freeBytes: number } {
-    return {
-      bytes: this.#pageCount.get()!.page_count as number * PAGE_BYTES,
-      freeBytes: this.#freePages.get()!.freelist_count as number * PAGE_BYTES,
-    };
+  /** The size of the table in bytes. */
+  bytes(): number {
+    return this.#pageCount.get()!.page_count as number * PAGE_BYTES;
   }
 
-  /** Moves the write-ahead log into the file and gives its room back. */
-  checkpoint(): void {
-    this.#db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+  /** How much of that is free. */
+  freeBytes(): number {
+    return this.#freePages.get()!.freelist_count as number * PAGE_BYTES;
+  }
+
+  /**
+   * By how many bytes the file is still to grow: by what is in the write-ahead log alone, and by what a
+   * transaction that is under way has added.
+   */
+  growth(): number {
+    return this.bytes() - this.#bytes;
+  }
+
+  /** How many pages of the write-ahead log are not moved into the file. */
+  unmovedPages(): number {
+    const { log, checkpointed } = this.#unmoved.get() as unknown as Checkpoint;
+    return log - checkpointed;
+  }
+
+  /**
+   * Moves the write-ahead log into the file, as far as no backup is reading it. TRUNCATE gives its room
+   * back, too. Throws TableError.
+   */
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
+    try {
+      const moved = this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get();
+      const { log, checkpointed } = moved as unknown as Checkpoint;
+      if (log === checkpointed) this.#bytes = this.bytes();
+    } catch (error) {
+      throw tableError(error);
+    }
   }
 
   /** Moves the write-ahead log into the file, and lets others have the folder. */
   close(): void {
     this.#db.close();
+    // A process that was forked at this moment would hold the file open, and the lock with it.
+    this.#lock.unlockSync();
     this.#lock.close();
+  }
+
+  /** Not `exec`, whose errors don't say what they are. */
+  #run(sql: string): StatementResultingChanges {
+    return this.#db.prepare(sql).run();
   }
 
   #setGeneration(generation: number): void {
@@ -260,6 +300,12 @@ interface Row {
   readonly value: string;
   readonly version: number;
   readonly expires: number | null;
+}
+
+/** How many pages the write-ahead log has, and how many of them are moved into the file. */
+interface Checkpoint {
+  readonly log: number;
+  readonly checkpointed: number;
 }
 
 /** The statements on the rows of one generation. */
@@ -314,13 +360,21 @@ function* decodeChanges(encoded: string): Generator<[string, Entry | Removed]> {
 /** What went wrong in SQLite, in words for clients. A failed fsync is an I/O error, and the end. */
 export function tableError(cause: unknown): TableError {
   if (cause instanceof TableError) return cause;
+  if (isDiskFull(cause)) return new DiskFullError({ cause });
   const code = ((cause as { errcode?: number }).errcode ?? 0) & 0xff;
-  if (code === SQLITE_FULL) return new DiskFullError({ cause });
   if (code === SQLITE_BUSY) {
     return new TableError("another program holds the table's file", { cause });
   }
   if (code === SQLITE_CORRUPT) return new TableError("the table's file is damaged", { cause });
   return new TableError("the table's file can't be read or written", { cause, fatal: true });
+}
+
+/** Whether an error of SQLite, or the cause of an OpenError, says that the disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  const { errcode } = ((error instanceof OpenError ? error.cause : error) ?? {}) as {
+    errcode?: number;
+  };
+  return errcode === SQLITE_FULL || errcode === SQLITE_IOERR_SHMSIZE;
 }
 
 /** No room is left on the disk. It passes once there is room again. */
@@ -392,14 +446,16 @@ function create(path: string): void {
 }
 
 function prepareDatabase(db: DatabaseSync): void {
-  // FULL: each commit ends with an fdatasync of the write-ahead log. https://sqlite.org/wal.html
-  db.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
-    PRAGMA cache_size = -${PAGE_CACHE_KIB};
-    PRAGMA temp_store = MEMORY;
-  `);
+  const settings = [
+    "journal_mode = WAL",
+    // Each commit ends with an fdatasync of the write-ahead log. https://sqlite.org/wal.html
+    "synchronous = FULL",
+    // The table moves the write-ahead log itself, because SQLite would not say when that fails.
+    "wal_autocheckpoint = 0",
+    `cache_size = -${PAGE_CACHE_KIB}`,
+    "temp_store = MEMORY",
+  ];
+  for (const setting of settings) db.prepare(`PRAGMA ${setting}`).get();
 }
 
 function upgrade(db: DatabaseSync, version: number): void {
@@ -440,15 +496,17 @@ function checkHeader(path: string): number {
   return version;
 }
 
-/** Looks for damage, reading only: a small file whole, a large one where every start reads it. */
+/** Looks for damage, reading only: a small file whole, of a large one the log, as every start does. */
 function checkContents(path: string): void {
   const db = new DatabaseSync(path, { readOnly: true });
   try {
     if (Deno.statSync(path).size <= CHECK_BYTES_MAX) {
       const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get()!;
-      if (found !== "ok") throw new Error(`it is damaged: ${found}`);
+      // The line before the last only says in which database.
+      if (found !== "ok") throw new Error(`it is damaged: ${(found as string).split("\n").at(-1)}`);
     }
-    db.prepare("SELECT max(id) FROM log").get();
+    const { valid } = db.prepare("SELECT min(json_valid(changes)) AS valid FROM log").get()!;
+    if (valid !== 1) throw new Error("it is damaged: its log can't be read");
   } finally {
     db.close();
   }

@@ -11,11 +11,12 @@
  */
 
 import { backup, DatabaseSync } from "node:sqlite";
-import { DiskReserve, RESERVE_BYTES } from "./disk_reserve.ts";
+import { DiskReserve, giveUpReserve, RESERVE_BYTES } from "./disk_reserve.ts";
 import { EntryCache } from "./entry_cache.ts";
 import {
   DiskFullError,
   FILE_NAME,
+  isDiskFull,
   OpenError,
   type Removed,
   SqliteFile,
@@ -35,13 +36,25 @@ import {
 const LOG_CHANGES_MAX = 131_072;
 /** The same for the size of the log, in UTF-16 units. */
 const LOG_SIZE_MAX = 8_388_608;
-/** The values in one row of the log, in UTF-16 units: strings can't be of any length. */
-const LOG_ROW_SIZE_MAX = 8_388_608;
+/** The changes in one row of the log, in the same: they are kept until all of them are moved. */
+const LOG_ROW_SIZE_MAX = 1_048_576;
 /** The logId of a change that no commit has written yet. */
 const UNLOGGED = 0;
-/** How many keys a step of work that can wait takes on, and for how long, in milliseconds. */
+/** What the move of a change to its row costs beside its value, as so many UTF-16 units of it would. */
+const MOVE_COST = 1_024;
+/** How much a step of work that can wait takes on: keys, the cost of moves, and milliseconds. */
 const STEP_KEYS = 256;
+const STEP_COST = STEP_KEYS * MOVE_COST;
 const STEP_MS = 3;
+/** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
+const UNMOVED_PAGES_MAX = 4_000;
+const UNMOVED_PAGES_MAX_FULL = 256;
+/** How much the file may be about to grow by that move: half of the room that is held back for it. */
+const GROWTH_MAX = RESERVE_BYTES / 2;
+/** How much room there must be again on a disk that was full: beside the reserve, or in the file. */
+const ROOM_BYTES_MIN = 1_048_576;
+const FREE_BYTES_MIN = 65_536;
+const RESERVE_NAME = "keyline.reserve";
 
 /** A change that the rows don't have yet: what is stored under a key now, or that it was removed. */
 type Change = (Entry | Removed) & {
@@ -101,6 +114,7 @@ export class SqliteTable implements Table {
 
   #isFull = false;
   #hasCleared = true;
+  #hasFailedToRead = false;
   #fault: TableError | undefined;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
@@ -113,9 +127,11 @@ export class SqliteTable implements Table {
     this.#logChangesMax = logChangesMax;
     this.#cacheBytes = cacheBytes;
     this.#cache = new EntryCache(cacheBytes);
-    this.#file = new SqliteFile(folder);
-    this.#reserve = new DiskReserve(`${folder}/keyline.reserve`);
+    this.#file = openFile(folder);
+    this.#reserve = new DiskReserve(`${folder}/${RESERVE_NAME}`);
     this.#readLog();
+    this.#reserve.keep(RESERVE_BYTES);
+    if (!this.#reserve.take(RESERVE_BYTES)) this.#noted(new DiskFullError());
   }
 
   get(key: string): string | undefined {
@@ -136,6 +152,7 @@ export class SqliteTable implements Table {
   }
 
   expire(key: string, expiresAt: number): boolean {
+    if (this.#isFull) throw new DiskFullError();
     const entry = this.entry(key);
     if (entry !== undefined) this.#change(key, entry.value, { version: entry.version, expiresAt });
     return entry !== undefined;
@@ -180,10 +197,10 @@ export class SqliteTable implements Table {
   }
 
   commit(): boolean {
-    if (this.#fault !== undefined) throw this.#fault;
-    if (this.#undo.length === 0) return false;
     try {
-      this.#write({ keys: this.#turn, isCleared: this.#isCleared });
+      if (this.#fault !== undefined) throw this.#fault;
+      if (this.#undo.length === 0) return false;
+      this.#writeTurnInRoom();
     } catch (error) {
       this.undo(0);
       throw this.#noted(error);
@@ -191,6 +208,7 @@ export class SqliteTable implements Table {
     this.#turn = [];
     this.#undo = [];
     this.#isCleared = false;
+    this.#checkpointIfDue();
     return true;
   }
 
@@ -203,13 +221,14 @@ export class SqliteTable implements Table {
   }
 
   tend(): boolean {
-    if (this.#fault !== undefined) return false;
+    if (this.#fault !== undefined) throw this.#fault;
     if (this.#undo.length > 0) return true; // In the middle of a turn: a little later.
     try {
-      if (this.#isFull) return this.#makeRoom();
+      if (this.#isTight) return this.#makeRoom();
       return this.#removeEnded() || this.#removeCleared();
     } catch (error) {
       this.#noted(error);
+      if (this.#fault !== undefined) throw this.#fault;
       return false;
     }
   }
@@ -217,7 +236,7 @@ export class SqliteTable implements Table {
   figures(): Record<string, number> {
     const { bytes, entries, hits, misses } = this.#cache.figures;
     return {
-      disk_bytes: this.#read(() => this.#file.size().bytes),
+      disk_bytes: this.#read(() => this.#file.bytes()),
       log_changes: this.#logChanges,
       cache_bytes: bytes,
       cache_entries: entries,
@@ -227,8 +246,14 @@ export class SqliteTable implements Table {
   }
 
   close(): void {
-    this.#file.close();
+    // After an I/O error nothing more is written: the next start reads what is on the disk.
+    if (this.#fault === undefined) this.#file.close();
     this.#reserve.close();
+  }
+
+  /** Whether the disk has been full and has not had all the room since that a table wants. */
+  get #isTight(): boolean {
+    return this.#reserve.bytes < RESERVE_BYTES;
   }
 
   #find(key: string): Entry | undefined {
@@ -302,14 +327,24 @@ export class SqliteTable implements Table {
    * Writes the changes of these keys to the log. Where the log has grown too large, its oldest changes
    * are moved to rows, as many as it takes, but not so many that this commit would become a long one.
    */
-  #write({ keys, isCleared, movesMin = 0 }: Writing): void {
-    const limit = Math.max(movesMin, 2 * keys.length + STEP_KEYS);
-    const { moves, oldest, movedCount } = isCleared
-      ? NO_MOVES
-      : this.#planMoves({ limit, movesMin });
+  #writeTurn({ canMove }: { canMove: boolean }): void {
+    const keys = this.#turn;
+    const isCleared = this.#isCleared;
+    const plan = canMove && !isCleared
+      ? this.#planMoves(2 * this.#costOf(keys) + STEP_COST)
+      : { moves: [], oldest: this.#oldest, movedCount: 0 };
+    const canGrow = plan.moves.length > 0 ||
+      keys.some((key) => this.#changes.get(key)!.value !== undefined);
+    this.#write({ keys, isCleared, plan, canGrow });
+  }
+
+  #write({ keys, isCleared, plan, canGrow }: Writing): void {
+    const { moves, oldest } = plan;
     const added: LogRow[] = [];
     this.#file.transaction(() => {
+      // First what frees pages: on a full disk all the rest stands where that stood.
       if (isCleared) this.#file.nextGeneration();
+      if (oldest > this.#oldest) this.#file.trimLog(this.#log[oldest]?.id ?? this.#logId + 1);
       for (const part of this.#partsOf(keys)) {
         const id = this.#logId + added.length + 1;
         const changes = part.map((key) => [key, this.#changes.get(key)!] as const);
@@ -317,30 +352,39 @@ export class SqliteTable implements Table {
         added.push({ id, size: this.#file.append(row), keys: part, movedCount: 0 });
       }
       for (const [key, change] of moves) this.#file.setRow(key, change);
-      if (oldest > this.#oldest) this.#file.trimLog((this.#log[oldest] ?? added[0]!).id);
+      if (canGrow) this.#claimGrowth();
     });
     if (isCleared) this.#forgetCleared();
-    else this.#noteMoves({ moves, oldest, movedCount });
+    else this.#noteMoves(plan);
     for (const row of added) {
       this.#noteLogRow(row);
       for (const key of row.keys) this.#changes.get(key)!.logId = row.id;
     }
   }
 
+  /** What the changes of these keys would cost to move to rows. */
+  #costOf(keys: string[]): number {
+    let cost = MOVE_COST * keys.length;
+    for (const key of keys) cost += this.#changes.get(key)!.value?.length ?? 0;
+    return cost;
+  }
+
   /** Which changes to move to rows, oldest first, and where the log begins then. */
-  #planMoves({ limit, movesMin }: { limit: number; movesMin: number }): Moves {
+  #planMoves(costMax: number): Plan {
     const moves: [string, Change][] = [];
+    let cost = 0;
     let size = this.#logSize;
     let count = this.#logChanges;
     let oldest = this.#oldest;
     for (; oldest < this.#log.length; oldest++) {
-      const isSmall = size <= LOG_SIZE_MAX && count <= this.#logChangesMax;
-      if (isSmall && moves.length >= movesMin) break;
+      if (size <= LOG_SIZE_MAX && count <= this.#logChangesMax) break;
       const row = this.#log[oldest]!;
       for (let i = row.movedCount; i < row.keys.length; i++) {
-        if (moves.length === limit) return { moves, oldest, movedCount: i };
+        if (cost >= costMax) return { moves, oldest, movedCount: i };
         const change = this.#changes.get(row.keys[i]!);
-        if (change?.logId === row.id) moves.push([row.keys[i]!, change]);
+        if (change?.logId !== row.id) continue;
+        moves.push([row.keys[i]!, change]);
+        cost += MOVE_COST + (change.value?.length ?? 0);
       }
       size -= row.size;
       count -= row.keys.length;
@@ -348,7 +392,7 @@ export class SqliteTable implements Table {
     return { moves, oldest, movedCount: 0 };
   }
 
-  #noteMoves({ moves, oldest, movedCount }: Moves): void {
+  #noteMoves({ moves, oldest, movedCount }: Plan): void {
     for (const [key, change] of moves) {
       this.#changes.delete(key);
       if (change.value === undefined) this.#cache.delete(key);
@@ -390,7 +434,7 @@ export class SqliteTable implements Table {
     let size = 0;
     for (const key of keys) {
       part.push(key);
-      size += this.#changes.get(key)?.value?.length ?? 0;
+      size += key.length + (this.#changes.get(key)!.value?.length ?? 0);
       if (size < LOG_ROW_SIZE_MAX) continue;
       yield part;
       part = [];
@@ -401,7 +445,7 @@ export class SqliteTable implements Table {
 
   /** Takes up what the log holds, at the start. */
   #readLog(): void {
-    const canEnd = this.#file.endedRowCount(Infinity) > 0;
+    const canEnd = this.#file.endedRows(Infinity, 1).length > 0;
     for (const { id, keys, version, size, changes } of this.#file.log()) {
       const changed: string[] = [];
       for (const [key, stored] of changes) {
@@ -453,17 +497,104 @@ export class SqliteTable implements Table {
     return this.#hasCleared;
   }
 
-  /** On a full disk: works off what only takes room, and looks whether there is enough again. */
-  #makeRoom(): boolean {
-    if (this.#changes.size > 0) this.#write({ keys: [], isCleared: false, movesMin: STEP_KEYS });
-    const isMore = this.#changes.size > 0 || this.#removeEnded() || this.#removeCleared();
-    this.#file.checkpoint();
-    if (isMore) return true;
-    if (this.#reserve.take() || this.#file.size().freeBytes > RESERVE_BYTES) {
-      this.#isFull = false;
-      console.error("Keyline: there is room on the disk again, and PUT goes on");
+  /**
+   * Writes the turn. Where the disk is full, it tries once more with the room that the reserve gives up:
+   * enough for a turn that removes keys, but not for one that makes the file grow.
+   */
+  #writeTurnInRoom(): void {
+    try {
+      this.#writeTurn({ canMove: !this.#isFull });
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      this.#giveUpReserve();
+      this.#writeTurn({ canMove: false });
     }
-    return false;
+  }
+
+  /**
+   * Makes sure, within a transaction, that the file has room to grow by all that the write-ahead log will
+   * hold. Else the disk could be so full of the log that it can't be moved, and with it nothing freed.
+   * Throws DiskFullError.
+   */
+  #claimGrowth(): void {
+    const growth = this.#file.growth();
+    const isHeld = this.#isTight ? growth <= 0 : growth <= this.#reserve.bytes;
+    // A turn of large values, which wants as much again to be moved to rows.
+    if (!isHeld && (this.#isTight || !this.#reserve.take(2 * growth))) throw new DiskFullError();
+  }
+
+  /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
+  #checkpointIfDue(): void {
+    const pagesMax = this.#isTight ? UNMOVED_PAGES_MAX_FULL : UNMOVED_PAGES_MAX;
+    try {
+      const isDue = this.#file.unmovedPages() > pagesMax || this.#file.growth() > GROWTH_MAX;
+      if (isDue) this.#file.checkpoint("PASSIVE");
+    } catch (error) {
+      this.#noted(error); // The turn is durable. An I/O error stops the next one.
+    }
+  }
+
+  /** On a full disk: removes what only takes room, and looks whether there is enough again. */
+  #makeRoom(): boolean {
+    const isMore = this.#turnLogOver() || this.#removeEnded() || this.#removeCleared();
+    this.#file.checkpoint("TRUNCATE");
+    if (!isMore) this.#takeReserve();
+    this.#noteFull(this.#isTight && this.#file.freeBytes() < FREE_BYTES_MIN);
+    return isMore;
+  }
+
+  /** Takes the whole reserve again, where the disk has more room than that. */
+  #takeReserve(): void {
+    if (this.#reserve.take(RESERVE_BYTES + ROOM_BYTES_MIN)) this.#reserve.keep(RESERVE_BYTES);
+  }
+
+  #noteFull(isFull: boolean): void {
+    if (isFull === this.#isFull) return;
+    this.#isFull = isFull;
+    console.error(
+      isFull
+        ? "Keyline: the disk is full: PUT is refused until there is room"
+        : "Keyline: there is room on the disk again, and PUT goes on",
+    );
+  }
+
+  /**
+   * Frees what the log holds in vain: writes what is stored from its oldest rows to its end, which takes
+   * no more room than they did, and removes the rows of removed keys. False where there is nothing.
+   */
+  #turnLogOver(): boolean {
+    let storedCount = 0;
+    for (const { value } of this.#changes.values()) storedCount += Number(value !== undefined);
+    const isWorthIt = storedCount < (this.#isFull ? this.#logChanges : this.#logChanges / 2);
+    if (!isWorthIt) return false;
+    const moves: [string, Change][] = [];
+    const keys: string[] = [];
+    let size = 0;
+    let oldest = this.#oldest;
+    for (; oldest < this.#log.length && size < LOG_ROW_SIZE_MAX; oldest++) {
+      const row = this.#log[oldest]!;
+      size += row.size;
+      for (const key of row.keys) {
+        const change = this.#changes.get(key);
+        if (change?.logId !== row.id) continue;
+        if (change.value === undefined) moves.push([key, change]);
+        else keys.push(key);
+      }
+    }
+    const plan = { moves, oldest, movedCount: 0 };
+    this.#write({ keys, isCleared: false, plan, canGrow: false });
+    return true;
+  }
+
+  /** Gives up the reserve, so that the write-ahead log can be moved into the file and take no room. */
+  #giveUpReserve(): void {
+    this.#reserve.release();
+    try {
+      this.#file.checkpoint("TRUNCATE");
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw this.#noted(error);
+    }
+    this.#takeReserve(); // The disk may have been full of that log alone.
   }
 
   /** Reads from the file. Throws TableError. */
@@ -471,6 +602,9 @@ export class SqliteTable implements Table {
     try {
       return read();
     } catch (error) {
+      // Once, because a client may ask for the same again and again.
+      if (!this.#hasFailedToRead) console.error("Keyline cannot read the table:", error);
+      this.#hasFailedToRead = true;
       throw this.#noted(tableError(error));
     }
   }
@@ -478,10 +612,9 @@ export class SqliteTable implements Table {
   /** Takes note of what a failure means for what comes next. */
   #noted(error: unknown): unknown {
     if (error instanceof TableError && error.fatal) this.#fault = error;
-    if (error instanceof DiskFullError && !this.#isFull) {
-      this.#isFull = true;
-      this.#reserve.release();
-      console.error("Keyline: the disk is full: PUT is refused until there is room");
+    if (error instanceof DiskFullError) {
+      this.#giveUpReserve();
+      this.#noteFull(this.#isTight);
     }
     return error;
   }
@@ -490,30 +623,38 @@ export class SqliteTable implements Table {
 /** Copies the table of a folder to a file, also while a server has it open. Throws OpenError. */
 export async function backUp(folder: string, file: string): Promise<void> {
   const source = `${folder}/${FILE_NAME}`;
+  let isBegun = false;
   try {
     Deno.statSync(source);
-    using draft = Deno.openSync(file, { createNew: true, write: true });
-    draft.close();
+    Deno.openSync(file, { createNew: true, write: true, mode: 0o600 }).close();
+    isBegun = true;
+    const db = new DatabaseSync(source, { readOnly: true });
+    try {
+      // All pages in one step: between steps a write of the server would make it begin again.
+      await backup(db, file, { rate: 0x7fffffff });
+    } finally {
+      db.close();
+    }
   } catch (error) {
+    if (isBegun) Deno.removeSync(file);
     throw new OpenError(`Cannot back up ${source} to ${file}: ${(error as Error).message}`, {
       cause: error,
     });
   }
-  const db = new DatabaseSync(source, { readOnly: true });
-  // All pages in one step: between steps a write of the server would make it begin again.
-  await backup(db, file, { rate: 0x7fffffff });
-  db.close();
 }
 
 interface Writing {
   readonly keys: string[];
   /** Whether all that was there before these changes is removed. */
   readonly isCleared: boolean;
-  /** How many changes to move to rows, at least, where the log has so many. */
-  readonly movesMin?: number;
+  readonly plan: Plan;
+  /** Whether the file may have to grow for it. */
+  readonly canGrow: boolean;
 }
 
-interface Moves {
+/** What becomes of the oldest rows of the log. */
+interface Plan {
+  /** The changes that are moved to rows. */
   readonly moves: [string, Change][];
   /** The first row of the log that is kept. */
   readonly oldest: number;
@@ -522,7 +663,16 @@ interface Moves {
 }
 
 const NEVER = { version: 0, expiresAt: Infinity };
-const NO_MOVES: Moves = { moves: [], oldest: 0, movedCount: 0 };
+
+/** Opens the table's file. Even that takes some room, which a full disk has only in the reserve. */
+function openFile(folder: string): SqliteFile {
+  try {
+    return new SqliteFile(folder);
+  } catch (error) {
+    if (!isDiskFull(error) || !giveUpReserve(`${folder}/${RESERVE_NAME}`)) throw error;
+    return new SqliteFile(folder);
+  }
+}
 
 /** The first `limit` of these keys, in the order of their code points, without sorting them all. */
 function firstOf(keys: string[], limit: number): string[] {
