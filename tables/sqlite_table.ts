@@ -51,6 +51,13 @@ const UNMOVED_PAGES_MAX = 4_000;
 const UNMOVED_PAGES_MAX_FULL = 256;
 /** How much the file may be about to grow by that move: half of the room that is held back for it. */
 const GROWTH_MAX = RESERVE_BYTES / 2;
+/** The write-ahead log is looked at after so many bytes: a look costs a good part of a small commit. */
+const UNSEEN_BYTES_MAX = 1_048_576;
+/** What a commit writes there at most, beside its texts, and what a move does: pages of 4 KiB. */
+const COMMIT_BYTES = 16_384;
+const MOVE_BYTES = 8_192;
+/** A UTF-16 unit is at most so many bytes of UTF-8. */
+const UNIT_BYTES = 3;
 /** How much room there must be again on a disk that was full: beside the reserve, or in the file. */
 const ROOM_BYTES_MIN = 1_048_576;
 const FREE_BYTES_MIN = 65_536;
@@ -111,6 +118,9 @@ export class SqliteTable implements Table {
   #logId = 0;
   #logSize = 0;
   #logChanges = 0;
+
+  /** How many bytes have come to the write-ahead log, at most, since it was looked at. */
+  #unseenBytes = 0;
 
   #isFull = false;
   #hasCleared = true;
@@ -341,6 +351,7 @@ export class SqliteTable implements Table {
   #write({ keys, isCleared, plan, canGrow }: Writing): void {
     const { moves, oldest } = plan;
     const added: LogRow[] = [];
+    let bytes = COMMIT_BYTES;
     this.#file.transaction(() => {
       // First what frees pages: on a full disk all the rest stands where that stood.
       if (isCleared) this.#file.nextGeneration();
@@ -352,8 +363,11 @@ export class SqliteTable implements Table {
         added.push({ id, size: this.#file.append(row), keys: part, movedCount: 0 });
       }
       for (const [key, change] of moves) this.#file.setRow(key, change);
-      if (canGrow) this.#claimGrowth();
+      for (const { size } of added) bytes += UNIT_BYTES * size;
+      for (const [, { value }] of moves) bytes += MOVE_BYTES + UNIT_BYTES * (value?.length ?? 0);
+      if (canGrow) this.#claimGrowth(bytes);
     });
+    this.#unseenBytes += bytes;
     if (isCleared) this.#forgetCleared();
     else this.#noteMoves(plan);
     for (const row of added) {
@@ -516,15 +530,23 @@ export class SqliteTable implements Table {
    * hold. Else the disk could be so full of the log that it can't be moved, and with it nothing freed.
    * Throws DiskFullError.
    */
-  #claimGrowth(): void {
+  #claimGrowth(bytes: number): void {
+    if (this.#canWaitToLook(bytes)) return;
     const growth = this.#file.growth();
     const isHeld = this.#isTight ? growth <= 0 : growth <= this.#reserve.bytes;
     // A turn of large values, which wants as much again to be moved to rows.
     if (!isHeld && (this.#isTight || !this.#reserve.take(2 * growth))) throw new DiskFullError();
   }
 
+  /** Whether the write-ahead log has so little that is new, with these bytes, that no bound is near. */
+  #canWaitToLook(bytes: number): boolean {
+    return !this.#isTight && this.#unseenBytes + bytes <= UNSEEN_BYTES_MAX;
+  }
+
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
   #checkpointIfDue(): void {
+    if (this.#canWaitToLook(0)) return;
+    this.#unseenBytes = 0;
     const pagesMax = this.#isTight ? UNMOVED_PAGES_MAX_FULL : UNMOVED_PAGES_MAX;
     try {
       const isDue = this.#file.unmovedPages() > pagesMax || this.#file.growth() > GROWTH_MAX;

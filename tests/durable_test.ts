@@ -380,7 +380,7 @@ function straced(trace: string, ...args: string[]): string[] {
 
 /** The events from a trace whose server has ended. */
 async function eventsOf(trace: string): Promise<Events> {
-  const isAll = () => /^\d+ \+\+\+ (exited|killed).*\n$/m.test(Deno.readTextFileSync(trace));
+  const isAll = () => /^\d+ +\+\+\+ (exited|killed).*\n$/m.test(Deno.readTextFileSync(trace));
   await until(isAll);
   let events = "";
   for (const line of Deno.readTextFileSync(trace).split("\n")) {
