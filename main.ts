@@ -81,13 +81,15 @@ function listen(
     return new Listener({ hostname: host, port, ...tls }, options);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    if (error instanceof Deno.errors.InvalidData) {
+    const isTaken = error instanceof Deno.errors.AddrInUse;
+    const isOfAddress = isTaken || error instanceof Deno.errors.AddrNotAvailable ||
+      error instanceof Deno.errors.PermissionDenied;
+    if (tls !== undefined && !isOfAddress) {
       throw new UsageError(
         `Cannot speak TLS with ${tlsCert} and ${tlsKey}: ${messageOf(error)}. ` +
           "Give a certificate and its key, both in PEM.",
       );
     }
-    const isTaken = error instanceof Deno.errors.AddrInUse;
     const mend = isTaken
       ? "another program does. End that one, or choose another port with --port."
       : `${messageOf(error)}. Choose an address and a port of this machine with --host and --port.`;

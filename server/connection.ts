@@ -41,6 +41,8 @@ const BUSY_MS_MAX = 15;
 const LINES_A_LOOK = 8;
 /** How long a closed client's last bytes are awaited, in milliseconds. */
 const LINGER_MS = 1_000;
+/** How long a refused client has to take the reason, in milliseconds. */
+const REFUSAL_MS = 2_000;
 
 const utf8 = new TextEncoder();
 
@@ -105,12 +107,15 @@ export class Connection implements Member {
 
   /** Sends a client away with this reply. Never throws. */
   async refuse(reply: Reply): Promise<void> {
+    // It may not even begin the handshake of TLS, and then no write ends by itself.
+    const timer = setTimeout(() => this.close(), REFUSAL_MS);
     try {
       await this.#socket.write(utf8.encode(reply.wire));
       await this.#linger();
     } catch {
-      // It left by itself.
+      // It left by itself, or took too long.
     } finally {
+      clearTimeout(timer);
       this.close();
     }
   }
