@@ -161,7 +161,7 @@ testWith(["read"], "before AUTH few replies wait for a client that takes none", 
   socket.block();
   socket.send("HELP\n".repeat(1_000));
   const served = new Connection(socket, { services: context, turn, limits }).serve();
-  await settled(100);
+  await settled();
   const waiting = socket.writes.reduce((sum, bytes) => sum + bytes, 0);
   assert(waiting > 0 && waiting < 16_384, `${waiting} bytes wait`);
   const help = context.registry.find("HELP")!;

@@ -41,6 +41,12 @@ async function soak(): Promise<void> {
   await using server = await ServerProcess.start({
     args: ["--write-timeout", "5", "--idle-timeout", "20", ...flags.memory ? ["--memory"] : []],
   });
+  let isOver = false;
+  server.status().then(({ code }) => {
+    if (isOver) return;
+    console.log(`The server ended with ${code}: ${server.output.slice(-5_000)}`);
+    Deno.exit(1);
+  });
   const all = new AbortController();
   const bad = new AbortController();
   const good = crowd("good", goodClient, { port: server.port, signal: all.signal });
@@ -58,6 +64,7 @@ async function soak(): Promise<void> {
   await reportOver(server, "after", QUIET_SECONDS);
   all.abort();
   await Promise.all(good);
+  isOver = true;
   const { code } = await server.stop();
   console.log(`clients that came and left: ${JSON.stringify(gone)}`);
   console.log(`wrong replies to good clients: ${wrongReplies}; the server ended with ${code}`);

@@ -75,12 +75,12 @@ export const MEMORY_TABLE: Kind = {
   open: (_, now) => new MemoryTable(now),
 };
 
-/** The table on disk, with so few changes in its log that the rows are used as well. */
+/** The table on disk, with hardly a change in its log, so that the rows are used as well. */
 export const SQLITE_TABLE: Kind = {
   name: "SQLite table",
   hasFolder: true,
   open: (folder, now) =>
-    new SqliteTable(folder, { cacheBytes: CACHE_BYTES, now, logChangesMax: 4 }),
+    new SqliteTable(folder, { cacheBytes: CACHE_BYTES, now, logChangesMax: 1 }),
 };
 
 /** The same as a server has it: all that a test stores stays in the log. */
