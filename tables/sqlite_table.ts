@@ -11,6 +11,16 @@
  */
 
 import { backup, DatabaseSync } from "node:sqlite";
+import {
+  type Change,
+  ChangeLog,
+  type KeyChange,
+  LOG_CHANGES_MAX,
+  LOG_ROW_SIZE_MAX,
+  type LoggedRow,
+  type Plan,
+  UNLOGGED,
+} from "./change_log.ts";
 import { DiskReserve, giveUpReserve, RESERVE_BYTES } from "./disk_reserve.ts";
 import { EntryCache } from "./entry_cache.ts";
 import {
@@ -18,7 +28,6 @@ import {
   FILE_NAME,
   isDiskFull,
   OpenError,
-  type Removed,
   SqliteFile,
   tableError,
 } from "./sqlite_file.ts";
@@ -32,19 +41,8 @@ import {
   TableError,
 } from "./table.ts";
 
-/** Past so many changes in the log, commits move the oldest into rows. This bounds a start, too. */
-const LOG_CHANGES_MAX = 131_072;
-/** The same for the size of the log, in UTF-16 units. */
-const LOG_SIZE_MAX = 8_388_608;
-/** The changes in one row of the log, in the same: they are kept until all of them are moved. */
-const LOG_ROW_SIZE_MAX = 1_048_576;
-/** The logId of a change that no commit has written yet. */
-const UNLOGGED = 0;
-/** What the move of a change to its row costs beside its value, as so many UTF-16 units of it would. */
-const MOVE_COST = 1_024;
-/** How much a step of work that can wait takes on: keys, the cost of moves, and milliseconds. */
+/** How much a step of work that can wait takes on: keys, and milliseconds. */
 const STEP_KEYS = 256;
-const STEP_COST = STEP_KEYS * MOVE_COST;
 const STEP_MS = 3;
 /** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
 const UNMOVED_PAGES_MAX = 4_000;
@@ -63,24 +61,6 @@ const ROOM_BYTES_MIN = 1_048_576;
 const FREE_BYTES_MIN = 65_536;
 const RESERVE_NAME = "keyline.reserve";
 
-/** A change that the rows don't have yet: what is stored under a key now, or that it was removed. */
-type Change = (Entry | Removed) & {
-  /** When the key's row ends; Infinity where it does not, or where there is none. */
-  rowEnd: number;
-  /** The row of the log that holds this change, or UNLOGGED. */
-  logId: number;
-};
-
-/** What is remembered of a row of the log. */
-interface LogRow {
-  readonly id: number;
-  readonly size: number;
-  /** The keys that it changed; those that a later row has changed since need no move. */
-  readonly keys: string[];
-  /** How many of them have been looked at for a move. */
-  movedCount: number;
-}
-
 /** The options of a table on disk. */
 export interface SqliteTableOptions {
   /** How much memory the cache of rows may take, in bytes. */
@@ -98,7 +78,6 @@ export class SqliteTable implements Table {
   readonly #file: SqliteFile;
   readonly #reserve: DiskReserve;
   readonly #cacheBytes: number;
-  readonly #logChangesMax: number;
   #cache: EntryCache;
 
   /** The newest change of each key, this turn's included. */
@@ -112,13 +91,7 @@ export class SqliteTable implements Table {
   #keys = 0;
   #version = 0;
 
-  /** The rows of the log; those before the oldest have nothing left to move, and are gone. */
-  #log: LogRow[] = [];
-  #oldest = 0;
-  #logId = 0;
-  #logSize = 0;
-  #logChanges = 0;
-
+  readonly #log: ChangeLog;
   /** How many bytes have come to the write-ahead log, at most, since it was looked at. */
   #unseenBytes = 0;
 
@@ -134,7 +107,7 @@ export class SqliteTable implements Table {
   ) {
     this.place = folder;
     this.#now = now;
-    this.#logChangesMax = logChangesMax;
+    this.#log = new ChangeLog(logChangesMax);
     this.#cacheBytes = cacheBytes;
     this.#cache = new EntryCache(cacheBytes);
     this.#file = openFile(folder);
@@ -247,7 +220,7 @@ export class SqliteTable implements Table {
     const { bytes, entries, hits, misses } = this.#cache.figures;
     return {
       disk_bytes: this.#read(() => this.#file.bytes()),
-      log_changes: this.#logChanges,
+      log_changes: this.#log.changeCount,
       cache_bytes: bytes,
       cache_entries: entries,
       cache_hits: hits,
@@ -338,136 +311,71 @@ export class SqliteTable implements Table {
    * are moved to rows, as many as it takes, but not so many that this commit would become a long one.
    */
   #writeTurn({ canMove }: { canMove: boolean }): void {
-    const keys = this.#turn;
+    const changes = this.#turn.map((key) => [key, this.#changes.get(key)!] as const);
     const isCleared = this.#isCleared;
     const plan = canMove && !isCleared
-      ? this.#planMoves(2 * this.#costOf(keys) + STEP_COST)
-      : { moves: [], oldest: this.#oldest, movedCount: 0 };
-    const canGrow = plan.moves.length > 0 ||
-      keys.some((key) => this.#changes.get(key)!.value !== undefined);
-    this.#write({ keys, isCleared, plan, canGrow });
+      ? this.#log.planMoves(this.#changes, changes)
+      : this.#log.planNothing();
+    const canGrow = plan.moves.length > 0 || changes.some(([, { value }]) => value !== undefined);
+    this.#write({ changes, isCleared, plan, canGrow });
   }
 
-  #write({ keys, isCleared, plan, canGrow }: Writing): void {
-    const { moves, oldest } = plan;
-    const added: LogRow[] = [];
+  #write({ changes, isCleared, plan, canGrow }: Writing): void {
+    const added: (LoggedRow & { changes: KeyChange[] })[] = [];
     let bytes = COMMIT_BYTES;
     this.#file.transaction(() => {
       // First what frees pages: on a full disk all the rest stands where that stood.
       if (isCleared) this.#file.nextGeneration();
-      if (oldest > this.#oldest) this.#file.trimLog(this.#log[oldest]?.id ?? this.#logId + 1);
-      for (const part of this.#partsOf(keys)) {
-        const id = this.#logId + added.length + 1;
-        const changes = part.map((key) => [key, this.#changes.get(key)!] as const);
-        const row = { id, keys: this.#keys, version: this.#version, changes };
-        added.push({ id, size: this.#file.append(row), keys: part, movedCount: 0 });
+      const firstKept = isCleared ? 0 : this.#log.firstKept(plan);
+      if (firstKept > 0) this.#file.trimLog(firstKept);
+      for (const part of partsOf(changes)) {
+        const id = this.#log.lastId + added.length + 1;
+        const row = { id, keys: this.#keys, version: this.#version, changes: part };
+        const size = this.#file.append(row);
+        added.push({ id, size, keys: part.map(([key]) => key), changes: part });
+        bytes += UNIT_BYTES * size;
       }
-      for (const [key, change] of moves) this.#file.setRow(key, change);
-      for (const { size } of added) bytes += UNIT_BYTES * size;
-      for (const [, { value }] of moves) bytes += MOVE_BYTES + UNIT_BYTES * (value?.length ?? 0);
+      for (const [key, change] of plan.moves) {
+        this.#file.setRow(key, change);
+        bytes += MOVE_BYTES + UNIT_BYTES * (change.value?.length ?? 0);
+      }
       if (canGrow) this.#claimGrowth(bytes);
     });
     this.#unseenBytes += bytes;
     if (isCleared) this.#forgetCleared();
     else this.#noteMoves(plan);
-    for (const row of added) {
-      this.#noteLogRow(row);
-      for (const key of row.keys) this.#changes.get(key)!.logId = row.id;
+    for (const { changes, ...row } of added) {
+      this.#log.add(row);
+      for (const [, change] of changes) change.logId = row.id;
     }
   }
 
-  /** What the changes of these keys would cost to move to rows. */
-  #costOf(keys: string[]): number {
-    let cost = MOVE_COST * keys.length;
-    for (const key of keys) cost += this.#changes.get(key)!.value?.length ?? 0;
-    return cost;
-  }
-
-  /** Which changes to move to rows, oldest first, and where the log begins then. */
-  #planMoves(costMax: number): Plan {
-    const moves: [string, Change][] = [];
-    let cost = 0;
-    let size = this.#logSize;
-    let count = this.#logChanges;
-    let oldest = this.#oldest;
-    for (; oldest < this.#log.length; oldest++) {
-      if (size <= LOG_SIZE_MAX && count <= this.#logChangesMax) break;
-      const row = this.#log[oldest]!;
-      for (let i = row.movedCount; i < row.keys.length; i++) {
-        if (cost >= costMax) return { moves, oldest, movedCount: i };
-        const change = this.#changes.get(row.keys[i]!);
-        if (change?.logId !== row.id) continue;
-        moves.push([row.keys[i]!, change]);
-        cost += MOVE_COST + (change.value?.length ?? 0);
-      }
-      size -= row.size;
-      count -= row.keys.length;
-    }
-    return { moves, oldest, movedCount: 0 };
-  }
-
-  #noteMoves({ moves, oldest, movedCount }: Plan): void {
-    for (const [key, change] of moves) {
+  #noteMoves(plan: Plan): void {
+    for (const [key, change] of plan.moves) {
       this.#changes.delete(key);
       if (change.value === undefined) this.#cache.delete(key);
       else this.#cache.set(key, change);
     }
-    for (; this.#oldest < oldest; this.#oldest++) {
-      const row = this.#log[this.#oldest]!;
-      this.#logSize -= row.size;
-      this.#logChanges -= row.keys.length;
-    }
-    const row = this.#log[oldest];
-    if (row !== undefined) row.movedCount = Math.max(row.movedCount, movedCount);
-    // Dropped by halves, because dropping them one by one would move all others each time.
-    if (2 * this.#oldest > this.#log.length) {
-      this.#log = this.#log.slice(this.#oldest);
-      this.#oldest = 0;
-    }
-  }
-
-  #noteLogRow(row: LogRow): void {
-    this.#log.push(row);
-    this.#logId = row.id;
-    this.#logSize += row.size;
-    this.#logChanges += row.keys.length;
+    this.#log.drop(plan);
   }
 
   #forgetCleared(): void {
-    this.#log = [];
-    this.#oldest = 0;
-    this.#logSize = 0;
-    this.#logChanges = 0;
+    this.#log.clear();
     this.#cache = new EntryCache(this.#cacheBytes);
     this.#hasCleared = true;
-  }
-
-  /** The keys in parts whose values fit in a row of the log; an empty part where there are none. */
-  *#partsOf(keys: string[]): Generator<string[]> {
-    let part: string[] = [];
-    let size = 0;
-    for (const key of keys) {
-      part.push(key);
-      size += key.length + (this.#changes.get(key)!.value?.length ?? 0);
-      if (size < LOG_ROW_SIZE_MAX) continue;
-      yield part;
-      part = [];
-      size = 0;
-    }
-    if (part.length > 0 || keys.length === 0) yield part;
   }
 
   /** Takes up what the log holds, at the start. */
   #readLog(): void {
     const canEnd = this.#file.endedRows(Infinity, 1).length > 0;
     for (const { id, keys, version, size, changes } of this.#file.log()) {
-      const changed: string[] = [];
+      const changedKeys: string[] = [];
       for (const [key, stored] of changes) {
         const rowEnd = (canEnd ? this.#file.rowEnd(key) : undefined) ?? Infinity;
         this.#changes.set(key, { ...stored, rowEnd, logId: id });
-        changed.push(key);
+        changedKeys.push(key);
       }
-      this.#noteLogRow({ id, size, keys: changed, movedCount: 0 });
+      this.#log.add({ id, size, keys: changedKeys });
       this.#keys = keys;
       this.#version = version;
     }
@@ -488,7 +396,7 @@ export class SqliteTable implements Table {
         if (!this.#changes.has(key)) keys--;
         if (performance.now() > until) break;
       }
-      this.#file.amendLog(this.#logId, keys);
+      this.#file.amendLog(this.#log.lastId, keys);
     });
     this.#keys = keys;
     for (const key of ended) {
@@ -580,31 +488,14 @@ export class SqliteTable implements Table {
     );
   }
 
-  /**
-   * Frees what the log holds in vain: writes what is stored from its oldest rows to its end, which takes
-   * no more room than they did, and removes the rows of removed keys. False where there is nothing.
-   */
+  /** Frees what the log holds in vain, a part of it. False where that is not worth its while. */
   #turnLogOver(): boolean {
     let storedCount = 0;
     for (const { value } of this.#changes.values()) storedCount += Number(value !== undefined);
-    const isWorthIt = storedCount < (this.#isFull ? this.#logChanges : this.#logChanges / 2);
-    if (!isWorthIt) return false;
-    const moves: [string, Change][] = [];
-    const keys: string[] = [];
-    let size = 0;
-    let oldest = this.#oldest;
-    for (; oldest < this.#log.length && size < LOG_ROW_SIZE_MAX; oldest++) {
-      const row = this.#log[oldest]!;
-      size += row.size;
-      for (const key of row.keys) {
-        const change = this.#changes.get(key);
-        if (change?.logId !== row.id) continue;
-        if (change.value === undefined) moves.push([key, change]);
-        else keys.push(key);
-      }
-    }
-    const plan = { moves, oldest, movedCount: 0 };
-    this.#write({ keys, isCleared: false, plan, canGrow: false });
+    const { changeCount } = this.#log;
+    if (storedCount >= (this.#isFull ? changeCount : changeCount / 2)) return false;
+    const { plan, rewritten } = this.#log.planRewrite(this.#changes);
+    this.#write({ changes: rewritten, isCleared: false, plan, canGrow: false });
     return true;
   }
 
@@ -666,22 +557,12 @@ export async function backUp(folder: string, file: string): Promise<void> {
 }
 
 interface Writing {
-  readonly keys: string[];
+  readonly changes: readonly KeyChange[];
   /** Whether all that was there before these changes is removed. */
   readonly isCleared: boolean;
   readonly plan: Plan;
   /** Whether the file may have to grow for it. */
   readonly canGrow: boolean;
-}
-
-/** What becomes of the oldest rows of the log. */
-interface Plan {
-  /** The changes that are moved to rows. */
-  readonly moves: [string, Change][];
-  /** The first row of the log that is kept. */
-  readonly oldest: number;
-  /** How many of its keys have been looked at. */
-  readonly movedCount: number;
 }
 
 const NEVER = { version: 0, expiresAt: Infinity };
@@ -694,6 +575,22 @@ function openFile(folder: string): SqliteFile {
     if (!isDiskFull(error) || !giveUpReserve(`${folder}/${RESERVE_NAME}`)) throw error;
     return new SqliteFile(folder);
   }
+}
+
+/** The changes in parts that each fit in a row of the log; an empty part where there are none. */
+function* partsOf(changes: readonly KeyChange[]): Generator<KeyChange[]> {
+  let part: KeyChange[] = [];
+  let size = 0;
+  for (const change of changes) {
+    const [key, { value }] = change;
+    part.push(change);
+    size += key.length + (value?.length ?? 0);
+    if (size < LOG_ROW_SIZE_MAX) continue;
+    yield part;
+    part = [];
+    size = 0;
+  }
+  if (part.length > 0 || changes.length === 0) yield part;
 }
 
 /** The first `limit` of these keys, in the order of their code points, without sorting them all. */
