@@ -36,8 +36,9 @@ export interface LoggedRow {
 export interface Plan {
   /** The changes that are moved to rows of `entries`. */
   readonly moves: readonly KeyChange[];
-  /** The first row of the log that is kept, by its place; and how many of its keys are looked at. */
+  /** The first row of the log that is kept, by its place. */
   readonly oldest: number;
+  /** How many keys of that row have been looked at. */
   readonly lookedAt: number;
 }
 
