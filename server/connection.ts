@@ -182,6 +182,7 @@ export class Connection implements Member {
       if (reply.last) return false;
       if (left % LINES_A_LOOK === 0 && this.#isLong) await this.#pause();
       if (this.#unsent > this.#unsentMax) await this.#sent();
+      if (this.#isClosed) return false; // Nobody takes the rest.
     }
     return true;
   }

@@ -208,7 +208,9 @@ export class SqliteTable implements Table {
     if (this.#undo.length > 0) return true; // In the middle of a turn: a little later.
     try {
       if (this.#isTight) return this.#makeRoom();
-      return this.#removeEnded() || this.#removeCleared();
+      const isMore = this.#removeEnded() || this.#removeCleared();
+      this.#checkpointIfDue();
+      return isMore;
     } catch (error) {
       this.#noted(error);
       if (this.#fault !== undefined) throw this.#fault;
@@ -398,6 +400,7 @@ export class SqliteTable implements Table {
       }
       this.#file.amendLog(this.#log.lastId, keys);
     });
+    this.#unseenBytes = Infinity; // Who knows how much a removal has written.
     this.#keys = keys;
     for (const key of ended) {
       this.#cache.delete(key);
@@ -416,6 +419,7 @@ export class SqliteTable implements Table {
         this.#hasCleared && performance.now() < until
       );
     });
+    this.#unseenBytes = Infinity;
     return this.#hasCleared;
   }
 
