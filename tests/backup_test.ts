@@ -76,7 +76,7 @@ backupTest("a file that is there is never written over", async (folder) => {
   Deno.writeTextFileSync(copy, "Dear diary,");
   const { code, stderr } = await backUp(data, copy);
   assertEquals(code, 1);
-  assertStringIncludes(stderr, `Cannot back up ${data}/keyline.db to ${copy}: `);
+  assertStringIncludes(stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
   assertStringIncludes(stderr, "exists");
   assertEquals(Deno.readTextFileSync(copy), "Dear diary,");
 });
@@ -86,13 +86,13 @@ backupTest("a copy that can't be made says why and leaves no file", async (folde
   const copy = `${folder}/copy.db`;
   const missing = await backUp(data, copy);
   assertEquals(missing.code, 1);
-  assertStringIncludes(missing.stderr, `Cannot back up ${data}/keyline.db to ${copy}: `);
+  assertStringIncludes(missing.stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
   assertStringIncludes(missing.stderr, "No such file");
   Deno.mkdirSync(data);
   Deno.writeTextFileSync(`${data}/keyline.db`, "Dear diary,\n".repeat(500));
   const noTable = await backUp(data, copy);
   assertEquals(noTable.code, 1);
-  assertStringIncludes(noTable.stderr, `Cannot back up ${data}/keyline.db to ${copy}: `);
+  assertStringIncludes(noTable.stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
   const noFolder = await backUp(data, `${folder}/none/copy.db`);
   assertEquals(noFolder.code, 1);
   assertStringIncludes(noFolder.stderr, `${folder}/none/copy.db`);

@@ -6,6 +6,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { mainTable, moreTable } from "../bench/report.ts";
+import type { Results } from "../bench/results.ts";
 import { answer } from "../server/gate.ts";
 import { type Option, OPTIONS } from "../server/options.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
@@ -77,6 +79,13 @@ testWith(["read"], "PROTOCOL.md has each operation with its summary and every re
     assertEquals(rows, Object.entries(command.replies).map(([code, when]) => [code, when]), usage);
   }
   assertEquals(text.split("\n### ").length - 1, registry.size, "it has no others");
+});
+
+testWith(["read"], "the benchmarks' tables are what was measured", () => {
+  const results: Results = JSON.parse(read("bench/results.json"));
+  assertStringIncludes(read("README.md"), mainTable(results));
+  assertStringIncludes(read("bench/RESULTS.md"), mainTable(results));
+  assertStringIncludes(read("bench/RESULTS.md"), moreTable(results));
 });
 
 testWith(["read"], "CONTRIBUTING.md and the tests name the same variables", () => {

@@ -136,7 +136,7 @@ async function makeTable(data: string): Promise<void> {
 let table: Uint8Array | undefined;
 
 /** What may stand in the place of the table, and what the server is to say of it. */
-const UNUSABLE: [what: string, says: RegExp, spoil: (file: string) => void][] = [
+const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = [
   ["text", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500))],
   ["nothing", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
   ["a database of another program", /no Keyline table/, (file) => {
@@ -156,24 +156,16 @@ const UNUSABLE: [what: string, says: RegExp, spoil: (file: string) => void][] = 
   ["a table cut in its first page", /no Keyline table|damaged/, (file) => {
     Deno.truncateSync(file, 50);
   }],
-  ["a table with a damaged page", /damaged|malformed/, (file) => {
-    using db = Deno.openSync(file, { write: true });
-    for (let page = 2; page < 10; page++) {
-      db.seekSync(page * PAGE_BYTES + 8, Deno.SeekMode.Start);
-      db.writeSync(crypto.getRandomValues(new Uint8Array(2_000)));
-    }
-  }],
+  ["a table with a damaged row", /damaged/, (file) => spoil(file, "rows", 40)],
+  ["a table with a damaged log", /damaged|malformed/, (file) => spoil(file, "log", 1)],
+  ["a large table with a damaged log", /damaged|malformed/, (file) => spoil(file, "log")],
 ];
 
-UNUSABLE.push(["a large table with a damaged log", /damaged|malformed/, (file) => {
-  spoilLarge(file, "log");
-}]);
-
-for (const [what, says, spoil] of UNUSABLE) {
+for (const [what, says, place] of UNUSABLE) {
   durableTest(`${what} in the table's place stops the start and stays as it is`, async (data) => {
     const file = `${data}/keyline.db`;
     await makeTable(data);
-    spoil(file);
+    place(file);
     const before = await digestOf(file);
     const { code, stderr } = await runServer(["--port", "0", "--data", data]);
     assertEquals(code, 1);
@@ -185,12 +177,15 @@ for (const [what, says, spoil] of UNUSABLE) {
   });
 }
 
-/** Makes the table large, so that no start reads it whole, and spoils the pages of a part of it. */
-function spoilLarge(file: string, part: "log" | "rows"): void {
+/** So many rows make a table so large that no start reads it whole. */
+const MANY_ROWS = 400;
+
+/** Adds rows of 100 KB to the table, and spoils the pages of a part of it. */
+function spoil(file: string, part: "log" | "rows", rowCount = MANY_ROWS): void {
   const db = new DatabaseSync(file);
   db.exec(`
     PRAGMA synchronous = OFF;
-    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 400)
+    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${rowCount})
       INSERT INTO entries_1 SELECT printf('row-%03d', i), hex(zeroblob(50000)), 1, NULL FROM n;
     PRAGMA wal_checkpoint(TRUNCATE);
   `);
@@ -209,7 +204,7 @@ function spoilLarge(file: string, part: "log" | "rows"): void {
 
 durableTest("damage in a row costs those that ask for it a 500, and nobody else", async (data) => {
   await makeTable(data);
-  spoilLarge(`${data}/keyline.db`, "rows");
+  spoil(`${data}/keyline.db`, "rows");
   await using server = await ServerProcess.start({ data });
   using client = await server.connect();
   for (let i = 0; i < 2; i++) {
@@ -367,6 +362,41 @@ testWithProgram(
       await withServer(data, async (client) => {
         for (const key of acknowledged) {
           assertEquals(await client.ask(`GET ${key}`), `200 OK ${key.replace("new", "value")}`);
+        }
+      });
+    }),
+);
+
+testWithProgram(
+  "strace",
+  "a sync that fails where the log is moved into the file ends the server too",
+  () =>
+    withFolder(async (data) => {
+      await makeTable(data);
+      const trace = `${data}/trace`;
+      const value = "x".repeat(50_000);
+      let acknowledged = 0;
+      {
+        const onFile = [
+          "-P",
+          `${data}/keyline.db`,
+          "-e",
+          "inject=fsync,fdatasync:error=EIO:when=1",
+        ];
+        await using server = await ServerProcess.start({ data, under: straced(trace, ...onFile) });
+        using client = await server.connect();
+        // Some MB, after which the server begins to move them.
+        while (
+          acknowledged < 500 && await client.ask(`PUT new-${acknowledged} ${value}`) === "200 OK"
+        ) acknowledged++;
+        assert(acknowledged < 500, "it goes on");
+        assertEquals((await server.status()).code, 1);
+        assertMatch(server.output, /disk I\/O error/);
+      }
+      assertEquals((await eventsOf(trace)).replaceAll(/[^E]/g, ""), "E", "it was tried again");
+      await withServer(data, async (client) => {
+        for (let i = 0; i < acknowledged; i++) {
+          assertEquals(await client.ask(`GET new-${i}`), `200 OK ${value}`);
         }
       });
     }),
