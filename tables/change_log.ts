@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { KeyMap } from "./key_map.ts";
 import type { Removed } from "./sqlite_file.ts";
 import type { Entry } from "./table.ts";
 
@@ -20,7 +21,7 @@ export type Change = (Entry | Removed) & {
 export type KeyChange = readonly [key: string, change: Change];
 
 /** The newest change of each key. */
-export type Changes = ReadonlyMap<string, Change>;
+export type Changes = KeyMap<Change>;
 
 /** What is remembered of a row of the log. */
 export interface LoggedRow {

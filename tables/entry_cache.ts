@@ -5,6 +5,7 @@
  * @module
  */
 
+import { KeyMap } from "./key_map.ts";
 import type { Entry } from "./table.ts";
 
 /** What an entry costs beside its text, in bytes: Map slot, objects and string headers, as measured. */
@@ -28,7 +29,7 @@ interface Slot {
  */
 export class EntryCache {
   readonly #bytesMax: number;
-  readonly #slots = new Map<string, Slot>();
+  readonly #slots = new KeyMap<Slot>();
   #bytes = 0;
   #hits = 0;
   #misses = 0;

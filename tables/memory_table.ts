@@ -13,6 +13,7 @@ import {
   type Page,
   type Table,
 } from "./table.ts";
+import { KeyMap } from "./key_map.ts";
 import { SortedList } from "./sorted_list.ts";
 
 /** How many ended keys a step of `tend` removes at most. */
@@ -20,7 +21,7 @@ const TEND_KEYS_MAX = 1_000;
 
 /** What is stored, and the two orders in which it is asked for. */
 interface Contents {
-  readonly entries: Map<string, Entry>;
+  readonly entries: KeyMap<Entry>;
   readonly keys: SortedList<string>;
   readonly ends: SortedList<End>;
 }
@@ -147,7 +148,7 @@ export class MemoryTable implements Table {
 
 function empty(): Contents {
   return {
-    entries: new Map(),
+    entries: new KeyMap(),
     keys: new SortedList(compareCodePoints),
     ends: new SortedList(([a, x], [b, y]) => a - b || (x < y ? -1 : x > y ? 1 : 0)),
   };

@@ -21,6 +21,7 @@ import {
   type Plan,
   UNLOGGED,
 } from "./change_log.ts";
+import { KeyMap } from "./key_map.ts";
 import { DiskReserve, giveUpReserve, RESERVE_BYTES } from "./disk_reserve.ts";
 import { EntryCache } from "./entry_cache.ts";
 import {
@@ -81,7 +82,7 @@ export class SqliteTable implements Table {
   #cache: EntryCache;
 
   /** The newest change of each key, this turn's included. */
-  #changes = new Map<string, Change>();
+  #changes = new KeyMap<Change>();
   /** The keys that this turn has changed, and how to undo each change, in their order. */
   #turn: string[] = [];
   #undo: (() => void)[] = [];
@@ -158,7 +159,7 @@ export class SqliteTable implements Table {
       this.#keys = keys;
       this.#isCleared = isCleared;
     });
-    this.#changes = new Map();
+    this.#changes = new KeyMap();
     this.#turn = [];
     this.#keys = 0;
     this.#isCleared = true;
