@@ -97,6 +97,8 @@ export class SqliteFile {
   #bytes: number;
   #generation: number;
   #rows: RowStatements;
+  /** Prepared once for all rows: thousands of statements would stop everyone when they are collected. */
+  #removal: { entries: string; statement: StatementSync } | undefined;
 
   /** Opens the table's file in a folder, or creates both. Throws OpenError. */
   constructor(folder: string) {
@@ -221,13 +223,23 @@ export class SqliteFile {
 
   /** Removes a few rows that CLEAR left behind; false where none are left. */
   removeCleared(): boolean {
-    const old = generationsOf(this.#db).find((n) => n !== this.#generation);
-    if (old === undefined) return false;
-    const { changes } = this.#run(
-      `DELETE FROM entries_${old} WHERE key IN (SELECT key FROM entries_${old} LIMIT ${REMOVE_ROWS})`,
-    );
-    if (changes === 0) this.#run(`DROP TABLE entries_${old}`);
+    this.#removal ??= this.#oldRows();
+    if (this.#removal === undefined) return false;
+    const { entries, statement } = this.#removal;
+    if (statement.run().changes > 0) return true;
+    this.#removal = undefined;
+    this.#run(`DROP TABLE ${entries}`);
     return true;
+  }
+
+  /** A table of rows that CLEAR left behind, and the statement that removes a few of them. */
+  #oldRows(): { entries: string; statement: StatementSync } | undefined {
+    const old = generationsOf(this.#db).find((n) => n !== this.#generation);
+    if (old === undefined) return undefined;
+    const entries = `entries_${old}`;
+    const sql =
+      `DELETE FROM ${entries} WHERE key IN (SELECT key FROM ${entries} LIMIT ${REMOVE_ROWS})`;
+    return { entries, statement: this.#db.prepare(sql) };
   }
 
   /** The size of the table in bytes. */
