@@ -5,6 +5,7 @@
  * @module
  */
 
+import { KeyMap } from "../tables/key_map.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./options.ts";
 import { type Arity, compileArity, usageOf } from "./request.ts";
@@ -37,8 +38,7 @@ export class BadCommandError extends Error {
 
 /** The operations that a server offers. */
 export class Registry {
-  // A Map: in an object, "constructor" would be a verb.
-  readonly #byVerb = new Map<string, Operation>();
+  readonly #byVerb = new KeyMap<{ key: string; operation: Operation }>();
   readonly #operations: readonly Operation[];
 
   /** Offers these commands, but for the disabled ones. Throws BadCommandError and UsageError. */
@@ -52,16 +52,17 @@ export class Registry {
       .filter(({ verb }) => !disabled.includes(verb))
       .sort((a, b) => a.verb < b.verb ? -1 : 1);
     for (const operation of this.#operations) {
-      this.#byVerb.set(operation.verb, operation);
-      this.#byVerb.set(operation.verb.toLowerCase(), operation);
+      this.#byVerb.set({ key: operation.verb, operation });
+      this.#byVerb.set({ key: operation.verb.toLowerCase(), operation });
     }
   }
 
   /** The operation of a verb in upper, lower or mixed case. */
   find(verb: string): Operation | undefined {
     // ASCII only: toUpperCase makes an S of the long s (U+017F), and STATS of a word that isn't.
-    return this.#byVerb.get(verb) ??
+    const found = this.#byVerb.get(verb) ??
       (VERB.test(verb) ? this.#byVerb.get(verb.toUpperCase()) : undefined);
+    return found?.operation;
   }
 
   /** All operations, by verb. */

@@ -5,7 +5,6 @@
  * @module
  */
 
-import type { KeyMap } from "./key_map.ts";
 import type { Removed } from "./sqlite_file.ts";
 import type { Entry } from "./table.ts";
 
@@ -13,15 +12,9 @@ import type { Entry } from "./table.ts";
 export type Change = (Entry | Removed) & {
   /** When the key's row ends; Infinity where it does not, or where there is none. */
   rowEnd: number;
-  /** The row of the log that holds this change, or UNLOGGED. */
+  /** The row of the log that holds this change for good, or UNLOGGED, or OVER. */
   logId: number;
 };
-
-/** A change with its key. */
-export type KeyChange = readonly [key: string, change: Change];
-
-/** The newest change of each key. */
-export type Changes = KeyMap<Change>;
 
 /** What is remembered of a row of the log. */
 export interface LoggedRow {
@@ -29,22 +22,24 @@ export interface LoggedRow {
   readonly id: number;
   /** The size of its text, in UTF-16 units. */
   readonly size: number;
-  /** The keys that it changed; those that a later row has changed since need no move. */
-  readonly keys: readonly string[];
+  /** What it holds; what is over needs no move. */
+  readonly changes: readonly Change[];
 }
 
 /** What becomes of the oldest rows of the log. */
 export interface Plan {
   /** The changes that are moved to rows of `entries`. */
-  readonly moves: readonly KeyChange[];
+  readonly moves: readonly Change[];
   /** The first row of the log that is kept, by its place. */
   readonly oldest: number;
-  /** How many keys of that row have been looked at. */
+  /** How many changes of that row have been looked at. */
   readonly lookedAt: number;
 }
 
 /** The logId of a change that no commit has written yet. */
 export const UNLOGGED = 0;
+/** The logId of a change that another has taken the place of, or that has been moved. */
+export const OVER = -1;
 /** The changes in one row of the log, in UTF-16 units: they are kept until all of them are moved. */
 export const LOG_ROW_SIZE_MAX = 1_048_576;
 /** Past so many changes in the log, commits move the oldest. This bounds a start, too. */
@@ -62,7 +57,7 @@ export class ChangeLog {
   // Rows before the oldest are gone; their places are freed by halves, not one by one.
   #rows: LoggedRow[] = [];
   #oldest = 0;
-  /** How many keys of the oldest row have been looked at. */
+  /** How many changes of the oldest row have been looked at. */
   #lookedAt = 0;
   #lastId = 0;
   #size = 0;
@@ -88,7 +83,7 @@ export class ChangeLog {
     this.#rows.push(row);
     this.#lastId = row.id;
     this.#size += row.size;
-    this.#changeCount += row.keys.length;
+    this.#changeCount += row.changes.length;
   }
 
   /** Forgets all rows. */
@@ -111,29 +106,29 @@ export class ChangeLog {
    * A plan that makes a log small that is too large: its oldest changes are moved, as many as it takes,
    * but not so many that the commit of these would become a long one.
    */
-  planMoves(changes: Changes, committed: readonly KeyChange[]): Plan {
+  planMoves(committed: readonly Change[]): Plan {
     let [oldest, lookedAt, size, count] = [
       this.#oldest,
       this.#lookedAt,
       this.#size,
       this.#changeCount,
     ];
-    const moves: KeyChange[] = [];
+    const moves: Change[] = [];
     if (size <= LOG_SIZE_MAX && count <= this.#changesMax) return { moves, oldest, lookedAt };
     let budget = MOVES_COST_MIN;
-    for (const [, { value }] of committed) budget += 2 * (MOVE_COST + (value?.length ?? 0));
+    for (const { value } of committed) budget += 2 * (MOVE_COST + (value?.length ?? 0));
     for (; oldest < this.#rows.length; oldest++, lookedAt = 0) {
       if (size <= LOG_SIZE_MAX && count <= this.#changesMax) break;
       const row = this.#rows[oldest]!;
-      for (; lookedAt < row.keys.length; lookedAt++) {
+      for (; lookedAt < row.changes.length; lookedAt++) {
         if (budget <= 0) return { moves, oldest, lookedAt };
-        const change = changes.get(row.keys[lookedAt]!);
-        if (change?.logId !== row.id) continue;
-        moves.push([row.keys[lookedAt]!, change]);
+        const change = row.changes[lookedAt]!;
+        if (change.logId !== row.id) continue;
+        moves.push(change);
         budget -= MOVE_COST + (change.value?.length ?? 0);
       }
       size -= row.size;
-      count -= row.keys.length;
+      count -= row.changes.length;
     }
     return { moves, oldest, lookedAt };
   }
@@ -142,17 +137,16 @@ export class ChangeLog {
    * A plan that drops some of the oldest rows where room is short: removed keys are moved, and what is
    * stored is to be `rewritten` at the end of the log, which takes no more room than it does now.
    */
-  planRewrite(changes: Changes): { plan: Plan; rewritten: KeyChange[] } {
-    const moves: KeyChange[] = [];
-    const rewritten: KeyChange[] = [];
+  planRewrite(): { plan: Plan; rewritten: Change[] } {
+    const moves: Change[] = [];
+    const rewritten: Change[] = [];
     let oldest = this.#oldest;
     for (let size = 0; oldest < this.#rows.length && size < LOG_ROW_SIZE_MAX; oldest++) {
       const row = this.#rows[oldest]!;
       size += row.size;
-      for (const key of row.keys) {
-        const change = changes.get(key);
-        if (change?.logId !== row.id) continue;
-        (change.value === undefined ? moves : rewritten).push([key, change]);
+      for (const change of row.changes) {
+        if (change.logId !== row.id) continue;
+        (change.value === undefined ? moves : rewritten).push(change);
       }
     }
     return { plan: { moves, oldest, lookedAt: 0 }, rewritten };
@@ -163,7 +157,7 @@ export class ChangeLog {
     for (; this.#oldest < oldest; this.#oldest++) {
       const row = this.#rows[this.#oldest]!;
       this.#size -= row.size;
-      this.#changeCount -= row.keys.length;
+      this.#changeCount -= row.changes.length;
     }
     this.#lookedAt = lookedAt;
     if (2 * this.#oldest <= this.#rows.length) return;

@@ -1,6 +1,5 @@
 /**
- * Entries that were read or written of late, so that `sqlite_table.ts` finds hot keys with one look
- * into a Map.
+ * Entries that were read or written of late, so that `sqlite_table.ts` finds hot keys in memory.
  *
  * @module
  */
@@ -8,18 +7,15 @@
 import { KeyMap } from "./key_map.ts";
 import type { Entry } from "./table.ts";
 
-/** What an entry costs beside its text, in bytes: Map slot, objects and string headers, as measured. */
+/** What an entry costs beside its text, in bytes: its place in the map, object and string headers, as measured. */
 const ENTRY_BYTES = 200;
 
-/** How much of the cache is freed at once. */
-const EVICTED_PART = 1 / 64;
 /** How many hot entries one eviction passes over: it must not stop clients where all are hot. */
 const SECOND_CHANCES_MAX = 4_096;
 
-interface Slot {
-  readonly entry: Entry;
+interface Cached extends Entry {
   readonly bytes: number;
-  /** Whether it was asked for since eviction last passed by. */
+  /** Whether it was asked for since the hand last passed by. */
   isHot: boolean;
 }
 
@@ -29,7 +25,9 @@ interface Slot {
  */
 export class EntryCache {
   readonly #bytesMax: number;
-  readonly #slots = new KeyMap<Slot>();
+  readonly #entries = new KeyMap<Cached>();
+  /** Where the next eviction goes on, through the entries as they lie. */
+  #hand = this.#entries[Symbol.iterator]();
   #bytes = 0;
   #hits = 0;
   #misses = 0;
@@ -41,61 +39,55 @@ export class EntryCache {
 
   /** The entry of a key, if it is held. */
   get(key: string): Entry | undefined {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) {
+    const cached = this.#entries.get(key);
+    if (cached === undefined) {
       this.#misses++;
       return undefined;
     }
     this.#hits++;
-    slot.isHot = true;
-    return slot.entry;
+    cached.isHot = true;
+    return cached;
   }
 
-  /** Holds an entry, in place of what else was held of this key. */
-  set(key: string, entry: Entry): void {
+  /** Holds an entry, in place of what else was held of its key. */
+  set({ key, value, version, expiresAt }: Entry): void {
     this.delete(key);
-    const bytes = ENTRY_BYTES + bytesOf(key) + bytesOf(entry.value);
+    const bytes = ENTRY_BYTES + bytesOf(key) + bytesOf(value);
     if (bytes > this.#bytesMax) return;
-    this.#slots.set(key, { entry, bytes, isHot: false });
+    this.#entries.set({ key, value, version, expiresAt, bytes, isHot: false });
     this.#bytes += bytes;
     if (this.#bytes > this.#bytesMax) this.#evict();
   }
 
   /** Lets go of a key. */
   delete(key: string): void {
-    const slot = this.#slots.get(key);
-    if (slot === undefined) return;
-    this.#slots.delete(key);
-    this.#bytes -= slot.bytes;
+    const cached = this.#entries.get(key);
+    if (cached !== undefined) this.#remove(cached);
   }
 
   /** How much is held and how often it helped. */
   get figures(): { bytes: number; entries: number; hits: number; misses: number } {
     return {
       bytes: this.#bytes,
-      entries: this.#slots.size,
+      entries: this.#entries.size,
       hits: this.#hits,
       misses: this.#misses,
     };
   }
 
-  /**
-   * Makes room. A Map keeps the order of insertion, so its begin is where the clock's hand stands. A
-   * part is freed at once, because each pass first has to step over what earlier ones have removed.
-   */
   #evict(): void {
-    const bytesKept = this.#bytesMax * (1 - EVICTED_PART);
     let chances = SECOND_CHANCES_MAX;
-    for (const [key, slot] of this.#slots) {
-      if (this.#bytes <= bytesKept) return;
-      this.#slots.delete(key);
-      if (slot.isHot && chances-- > 0) {
-        slot.isHot = false;
-        this.#slots.set(key, slot); // The hand comes by again behind all others.
-      } else {
-        this.#bytes -= slot.bytes;
-      }
+    while (this.#bytes > this.#bytesMax) {
+      const { value: cached, done } = this.#hand.next();
+      if (done) this.#hand = this.#entries[Symbol.iterator]();
+      else if (cached.isHot && chances-- > 0) cached.isHot = false;
+      else this.#remove(cached);
     }
+  }
+
+  #remove(cached: Cached): void {
+    this.#entries.delete(cached.key);
+    this.#bytes -= cached.bytes;
   }
 }
 

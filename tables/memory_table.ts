@@ -1,5 +1,5 @@
 /**
- * The table of `--memory`: a Map, and nothing on disk. It is also the model that tests hold other
+ * The table of `--memory`: a KeyMap, and nothing on disk. It is also the model that tests hold other
  * tables against, so it is the plainest form of every rule.
  *
  * @module
@@ -29,7 +29,7 @@ interface Contents {
 /** A key that ends, and when, in milliseconds since 1970. */
 type End = readonly [at: number, key: string];
 
-/** A table in memory, which ends with the process. It holds at most 16.7 million keys, as a Map does. */
+/** A table in memory, which ends with the process. */
 export class MemoryTable implements Table {
   readonly place = "memory";
   readonly #now: Clock;
@@ -53,19 +53,22 @@ export class MemoryTable implements Table {
   }
 
   put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
+    const before = this.#contents.entries.get(key);
+    const own = before?.key ?? copyOf(key);
     const version = ++this.#version;
-    this.#change(key, { value: copyOf(value), version, expiresAt });
+    this.#change(before, { key: own, value: copyOf(value), version, expiresAt });
     return version;
   }
 
   expire(key: string, expiresAt: number): boolean {
     const entry = this.entry(key);
-    if (entry !== undefined) this.#change(key, { ...entry, expiresAt });
+    if (entry !== undefined) this.#change(entry, { ...entry, expiresAt });
     return entry !== undefined;
   }
 
   delete(key: string): void {
-    this.#change(key, undefined);
+    const entry = this.#contents.entries.get(key);
+    if (entry !== undefined) this.#change(entry, undefined);
   }
 
   clear(): void {
@@ -108,7 +111,7 @@ export class MemoryTable implements Table {
       if (at > this.#now() || ended.length === TEND_KEYS_MAX) break;
       ended.push(key);
     }
-    for (const key of ended) this.#set(key, undefined);
+    for (const key of ended) this.#replace(this.#contents.entries.get(key), undefined);
     return ended.length === TEND_KEYS_MAX;
   }
 
@@ -122,28 +125,28 @@ export class MemoryTable implements Table {
     return entry.expiresAt !== Infinity && entry.expiresAt <= this.#now();
   }
 
-  #change(key: string, entry: Entry | undefined): void {
-    const before = this.#contents.entries.get(key);
-    if (before === undefined && entry === undefined) return;
-    this.#undo.push(() => this.#set(key, before));
-    this.#set(key, entry);
+  #change(before: Entry | undefined, after: Entry | undefined): void {
+    this.#undo.push(() => this.#replace(after, before));
+    this.#replace(before, after);
   }
 
-  /** Stores an entry, or removes the key, and keeps both orders true. */
-  #set(key: string, entry: Entry | undefined): void {
+  /** Stores or removes what is under a key, and keeps both orders true. */
+  #replace(before: Entry | undefined, after: Entry | undefined): void {
     const { entries, keys, ends } = this.#contents;
-    const before = entries.get(key);
-    const own = before === undefined ? copyOf(key) : key;
-    if (before !== undefined && before.expiresAt !== Infinity) ends.delete([before.expiresAt, key]);
-    if (entry === undefined) {
-      entries.delete(key);
-      keys.delete(key);
-      return;
+    if (after !== undefined) {
+      entries.set(after);
+      if (before === undefined) keys.add(after.key);
+    } else if (before !== undefined) {
+      entries.delete(before.key);
+      keys.delete(before.key);
     }
-    entries.set(own, entry);
-    if (before === undefined) keys.add(own);
-    if (entry.expiresAt !== Infinity) ends.add([entry.expiresAt, copyOf(key)]);
+    if (before !== undefined && before.expiresAt !== Infinity) ends.delete(endOf(before));
+    if (after !== undefined && after.expiresAt !== Infinity) ends.add(endOf(after));
   }
+}
+
+function endOf({ key, expiresAt }: Entry): End {
+  return [expiresAt, key];
 }
 
 function empty(): Contents {

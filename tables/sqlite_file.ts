@@ -10,7 +10,7 @@
  */
 
 import { DatabaseSync, type StatementResultingChanges, type StatementSync } from "node:sqlite";
-import { type Entry, TableError } from "./table.ts";
+import { copyOf, type Entry, TableError } from "./table.ts";
 
 /** What a commit adds to the log. */
 export interface LogRow {
@@ -20,12 +20,14 @@ export interface LogRow {
   readonly keys: number;
   /** The last version that was given. */
   readonly version: number;
-  /** Each changed key with what is stored under it now. */
-  readonly changes: Iterable<readonly [key: string, change: Entry | Removed]>;
+  /** What is stored now under each changed key. */
+  readonly changes: Iterable<Entry | Removed>;
 }
 
 /** Stands in the place of an entry for a key that was removed. */
 export interface Removed {
+  /** The key. */
+  readonly key: string;
   /** Nothing is stored. */
   readonly value: undefined;
   /** 0 */
@@ -172,7 +174,9 @@ export class SqliteFile {
   /** The row of a key. */
   row(key: string): Entry | undefined {
     const row = this.#rows.get.get(key) as unknown as Row | undefined;
-    return row && { value: row.value, version: row.version, expiresAt: row.expires ?? Infinity };
+    if (row === undefined) return undefined;
+    const { value, version, expires } = row;
+    return { key: copyOf(key), value, version, expiresAt: expires ?? Infinity };
   }
 
   /** When the row of a key ends, in milliseconds since 1970, or Infinity; undefined without a row. */
@@ -182,7 +186,7 @@ export class SqliteFile {
   }
 
   /** Makes the row of a key what is stored under it now. */
-  setRow(key: string, { value, version, expiresAt }: Entry | Removed): void {
+  setRow({ key, value, version, expiresAt }: Entry | Removed): void {
     if (value === undefined) return this.deleteRow(key);
     this.#rows.put.run(key, value, version, expiresAt === Infinity ? null : expiresAt);
   }
@@ -355,17 +359,17 @@ function generationsOf(db: DatabaseSync): number[] {
 /** A flat JSON array, four items for each change: a flat one is made twice as fast as a nested one. */
 function encodeChanges(changes: LogRow["changes"]): string {
   const items: (string | number | null)[] = [];
-  for (const [key, { value, version, expiresAt }] of changes) {
+  for (const { key, value, version, expiresAt } of changes) {
     items.push(key, value ?? null, version, expiresAt === Infinity ? null : expiresAt);
   }
   return JSON.stringify(items);
 }
 
-function* decodeChanges(encoded: string): Generator<[string, Entry | Removed]> {
+function* decodeChanges(encoded: string): Generator<Entry | Removed> {
   const items = JSON.parse(encoded);
   for (let i = 0; i < items.length; i += 4) {
     const [key, value, version, expires] = items.slice(i, i + 4);
-    yield [key, { value: value ?? undefined, version, expiresAt: expires ?? Infinity }];
+    yield { key, value: value ?? undefined, version, expiresAt: expires ?? Infinity };
   }
 }
 

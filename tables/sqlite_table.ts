@@ -14,10 +14,10 @@ import { backup, DatabaseSync } from "node:sqlite";
 import {
   type Change,
   ChangeLog,
-  type KeyChange,
   LOG_CHANGES_MAX,
   LOG_ROW_SIZE_MAX,
   type LoggedRow,
+  OVER,
   type Plan,
   UNLOGGED,
 } from "./change_log.ts";
@@ -29,6 +29,7 @@ import {
   FILE_NAME,
   isDiskFull,
   OpenError,
+  type Removed,
   SqliteFile,
   tableError,
 } from "./sqlite_file.ts";
@@ -83,8 +84,8 @@ export class SqliteTable implements Table {
 
   /** The newest change of each key, this turn's included. */
   #changes = new KeyMap<Change>();
-  /** The keys that this turn has changed, and how to undo each change, in their order. */
-  #turn: string[] = [];
+  /** What this turn has changed, what is over included, and how to undo each change, in their order. */
+  #turn: Change[] = [];
   #undo: (() => void)[] = [];
   /** Whether this turn has removed all that was there before its changes. */
   #isCleared = false;
@@ -130,7 +131,7 @@ export class SqliteTable implements Table {
   put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
     if (this.#isFull) throw new DiskFullError();
     const version = this.#version + 1;
-    this.#change(key, copyOf(value), { version, expiresAt });
+    this.#change({ key, value: copyOf(value), version, expiresAt });
     this.#version = version;
     return version;
   }
@@ -138,12 +139,12 @@ export class SqliteTable implements Table {
   expire(key: string, expiresAt: number): boolean {
     if (this.#isFull) throw new DiskFullError();
     const entry = this.entry(key);
-    if (entry !== undefined) this.#change(key, entry.value, { version: entry.version, expiresAt });
+    if (entry !== undefined) this.#change({ ...entry, expiresAt });
     return entry !== undefined;
   }
 
   delete(key: string): void {
-    this.#change(key, undefined, NEVER);
+    this.#change({ key, value: undefined, version: 0, expiresAt: Infinity });
   }
 
   clear(): void {
@@ -169,7 +170,7 @@ export class SqliteTable implements Table {
     const now = this.#now();
     // Rows that have ended, but for those that a change hides; then the changes that have ended.
     let ended = this.#isCleared ? 0 : this.#read(() => this.#file.endedRowCount(now));
-    for (const { value, expiresAt, rowEnd } of this.#changes.values()) {
+    for (const { value, expiresAt, rowEnd } of this.#changes) {
       if (rowEnd <= now && !this.#isCleared) ended--;
       if (value !== undefined && expiresAt <= now) ended++;
     }
@@ -249,7 +250,7 @@ export class SqliteTable implements Table {
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
     const row = this.#read(() => this.#file.row(key));
-    if (row !== undefined) this.#cache.set(copyOf(key), row);
+    if (row !== undefined) this.#cache.set(row);
     return row;
   }
 
@@ -257,26 +258,26 @@ export class SqliteTable implements Table {
     return expiresAt !== Infinity && expiresAt <= this.#now();
   }
 
-  #change(
-    key: string,
-    value: string | undefined,
-    { version, expiresAt }: Omit<Entry, "value">,
-  ): void {
-    const before = this.#changes.get(key);
-    const { isStored, rowEnd } = this.#stateOf(key, before);
-    if (!isStored && value === undefined) return;
+  #change(stored: Entry | Removed): void {
+    const before = this.#changes.get(stored.key);
+    const { isStored, rowEnd } = this.#stateOf(stored.key, before);
+    if (!isStored && stored.value === undefined) return;
+    const key = before?.key ?? copyOf(stored.key);
+    const { value, version, expiresAt } = stored;
+    const change = { key, value, version, expiresAt, rowEnd, logId: UNLOGGED } as Change;
+    const logIdBefore = before?.logId ?? OVER;
     const keys = this.#keys;
-    const turnLength = this.#turn.length;
     this.#undo.push(() => {
       this.#keys = keys;
-      this.#turn.length = turnLength;
-      if (before === undefined) this.#changes.delete(key);
-      else this.#changes.set(key, before);
+      this.#turn.pop();
+      if (before === undefined) return this.#changes.delete(key);
+      before.logId = logIdBefore;
+      this.#changes.set(before);
     });
-    const own = before === undefined ? copyOf(key) : key;
-    if (before?.logId !== UNLOGGED) this.#turn.push(own);
+    if (before !== undefined) before.logId = OVER;
     this.#keys += Number(value !== undefined) - Number(isStored);
-    this.#changes.set(own, { value, version, expiresAt, rowEnd, logId: UNLOGGED });
+    this.#turn.push(change);
+    this.#changes.set(change);
   }
 
   /** Whether something is stored under a key, ended or not, and when the key's row ends. */
@@ -294,7 +295,7 @@ export class SqliteTable implements Table {
       key.startsWith(prefix) && (after === "" || compareCodePoints(key, after) > 0);
     const changed: string[] = [];
     const hidden = new Set<string>();
-    for (const [key, { value, expiresAt }] of this.#changes) {
+    for (const { key, value, expiresAt } of this.#changes) {
       if (!isInPage(key)) continue;
       hidden.add(key);
       if (value !== undefined && !this.#hasEnded(expiresAt)) changed.push(key);
@@ -314,17 +315,15 @@ export class SqliteTable implements Table {
    * are moved to rows, as many as it takes, but not so many that this commit would become a long one.
    */
   #writeTurn({ canMove }: { canMove: boolean }): void {
-    const changes = this.#turn.map((key) => [key, this.#changes.get(key)!] as const);
+    const changes = this.#turn.filter(({ logId }) => logId !== OVER);
     const isCleared = this.#isCleared;
-    const plan = canMove && !isCleared
-      ? this.#log.planMoves(this.#changes, changes)
-      : this.#log.planNothing();
-    const canGrow = plan.moves.length > 0 || changes.some(([, { value }]) => value !== undefined);
+    const plan = canMove && !isCleared ? this.#log.planMoves(changes) : this.#log.planNothing();
+    const canGrow = plan.moves.length > 0 || changes.some(({ value }) => value !== undefined);
     this.#write({ changes, isCleared, plan, canGrow });
   }
 
   #write({ changes, isCleared, plan, canGrow }: Writing): void {
-    const added: (LoggedRow & { changes: KeyChange[] })[] = [];
+    const added: LoggedRow[] = [];
     let bytes = COMMIT_BYTES;
     this.#file.transaction(() => {
       // First what frees pages: on a full disk all the rest stands where that stood.
@@ -335,11 +334,11 @@ export class SqliteTable implements Table {
         const id = this.#log.lastId + added.length + 1;
         const row = { id, keys: this.#keys, version: this.#version, changes: part };
         const size = this.#file.append(row);
-        added.push({ id, size, keys: part.map(([key]) => key), changes: part });
+        added.push({ id, size, changes: part });
         bytes += UNIT_BYTES * size;
       }
-      for (const [key, change] of plan.moves) {
-        this.#file.setRow(key, change);
+      for (const change of plan.moves) {
+        this.#file.setRow(change);
         bytes += MOVE_BYTES + UNIT_BYTES * (change.value?.length ?? 0);
       }
       if (canGrow) this.#claimGrowth(bytes);
@@ -347,17 +346,18 @@ export class SqliteTable implements Table {
     this.#unseenBytes += bytes;
     if (isCleared) this.#forgetCleared();
     else this.#noteMoves(plan);
-    for (const { changes, ...row } of added) {
+    for (const row of added) {
       this.#log.add(row);
-      for (const [, change] of changes) change.logId = row.id;
+      for (const change of row.changes) change.logId = row.id;
     }
   }
 
   #noteMoves(plan: Plan): void {
-    for (const [key, change] of plan.moves) {
-      this.#changes.delete(key);
-      if (change.value === undefined) this.#cache.delete(key);
-      else this.#cache.set(key, change);
+    for (const change of plan.moves) {
+      change.logId = OVER;
+      this.#changes.delete(change.key);
+      if (change.value === undefined) this.#cache.delete(change.key);
+      else this.#cache.set(change);
     }
     this.#log.drop(plan);
   }
@@ -372,13 +372,16 @@ export class SqliteTable implements Table {
   #readLog(): void {
     const canEnd = this.#file.endedRows(Infinity, 1).length > 0;
     for (const { id, keys, version, size, changes } of this.#file.log()) {
-      const changedKeys: string[] = [];
-      for (const [key, stored] of changes) {
-        const rowEnd = (canEnd ? this.#file.rowEnd(key) : undefined) ?? Infinity;
-        this.#changes.set(key, { ...stored, rowEnd, logId: id });
-        changedKeys.push(key);
+      const logged: Change[] = [];
+      for (const stored of changes) {
+        const rowEnd = (canEnd ? this.#file.rowEnd(stored.key) : undefined) ?? Infinity;
+        const before = this.#changes.get(stored.key);
+        if (before !== undefined) before.logId = OVER;
+        const change = { ...stored, rowEnd, logId: id };
+        this.#changes.set(change);
+        logged.push(change);
       }
-      this.#log.add({ id, size, keys: changedKeys });
+      this.#log.add({ id, size, changes: logged });
       this.#keys = keys;
       this.#version = version;
     }
@@ -396,7 +399,7 @@ export class SqliteTable implements Table {
         this.#file.deleteRow(key);
         ended.push(key);
         // A key that has changed since is counted by its change, not by its row.
-        if (!this.#changes.has(key)) keys--;
+        if (this.#changes.get(key) === undefined) keys--;
         if (performance.now() > until) break;
       }
       this.#file.amendLog(this.#log.lastId, keys);
@@ -496,10 +499,10 @@ export class SqliteTable implements Table {
   /** Frees what the log holds in vain, a part of it. False where that is not worth its while. */
   #turnLogOver(): boolean {
     let storedCount = 0;
-    for (const { value } of this.#changes.values()) storedCount += Number(value !== undefined);
+    for (const { value } of this.#changes) storedCount += Number(value !== undefined);
     const { changeCount } = this.#log;
     if (storedCount >= (this.#isFull ? changeCount : changeCount / 2)) return false;
-    const { plan, rewritten } = this.#log.planRewrite(this.#changes);
+    const { plan, rewritten } = this.#log.planRewrite();
     this.#write({ changes: rewritten, isCleared: false, plan, canGrow: false });
     return true;
   }
@@ -562,15 +565,13 @@ export async function backUp(folder: string, file: string): Promise<void> {
 }
 
 interface Writing {
-  readonly changes: readonly KeyChange[];
+  readonly changes: readonly Change[];
   /** Whether all that was there before these changes is removed. */
   readonly isCleared: boolean;
   readonly plan: Plan;
   /** Whether the file may have to grow for it. */
   readonly canGrow: boolean;
 }
-
-const NEVER = { version: 0, expiresAt: Infinity };
 
 /** Opens the table's file. Even that takes some room, which a full disk has only in the reserve. */
 function openFile(folder: string): SqliteFile {
@@ -583,13 +584,12 @@ function openFile(folder: string): SqliteFile {
 }
 
 /** The changes in parts that each fit in a row of the log; an empty part where there are none. */
-function* partsOf(changes: readonly KeyChange[]): Generator<KeyChange[]> {
-  let part: KeyChange[] = [];
+function* partsOf(changes: readonly Change[]): Generator<Change[]> {
+  let part: Change[] = [];
   let size = 0;
   for (const change of changes) {
-    const [key, { value }] = change;
     part.push(change);
-    size += key.length + (value?.length ?? 0);
+    size += change.key.length + (change.value?.length ?? 0);
     if (size < LOG_ROW_SIZE_MAX) continue;
     yield part;
     part = [];

@@ -7,6 +7,8 @@
 
 /** What is stored under a key. */
 export interface Entry {
+  /** The key. */
+  readonly key: string;
   /** What GET returns. */
   readonly value: string;
   /** Grows with every change of the table and is never given twice, restarts included. */

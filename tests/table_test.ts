@@ -394,7 +394,8 @@ testWith(
   () => {
     using setup = new TableSetup(SQLITE_TABLE);
     const fill = () => {
-      for (let i = 0; i < 2_000; i++) setup.table.put(`key-${i}`, "x".repeat(500));
+      // As many as no single step removes.
+      for (let i = 0; i < 10_000; i++) setup.table.put(`key-${i}`, "x".repeat(500));
       setup.table.commit();
       for (let i = 0; i < 20; i++) {
         setup.table.put("so that the log moves", String(i));
@@ -627,9 +628,9 @@ for (const kind of [SQLITE_TABLE, SQLITE_LOG]) {
 Deno.test("the cache gives back what it was given last, until that is deleted", () => {
   const cache = new EntryCache(10_000);
   assertEquals(cache.get("key"), undefined);
-  cache.set("key", entryOf("one"));
-  cache.set("key", entryOf("two"));
-  assertEquals(cache.get("key"), entryOf("two"));
+  cache.set(entryOf("key", "one"));
+  cache.set(entryOf("key", "two"));
+  assertEquals(cache.get("key")?.value, "two");
   assertEquals(cache.figures.entries, 1);
   cache.delete("key");
   cache.delete("key");
@@ -641,7 +642,7 @@ Deno.test("the cache never holds more than its bound, and makes use of it", () =
   const BYTES = 100_000;
   const cache = new EntryCache(BYTES);
   for (let i = 0; i < 5_000; i++) {
-    cache.set(`key-${i % 700}`, entryOf("\u20ac".repeat(i % 90)));
+    cache.set(entryOf(`key-${i % 700}`, "\u20ac".repeat(i % 90)));
     assert(cache.figures.bytes <= BYTES);
     assert(i < 1_000 || cache.figures.bytes > 0.9 * BYTES);
   }
@@ -649,22 +650,22 @@ Deno.test("the cache never holds more than its bound, and makes use of it", () =
 
 Deno.test("an entry larger than the cache is not held, nor what it replaces", () => {
   const cache = new EntryCache(1_000);
-  cache.set("key", entryOf("small"));
-  cache.set("other", entryOf("small"));
-  cache.set("key", entryOf("x".repeat(1_000)));
+  cache.set(entryOf("key", "small"));
+  cache.set(entryOf("other", "small"));
+  cache.set(entryOf("key", "x".repeat(1_000)));
   assertEquals(cache.get("key"), undefined);
-  assertEquals(cache.get("other"), entryOf("small"));
+  assertEquals(cache.get("other")?.value, "small");
   const none = new EntryCache(0);
-  none.set("key", entryOf("small"));
+  none.set(entryOf("key", "small"));
   assertEquals(none.get("key"), undefined);
 });
 
 Deno.test("entries that are asked for stay in the cache, however many others pass", () => {
   const cache = new EntryCache(100_000);
   const hot = Array.from({ length: 50 }, (_, i) => `hot-${i}`);
-  for (const key of hot) cache.set(key, entryOf("value"));
+  for (const key of hot) cache.set(entryOf(key, "value"));
   for (let i = 0; i < 20_000; i++) {
-    cache.set(`passing-${i}`, entryOf("value"));
+    cache.set(entryOf(`passing-${i}`, "value"));
     if (i % 50 === 0) hot.forEach((key) => cache.get(key));
   }
   assertEquals(hot.filter((key) => cache.get(key) === undefined), []);
@@ -675,10 +676,10 @@ Deno.test("a cache that is hot all over makes room all the same", () => {
   const BYTES = 4_000_000;
   const cache = new EntryCache(BYTES);
   let count = 0;
-  for (; cache.figures.entries === count; count++) cache.set(`key-${count}`, entryOf("value"));
+  for (; cache.figures.entries === count; count++) cache.set(entryOf(`key-${count}`, "value"));
   for (let i = 0; i < count; i++) cache.get(`key-${i}`);
   for (let i = 0; i < count; i++) {
-    cache.set(`other-${i}`, entryOf("value"));
+    cache.set(entryOf(`other-${i}`, "value"));
     assert(cache.figures.bytes <= BYTES);
   }
   assert(cache.figures.entries > 0.9 * count);
@@ -735,8 +736,8 @@ Deno.test("code points compare as their UTF-8 bytes do", () => {
   assertEquals(ORDERED_KEYS.toReversed().sort(compareCodePoints), ORDERED_KEYS);
 });
 
-function entryOf(value: string): Entry {
-  return { value, version: 1, expiresAt: Infinity };
+function entryOf(key: string, value: string): Entry {
+  return { key, value, version: 1, expiresAt: Infinity };
 }
 
 /** A number from the environment, where that may be read and has one. */
@@ -745,14 +746,37 @@ function numberFrom(variable: string, preset: number): number {
   return Number(granted && Deno.env.get(variable) || preset);
 }
 
-Deno.test("a KeyMap holds keys that look like numbers, and gives them back as they came", () => {
-  const map = new KeyMap<number>();
-  const keys = ["65536", "131072", "0", "007", "-1", "1e3", "4294967295", "99999999999", "a", ""];
-  keys.forEach((key, i) => map.set(key, i));
-  assertEquals([...map], keys.map((key, i) => [key, i]));
-  assertEquals(keys.map((key) => map.get(key)), keys.map((_, i) => i));
-  map.delete("65536");
-  assertEquals([map.has("65536"), map.has("131072"), map.size], [false, true, keys.length - 1]);
+Deno.test("a KeyMap does what a Map does", () => {
+  const keys = [
+    "65536",
+    "0",
+    "007",
+    "-1",
+    "1e3",
+    "99999999999",
+    "a",
+    "",
+    "\u20ac",
+    "x".repeat(1_024),
+  ];
+  for (let i = 0; i < 90; i++) keys.push(`key ${i}`);
+  const step = fc.record({ key: fc.constantFrom(...keys), isSet: fc.boolean() });
+  fc.assert(fc.property(fc.array(step, { maxLength: 1_000, size: "max" }), (steps) => {
+    const map = new KeyMap<{ key: string; step: number }>();
+    const model = new Map<string, number>();
+    steps.forEach(({ key, isSet }, step) => {
+      if (isSet) {
+        map.set({ key, step });
+        model.set(key, step);
+      } else {
+        map.delete(key);
+        model.delete(key);
+      }
+    });
+    for (const key of keys) assertEquals(map.get(key)?.step, model.get(key));
+    assertEquals(map.size, model.size);
+    assertEquals([...map].map(({ key }) => key).sort(), [...model.keys()].sort());
+  }));
 });
 
 testEach("keys that a plain Map would hold in one chain are held", (setup) => {
