@@ -44,6 +44,13 @@ const LINGER_MS = 1_000;
 /** How long a refused client has to take the reason, in milliseconds. */
 const REFUSAL_MS = 2_000;
 
+/** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
+const SPARE_BYTES = 16_384;
+const SPARES_MAX = 64;
+const spareBuffers: Uint8Array[] = [];
+/** A UTF-16 unit is at most so many bytes of UTF-8. */
+const UNIT_BYTES = 3;
+
 const utf8 = new TextEncoder();
 
 /** One client's connection, from its first byte to its last. */
@@ -158,33 +165,29 @@ export class Connection implements Member {
   /** Answers packet after packet. Returns whether it was the client that left. */
   async #servePackets(): Promise<boolean> {
     for (let isFirst = true;; isFirst = false) {
-      const packet = await this.#read();
-      if (packet === undefined) return true;
+      this.#isReading = true;
+      const length = await this.#socket.read(this.#buffer);
+      this.#isReading = false;
+      if (length === null) return true;
+      const packet = this.#received(length);
       if (isFirst && isTlsHello(packet[0]!)) {
         this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
         return false;
       }
-      const count = this.#lines.feed(packet);
-      if (count > 0 && !await this.#serveLines(count)) return false;
+      for (let left = this.#lines.feed(packet); left > 0; left--) {
+        const { value: line } = await this.#lines.next();
+        const answered = this.#answer(line!);
+        const reply = answered instanceof Promise ? await answered : answered;
+        this.#gather(reply);
+        if (reply.last) return false;
+        if (left % LINES_A_LOOK === 0 && this.#isLong) await this.#pause();
+        if (this.#unsent > this.#unsentMax) await this.#sent();
+        if (this.#isClosed) return false; // Nobody takes the rest.
+      }
       if (this.#isEnding) return false;
-      if (this.#isLong) await this.#pause();
+      if (this.#hasMore && this.#isLong) await this.#pause();
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
-  }
-
-  /** Answers the lines that a packet has completed. Returns false behind a client's last reply. */
-  async #serveLines(count: number): Promise<boolean> {
-    for (let left = count; left > 0; left--) {
-      const { value: line } = await this.#lines.next();
-      const answered = this.#answer(line!);
-      const reply = answered instanceof Promise ? await answered : answered;
-      this.#gather(reply);
-      if (reply.last) return false;
-      if (left % LINES_A_LOOK === 0 && this.#isLong) await this.#pause();
-      if (this.#unsent > this.#unsentMax) await this.#sent();
-      if (this.#isClosed) return false; // Nobody takes the rest.
-    }
-    return true;
   }
 
   #answer(line: string): Reply | Promise<Reply> {
@@ -199,12 +202,9 @@ export class Connection implements Member {
     return answer(line, this.#context);
   }
 
-  async #read(): Promise<Uint8Array | undefined> {
-    this.#isReading = true;
-    const length = await this.#socket.read(this.#buffer);
-    this.#isReading = false;
+  /** The packet of this length that has come, which stands until the next read. */
+  #received(length: number): Uint8Array {
     this.#silentSweeps = 0;
-    if (length === null) return undefined;
     // A packet that fills the largest buffer has more behind it, which is there at once.
     if (!this.#hasMore) this.#busySince = performance.now();
     this.#hasMore = length === READ_BYTES_MAX;
@@ -242,9 +242,10 @@ export class Connection implements Member {
 
   /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
   async #write(): Promise<void> {
+    const buffer = spareBuffers.pop() ?? new Uint8Array(SPARE_BYTES);
     try {
       while (this.#released !== "" && !this.#isClosed) {
-        const bytes = utf8.encode(this.#released);
+        const bytes = encode(this.#released, buffer);
         this.#writingLength = bytes.length;
         this.#released = "";
         for (let at = 0; at < bytes.length;) {
@@ -256,6 +257,7 @@ export class Connection implements Member {
     } catch {
       this.close(); // The read that is waiting ends with it, and so does `serve`.
     }
+    if (spareBuffers.length < SPARES_MAX) spareBuffers.push(buffer);
     this.#writingLength = 0;
     if (this.#gatheredCount === 0) this.#allSent?.resolve();
   }
@@ -300,6 +302,12 @@ export class Connection implements Member {
       clearTimeout(timer);
     }
   }
+}
+
+/** The bytes of a text, in the buffer if that is large enough. */
+function encode(text: string, buffer: Uint8Array): Uint8Array {
+  if (UNIT_BYTES * text.length > buffer.length) return utf8.encode(text);
+  return buffer.subarray(0, utf8.encodeInto(text, buffer).written);
 }
 
 /** Whether an error only says that one side has gone: nothing to report. */

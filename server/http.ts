@@ -19,5 +19,10 @@ export function isTlsHello(firstByte: number): boolean {
 
 /** Whether this line belongs to an HTTP request; a request line is one only as a connection's first. */
 export function isHttp(line: string, isFirst: boolean): boolean {
-  return (isFirst && REQUEST_LINE.test(line)) || HOST_FIELD.test(line);
+  return (isFirst && REQUEST_LINE.test(line)) || (isH(line.charCodeAt(0)) && HOST_FIELD.test(line));
+}
+
+/** Looked at first, because a regular expression for each line of all would cost a good part of it. */
+function isH(unit: number): boolean {
+  return unit === 0x68 || unit === 0x48;
 }
