@@ -54,7 +54,7 @@ Deno.bench(
     let next = 0;
     return () => {
       for (let i = 0; i < IN_FLIGHT; i++) {
-        cache.set({ key: `key:${next++}`, value: VALUE, version: 1, expiresAt: Infinity });
+        cache.set({ key: `key:${next++}`, value: VALUE, version: 1, expiresAt: null });
       }
     };
   })(),

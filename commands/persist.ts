@@ -8,6 +8,6 @@ export default {
   arity: ["key"],
   replies: { 200: "the key does not end", 404: "the key has no value" },
   handler([key], { table }) {
-    return table.expire(key, Infinity) ? okay : notFound;
+    return table.expire(key, null) ? okay : notFound;
   },
 } satisfies Command<[key: string]>;

@@ -10,7 +10,7 @@ export default {
   handler([key], { table, now }) {
     const entry = table.entry(key);
     if (entry === undefined) return notFound;
-    if (entry.expiresAt === Infinity) return ok("none");
+    if (entry.expiresAt === null) return ok("none");
     // Time goes on between the look and this line, but what was found has some left.
     return ok(Math.max(1, entry.expiresAt - now()) / 1_000);
   },

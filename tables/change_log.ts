@@ -10,8 +10,8 @@ import type { Entry } from "./table.ts";
 
 /** A change that `entries` does not have yet: what is stored under a key now, or that it was removed. */
 export type Change = (Entry | Removed) & {
-  /** When the key's row ends; Infinity where it does not, or where there is none. */
-  rowEnd: number;
+  /** When the key's row ends; null where it does not, or where there is none. */
+  rowEnd: number | null;
   /** The row of the log that holds this change for good, or UNLOGGED, or OVER. */
   logId: number;
 };

@@ -10,6 +10,7 @@ import {
   compareCodePoints,
   copyOf,
   type Entry,
+  isOver,
   type Page,
   type Table,
 } from "./table.ts";
@@ -49,10 +50,14 @@ export class MemoryTable implements Table {
 
   entry(key: string): Entry | undefined {
     const entry = this.#contents.entries.get(key);
-    return entry === undefined || this.#hasEnded(entry) ? undefined : entry;
+    return entry === undefined || isOver(entry.expiresAt, this.#now) ? undefined : entry;
   }
 
-  put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
+  put(
+    key: string,
+    value: string,
+    { expiresAt }: Pick<Entry, "expiresAt"> = { expiresAt: null },
+  ): number {
     const before = this.#contents.entries.get(key);
     const own = before?.key ?? copyOf(key);
     const version = ++this.#version;
@@ -60,7 +65,7 @@ export class MemoryTable implements Table {
     return version;
   }
 
-  expire(key: string, expiresAt: number): boolean {
+  expire(key: string, expiresAt: number | null): boolean {
     const entry = this.entry(key);
     if (entry !== undefined) this.#change(entry, { ...entry, expiresAt });
     return entry !== undefined;
@@ -121,10 +126,6 @@ export class MemoryTable implements Table {
 
   close(): void {}
 
-  #hasEnded(entry: Entry): boolean {
-    return entry.expiresAt !== Infinity && entry.expiresAt <= this.#now();
-  }
-
   #change(before: Entry | undefined, after: Entry | undefined): void {
     this.#undo.push(() => this.#replace(after, before));
     this.#replace(before, after);
@@ -140,13 +141,11 @@ export class MemoryTable implements Table {
       entries.delete(before.key);
       keys.delete(before.key);
     }
-    if (before !== undefined && before.expiresAt !== Infinity) ends.delete(endOf(before));
-    if (after !== undefined && after.expiresAt !== Infinity) ends.add(endOf(after));
+    if (before !== undefined && before.expiresAt !== null) {
+      ends.delete([before.expiresAt, before.key]);
+    }
+    if (after !== undefined && after.expiresAt !== null) ends.add([after.expiresAt, after.key]);
   }
-}
-
-function endOf({ key, expiresAt }: Entry): End {
-  return [expiresAt, key];
 }
 
 function empty(): Contents {

@@ -32,8 +32,8 @@ export interface Removed {
   readonly value: undefined;
   /** 0 */
   readonly version: number;
-  /** Infinity */
-  readonly expiresAt: number;
+  /** null */
+  readonly expiresAt: null;
 }
 
 /** A start that can't be: the message, for the person at the terminal, names the file and the mend. */
@@ -176,19 +176,19 @@ export class SqliteFile {
     const row = this.#rows.get.get(key) as unknown as Row | undefined;
     if (row === undefined) return undefined;
     const { value, version, expires } = row;
-    return { key: copyOf(key), value, version, expiresAt: expires ?? Infinity };
+    return { key: copyOf(key), value, version, expiresAt: expires };
   }
 
-  /** When the row of a key ends, in milliseconds since 1970, or Infinity; undefined without a row. */
-  rowEnd(key: string): number | undefined {
+  /** When the row of a key ends, in milliseconds since 1970, or null; undefined without a row. */
+  rowEnd(key: string): number | null | undefined {
     const row = this.#rows.getEnd.get(key) as unknown as Row | undefined;
-    return row && (row.expires ?? Infinity);
+    return row?.expires;
   }
 
   /** Makes the row of a key what is stored under it now. */
   setRow({ key, value, version, expiresAt }: Entry | Removed): void {
     if (value === undefined) return this.deleteRow(key);
-    this.#rows.put.run(key, value, version, expiresAt === Infinity ? null : expiresAt);
+    this.#rows.put.run(key, value, version, expiresAt);
   }
 
   /** Removes the row of a key, if there is one. */
@@ -197,10 +197,10 @@ export class SqliteFile {
   }
 
   /** The keys of rows in order, from this one on, with their ends. */
-  *rowsFrom(key: string): Generator<{ key: string; expiresAt: number }> {
+  *rowsFrom(key: string): Generator<{ key: string; expiresAt: number | null }> {
     for (const row of this.#rows.from.iterate(key)) {
       const { key, expires } = row as unknown as Row;
-      yield { key, expiresAt: expires ?? Infinity };
+      yield { key, expiresAt: expires };
     }
   }
 
@@ -360,7 +360,7 @@ function generationsOf(db: DatabaseSync): number[] {
 function encodeChanges(changes: LogRow["changes"]): string {
   const items: (string | number | null)[] = [];
   for (const { key, value, version, expiresAt } of changes) {
-    items.push(key, value ?? null, version, expiresAt === Infinity ? null : expiresAt);
+    items.push(key, value ?? null, version, expiresAt);
   }
   return JSON.stringify(items);
 }
@@ -369,7 +369,7 @@ function* decodeChanges(encoded: string): Generator<Entry | Removed> {
   const items = JSON.parse(encoded);
   for (let i = 0; i < items.length; i += 4) {
     const [key, value, version, expires] = items.slice(i, i + 4);
-    yield { key, value: value ?? undefined, version, expiresAt: expires ?? Infinity };
+    yield { key, value: value ?? undefined, version, expiresAt: expires };
   }
 }
 

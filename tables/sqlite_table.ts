@@ -38,6 +38,7 @@ import {
   compareCodePoints,
   copyOf,
   type Entry,
+  isOver,
   type Page,
   type Table,
   TableError,
@@ -125,10 +126,14 @@ export class SqliteTable implements Table {
 
   entry(key: string): Entry | undefined {
     const entry = this.#find(key);
-    return entry === undefined || this.#hasEnded(entry.expiresAt) ? undefined : entry;
+    return entry === undefined || isOver(entry.expiresAt, this.#now) ? undefined : entry;
   }
 
-  put(key: string, value: string, { expiresAt } = { expiresAt: Infinity }): number {
+  put(
+    key: string,
+    value: string,
+    { expiresAt }: Pick<Entry, "expiresAt"> = { expiresAt: null },
+  ): number {
     if (this.#isFull) throw new DiskFullError();
     const version = this.#version + 1;
     this.#change({ key, value: copyOf(value), version, expiresAt });
@@ -136,7 +141,7 @@ export class SqliteTable implements Table {
     return version;
   }
 
-  expire(key: string, expiresAt: number): boolean {
+  expire(key: string, expiresAt: number | null): boolean {
     if (this.#isFull) throw new DiskFullError();
     const entry = this.entry(key);
     if (entry !== undefined) this.#change({ ...entry, expiresAt });
@@ -144,7 +149,7 @@ export class SqliteTable implements Table {
   }
 
   delete(key: string): void {
-    this.#change({ key, value: undefined, version: 0, expiresAt: Infinity });
+    this.#change({ key, value: undefined, version: 0, expiresAt: null });
   }
 
   clear(): void {
@@ -167,12 +172,13 @@ export class SqliteTable implements Table {
   }
 
   count(): number {
-    const now = this.#now();
+    const time = this.#now();
+    const now = () => time;
     // Rows that have ended, but for those that a change hides; then the changes that have ended.
-    let ended = this.#isCleared ? 0 : this.#read(() => this.#file.endedRowCount(now));
+    let ended = this.#isCleared ? 0 : this.#read(() => this.#file.endedRowCount(time));
     for (const { value, expiresAt, rowEnd } of this.#changes) {
-      if (rowEnd <= now && !this.#isCleared) ended--;
-      if (value !== undefined && expiresAt <= now) ended++;
+      if (isOver(rowEnd, now) && !this.#isCleared) ended--;
+      if (value !== undefined && isOver(expiresAt, now)) ended++;
     }
     return this.#keys - ended;
   }
@@ -254,10 +260,6 @@ export class SqliteTable implements Table {
     return row;
   }
 
-  #hasEnded(expiresAt: number): boolean {
-    return expiresAt !== Infinity && expiresAt <= this.#now();
-  }
-
   #change(stored: Entry | Removed): void {
     const before = this.#changes.get(stored.key);
     const { isStored, rowEnd } = this.#stateOf(stored.key, before);
@@ -281,13 +283,13 @@ export class SqliteTable implements Table {
   }
 
   /** Whether something is stored under a key, ended or not, and when the key's row ends. */
-  #stateOf(key: string, change: Change | undefined): { isStored: boolean; rowEnd: number } {
+  #stateOf(key: string, change: Change | undefined): { isStored: boolean; rowEnd: number | null } {
     if (change !== undefined) {
       return { isStored: change.value !== undefined, rowEnd: change.rowEnd };
     }
-    if (this.#isCleared) return { isStored: false, rowEnd: Infinity };
+    if (this.#isCleared) return { isStored: false, rowEnd: null };
     const rowEnd = this.#cache.get(key)?.expiresAt ?? this.#read(() => this.#file.rowEnd(key));
-    return { isStored: rowEnd !== undefined, rowEnd: rowEnd ?? Infinity };
+    return { isStored: rowEnd !== undefined, rowEnd: rowEnd ?? null };
   }
 
   #keysOf({ prefix, after, limit }: Page): string[] {
@@ -298,14 +300,14 @@ export class SqliteTable implements Table {
     for (const { key, value, expiresAt } of this.#changes) {
       if (!isInPage(key)) continue;
       hidden.add(key);
-      if (value !== undefined && !this.#hasEnded(expiresAt)) changed.push(key);
+      if (value !== undefined && !isOver(expiresAt, this.#now)) changed.push(key);
     }
     const found: string[] = [];
     const first = compareCodePoints(after, prefix) > 0 ? after : prefix;
     const rows = this.#isCleared ? [] : this.#file.rowsFrom(first);
     for (const { key, expiresAt } of rows) {
       if (found.length === limit || !key.startsWith(prefix)) break;
-      if (key !== after && !hidden.has(key) && !this.#hasEnded(expiresAt)) found.push(key);
+      if (key !== after && !hidden.has(key) && !isOver(expiresAt, this.#now)) found.push(key);
     }
     return firstOf([...found, ...changed], limit);
   }
@@ -374,7 +376,7 @@ export class SqliteTable implements Table {
     for (const { id, keys, version, size, changes } of this.#file.log()) {
       const logged: Change[] = [];
       for (const stored of changes) {
-        const rowEnd = (canEnd ? this.#file.rowEnd(stored.key) : undefined) ?? Infinity;
+        const rowEnd = (canEnd ? this.#file.rowEnd(stored.key) : undefined) ?? null;
         const before = this.#changes.get(stored.key);
         if (before !== undefined) before.logId = OVER;
         const change = { ...stored, rowEnd, logId: id };
@@ -409,7 +411,7 @@ export class SqliteTable implements Table {
     for (const key of ended) {
       this.#cache.delete(key);
       const change = this.#changes.get(key);
-      if (change !== undefined) change.rowEnd = Infinity;
+      if (change !== undefined) change.rowEnd = null;
     }
     return true;
   }

@@ -13,8 +13,8 @@ export interface Entry {
   readonly value: string;
   /** Grows with every change of the table and is never given twice, restarts included. */
   readonly version: number;
-  /** When the key ends, in milliseconds since 1970; Infinity where it does not. */
-  readonly expiresAt: number;
+  /** When the key ends, in milliseconds since 1970; null where it does not. */
+  readonly expiresAt: number | null;
 }
 
 /** A part of the keys of a table: those behind `after` that begin with `prefix`. */
@@ -44,10 +44,10 @@ export interface Table {
   entry(key: string): Entry | undefined;
 
   /** Stores a value, until `expiresAt` or for good, and returns its version. */
-  put(key: string, value: string, options?: { expiresAt: number }): number;
+  put(key: string, value: string, options?: Pick<Entry, "expiresAt">): number;
 
-  /** Sets when a key ends; Infinity takes its end away. Value and version stay. False where absent. */
-  expire(key: string, expiresAt: number): boolean;
+  /** Sets when a key ends; null takes its end away. Value and version stay. False where absent. */
+  expire(key: string, expiresAt: number | null): boolean;
 
   /** Removes a key, if it is there. */
   delete(key: string): void;
@@ -82,6 +82,11 @@ export interface Table {
 
 /** Gives the time, in milliseconds since 1970. Tests inject their own. */
 export type Clock = () => number;
+
+/** Whether a key that ends then, if it ends at all, has ended by this clock. */
+export function isOver(expiresAt: number | null, now: Clock): boolean {
+  return expiresAt !== null && expiresAt <= now();
+}
 
 /** A table that can't do what it was asked to. The message is for clients: it names no path. */
 export class TableError extends Error {

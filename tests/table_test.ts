@@ -230,7 +230,7 @@ testEach("a key is absent from the moment at which it ends, for every method", (
 
 testEach("an end can be moved and taken away, and neither changes value or version", (setup) => {
   const version = setup.table.put("key", "value");
-  for (const expiresAt of [BEGIN + 10, BEGIN + 1_000, Infinity, BEGIN + 500]) {
+  for (const expiresAt of [BEGIN + 10, BEGIN + 1_000, null, BEGIN + 500]) {
     assertEquals(setup.table.expire("key", expiresAt), true);
     assertEquals({ ...setup.table.entry("key") }.expiresAt, expiresAt);
     setup.table.commit();
@@ -294,7 +294,7 @@ testEach("undo takes back what came behind the mark, and nothing else", (setup) 
   const mark = table.mark();
   table.put("changed", "behind the mark");
   table.delete("kept");
-  table.expire("ends", Infinity);
+  table.expire("ends", null);
   const inner = table.mark();
   table.put("new", "new");
   table.undo(inner);
@@ -556,7 +556,7 @@ class Pair implements Disposable {
         return this.#both(({ table }) => table.delete(operation.key));
       case "expire":
         return this.#both(({ table, now }) =>
-          table.expire(operation.key, operation.ends === null ? Infinity : now + operation.ends)
+          table.expire(operation.key, operation.ends === null ? null : now + operation.ends)
         );
       case "undo":
         return this.#undo(operation.back);
@@ -737,7 +737,7 @@ Deno.test("code points compare as their UTF-8 bytes do", () => {
 });
 
 function entryOf(key: string, value: string): Entry {
-  return { key, value, version: 1, expiresAt: Infinity };
+  return { key, value, version: 1, expiresAt: null };
 }
 
 /** A number from the environment, where that may be read and has one. */
