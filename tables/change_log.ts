@@ -39,7 +39,7 @@ export interface Plan {
 /** The logId of a change that no commit has written yet. */
 export const UNLOGGED = 0;
 /** The logId of a change that another has taken the place of, or that has been moved. */
-export const OVER = -1;
+export const OVER: number = -1;
 /** The changes in one row of the log, in UTF-16 units: they are kept until all of them are moved. */
 export const LOG_ROW_SIZE_MAX = 1_048_576;
 /** Past so many changes in the log, commits move the oldest. This bounds a start, too. */

@@ -3,7 +3,7 @@
  *
  * A key is looked for in three places, newest first: the changes that the rows don't have yet, the
  * cache of rows, the rows. A commit writes all changes of a turn as one row of the log: one small append
- * and one fdatasync, however many keys it touched. Where the log has grown too large, the commit also
+ * and one fsync, however many keys it touched. Where the log has grown too large, the commit also
  * moves the changes of its oldest rows into `entries`; one that a later row replaces has nothing to
  * move, so that hot keys cost no row at all.
  *
