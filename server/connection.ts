@@ -64,9 +64,11 @@ export class Connection implements Member {
   #buffer = new Uint8Array(READ_BYTES_MIN);
   #smallPackets = 0;
 
-  /** The replies of this turn, and how many they are. They may still be taken back. */
+  /** The replies that may still be taken back, and how many they are. */
   #gathered = "";
   #gatheredCount = 0;
+  /** Whether it has joined the turn with them. */
+  #isInTurn = false;
   /** The replies of earlier turns that are not on their way yet. */
   #released = "";
   /** How much of the replies is on its way. */
@@ -159,6 +161,7 @@ export class Connection implements Member {
     this.#released += failure?.wire.repeat(this.#gatheredCount) ?? this.#gathered;
     this.#gathered = "";
     this.#gatheredCount = 0;
+    this.#isInTurn = false;
     if (this.#writingLength === 0) this.#write();
   }
 
@@ -177,6 +180,7 @@ export class Connection implements Member {
       for (let left = this.#lines.feed(packet); left > 0; left--) {
         const { value: line } = await this.#lines.next();
         const answered = this.#answer(line!);
+        if (answered instanceof Promise) this.#join(); // Those before it need not wait for it.
         const reply = answered instanceof Promise ? await answered : answered;
         this.#gather(reply);
         if (reply.last) return false;
@@ -184,6 +188,7 @@ export class Connection implements Member {
         if (this.#unsent > this.#unsentMax) await this.#sent();
         if (this.#isClosed) return false; // Nobody takes the rest.
       }
+      this.#join();
       if (this.#isEnding) return false;
       if (this.#hasMore && this.#isLong) await this.#pause();
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
@@ -219,6 +224,7 @@ export class Connection implements Member {
   }
 
   async #pause(): Promise<void> {
+    this.#join();
     // A timer, because the event loop looks at all sockets only where it has nothing else to do.
     await new Promise((resolve) => setTimeout(resolve, 1));
     this.#busySince = performance.now();
@@ -237,7 +243,14 @@ export class Connection implements Member {
 
   #gather(reply: Reply): void {
     this.#gathered += reply.wire;
-    if (++this.#gatheredCount === 1) this.#turn.join(this);
+    this.#gatheredCount++;
+  }
+
+  /** Lets what is gathered leave once it may. */
+  #join(): void {
+    if (this.#gatheredCount === 0 || this.#isInTurn) return;
+    this.#isInTurn = true;
+    this.#turn.join(this);
   }
 
   /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
@@ -283,6 +296,7 @@ export class Connection implements Member {
 
   /** Waits until every reply is on its way, or the connection is closed. */
   async #sent(): Promise<void> {
+    this.#join();
     if (this.#unsent === 0 || this.#isClosed) return;
     this.#allSent ??= Promise.withResolvers();
     await this.#allSent.promise;

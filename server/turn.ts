@@ -41,12 +41,16 @@ export class Turn {
 
   /** Puts a connection that has replies into this turn; once a turn for each. */
   join(member: Member): void {
+    const isFirst = this.#members.push(member) === 1;
+    // A client that is alone waits for nobody.
+    if (this.#figures.connections === 1) this.#end();
     // setImmediate runs when all that has arrived is read: a timer would wait a millisecond.
-    if (this.#members.push(member) === 1) setImmediate(() => this.#end());
+    else if (isFirst) setImmediate(() => this.#end());
   }
 
   #end(): void {
     const members = this.#members;
+    if (members.length === 0) return;
     this.#members = [];
     const error = this.#commit();
     const failure = error && serverError(error.message);
