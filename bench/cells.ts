@@ -37,6 +37,8 @@ const DIGITS: Partial<Record<keyof Figures, number>> = {
   p999Us: 1,
   generatorCpu: 2,
 };
+/** Clients, and requests in flight for each of them. */
+export const SHAPES = [[1, 1], [50, 1], [50, 16], [50, 64]] as const;
 const CURVE_CLIENTS = 50;
 const CURVE_WRITES = 10;
 
@@ -44,12 +46,12 @@ const CURVE_WRITES = 10;
 export async function measureCells(bench: Bench): Promise<MainPart> {
   const { rounds, seconds } = bench;
   const keys = keyCount(bench);
-  const shapes = bench.quick ? [[1, 1], [50, 16]] : [[1, 1], [50, 1], [50, 16], [50, 64]];
+  const shapes = bench.quick ? [SHAPES[0], SHAPES[2]] : SHAPES;
   const cells: Cell[] = [];
   for (const mode of ["durable", "memory"] as const) {
     const contenders = bench.contenders.filter((contender) => contender.mode === mode);
     await using started = await startFilled(bench, contenders);
-    for (const [clients = 1, inFlight = 1] of shapes) {
+    for (const [clients, inFlight] of shapes) {
       for (const writes of [10, 100]) {
         const load = { clients, inFlight, writes, seconds, keys, valueBytes: VALUE_BYTES };
         const measured = await interleave(bench, { servers: started.servers, load });
@@ -149,18 +151,24 @@ async function startFilled(bench: Bench, contenders: readonly Contender[]) {
   const stop = async () => {
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
   };
-  const load = { clients: 10, inFlight: 100, seconds: 60, writes: 100, valueBytes: VALUE_BYTES };
   try {
     for (const contender of contenders) {
       const server = await startServer(contender, await Deno.makeTempDir({ dir: bench.folder }));
       servers.push(server);
-      await bench.drive(server, { ...load, mode: "fill", keys: keyCount(bench) });
+      await bench.drive(server, fill(bench));
     }
   } catch (error) {
     await stop();
     throw error;
   }
   return { servers, [Symbol.asyncDispose]: stop };
+}
+
+/** The load that stores every key. */
+export function fill(bench: Bench): Load {
+  const keys = keyCount(bench);
+  const load = { clients: 10, inFlight: 100, seconds: 60, writes: 100, valueBytes: VALUE_BYTES };
+  return { ...load, mode: "fill", keys };
 }
 
 function keyCount({ quick }: Bench): number {

@@ -12,7 +12,8 @@ import { measureMore } from "./more.ts";
 import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
 import { drawCurves } from "./plot.ts";
 import { output, stopAll } from "./processes.ts";
-import { mainTable, moreTable, page } from "./report.ts";
+import { profileCells } from "./profile.ts";
+import { mainTable, moreTable, page, profileTable } from "./report.ts";
 import type { Results } from "./results.ts";
 
 const HELP = `Keyline beside Redis and memcached, where they are installed, under the same load
@@ -23,6 +24,7 @@ What to measure: the table, where nothing is chosen
   --table           requests per second and round trips, cell by cell
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
   --more            start, memory, large values, longest stalls, many clients
+  --profile         where Keyline's own time goes, for each load of the table
 
 How
   --rounds NUMBER   how often each cell is measured; the median counts [5]
@@ -64,7 +66,8 @@ async function main(options: Options): Promise<void> {
   endOnSignals(tidy);
   try {
     const results = await measure(options, folder);
-    console.log([mainTable(results), moreTable(results)].filter(Boolean).join("\n\n"));
+    const tables = [mainTable, moreTable, profileTable].map((table) => table(results));
+    console.log(tables.filter(Boolean).join("\n\n"));
     if (options.save) await save(results);
     else if (results.curves && !options.quick) await write(FILES.plot, drawCurves(results.curves));
   } finally {
@@ -96,6 +99,7 @@ async function measure(options: Options, folder: string): Promise<Results> {
     ...options.table && { main: await measureCells(bench) },
     ...options.plot && { curves: await measureCurves(bench) },
     ...options.more && { more: await measureMore(bench) },
+    ...options.profile && { profile: await profileCells(bench) },
   };
 }
 
@@ -142,14 +146,15 @@ function once<Result>(task: () => Result): () => Result {
 
 function readOptions(args: readonly string[]) {
   const values = parseFlags(args);
-  const { quick, save, plot, more, folder } = values;
+  const { quick, save, plot, more, profile, folder } = values;
   if (quick && save) throw new Error("--quick measures nothing worth keeping: leave out --save.");
-  const isChosen = values.table || plot || more;
+  const isChosen = values.table || plot || more || profile;
   return {
     ...values,
     table: values.table || !isChosen,
     plot: plot || (quick && !isChosen),
     more: more || (quick && !isChosen),
+    profile: profile || (quick && !isChosen),
     rounds: quick ? 1 : numberOf("rounds", values.rounds, ROUNDS_MAX),
     seconds: quick ? 0.3 : numberOf("seconds", values.seconds, SECONDS_MAX),
     folder: folder === undefined ? {} : { dir: folder },
@@ -164,6 +169,7 @@ function parseFlags(args: readonly string[]) {
         table: { type: "boolean", default: false },
         plot: { type: "boolean", default: false },
         more: { type: "boolean", default: false },
+        profile: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
         folder: { type: "string" },

@@ -69,18 +69,29 @@ export async function installedPeers(): Promise<Partial<Record<Protocol, string>
   return found;
 }
 
-/** Starts a contender with its files in `folder`, and waits for its first reply. */
-export async function startServer(contender: Contender, folder: string): Promise<Server> {
+/**
+ * Starts a contender with its files in `folder`, and waits for its first reply. Keyline can be profiled:
+ * at its end, V8 writes a profile into the folder `profiles`.
+ */
+export async function startServer(
+  contender: Contender,
+  folder: string,
+  { profiles }: { profiles?: string } = {},
+): Promise<Server> {
   const port = freePort();
   await Deno.mkdir(folder, { recursive: true });
   const clients = Math.min(CLIENTS_MAX, await openFilesMax()) - FILES_SPARE;
-  const [command, ...args] = commandLine(contender, { port, folder, clients });
+  const [command, ...args] = profiles === undefined
+    ? commandLine(contender, { port, folder, clients })
+    : await profiledCommandLine(contender, { port, folder, profiles });
   const start = performance.now();
   const program = new Program(command, args, { cwd: REPOSITORY });
   try {
     await firstReply(port, program);
     const startMs = performance.now() - start;
-    if (contender.protocol === "keyline") program.servingPid = await keylinePid(program.pid);
+    if (command === Deno.execPath() && args[0] === "task") {
+      program.servingPid = await keylinePid(program.pid);
+    }
     const { servingPid: pid } = program;
     return { ...contender, port, pid, startMs, [Symbol.asyncDispose]: () => program.stop() };
   } catch (error) {
@@ -121,6 +132,20 @@ function commandLine(
   // Its default of 64 MiB would evict what the larger measurements store. It refuses to be root.
   const args = ["-l", "127.0.0.1", "-p", `${port}`, "-U", "0", "-m", "4096", "-u", "nobody"];
   return ["memcached", ...args, "-c", `${clients}`];
+}
+
+/** As `deno task start` does it, which can't hand options on to the Deno that it starts. */
+async function profiledCommandLine(
+  { mode }: Contender,
+  { port, folder, profiles }: { port: number; folder: string; profiles: string },
+): Promise<[string, ...string[]]> {
+  const main = `${REPOSITORY}/main.ts`;
+  const isJsrReached = await output(Deno.execPath(), ["cache", "--quiet", main])
+    .then(() => true, () => false);
+  const map = isJsrReached ? [] : ["--import-map=offline/import_map.json"];
+  const profiler = ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
+  const options = ["--port", `${port}`, "--data", folder, ...mode === "memory" ? ["--memory"] : []];
+  return [Deno.execPath(), "run", "-q", "-P", ...map, ...profiler, "main.ts", ...options];
 }
 
 /** All three answer `get` with one line; a server that is still reading its files with an error. */

@@ -8,7 +8,7 @@ import { KeyMap } from "./key_map.ts";
 import type { Entry } from "./table.ts";
 
 /** What an entry costs beside its text, in bytes: its place in the map, object and string headers, as measured. */
-const ENTRY_BYTES = 200;
+const ENTRY_BYTES = 150;
 
 /** How many hot entries one eviction passes over: it must not stop clients where all are hot. */
 const SECOND_CHANCES_MAX = 4_096;

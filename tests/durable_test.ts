@@ -58,6 +58,15 @@ durableTest("a new start finds everything, and what has ended meanwhile is gone"
   assertEquals(await client.ask("COUNT"), `200 OK ${values.length + 1}`);
 });
 
+durableTest("a server that has just started has a log of its full size", async (data) => {
+  await using server = await ServerProcess.start({ data });
+  assertEquals(Deno.statSync(`${data}/keyline.db-wal`).size, 16 * 1_048_576);
+  await server.stop("SIGKILL");
+  await using again = await ServerProcess.start({ data });
+  assertEquals(Deno.statSync(`${data}/keyline.db-wal`).size, 16 * 1_048_576);
+  await again.stop();
+});
+
 durableTest("SIGTERM leaves one file that holds it all, and no log beside it", async (data) => {
   {
     await using server = await ServerProcess.start({ data });

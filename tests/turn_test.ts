@@ -103,6 +103,18 @@ Deno.test("a turn commits once for all that are in it, and then their replies le
   assertEquals(done, ["commit", "a", "b", "c"]);
 });
 
+Deno.test("a client that is alone waits for nobody, but for the commit", async () => {
+  const { figures, done, join } = makeTurn();
+  figures.connections = 2;
+  join("a");
+  assertEquals(done, []);
+  figures.connections = 1;
+  join("b");
+  assertEquals(done, ["commit", "a", "b"]);
+  await settled();
+  assertEquals(done, ["commit", "a", "b"], "and its turn ends once");
+});
+
 Deno.test("who joins while replies leave is in the next turn", async () => {
   const { done, join } = makeTurn();
   join("a", () => join("late"));
