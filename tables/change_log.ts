@@ -46,6 +46,8 @@ export const LOG_ROW_SIZE_MAX = 1_048_576;
 export const LOG_CHANGES_MAX = 131_072;
 /** The same for the size of the log, in UTF-16 units. */
 const LOG_SIZE_MAX = 8_388_608;
+/** How much is kept where it was too much: to remove a row takes pages of its own, so several go at once. */
+const KEPT_PART = 63 / 64;
 /** What a move costs beside its value, as so many UTF-16 units of it would. */
 const MOVE_COST = 1_024;
 /** What the moves of one commit may cost in any case. */
@@ -118,7 +120,7 @@ export class ChangeLog {
     let budget = MOVES_COST_MIN;
     for (const { value } of committed) budget += 2 * (MOVE_COST + (value?.length ?? 0));
     for (; oldest < this.#rows.length; oldest++, lookedAt = 0) {
-      if (size <= LOG_SIZE_MAX && count <= this.#changesMax) break;
+      if (size <= KEPT_PART * LOG_SIZE_MAX && count <= KEPT_PART * this.#changesMax) break;
       const row = this.#rows[oldest]!;
       for (; lookedAt < row.changes.length; lookedAt++) {
         if (budget <= 0) return { moves, oldest, lookedAt };
