@@ -53,8 +53,8 @@ export function page(results: Results): string {
       "## Where Keyline's time goes",
       `Each load once for ${profile.seconds} s with V8's profiler on (${profile.date}). The times ` +
         "are of all threads, for each request; the shares are of the thread that answers, while it " +
-        "has something to do. _Native_ is what Deno does outside of JavaScript, most of it system " +
-        "calls that read and write; _sockets_ is the way there and back; _bytes and text_ checks, " +
+        "has something to do. _Native_ is what Deno does by itself, such as looking for sockets that " +
+        "are ready; _sockets_ includes the system calls that read and write; _bytes and text_ checks, " +
         "decodes and encodes; _streams_ is `TextLineStream` and what drives it; _requests_ takes " +
         "lines apart and answers them; _table_ includes the wait for the disk.",
       profileTable(results),
