@@ -38,6 +38,7 @@ export class BadCommandError extends Error {
 
 /** The operations that a server offers. */
 export class Registry {
+  // Not an object, in which "constructor" would be a verb; and faster than a Map, as for any text.
   readonly #byVerb = new KeyMap<{ key: string; operation: Operation }>();
   readonly #operations: readonly Operation[];
 

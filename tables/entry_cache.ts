@@ -7,9 +7,8 @@
 import { KeyMap } from "./key_map.ts";
 import type { Entry } from "./table.ts";
 
-/** What an entry costs beside its text, in bytes: its place in the map, object and string headers, as measured. */
+/** What an entry costs beside its text, in bytes: its place in the map, and the heads of its objects. */
 const ENTRY_BYTES = 150;
-
 /** How many hot entries one eviction passes over: it must not stop clients where all are hot. */
 const SECOND_CHANCES_MAX = 4_096;
 
@@ -75,6 +74,7 @@ export class EntryCache {
     };
   }
 
+  /** Makes room. */
   #evict(): void {
     let chances = SECOND_CHANCES_MAX;
     while (this.#bytes > this.#bytesMax) {

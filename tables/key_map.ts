@@ -22,9 +22,9 @@ const PART_SLOTS_MIN = 4;
 /** A slot that holds nothing. No hash is 0. */
 const FREE = 0;
 
-// Random, so that nobody can know which keys collide.
+// Random, so that nobody can know which keys collide; but large and odd, so that it mixes well.
 const [START, random] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
-const MULTIPLIER = random | 1;
+const MULTIPLIER = random | 0x40000001;
 
 /**
  * Items by their keys.
