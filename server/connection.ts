@@ -46,8 +46,8 @@ const REFUSAL_MS = 2_000;
 
 /** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
 const SPARE_BYTES = 16_384;
-const SPARES_MAX = 64;
-const spareBuffers: Uint8Array[] = [];
+const SPARES = 64;
+const spareBuffers = Array.from({ length: SPARES }, () => new Uint8Array(SPARE_BYTES));
 /** A UTF-16 unit is at most so many bytes of UTF-8. */
 const UNIT_BYTES = 3;
 
@@ -255,7 +255,7 @@ export class Connection implements Member {
 
   /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
   async #write(): Promise<void> {
-    const buffer = spareBuffers.pop() ?? new Uint8Array(SPARE_BYTES);
+    const buffer = spareBuffers.pop();
     try {
       while (this.#released !== "" && !this.#isClosed) {
         const bytes = encode(this.#released, buffer);
@@ -270,7 +270,7 @@ export class Connection implements Member {
     } catch {
       this.close(); // The read that is waiting ends with it, and so does `serve`.
     }
-    if (spareBuffers.length < SPARES_MAX) spareBuffers.push(buffer);
+    if (buffer !== undefined) spareBuffers.push(buffer);
     this.#writingLength = 0;
     if (this.#gatheredCount === 0) this.#allSent?.resolve();
   }
@@ -318,9 +318,9 @@ export class Connection implements Member {
   }
 }
 
-/** The bytes of a text, in the buffer if that is large enough. */
-function encode(text: string, buffer: Uint8Array): Uint8Array {
-  if (UNIT_BYTES * text.length > buffer.length) return utf8.encode(text);
+/** The bytes of a text, in the buffer if there is one that is large enough. */
+function encode(text: string, buffer?: Uint8Array): Uint8Array {
+  if (buffer === undefined || UNIT_BYTES * text.length > buffer.length) return utf8.encode(text);
   return buffer.subarray(0, utf8.encodeInto(text, buffer).written);
 }
 
