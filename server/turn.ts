@@ -26,6 +26,7 @@ export class Turn {
   readonly #figures: Figures;
   readonly #onFatal: (error: unknown) => void;
   #members: Member[] = [];
+
   /** `onFatal` is called behind the replies where the table can't go on: the server must end. */
   constructor(
     { table, figures, onFatal }: {

@@ -33,11 +33,8 @@ export class DiskReserve {
   take(bytes: number): boolean {
     const before = this.#bytes;
     try {
-      // Written, not only sized: a file system gives a hole no room.
-      this.#file.seekSync(before, Deno.SeekMode.Start);
-      while (this.#bytes < bytes) {
-        this.#bytes += this.#file.writeSync(ZEROS.subarray(0, bytes - this.#bytes));
-      }
+      writeZeros(this.#file, { from: before, to: bytes });
+      this.#bytes = Math.max(before, bytes);
       if (this.#bytes > before) this.#file.syncDataSync();
       return true;
     } catch {
@@ -65,6 +62,12 @@ export class DiskReserve {
     this.#file.truncateSync(bytes);
     this.#bytes = bytes;
   }
+}
+
+/** Makes a file larger. Written, not only sized: a file system gives a hole no room. */
+export function writeZeros(file: Deno.FsFile, { from, to }: { from: number; to: number }): void {
+  file.seekSync(from, Deno.SeekMode.Start);
+  for (let at = from; at < to;) at += file.writeSync(ZEROS.subarray(0, to - at));
 }
 
 /** Gives up all that the reserve of a table holds that is not open yet; false where there is nothing. */

@@ -50,11 +50,10 @@ export class EntryCache {
 
   /** Holds an entry, in place of what else was held of its key. */
   set({ key, value, version, expiresAt }: Entry): void {
-    this.delete(key);
     const bytes = ENTRY_BYTES + bytesOf(key) + bytesOf(value);
-    if (bytes > this.#bytesMax) return;
+    if (bytes > this.#bytesMax) return this.delete(key);
+    this.#bytes += bytes - (this.#entries.get(key)?.bytes ?? 0);
     this.#entries.set({ key, value, version, expiresAt, bytes, isHot: false });
-    this.#bytes += bytes;
     if (this.#bytes > this.#bytesMax) this.#evict();
   }
 

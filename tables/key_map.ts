@@ -19,6 +19,8 @@ export interface Keyed {
 const PARTS = 16;
 const PART_SHIFT = 28;
 const PART_SLOTS_MIN = 4;
+/** A part with more of its slots taken than this grows: probing gets long in a full one. */
+const TAKEN_MAX = 0.7;
 /** A slot that holds nothing. No hash is 0. */
 const FREE = 0;
 
@@ -105,7 +107,7 @@ class Part<Item extends Keyed> {
     const isNew = this.#hashes[slot] === FREE;
     this.#hashes[slot] = hash;
     this.items[slot] = item;
-    if (isNew && ++this.#size > 0.7 * this.items.length) this.#grow();
+    if (isNew && ++this.#size > TAKEN_MAX * this.items.length) this.#grow();
     return isNew;
   }
 

@@ -10,6 +10,7 @@
  */
 
 import { DatabaseSync, type StatementResultingChanges, type StatementSync } from "node:sqlite";
+import { writeZeros } from "./disk_reserve.ts";
 import { copyOf, type Entry, TableError } from "./table.ts";
 
 /** What a commit adds to the log. */
@@ -485,12 +486,11 @@ function prepareDatabase(db: DatabaseSync): void {
  */
 function fill(path: string, bytes: number): void {
   using file = Deno.openSync(path, { write: true });
-  const begin = file.seekSync(0, Deno.SeekMode.End);
-  const zeros = new Uint8Array(Math.max(0, bytes - begin));
+  const { size } = file.statSync();
   try {
-    for (let at = 0; at < zeros.length;) at += file.writeSync(zeros.subarray(at));
+    writeZeros(file, { from: size, to: bytes });
   } catch {
-    file.truncateSync(begin);
+    file.truncateSync(size);
   }
   file.syncDataSync();
 }

@@ -288,7 +288,8 @@ export class SqliteTable implements Table {
       return { isStored: change.value !== undefined, rowEnd: change.rowEnd };
     }
     if (this.#isCleared) return { isStored: false, rowEnd: null };
-    const rowEnd = this.#cache.get(key)?.expiresAt ?? this.#read(() => this.#file.rowEnd(key));
+    const cached = this.#cache.get(key);
+    const rowEnd = cached ? cached.expiresAt : this.#read(() => this.#file.rowEnd(key));
     return { isStored: rowEnd !== undefined, rowEnd: rowEnd ?? null };
   }
 
