@@ -204,7 +204,7 @@ export class Connection implements Member {
     if (!this.#client.authorized && utf8.encode(line).length > UNAUTHORIZED_LINE_MAX) {
       return malformed("line too long", this.#context);
     }
-    return answer(line, this.#context);
+    return answer(line, this.#context, this.#lines);
   }
 
   /** The packet of this length that has come, which stands until the next read. */

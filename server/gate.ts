@@ -15,9 +15,14 @@ import { parseRequest, splitArguments } from "./request.ts";
 
 /**
  * The reply to a line; a Promise only where the handler returns one. The order is fixed: unknown verb
- * 220, password 401, arguments 400, then the handler.
+ * 220, password 401, arguments 400, then the handler. Where the line is known to be printable ASCII,
+ * its characters are not looked at again.
  */
-export function answer(line: string, context: Context): Reply | Promise<Reply> {
+export function answer(
+  line: string,
+  context: Context,
+  known: { readonly isPrintable: boolean } = { isPrintable: false },
+): Reply | Promise<Reply> {
   const fault = faultOf(line);
   if (fault !== undefined) return malformed(`line ${fault}`, context);
   const request = parseRequest(line);
@@ -30,7 +35,7 @@ export function answer(line: string, context: Context): Reply | Promise<Reply> {
   if (!context.client.authorized && !operation.command.open) {
     return counted(operation, unauthorized);
   }
-  const args = splitArguments(request.rest, operation.arity);
+  const args = splitArguments(request.rest, operation.arity, known);
   if (typeof args === "string") {
     return counted(operation, badRequest(`${args}; usage: ${operation.usage}`));
   }

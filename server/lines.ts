@@ -17,6 +17,8 @@ export type LineFault = "too long" | "not UTF-8";
 
 const LF = 0x0a;
 const CR = 0x0d;
+const SPACE = 0x20;
+const DEL = 0x7f;
 /** Opens a line that stands for a fault. Lone surrogates don't come out of UTF-8: no client sends it. */
 const FAULT = "\ud800";
 const EMPTY = new Uint8Array(0);
@@ -45,6 +47,7 @@ export function faultOf(line: string): LineFault | undefined {
 export class LineReader {
   readonly #telnet = new TelnetFilter();
   readonly #guard: LineGuard;
+  #isPrintable = false;
   // Made with the first whole line: a client that only connects costs no stream.
   #writer: WritableStreamDefaultWriter<string> | undefined;
   #reader: ReadableStreamDefaultReader<string> | undefined;
@@ -62,6 +65,11 @@ export class LineReader {
     this.#telnet.awaitsTimingMark = awaits;
   }
 
+  /** Whether the lines of the last packet hold nothing but printable ASCII. */
+  get isPrintable(): boolean {
+    return this.#isPrintable;
+  }
+
   /** How many bytes of a line are kept, at most, while its end has not come. */
   set tailBytesMax(bytes: number) {
     this.#guard.tailBytesMax = bytes;
@@ -69,14 +77,18 @@ export class LineReader {
 
   /** Takes a packet and returns how many lines it completed. They wait for `next`. */
   feed(packet: Uint8Array): number {
-    const { text, count } = this.#guard.push(this.#telnet.strip(packet));
-    if (count > 0) {
+    let survey = surveyOf(packet);
+    const bytes = this.#telnet.strip(packet, survey);
+    if (bytes !== packet) survey = surveyOf(bytes);
+    const { text, isPrintable } = this.#guard.push(bytes, survey);
+    if (survey.lineCount > 0) {
+      this.#isPrintable = isPrintable;
       this.awaitsTimingMark = false;
       if (this.#writer === undefined) this.#open();
       // It resolves once the lines are read. A failure comes out of `next`.
       this.#writer!.write(text).catch(() => {});
     }
-    return count;
+    return survey.lineCount;
   }
 
   /** The next of the lines that `feed` counted. */
@@ -91,11 +103,20 @@ export class LineReader {
   }
 }
 
+/** What the bytes of a packet are. */
+interface Survey {
+  /** How many lines end in it. */
+  readonly lineCount: number;
+  /** Whether it holds nothing but printable ASCII, and LF or CR LF. */
+  readonly isPrintable: boolean;
+}
+
 /** Lets only whole lines of valid text through, in front of TextLineStream. */
 class LineGuard {
   tailBytesMax: number;
   readonly #lineBytesMax: number;
   #tail = new Tail();
+  #isTailPrintable = true;
   #skipping = false;
 
   constructor(lineBytesMax: number) {
@@ -103,18 +124,22 @@ class LineGuard {
     this.tailBytesMax = lineBytesMax;
   }
 
-  /** The text of the lines that end in these bytes, and their number. */
-  push(bytes: Uint8Array): { text: string; count: number } {
-    const end = bytes.lastIndexOf(LF) + 1;
-    if (end === 0) {
+  /** The text of the lines that end in these bytes, and whether all of it is printable. */
+  push(bytes: Uint8Array, survey: Survey): { text: string; isPrintable: boolean } {
+    const isPrintable = this.#isTailPrintable && survey.isPrintable;
+    if (survey.lineCount === 0) {
+      this.#isTailPrintable = isPrintable;
       this.#keep(bytes);
-      return { text: "", count: 0 };
+      return { text: "", isPrintable };
     }
-    const whole = this.#tail.length === 0 ? bytes.subarray(0, end) : this.#tail.take(bytes, end);
+    const end = bytes.lastIndexOf(LF) + 1;
+    const ended = end === bytes.length ? bytes : bytes.subarray(0, end);
+    const whole = this.#tail.length === 0 ? ended : this.#tail.take(ended);
     const simple = !this.#skipping && whole.length <= this.#lineBytesMax;
-    const result = (simple ? decodeAll(whole) : undefined) ?? this.#decodeEach(whole);
+    const text = (simple ? decodeAll(whole) : undefined) ?? this.#decodeEach(whole);
+    this.#isTailPrintable = survey.isPrintable || end === bytes.length;
     if (end < bytes.length) this.#keep(bytes.subarray(end));
-    return result;
+    return { text, isPrintable };
   }
 
   /**
@@ -131,9 +156,8 @@ class LineGuard {
   }
 
   /** The slow way, a line at a time: where one is too long or no UTF-8, the others are served. */
-  #decodeEach(whole: Uint8Array): { text: string; count: number } {
+  #decodeEach(whole: Uint8Array): string {
     let text = "";
-    let count = 0;
     let from = 0;
     for (let lf = whole.indexOf(LF); lf >= 0; lf = whole.indexOf(LF, from)) {
       const end = whole[lf - 1] === CR && lf > from ? lf - 1 : lf;
@@ -141,9 +165,8 @@ class LineGuard {
       text += tooLong ? `${FAULT}too long\n` : decodeLine(whole.subarray(from, lf + 1));
       this.#skipping = false;
       from = lf + 1;
-      count++;
     }
-    return { text, count };
+    return text;
   }
 }
 
@@ -167,9 +190,9 @@ class Tail {
     this.#length = length;
   }
 
-  /** The tail and the bytes up to `end`, as one array; the tail is empty then. */
-  take(bytes: Uint8Array, end: number): Uint8Array {
-    this.append(bytes.subarray(0, end));
+  /** The tail and these bytes, as one array; the tail is empty then. */
+  take(bytes: Uint8Array): Uint8Array {
+    this.append(bytes);
     const whole = this.#bytes.subarray(0, this.#length);
     this.clear();
     return whole;
@@ -181,16 +204,25 @@ class Tail {
   }
 }
 
-function decodeAll(whole: Uint8Array): { text: string; count: number } | undefined {
-  let text: string;
+/** Looks at each byte, once: what it finds spares the looks that others would have to take. */
+function surveyOf(bytes: Uint8Array): Survey {
+  let lineCount = 0;
+  let isPrintable = true;
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!;
+    if (byte >= SPACE && byte < DEL) continue;
+    if (byte === LF) lineCount++;
+    else if (byte !== CR || bytes[i + 1] !== LF) isPrintable = false;
+  }
+  return { lineCount, isPrintable };
+}
+
+function decodeAll(whole: Uint8Array): string | undefined {
   try {
-    text = decoder.decode(whole);
+    return decoder.decode(whole);
   } catch {
     return undefined;
   }
-  let count = 0;
-  for (let i = 0; i < whole.length; i++) if (whole[i] === LF) count++;
-  return { text, count };
 }
 
 function decodeLine(line: Uint8Array): string {

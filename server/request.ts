@@ -46,29 +46,45 @@ export function parseRequest(line: string): Request | undefined {
 
 /**
  * Splits the rest of a line into the arguments that `arity` names, and checks keys and values.
- * Returns what is wrong, in words for the client, where they are not properly formed.
+ * Returns what is wrong, in words for the client, where they are not properly formed. What is known to
+ * be printable ASCII holds no control character, and is not searched for one.
  */
-export function splitArguments(rest: string, arity: Arity): string[] | string {
-  const args: string[] = [];
-  const fields = arity.verbatim ? arity.names.length - 1 : arity.names.length;
+export function splitArguments(
+  rest: string,
+  arity: Arity,
+  { isPrintable } = { isPrintable: false },
+): string[] | string {
+  const { names, verbatim } = arity;
+  // Made with room for all of them: an array that grows takes room for many more.
+  const args = new Array<string>(names.length);
+  const fields = verbatim ? names.length - 1 : names.length;
+  let count = 0;
   let at = 0;
-  while (args.length < fields) {
+  while (count < fields) {
     const start = skipSpaces(rest, at);
     if (start === rest.length) break;
     const space = rest.indexOf(SPACE, start);
     const end = space < 0 ? rest.length : space;
-    args.push(rest.slice(start, end));
+    args[count++] = rest.slice(start, end);
     at = Math.min(end + 1, rest.length);
   }
-  if (arity.verbatim) {
-    if (args.length === fields && at < rest.length) args.push(rest.slice(at));
+  if (verbatim) {
+    if (count === fields && at < rest.length) args[count++] = rest.slice(at);
   } else if (skipSpaces(rest, at) < rest.length) {
     return "too many arguments";
   }
-  if (args.length < arity.required) return "too few arguments";
-  for (let i = 0; i < args.length; i++) {
-    const fault = i === fields ? faultOfValue(args[i]!) : faultOfField(arity.names[i]!, args[i]!);
-    if (fault !== undefined) return fault;
+  if (count < arity.required) return "too few arguments";
+  if (count < args.length) args.length = count;
+  for (let i = 0; i < count; i++) {
+    const isRest = i === fields;
+    const name = names[i]!;
+    if (!isPrintable) {
+      const fault = isRest ? faultOfValue(args[i]!) : faultOfField(name, args[i]!);
+      if (fault !== undefined) return fault;
+    }
+    if (name === "key" && !isRest && isLongKey(args[i]!)) {
+      return `key longer than ${KEY_BYTES_MAX} bytes`;
+    }
   }
   return args;
 }
@@ -110,9 +126,7 @@ function skipSpaces(text: string, from: number): number {
 }
 
 function faultOfField(name: string, field: string): string | undefined {
-  if (CONTROL.test(field)) return `control character in ${name}`;
-  if (name === "key" && isLongKey(field)) return `key longer than ${KEY_BYTES_MAX} bytes`;
-  return undefined;
+  return CONTROL.test(field) ? `control character in ${name}` : undefined;
 }
 
 /** What is wrong with a value, or with another argument that is the rest of a line. */

@@ -39,9 +39,9 @@ export class TelnetFilter {
   awaitsTimingMark = false;
 
   /** The packet without telnet's bytes: the same array where there are none. */
-  strip(packet: Uint8Array): Uint8Array {
-    const plain = this.#state === "text" && !packet.includes(IAC) && !packet.includes(NUL);
-    if (plain) {
+  strip(packet: Uint8Array, { isPrintable } = { isPrintable: false }): Uint8Array {
+    const isText = isPrintable || (!packet.includes(IAC) && !packet.includes(NUL));
+    if (isText && this.#state === "text") {
       this.#afterReturn = packet.at(-1) === CR;
       return packet;
     }

@@ -52,6 +52,26 @@ Deno.test("LineReader drops what nothing ended", async () => {
   assertEquals(await linesOf(["a\nb\r"]), ["a"]);
 });
 
+Deno.test("LineReader knows lines of printable ASCII, wherever their packets end", () => {
+  const isPrintable = (...packets: number[][]) => {
+    const lines = new LineReader({ lineBytesMax: 100 });
+    for (const packet of packets) lines.feed(Uint8Array.from(packet));
+    return lines.isPrintable;
+  };
+  const [CR, LF, a] = [0x0d, 0x0a, 0x61];
+  for (let byte = 0; byte < 0xff; byte++) {
+    const expected = byte === LF || (byte >= 0x20 && byte < 0x7f);
+    assertEquals(isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
+    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
+    assertEquals(isPrintable([a, LF, byte], [a, LF]), expected, `byte ${byte}, begins a line`);
+    assertEquals(isPrintable([a, byte, LF], [a, LF]), true, `byte ${byte}, in an earlier packet`);
+  }
+  assertEquals(isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
+  assertEquals(isPrintable([0xff, 0xf1, a, LF]), true, "telnet's bytes are no part of a line");
+  assertEquals(isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
+  assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
+});
+
 Deno.test("LineReader does not hold the buffer that a packet came in", async () => {
   const buffer = utf8.encode("GET a");
   const reader = new LineReader({ lineBytesMax: 100 });

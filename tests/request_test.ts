@@ -81,6 +81,17 @@ Deno.test("splitArguments refuses control characters in the rest, but for TAB", 
   }
 });
 
+Deno.test("splitArguments holds printable text to all rules but that of control characters", () => {
+  const known = { isPrintable: true };
+  const put = compileArity(["key", "value..."]);
+  assertEquals(splitArguments("a  b ", put, known), ["a", " b "]);
+  assertEquals(splitArguments("a", put, known), "too few arguments");
+  assertEquals(splitArguments("a b", compileArity(["key"]), known), "too many arguments");
+  const long = splitArguments("k".repeat(1_025), compileArity(["key"]), known);
+  assertEquals(long, "key longer than 1024 bytes");
+  assertEquals(splitArguments("k".repeat(1_025), compileArity(["prefix?"]), known).length, 1);
+});
+
 Deno.test("splitArguments holds a key to 1,024 bytes of UTF-8", () => {
   for (const sign of ["k", "é", "€", "🗝"]) {
     const bytes = new TextEncoder().encode(sign).length;
