@@ -587,18 +587,17 @@ function openFile(folder: string): SqliteFile {
 }
 
 /** The changes in parts that each fit in a row of the log; an empty part where there are none. */
-function* partsOf(changes: readonly Change[]): Generator<Change[]> {
-  let part: Change[] = [];
+function partsOf(changes: readonly Change[]): (readonly Change[])[] {
+  const ends: number[] = [];
   let size = 0;
-  for (const change of changes) {
-    part.push(change);
-    size += change.key.length + (change.value?.length ?? 0);
-    if (size < LOG_ROW_SIZE_MAX) continue;
-    yield part;
-    part = [];
+  changes.forEach(({ key, value }, i) => {
+    size += key.length + (value?.length ?? 0);
+    if (size < LOG_ROW_SIZE_MAX) return;
+    ends.push(i + 1);
     size = 0;
-  }
-  if (part.length > 0 || changes.length === 0) yield part;
+  });
+  if (size > 0 || changes.length === 0) ends.push(changes.length);
+  return ends.map((end, i) => changes.slice(ends[i - 1] ?? 0, end));
 }
 
 /** The first `limit` of these keys, in the order of their code points, without sorting them all. */

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { EntryCache } from "../tables/entry_cache.ts";
@@ -436,6 +437,23 @@ testWith(
     Deno.removeSync(folder, { recursive: true });
   },
 );
+
+testWith(["read", "write"], "a turn of large values takes several rows of the log", () => {
+  const folder = tempFolder();
+  const table = new SqliteTable(folder, { cacheBytes: 0 });
+  for (let i = 0; i < 5; i++) table.put(`key-${i}`, "x".repeat(600_000));
+  table.commit();
+  const db = new DatabaseSync(`${folder}/keyline.db`, { readOnly: true });
+  const sizes = db.prepare("SELECT length(changes) AS size FROM log WHERE size > 9 ORDER BY id")
+    .all();
+  db.close();
+  assertEquals(sizes.map(({ size }) => Math.round(Number(size) / 600_000)), [2, 2, 1]);
+  table.close();
+  const again = new SqliteTable(folder, { cacheBytes: 0 });
+  for (let i = 0; i < 5; i++) assertEquals(again.get(`key-${i}`)?.length, 600_000);
+  again.close();
+  Deno.removeSync(folder, { recursive: true });
+});
 
 testWith(["read", "write"], "a table that holds nothing in memory still finds its rows", () => {
   const folder = tempFolder();
