@@ -189,8 +189,9 @@ export class Connection implements Member {
         if (this.#isClosed) return false; // Nobody takes the rest.
       }
       this.#join();
-      if (this.#isEnding) return false;
       if (this.#hasMore && this.#isLong) await this.#pause();
+      if (this.#isInTurn && this.#turn.others !== undefined) await this.#turn.others;
+      if (this.#isEnding) return false;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
   }

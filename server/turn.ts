@@ -11,6 +11,7 @@
 
 import { setImmediate } from "node:timers";
 import { type Table, TableError } from "../tables/table.ts";
+import { Crowd } from "./crowd.ts";
 import type { Figures } from "./figures.ts";
 import { type Reply, serverError } from "./reply.ts";
 
@@ -25,6 +26,7 @@ export class Turn {
   readonly #table: Table;
   readonly #figures: Figures;
   readonly #onFatal: (error: unknown) => void;
+  readonly #crowd: Crowd;
   #members: Member[] = [];
 
   /** `onFatal` is called behind the replies where the table can't go on: the server must end. */
@@ -38,6 +40,7 @@ export class Turn {
     this.#table = table;
     this.#figures = figures;
     this.#onFatal = onFatal;
+    this.#crowd = new Crowd(figures);
   }
 
   /** Puts a connection that has replies into this turn; once a turn for each. */
@@ -49,9 +52,15 @@ export class Turn {
     else if (isFirst) setImmediate(() => this.#end());
   }
 
+  /** For a member: until the others have had their turn; undefined where none of them waits for another. */
+  get others(): Promise<void> | undefined {
+    return this.#crowd.others;
+  }
+
   #end(): void {
     const members = this.#members;
     if (members.length === 0) return;
+    this.#crowd.noteTurn(members.length);
     this.#members = [];
     const error = this.#commit();
     const failure = error && serverError(error.message);

@@ -1,0 +1,143 @@
+/**
+ * The crowd: with more clients than Deno reads at a time, nobody is served twice while others wait. The
+ * sockets have no network, and the timers are the test's own.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Connection } from "../server/connection.ts";
+import { Crowd } from "../server/crowd.ts";
+import { Turn } from "../server/turn.ts";
+import { contextOver } from "./harness.ts";
+import { MemorySocket, until } from "./memory_socket.ts";
+
+/** How many sockets Deno reads at a time. */
+const FULL = 128;
+
+Deno.test("clients that fit in one turn wait for nobody", () => {
+  const crowd = new Crowd({ connections: FULL });
+  assertEquals(crowd.others, undefined);
+  crowd.noteTurn(FULL);
+  assertEquals(crowd.others, undefined);
+});
+
+Deno.test("in a crowd each waits until a turn that is not full", async () => {
+  await withTimers(async () => {
+    const crowd = new Crowd({ connections: 1_000 });
+    const round = watch(crowd.others);
+    for (let i = 0; i < 5; i++) {
+      crowd.noteTurn(FULL);
+      assertEquals(await round.isOver(), false, `turn ${i}`);
+      assert(await watch(crowd.others).isOver() === false, "who comes later waits for the same");
+    }
+    crowd.noteTurn(FULL - 1);
+    assertEquals(await round.isOver(), true);
+  });
+});
+
+Deno.test("in a crowd nobody waits any more when each client has had its turn", async () => {
+  await withTimers(async () => {
+    const crowd = new Crowd({ connections: 3 * FULL });
+    const round = watch(crowd.others);
+    for (const expected of [false, false, true]) {
+      crowd.noteTurn(FULL);
+      assertEquals(await round.isOver(), expected);
+    }
+    const next = watch(crowd.others);
+    crowd.noteTurn(FULL);
+    assertEquals(await next.isOver(), false, "and the next round is like the first");
+    crowd.noteTurn(1);
+  });
+});
+
+Deno.test("idle clients of a crowd are waited for once in a while, and not for long", async () => {
+  await withTimers(async (timers) => {
+    const crowd = new Crowd({ connections: FULL + 10 });
+    const waits: boolean[] = [];
+    for (let i = 0; i < 80; i++) {
+      const round = watch(crowd.others);
+      crowd.noteTurn(FULL);
+      waits.push(!await round.isOver());
+      let fired = 0;
+      while (timers.fire()) fired++;
+      assert(fired <= 4, `${fired} timers`);
+      assertEquals(await round.isOver(), true);
+    }
+    const waited = waits.flatMap((wait, i) => wait ? [i] : []);
+    assertEquals(waited, [0, 32, 64]);
+  });
+});
+
+Deno.test("a turn that comes while it is quiet keeps the round going", async () => {
+  await withTimers(async (timers) => {
+    const crowd = new Crowd({ connections: 1_000 });
+    const round = watch(crowd.others);
+    for (let i = 0; i < 5; i++) {
+      crowd.noteTurn(FULL);
+      for (let fired = 0; fired < 3; fired++) assert(timers.fire());
+      assertEquals(await round.isOver(), false);
+    }
+    assert(timers.fire());
+    assertEquals(await round.isOver(), true);
+  });
+});
+
+Deno.test("a client of a crowd reads again when the others have had their turn", async () => {
+  await withTimers(async (timers) => {
+    const services = await contextOver();
+    services.figures.connections = 300;
+    const turn = new Turn({ ...services, onFatal: () => {} });
+    const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
+    const connect = () => {
+      const socket = new MemorySocket();
+      return { socket, served: new Connection(socket, { services, turn, limits }).serve() };
+    };
+    const first = Array.from({ length: FULL }, connect);
+    const last = connect();
+    for (const { socket } of first) socket.send("COUNT\r\n", "COUNT\r\n");
+    for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+    for (const { socket } of first) assertEquals(socket.unread, 1);
+    last.socket.send("COUNT\r\n");
+    assertEquals(await last.socket.reply(), "200 OK 0\r\n");
+    for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+    while (timers.fire());
+    for (const { socket } of [...first, last]) socket.finish();
+    await Promise.all([...first, last].map(({ served }) => served));
+  });
+});
+
+/** Whether a wait is over by now. */
+function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean> } {
+  let isOver = wait === undefined;
+  wait?.then(() => isOver = true);
+  return { isOver: () => until(() => true).then(() => isOver) };
+}
+
+/** Runs a test whose timers fire when it says so, and never by themselves. */
+async function withTimers(
+  run: (timers: { fire: () => boolean }) => Promise<void>,
+): Promise<void> {
+  const { setTimeout, clearTimeout } = globalThis;
+  const waiting = new Map<number, () => void>();
+  let id = 0;
+  Object.assign(globalThis, {
+    setTimeout: (callback: () => void) => {
+      waiting.set(++id, callback);
+      return id;
+    },
+    clearTimeout: (id: number) => waiting.delete(id),
+  });
+  const fire = () => {
+    const [next] = waiting;
+    if (next === undefined) return false;
+    waiting.delete(next[0]);
+    next[1]();
+    return true;
+  };
+  try {
+    await run({ fire });
+  } finally {
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+  }
+}
