@@ -17,10 +17,10 @@ const READS_MAX = 128;
  * When no turn has come for so many timers, one behind the other, then nobody waits any more. One alone
  * may be over before the event loop has looked at the sockets.
  */
-const QUIET_TIMERS = 4;
+const QUIET_TIMERS = 16;
 const TIMER_MS = 1;
 /** For so many rounds it is remembered how large one was that ended so: to wait each time takes long. */
-const ROUNDS_REMEMBERED = 32;
+const ROUNDS_REMEMBERED = 64;
 
 /** The clients of a server, where they are more than one turn takes. */
 export class Crowd {
