@@ -47,6 +47,7 @@ export class Crowd {
 
   /** Takes note of a turn of so many clients. One that is not full leaves nobody waiting. */
   noteTurn(count: number): void {
+    if (this.#round === undefined) return; // Nobody waits.
     clearTimeout(this.#timer);
     this.#served += count;
     const size = Math.min(this.#busy, this.#figures.connections);

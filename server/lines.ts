@@ -50,7 +50,6 @@ export function faultOf(line: string): LineFault | undefined {
 export class LineReader {
   readonly #telnet = new TelnetFilter();
   readonly #guard: LineGuard;
-  #isPrintable = false;
   // Made with the first whole line: a client that only connects costs no stream.
   #writer: WritableStreamDefaultWriter<string> | undefined;
   #reader: ReadableStreamDefaultReader<string> | undefined;
@@ -70,7 +69,7 @@ export class LineReader {
 
   /** Whether the lines of the last packet hold nothing but printable ASCII. */
   get isPrintable(): boolean {
-    return this.#isPrintable;
+    return this.#guard.isPrintable;
   }
 
   /** How many bytes of a line are kept, at most, while its end has not come. */
@@ -83,9 +82,8 @@ export class LineReader {
     let survey = surveyOf(packet);
     const bytes = this.#telnet.strip(packet, survey);
     if (bytes !== packet) survey = surveyOf(bytes);
-    const { text, isPrintable } = this.#guard.push(bytes, survey);
+    const text = this.#guard.push(bytes, survey);
     if (survey.lineCount > 0) {
-      this.#isPrintable = isPrintable;
       this.awaitsTimingMark = false;
       if (this.#writer === undefined) this.#open();
       // It resolves once the lines are read. A failure comes out of `next`.
@@ -117,9 +115,10 @@ interface Survey {
 /** Lets only whole lines of valid text through, in front of TextLineStream. */
 class LineGuard {
   tailBytesMax: number;
+  /** Whether what was pushed last is printable, with the tail that it came behind. */
+  isPrintable = true;
   readonly #lineBytesMax: number;
   #tail = new Tail();
-  #isTailPrintable = true;
   #skipping = false;
 
   constructor(lineBytesMax: number) {
@@ -127,22 +126,20 @@ class LineGuard {
     this.tailBytesMax = lineBytesMax;
   }
 
-  /** The text of the lines that end in these bytes, and whether all of it is printable. */
-  push(bytes: Uint8Array, survey: Survey): { text: string; isPrintable: boolean } {
-    const isPrintable = this.#isTailPrintable && survey.isPrintable;
-    if (survey.lineCount === 0) {
-      this.#isTailPrintable = isPrintable;
+  /** The text of the lines that end in these bytes. */
+  push(bytes: Uint8Array, { lineCount, isPrintable }: Survey): string {
+    this.isPrintable = isPrintable && (this.#tail.length === 0 || this.isPrintable);
+    if (lineCount === 0) {
       this.#keep(bytes);
-      return { text: "", isPrintable };
+      return "";
     }
     const end = bytes.lastIndexOf(LF) + 1;
     const ended = end === bytes.length ? bytes : bytes.subarray(0, end);
     const whole = this.#tail.length === 0 ? ended : this.#tail.take(ended);
     const simple = !this.#skipping && whole.length <= this.#lineBytesMax;
     const text = (simple ? decodeAll(whole) : undefined) ?? this.#decodeEach(whole);
-    this.#isTailPrintable = survey.isPrintable || end === bytes.length;
     if (end < bytes.length) this.#keep(bytes.subarray(end));
-    return { text, isPrintable };
+    return text;
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   compareCodePoints,
   copyOf,
   type Entry,
+  FOR_GOOD,
   isOver,
   type Page,
   type Table,
@@ -53,11 +54,7 @@ export class MemoryTable implements Table {
     return entry === undefined || isOver(entry.expiresAt, this.#now) ? undefined : entry;
   }
 
-  put(
-    key: string,
-    value: string,
-    { expiresAt }: Pick<Entry, "expiresAt"> = { expiresAt: null },
-  ): number {
+  put(key: string, value: string, { expiresAt } = FOR_GOOD): number {
     const before = this.#contents.entries.get(key);
     const own = before?.key ?? copyOf(key);
     const version = ++this.#version;

@@ -38,6 +38,7 @@ import {
   compareCodePoints,
   copyOf,
   type Entry,
+  FOR_GOOD,
   isOver,
   type Page,
   type Table,
@@ -129,11 +130,7 @@ export class SqliteTable implements Table {
     return entry === undefined || isOver(entry.expiresAt, this.#now) ? undefined : entry;
   }
 
-  put(
-    key: string,
-    value: string,
-    { expiresAt }: Pick<Entry, "expiresAt"> = { expiresAt: null },
-  ): number {
+  put(key: string, value: string, { expiresAt } = FOR_GOOD): number {
     if (this.#isFull) throw new DiskFullError();
     const version = this.#version + 1;
     this.#change({ key, value: copyOf(value), version, expiresAt });

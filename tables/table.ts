@@ -83,6 +83,9 @@ export interface Table {
 /** Gives the time, in milliseconds since 1970. Tests inject their own. */
 export type Clock = () => number;
 
+/** What PUT stores where nothing is said of an end. */
+export const FOR_GOOD: Pick<Entry, "expiresAt"> = { expiresAt: null };
+
 /** Whether a key that ends then, if it ends at all, has ended by this clock. */
 export function isOver(expiresAt: number | null, now: Clock): boolean {
   return expiresAt !== null && expiresAt <= now();
