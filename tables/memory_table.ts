@@ -108,6 +108,7 @@ export class MemoryTable implements Table {
   }
 
   tend(): boolean {
+    if (this.#undo.length > 0) return true; // In the middle of a turn: a little later.
     const ended: string[] = [];
     for (const [at, key] of this.#contents.ends.from([0, ""])) {
       if (at > this.#now() || ended.length === TEND_KEYS_MAX) break;
