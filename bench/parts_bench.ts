@@ -94,7 +94,7 @@ function contextOver(table: Table): Context {
 
 async function readLines(requests: string[]): Promise<void> {
   const packet = new TextEncoder().encode(requests.map((line) => `${line}\r\n`).join(""));
-  for (let left = lines.feed(packet); left > 0; left--) await lines.next();
+  await lines.read(packet);
 }
 
 function takeApart(requests: string[]): void {

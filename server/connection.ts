@@ -9,6 +9,7 @@ import type { Client, Context, Services } from "./command.ts";
 import { answer, malformed } from "./gate.ts";
 import { isHttp, isTlsHello } from "./http.ts";
 import { LineReader } from "./lines.ts";
+import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { final, type Reply } from "./reply.ts";
 import { NO_TIMING_MARK } from "./telnet.ts";
 import type { Member, Turn } from "./turn.ts";
@@ -36,8 +37,7 @@ const READ_BYTES_MIN = 1_024;
 const READ_BYTES_MAX = 65_536;
 /** After this many packets in a row that the smallest buffer would hold, it is small again. */
 const SMALL_PACKETS_MAX = 16;
-/** How long one client is served without a pause, in milliseconds, and after how many lines to look. */
-const BUSY_MS_MAX = 15;
+/** After how many lines to look whether a client has been served for long without a pause. */
 const LINES_A_LOOK = 8;
 /** How long a closed client's last bytes are awaited, in milliseconds. */
 const LINGER_MS = 1_000;
@@ -177,14 +177,17 @@ export class Connection implements Member {
         this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
         return false;
       }
-      for (let left = this.#lines.feed(packet); left > 0; left--) {
-        const { value: line } = await this.#lines.next();
-        const answered = this.#answer(line!);
+      let untilLook = LINES_A_LOOK;
+      for (const line of await this.#lines.read(packet)) {
+        const answered = this.#answer(line);
         if (answered instanceof Promise) this.#join(); // Those before it need not wait for it.
         const reply = answered instanceof Promise ? await answered : answered;
         this.#gather(reply);
         if (reply.last) return false;
-        if (left % LINES_A_LOOK === 0 && this.#isLong) await this.#pause();
+        if (--untilLook === 0) {
+          untilLook = LINES_A_LOOK;
+          if (this.#isLong) await this.#pause();
+        }
         if (this.#unsent > this.#unsentMax) await this.#sent();
         if (this.#isClosed) return false; // Nobody takes the rest.
       }
@@ -226,8 +229,7 @@ export class Connection implements Member {
 
   async #pause(): Promise<void> {
     this.#join();
-    // A timer, because the event loop looks at all sockets only where it has nothing else to do.
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await pause();
     this.#busySince = performance.now();
   }
 

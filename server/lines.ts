@@ -1,6 +1,6 @@
 /**
- * Turns the bytes of one client into whole, checked lines. `connection.ts` feeds it each packet
- * and takes out the lines; behind it only text is left.
+ * Turns the bytes of one client into whole, checked lines. `connection.ts` gives it each packet
+ * and gets the lines; behind it only text is left.
  *
  * A guard of ours stands in front of TextLineStream, because that one has no limit, replaces bytes
  * that are no UTF-8, and emits a last line that nothing ended. The guard holds back what is no whole
@@ -9,7 +9,7 @@
  * @module
  */
 
-import { TextLineStream } from "@std/streams/text-line-stream";
+import { splitLines } from "./splitter.ts";
 import { TelnetFilter } from "./telnet.ts";
 
 /** What is wrong with a line that is no text. */
@@ -22,6 +22,7 @@ const DEL = 0x7f;
 /** Opens a line that stands for a fault. Lone surrogates don't come out of UTF-8: no client sends it. */
 const FAULT = "\ud800";
 const EMPTY = new Uint8Array(0);
+const NO_LINES: Promise<string[]> = Promise.resolve([]);
 
 // ignoreBOM: a leading U+FEFF is text; without the option it would vanish, and two keys be one.
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -42,17 +43,13 @@ export function faultOf(line: string): LineFault | undefined {
  * import { LineReader } from "./lines.ts";
  *
  * const lines = new LineReader({ lineBytesMax: 1_024 });
- * for (let left = lines.feed(new TextEncoder().encode("GET a\r\nGET b\nGE")); left > 0; left--) {
- *   console.log((await lines.next()).value); // "GET a", then "GET b"
- * }
+ * console.log(await lines.read(new TextEncoder().encode("GET a\r\nGE"))); // ["GET a"]
+ * console.log(await lines.read(new TextEncoder().encode("T b\nGET c\n"))); // ["GET b", "GET c"]
  * ```
  */
 export class LineReader {
   readonly #telnet = new TelnetFilter();
   readonly #guard: LineGuard;
-  // Made with the first whole line: a client that only connects costs no stream.
-  #writer: WritableStreamDefaultWriter<string> | undefined;
-  #reader: ReadableStreamDefaultReader<string> | undefined;
 
   /** Lines may have this many bytes, without their ends. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
@@ -77,30 +74,15 @@ export class LineReader {
     this.#guard.tailBytesMax = bytes;
   }
 
-  /** Takes a packet and returns how many lines it completed. They wait for `next`. */
-  feed(packet: Uint8Array): number {
+  /** The lines that end in this packet, which is not used any more when this returns. */
+  read(packet: Uint8Array): Promise<string[]> {
     let survey = surveyOf(packet);
     const bytes = this.#telnet.strip(packet, survey);
     if (bytes !== packet) survey = surveyOf(bytes);
     const text = this.#guard.push(bytes, survey);
-    if (survey.lineCount > 0) {
-      this.awaitsTimingMark = false;
-      if (this.#writer === undefined) this.#open();
-      // It resolves once the lines are read. A failure comes out of `next`.
-      this.#writer!.write(text).catch(() => {});
-    }
-    return survey.lineCount;
-  }
-
-  /** The next of the lines that `feed` counted. */
-  next(): Promise<ReadableStreamReadResult<string>> {
-    return this.#reader!.read();
-  }
-
-  #open(): void {
-    const stream = new TextLineStream();
-    this.#writer = stream.writable.getWriter();
-    this.#reader = stream.readable.getReader();
+    if (survey.lineCount === 0) return NO_LINES;
+    this.awaitsTimingMark = false;
+    return splitLines(text, survey.lineCount);
   }
 }
 

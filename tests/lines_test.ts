@@ -40,10 +40,40 @@ Deno.test("LineReader gives lines without their LF or CR LF, and keeps empty one
   assertEquals(await linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
 });
 
-Deno.test("LineReader counts the lines that a packet completes", () => {
+Deno.test("LineReader gives the lines that a packet completes, each packet's by themselves", async () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  const counts = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.feed(utf8.encode(text)));
-  assertEquals(counts, [0, 1, 3, 0, 1]);
+  const reads = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.read(utf8.encode(text)));
+  assertEquals(await Promise.all(reads), [[], ["ab"], ["c", "", ""], [], ["d"]]);
+});
+
+Deno.test("LineReaders that read at once get each their own lines", async () => {
+  const readers = Array.from({ length: 200 }, () => new LineReader({ lineBytesMax: 100_000 }));
+  const long = "x".repeat(20_000);
+  for (let round = 0; round < 3; round++) {
+    const expected = readers.map((_, i) => {
+      const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${round} ${i} ${j}`);
+      return i % 7 === 0 ? [...lines, `${long}${i}`] : lines;
+    });
+    const found = await Promise.all(expected.map(async (lines, i) => {
+      const packet = utf8.encode(lines.map((line) => `${line}\n`).join("") + `tail ${i}`);
+      const found = await readers[i]!.read(packet);
+      const [rest] = await readers[i]!.read(utf8.encode("\n")); // while others still wait
+      assertEquals(rest, `tail ${i}`);
+      return found;
+    }));
+    assertEquals(found, expected);
+  }
+});
+
+Deno.test("LineReaders with much to split leave moments for others", async () => {
+  const packet = new Uint8Array(65_536).fill(0x0a);
+  let moments = 0;
+  const timer = setInterval(() => moments++, 0);
+  const reads = Array.from({ length: 40 }, () => new LineReader({ lineBytesMax: 1 }).read(packet));
+  const lines = await Promise.all(reads);
+  clearInterval(timer);
+  assert(moments > 0, "timers have run meanwhile");
+  assertEquals(lines.flat().length, 40 * packet.length);
 });
 
 Deno.test("LineReader drops what nothing ended", async () => {
@@ -52,33 +82,48 @@ Deno.test("LineReader drops what nothing ended", async () => {
   assertEquals(await linesOf(["a\nb\r"]), ["a"]);
 });
 
-Deno.test("LineReader knows lines of printable ASCII, wherever their packets end", () => {
-  const isPrintable = (...packets: number[][]) => {
+Deno.test("LineReader knows lines of printable ASCII, wherever their packets end", async () => {
+  const isPrintable = async (...packets: number[][]) => {
     const lines = new LineReader({ lineBytesMax: 100 });
-    for (const packet of packets) lines.feed(Uint8Array.from(packet));
+    for (const packet of packets) await lines.read(Uint8Array.from(packet));
     return lines.isPrintable;
   };
   const [CR, LF, a] = [0x0d, 0x0a, 0x61];
   for (let byte = 0; byte < 0xff; byte++) {
     const expected = byte === LF || (byte >= 0x20 && byte < 0x7f);
-    assertEquals(isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
-    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
-    assertEquals(isPrintable([a, LF, byte], [a, LF]), expected, `byte ${byte}, begins a line`);
-    assertEquals(isPrintable([a, byte, LF], [a, LF]), true, `byte ${byte}, in an earlier packet`);
+    assertEquals(await isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
+    assertEquals(await isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
+    assertEquals(
+      await isPrintable([a, LF, byte], [a, LF]),
+      expected,
+      `byte ${byte}, begins a line`,
+    );
+    assertEquals(
+      await isPrintable([a, byte, LF], [a, LF]),
+      true,
+      `byte ${byte}, in an earlier packet`,
+    );
   }
-  assertEquals(isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
-  assertEquals(isPrintable([0xff, 0xf1, a, LF]), true, "telnet's bytes are no part of a line");
-  assertEquals(isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
-  assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
+  assertEquals(await isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
+  assertEquals(
+    await isPrintable([0xff, 0xf1, a, LF]),
+    true,
+    "telnet's bytes are no part of a line",
+  );
+  assertEquals(await isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
+  assertEquals(await isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
 });
 
 Deno.test("LineReader does not hold the buffer that a packet came in", async () => {
   const buffer = utf8.encode("GET a");
   const reader = new LineReader({ lineBytesMax: 100 });
-  reader.feed(buffer);
+  const first = reader.read(buffer);
   buffer.set(utf8.encode("XXXXX"));
-  assertEquals(reader.feed(utf8.encode("bc\n")), 1);
-  assertEquals((await reader.next()).value, "GET abc");
+  assertEquals(await first, []);
+  const end = utf8.encode("bc\n");
+  const second = reader.read(end);
+  end.fill(0);
+  assertEquals(await second, ["GET abc"]);
 });
 
 Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", async () => {
@@ -104,11 +149,11 @@ Deno.test("LineReader refuses a long line once, however many packets it takes", 
 Deno.test("LineReader keeps less of a line without its end where it is told to", async () => {
   const reader = new LineReader({ lineBytesMax: 1_000 });
   reader.tailBytesMax = 10;
-  assertEquals(await fed(reader, ["0123456789", "\n"]), ["0123456789"]);
-  assertEquals(await fed(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
-  assertEquals(await fed(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
+  assertEquals(await linesBy(reader, ["0123456789", "\n"]), ["0123456789"]);
+  assertEquals(await linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
+  assertEquals(await linesBy(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
   reader.tailBytesMax = 1_000;
-  assertEquals(await fed(reader, ["0123456789", "0123456789", "0", "\n"]), [
+  assertEquals(await linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), [
     "012345678901234567890",
   ]);
 });
@@ -198,16 +243,15 @@ function cutsOf(bytes: Uint8Array): number[] {
 }
 
 function linesOf(packets: (string | Uint8Array)[], lineBytesMax = 1_000): Promise<string[]> {
-  return fed(new LineReader({ lineBytesMax }), packets);
+  return linesBy(new LineReader({ lineBytesMax }), packets);
 }
 
-/** Feeds packets and takes out the lines; one that stands for a fault gets a "!". */
-async function fed(reader: LineReader, packets: (string | Uint8Array)[]): Promise<string[]> {
+/** The lines of these packets; one that stands for a fault gets a "!". */
+async function linesBy(reader: LineReader, packets: (string | Uint8Array)[]): Promise<string[]> {
   const lines: string[] = [];
   for (const packet of packets) {
     const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-    for (let left = reader.feed(bytes); left > 0; left--) {
-      const line = (await reader.next()).value!;
+    for (const line of await reader.read(bytes)) {
       const fault = faultOf(line);
       lines.push(fault === undefined ? line : `${fault}!`);
     }
