@@ -10,6 +10,7 @@ import { answer, malformed } from "./gate.ts";
 import { isHttp, isTlsHello } from "./http.ts";
 import { LineReader } from "./lines.ts";
 import { BUSY_MS_MAX, pause } from "./pause.ts";
+import { Outbox, type Recipient } from "./outbox.ts";
 import { final, type Reply } from "./reply.ts";
 import { NO_TIMING_MARK } from "./telnet.ts";
 import type { Member, Turn } from "./turn.ts";
@@ -27,7 +28,7 @@ export interface Limits {
   readonly writeTimeout: number;
 }
 
-/** Past this many UTF-16 units of unsent replies no more lines are taken. */
+/** Past this many bytes of unsent replies no more lines are taken. */
 const UNSENT_MAX = 262_144;
 /** The same, and the longest line, for a client that has not given the password. */
 const UNAUTHORIZED_UNSENT_MAX = 8_192;
@@ -44,36 +45,22 @@ const LINGER_MS = 1_000;
 /** How long a refused client has to take the reason, in milliseconds. */
 const REFUSAL_MS = 2_000;
 
-/** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
-const SPARE_BYTES = 16_384;
-const SPARES = 64;
-const spareBuffers = Array.from({ length: SPARES }, () => new Uint8Array(SPARE_BYTES));
-/** A UTF-16 unit is at most so many bytes of UTF-8. */
-const UNIT_BYTES = 3;
-
 const utf8 = new TextEncoder();
 
 /** One client's connection, from its first byte to its last. */
-export class Connection implements Member {
+export class Connection implements Member, Recipient {
   readonly #socket: Socket;
   readonly #turn: Turn;
   readonly #limits: Limits;
   readonly #client: Client;
   readonly #context: Context;
   readonly #lines: LineReader;
+  readonly #outbox: Outbox;
   #buffer = new Uint8Array(READ_BYTES_MIN);
   #smallPackets = 0;
 
-  /** The replies that may still be taken back, and how many they are. */
-  #gathered = "";
-  #gatheredCount = 0;
-  /** Whether it has joined the turn with them. */
+  /** Whether it has joined the turn with replies. */
   #isInTurn = false;
-  /** The replies of earlier turns that are not on their way yet. */
-  #released = "";
-  /** How much of the replies is on its way. */
-  #writingLength = 0;
-  #allSent: PromiseWithResolvers<void> | undefined;
 
   /** Whether its first line is still to come. */
   #isNew = true;
@@ -98,6 +85,7 @@ export class Connection implements Member {
     this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
     this.#context = { ...services, client: this.#client };
     this.#lines = new LineReader(limits);
+    this.#outbox = new Outbox(this);
     if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
   }
 
@@ -142,13 +130,13 @@ export class Connection implements Member {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#socket.close();
-    this.#allSent?.resolve();
+    this.#outbox.close();
   }
 
   /** Called at a steady interval, in seconds; closes the connection where it was quiet for too long. */
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
-    if (this.#writingLength > 0) {
+    if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
       if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
@@ -158,11 +146,21 @@ export class Connection implements Member {
   }
 
   release(failure?: Reply): void {
-    this.#released += failure?.wire.repeat(this.#gatheredCount) ?? this.#gathered;
-    this.#gathered = "";
-    this.#gatheredCount = 0;
     this.#isInTurn = false;
-    if (this.#writingLength === 0) this.#write();
+    this.#outbox.release(failure);
+  }
+
+  write(bytes: Uint8Array): Promise<number> {
+    return this.#socket.write(bytes);
+  }
+
+  noteTaken(): void {
+    this.#stuckSweeps = 0;
+    this.#silentSweeps = 0;
+  }
+
+  noteGone(): void {
+    this.close(); // The read that is waiting ends with it, and so does `serve`.
   }
 
   /** Answers packet after packet. Returns whether it was the client that left. */
@@ -174,7 +172,7 @@ export class Connection implements Member {
       if (length === null) return true;
       const packet = this.#received(length);
       if (isFirst && isTlsHello(packet[0]!)) {
-        this.#gather(final(malformed("TLS is not spoken on this port", this.#context)));
+        this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
         return false;
       }
       let untilLook = LINES_A_LOOK;
@@ -182,13 +180,13 @@ export class Connection implements Member {
         const answered = this.#answer(line);
         if (answered instanceof Promise) this.#join(); // Those before it need not wait for it.
         const reply = answered instanceof Promise ? await answered : answered;
-        this.#gather(reply);
+        this.#outbox.add(reply);
         if (reply.last) return false;
         if (--untilLook === 0) {
           untilLook = LINES_A_LOOK;
           if (this.#isLong) await this.#pause();
         }
-        if (this.#unsent > this.#unsentMax) await this.#sent();
+        if (this.#outbox.size > this.#unsentMax) await this.#sent();
         if (this.#isClosed) return false; // Nobody takes the rest.
       }
       this.#join();
@@ -244,53 +242,23 @@ export class Connection implements Member {
     }
   }
 
-  #gather(reply: Reply): void {
-    this.#gathered += reply.wire;
-    this.#gatheredCount++;
-  }
-
-  /** Lets what is gathered leave once it may. */
+  /** Lets the replies leave once they may. */
   #join(): void {
-    if (this.#gatheredCount === 0 || this.#isInTurn) return;
+    if (!this.#outbox.hasUnreleased) return;
+    this.#outbox.hold();
+    if (this.#isInTurn) return;
     this.#isInTurn = true;
     this.#turn.join(this);
-  }
-
-  /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
-  async #write(): Promise<void> {
-    const buffer = spareBuffers.pop();
-    try {
-      while (this.#released !== "" && !this.#isClosed) {
-        const bytes = encode(this.#released, buffer);
-        this.#writingLength = bytes.length;
-        this.#released = "";
-        for (let at = 0; at < bytes.length;) {
-          at += await this.#socket.write(at === 0 ? bytes : bytes.subarray(at));
-          this.#stuckSweeps = 0;
-          this.#silentSweeps = 0;
-        }
-      }
-    } catch {
-      this.close(); // The read that is waiting ends with it, and so does `serve`.
-    }
-    if (buffer !== undefined) spareBuffers.push(buffer);
-    this.#writingLength = 0;
-    if (this.#gatheredCount === 0) this.#allSent?.resolve();
   }
 
   /**
    * Answers telnet's question of a Ctrl-C, so that it shows replies again. In a quiet moment, because
    * these bytes are no reply: they must not stand before one of a client that just goes on.
    */
-  async #answerTimingMark(): Promise<void> {
+  #answerTimingMark(): void {
+    if (this.#outbox.size > 0) return;
     this.#lines.awaitsTimingMark = false;
-    this.#writingLength = NO_TIMING_MARK.length;
-    await this.#socket.write(NO_TIMING_MARK).catch(() => this.close());
-    this.#write(); // what was released meanwhile
-  }
-
-  get #unsent(): number {
-    return this.#gathered.length + this.#released.length + this.#writingLength;
+    this.#outbox.sendAside(NO_TIMING_MARK);
   }
 
   get #unsentMax(): number {
@@ -300,10 +268,7 @@ export class Connection implements Member {
   /** Waits until every reply is on its way, or the connection is closed. */
   async #sent(): Promise<void> {
     this.#join();
-    if (this.#unsent === 0 || this.#isClosed) return;
-    this.#allSent ??= Promise.withResolvers();
-    await this.#allSent.promise;
-    this.#allSent = undefined;
+    await this.#outbox.sent();
   }
 
   /**
@@ -319,12 +284,6 @@ export class Connection implements Member {
       clearTimeout(timer);
     }
   }
-}
-
-/** The bytes of a text, in the buffer if there is one that is large enough. */
-function encode(text: string, buffer?: Uint8Array): Uint8Array {
-  if (buffer === undefined || UNIT_BYTES * text.length > buffer.length) return utf8.encode(text);
-  return buffer.subarray(0, utf8.encodeInto(text, buffer).written);
 }
 
 /** Whether an error only says that one side has gone: nothing to report. */
