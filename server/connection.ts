@@ -67,9 +67,8 @@ export class Connection implements Member, Recipient {
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
-  /** Since when the client has had something to do without a pause, and whether it has more. */
+  /** Since when the client has been served without a pause. */
   #busySince = 0;
-  #hasMore = false;
   /** Sweeps since the client last sent a byte, and since it last took one. */
   #silentSweeps = 0;
   #stuckSweeps = 0;
@@ -165,6 +164,7 @@ export class Connection implements Member, Recipient {
 
   /** Answers packet after packet. Returns whether it was the client that left. */
   async #servePackets(): Promise<boolean> {
+    let hasMore = false;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
       const length = await this.#socket.read(this.#buffer);
@@ -175,22 +175,22 @@ export class Connection implements Member, Recipient {
         this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
         return false;
       }
-      let untilLook = LINES_A_LOOK;
-      for (const line of await this.#lines.read(packet)) {
-        const answered = this.#answer(line);
+      const lines = await this.#lines.read(packet);
+      if (!hasMore) this.#busySince = performance.now();
+      // A packet that fills the largest buffer has more behind it, which is there at once.
+      hasMore = length === READ_BYTES_MAX;
+      for (let i = 0; i < lines.length; i++) {
+        const answered = this.#answer(lines[i]!);
         if (answered instanceof Promise) this.#join(); // Those before it need not wait for it.
         const reply = answered instanceof Promise ? await answered : answered;
         this.#outbox.add(reply);
         if (reply.last) return false;
-        if (--untilLook === 0) {
-          untilLook = LINES_A_LOOK;
-          if (this.#isLong) await this.#pause();
-        }
+        if (i % LINES_A_LOOK === LINES_A_LOOK - 1 && this.#isLong) await this.#pause();
         if (this.#outbox.size > this.#unsentMax) await this.#sent();
         if (this.#isClosed) return false; // Nobody takes the rest.
       }
       this.#join();
-      if (this.#hasMore && this.#isLong) await this.#pause();
+      if (hasMore && this.#isLong) await this.#pause();
       if (this.#isInTurn && this.#turn.others !== undefined) await this.#turn.others;
       if (this.#isEnding) return false;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
@@ -212,9 +212,6 @@ export class Connection implements Member, Recipient {
   /** The packet of this length that has come, which stands until the next read. */
   #received(length: number): Uint8Array {
     this.#silentSweeps = 0;
-    // A packet that fills the largest buffer has more behind it, which is there at once.
-    if (!this.#hasMore) this.#busySince = performance.now();
-    this.#hasMore = length === READ_BYTES_MAX;
     const packet = this.#buffer.subarray(0, length);
     this.#fitBuffer(length);
     return packet;
