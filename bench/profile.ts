@@ -23,7 +23,7 @@ interface Profile {
 
 /** Which code belongs to which area, by its address; the first that fits. */
 const CODE: readonly (readonly [RegExp, Area])[] = [
-  [/06_streams|text[-_]line[-_]stream/, "streams"],
+  [/06_streams|text[-_]line[-_]stream|\/server\/splitter\./, "streams"],
   [/text_encoding|\/server\/(lines|telnet)\./, "bytes and text"],
   [/ext:deno_net|\/server\/listener\./, "sockets"],
   [/\/tables\//, "table"],

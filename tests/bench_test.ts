@@ -15,7 +15,7 @@ Deno.test("a profile's time goes to the areas of the code, but for what is idle"
     node(4, ["(garbage collector)", ""]),
     node(5, ["serve", "file:///keyline/server/connection.ts"], [6, 7, 10]),
     node(6, ["commit", "file:///keyline/tables/sqlite_table.ts"], [9]),
-    node(7, ["read", "ext:deno_web/06_streams.js"]),
+    node(7, ["splitWaiting", "file:///keyline/server/splitter.ts"]),
     node(8, ["runImmediates", "ext:core/01_core.js"]),
     node(9, ["run", ""]), // a native function, which belongs to what wants it
     node(10, ["write", "ext:deno_net/01_net.js"], [11]),
