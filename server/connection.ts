@@ -9,8 +9,8 @@ import type { Client, Context, Services } from "./command.ts";
 import { answer, malformed } from "./gate.ts";
 import { isHttp, isTlsHello } from "./http.ts";
 import { LineReader } from "./lines.ts";
-import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { Outbox, type Recipient } from "./outbox.ts";
+import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { final, type Reply } from "./reply.ts";
 import { NO_TIMING_MARK } from "./telnet.ts";
 import type { Member, Turn } from "./turn.ts";
@@ -84,7 +84,7 @@ export class Connection implements Member, Recipient {
     this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
     this.#context = { ...services, client: this.#client };
     this.#lines = new LineReader(limits);
-    this.#outbox = new Outbox(this);
+    this.#outbox = new Outbox(socket, this);
     if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
   }
 
@@ -124,7 +124,7 @@ export class Connection implements Member, Recipient {
     if (this.#isReading) this.close();
   }
 
-  /** Ends the connection at once. */
+  /** Ends the connection at once: a read that is waiting fails, and so `serve` comes to its end. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -149,17 +149,9 @@ export class Connection implements Member, Recipient {
     this.#outbox.release(failure);
   }
 
-  write(bytes: Uint8Array): Promise<number> {
-    return this.#socket.write(bytes);
-  }
-
   noteTaken(): void {
     this.#stuckSweeps = 0;
     this.#silentSweeps = 0;
-  }
-
-  noteGone(): void {
-    this.close(); // The read that is waiting ends with it, and so does `serve`.
   }
 
   /** Answers packet after packet. Returns whether it was the client that left. */

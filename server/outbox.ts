@@ -7,14 +7,12 @@
 
 import type { Reply } from "./reply.ts";
 
-/** Where an outbox sends to, and whom it tells. */
+/** Whom an outbox tells of its client. */
 export interface Recipient {
-  /** Sends some of these bytes, and says how many. */
-  write(bytes: Uint8Array): Promise<number>;
-  /** The client has taken some. */
+  /** The client has taken some bytes. */
   noteTaken(): void;
-  /** The client has gone. */
-  noteGone(): void;
+  /** The client has gone: it takes no more. */
+  close(): void;
 }
 
 /** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
@@ -31,6 +29,7 @@ const utf8 = new TextEncoder();
 
 /** The replies of one client that are not sent yet. */
 export class Outbox {
+  readonly #socket: Pick<Deno.Conn, "write">;
   readonly #recipient: Recipient;
   /** The replies of which no bytes are made yet. */
   #text = "";
@@ -45,8 +44,9 @@ export class Outbox {
   #isClosed = false;
   #allSent: PromiseWithResolvers<void> | undefined;
 
-  /** An empty one. */
-  constructor(recipient: Recipient) {
+  /** An empty one, which sends to this socket. */
+  constructor(socket: Pick<Deno.Conn, "write">, recipient: Recipient) {
+    this.#socket = socket;
     this.#recipient = recipient;
   }
 
@@ -115,12 +115,12 @@ export class Outbox {
     try {
       while (this.#sentLength < this.#releasedLength && !this.#isClosed) {
         const bytes = this.#bytes.subarray(this.#sentLength, this.#releasedLength);
-        const length = await this.#recipient.write(bytes);
+        const length = await this.#socket.write(bytes);
         this.#sentLength += length;
         this.#recipient.noteTaken();
       }
     } catch {
-      this.#recipient.noteGone();
+      this.#recipient.close();
     }
     this.#isSending = false;
     if (this.#sentLength === this.#length) this.#letGo();

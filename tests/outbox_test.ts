@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Outbox, type Recipient } from "../server/outbox.ts";
 import { ok, type Reply, serverError } from "../server/reply.ts";
+import { MemorySocket, until } from "./memory_socket.ts";
 
 /** How many bytes the client takes after a step, at most. */
 const taken = fc.oneof(fc.constant(0), fc.nat(300), fc.nat(100_000));
@@ -26,7 +27,7 @@ Deno.test("an outbox sends each reply once and in order, or the failure of its t
   const turns = fc.array(turn, { maxLength: 12 });
   await fc.assert(fc.asyncProperty(turns, async (turns) => {
     const client = new Client();
-    const outbox = new Outbox(client);
+    const { outbox } = client;
     let expected = "";
     for (const [i, { replies, fails, taken }] of turns.entries()) {
       for (const [j, { size, isHeld, taken }] of replies.entries()) {
@@ -51,7 +52,7 @@ Deno.test("an outbox sends each reply once and in order, or the failure of its t
 
 Deno.test("what is held does not leave before it is released", async () => {
   const client = new Client();
-  const outbox = new Outbox(client);
+  const { outbox } = client;
   outbox.add(ok("first"));
   outbox.release();
   outbox.add(ok("x".repeat(1_000)));
@@ -66,7 +67,7 @@ Deno.test("what is held does not leave before it is released", async () => {
 
 Deno.test("who waits for an outbox waits until all of it is sent", async () => {
   const client = new Client();
-  const outbox = new Outbox(client);
+  const { outbox } = client;
   await outbox.sent(); // It is empty.
   outbox.add(ok("a"));
   outbox.release();
@@ -84,7 +85,7 @@ Deno.test("who waits for an outbox waits until all of it is sent", async () => {
 
 Deno.test("an outbox tells when the client has gone, and waits no longer once it is closed", async () => {
   const client = new Client();
-  const outbox = new Outbox(client);
+  const { outbox } = client;
   outbox.add(ok("a"));
   outbox.release();
   const sent = outbox.sent();
@@ -97,7 +98,7 @@ Deno.test("an outbox tells when the client has gone, and waits no longer once it
 
 Deno.test("bytes aside stand between the replies before and behind them", async () => {
   const client = new Client();
-  const outbox = new Outbox(client);
+  const { outbox } = client;
   const reply: Reply = ok("é");
   outbox.add(reply);
   outbox.release();
@@ -110,57 +111,47 @@ Deno.test("bytes aside stand between the replies before and behind them", async 
   assertEquals(client.text, `${reply.wire}<aside>${reply.wire}`);
 });
 
-/** A client that takes bytes when it is told to. */
+/** An outbox, and the client at the other end, which takes bytes when it is told to. */
 class Client implements Recipient {
+  readonly #socket = new MemorySocket();
+  readonly outbox = new Outbox(this.#socket, this);
   isGone = false;
-  #pending: { bytes: Uint8Array; taken: PromiseWithResolvers<number> } | undefined;
-  #chunks: Uint8Array[] = [];
+  text = "";
   #notes = 0;
 
-  /** What it has got. */
-  get text(): string {
-    const decoder = new TextDecoder();
-    return this.#chunks.map((chunk) => decoder.decode(chunk, { stream: true })).join("");
-  }
-
-  write(bytes: Uint8Array): Promise<number> {
-    assertEquals(this.#pending, undefined, "one write at a time");
-    assert(bytes.length > 0);
-    this.#pending = { bytes, taken: Promise.withResolvers() };
-    return this.#pending.taken.promise;
+  constructor() {
+    this.#socket.block();
   }
 
   /** Takes so many bytes, of as many writes as it has to; `Infinity`: all there are. */
   async take(length: number): Promise<void> {
-    for (let left = length; left > 0 && this.#pending !== undefined;) {
-      const { bytes, taken } = this.#pending;
-      this.#pending = undefined;
-      const chunk = bytes.slice(0, Math.min(bytes.length, left));
-      this.#chunks.push(chunk);
-      left -= chunk.length;
+    const socket = this.#socket;
+    for (let left = length; left > 0 && socket.writing > 0;) {
+      assertEquals(socket.writing, 1, "one write at a time");
+      const written = socket.writes.at(-1)!;
+      assert(written > 0);
       const notes = this.#notes;
-      taken.resolve(chunk.length);
-      await settled();
+      socket.writeBytesMax = left;
+      socket.unblock();
+      socket.block(); // for the next
+      await until(() => this.#notes > notes);
       assertEquals(this.#notes, notes + 1);
+      left -= Math.min(written, left);
     }
+    this.text += socket.take();
   }
 
   /** Is not there any more. */
   async leave(): Promise<void> {
-    this.#pending!.taken.reject(new Deno.errors.BrokenPipe());
-    await settled();
+    this.#socket.close();
+    await until(() => this.#socket.writing === 0 && this.isGone);
   }
 
   noteTaken(): void {
     this.#notes++;
   }
 
-  noteGone(): void {
+  close(): void {
     this.isGone = true;
   }
-}
-
-/** Every microtask that is due has run. */
-function settled(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
 }
