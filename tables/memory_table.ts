@@ -1,155 +1,122 @@
 /**
- * The table of `--memory`: a KeyMap, and nothing on disk. It is also the model that tests hold other
- * tables against, so it is the plainest form of every rule.
+ * The table of `--memory`: a flat store, and nothing on disk.
  *
  * @module
  */
 
-import {
-  type Clock,
-  compareCodePoints,
-  copyOf,
-  type Entry,
-  FOR_GOOD,
-  isOver,
-  type Page,
-  type Table,
-} from "./table.ts";
-import { KeyMap } from "./key_map.ts";
-import { SortedList } from "./sorted_list.ts";
+import { FLAG, NO_REF } from "./flat/arena.ts";
+import { FlatStore } from "./flat/flat_store.ts";
+import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "./table.ts";
+import { asText, type Text, type TextLike } from "./text.ts";
 
-/** How many ended keys a step of `tend` removes at most. */
-const TEND_KEYS_MAX = 1_000;
-
-/** What is stored, and the two orders in which it is asked for. */
-interface Contents {
-  readonly entries: KeyMap<Entry>;
-  readonly keys: SortedList<string>;
-  readonly ends: SortedList<End>;
-}
-
-/** A key that ends, and when, in milliseconds since 1970. */
-type End = readonly [at: number, key: string];
+/** How many expired keys a step of `maintain` removes at most. */
+const SWEEP_KEYS_MAX = 1_000;
 
 /** A table in memory, which ends with the process. */
 export class MemoryTable implements Table {
-  readonly place = "memory";
+  readonly location = "memory";
   readonly #now: Clock;
-  #contents = empty();
+  readonly #store = new FlatStore();
   #version = 0;
-  /** How to undo each change since the last commit, in their order. */
-  #undo: (() => void)[] = [];
 
-  /** An empty table, whose keys end by this clock. */
+  /** An empty table, whose keys expire by this clock. */
   constructor(now: Clock = Date.now) {
     this.#now = now;
   }
 
-  get(key: string): string | undefined {
-    return this.entry(key)?.value;
+  get(key: TextLike): Text | undefined {
+    const ref = this.#find(asText(key));
+    return ref === NO_REF ? undefined : this.#store.valueOf(ref);
   }
 
-  entry(key: string): Entry | undefined {
-    const entry = this.#contents.entries.get(key);
-    return entry === undefined || isOver(entry.expiresAt, this.#now) ? undefined : entry;
+  entry(key: TextLike): Entry | undefined {
+    const ref = this.#find(asText(key));
+    if (ref === NO_REF) return undefined;
+    const expiresAt = this.#store.expiresAtOf(ref);
+    return {
+      value: this.#store.valueOf(ref),
+      version: this.#store.versionOf(ref),
+      expiresAt: expiresAt === 0 ? null : expiresAt,
+    };
   }
 
-  put(key: string, value: string, { expiresAt } = FOR_GOOD): number {
-    const before = this.#contents.entries.get(key);
-    const own = before?.key ?? copyOf(key);
+  put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
     const version = ++this.#version;
-    this.#change(before, { key: own, value: copyOf(value), version, expiresAt });
+    const fields = { version, expiresAt: expiresAt ?? 0, flags: 0 };
+    this.#store.write(asText(key), asText(value), fields);
     return version;
   }
 
-  expire(key: string, expiresAt: number | null): boolean {
-    const entry = this.entry(key);
-    if (entry !== undefined) this.#change(entry, { ...entry, expiresAt });
-    return entry !== undefined;
+  expire(key: TextLike, expiresAt: number | null): boolean {
+    const text = asText(key);
+    const entry = this.entry(text);
+    if (entry === undefined) return false;
+    const fields = { version: entry.version, expiresAt: expiresAt ?? 0, flags: 0 };
+    this.#store.write(text, entry.value, fields);
+    return true;
   }
 
-  delete(key: string): void {
-    const entry = this.#contents.entries.get(key);
-    if (entry !== undefined) this.#change(entry, undefined);
+  delete(key: TextLike): void {
+    const text = asText(key);
+    const ref = this.#store.find(text);
+    if (ref === NO_REF || !this.#store.isLive(ref)) return;
+    this.#store.write(text, undefined, { version: 0, expiresAt: 0, flags: FLAG.TOMBSTONE });
   }
 
   clear(): void {
-    const before = this.#contents;
-    this.#undo.push(() => this.#contents = before);
-    this.#contents = empty();
+    this.#store.clear();
   }
 
   count(): number {
-    return this.#contents.entries.size - this.#contents.ends.countBefore([this.#now() + 1, ""]);
+    return this.#store.liveCount - this.#store.expiredCount(this.#now());
   }
 
   keys({ prefix, after, limit }: Page): string[] {
+    const now = this.#now();
     const page: string[] = [];
-    const first = compareCodePoints(after, prefix) > 0 ? after : prefix;
-    for (const key of this.#contents.keys.from(first)) {
-      if (page.length === limit || !key.startsWith(prefix)) break;
-      if (key !== after && this.entry(key) !== undefined) page.push(key);
+    if (limit === 0) return page;
+    for (const ref of this.#store.page({ prefix: asText(prefix), after: asText(after) })) {
+      const expiresAt = this.#store.expiresAtOf(ref);
+      if (expiresAt !== 0 && expiresAt <= now) continue;
+      page.push(this.#store.keyOf(ref).toString());
+      if (page.length === limit) break;
     }
     return page;
   }
 
   commit(): boolean {
-    const changed = this.#undo.length > 0;
-    if (changed) this.#undo = [];
-    return changed;
+    const isChanged = this.#store.mark() > 0;
+    if (!isChanged) return false;
+    this.#store.commit();
+    this.#store.maintain();
+    return true;
   }
 
   mark(): number {
-    return this.#undo.length;
+    return this.#store.mark();
   }
 
   undo(mark: number): void {
-    while (this.#undo.length > mark) this.#undo.pop()!();
+    this.#store.undo(mark);
   }
 
-  tend(): boolean {
-    if (this.#undo.length > 0) return true; // In the middle of a turn: a little later.
-    const ended: string[] = [];
-    for (const [at, key] of this.#contents.ends.from([0, ""])) {
-      if (at > this.#now() || ended.length === TEND_KEYS_MAX) break;
-      ended.push(key);
-    }
-    for (const key of ended) this.#replace(this.#contents.entries.get(key), undefined);
-    return ended.length === TEND_KEYS_MAX;
+  maintain(): boolean {
+    if (this.#store.mark() > 0) return true; // In the middle of a turn: a little later.
+    const expired = this.#store.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
+    for (const ref of expired) this.#store.remove(ref);
+    return this.#store.maintain() || expired.length === SWEEP_KEYS_MAX;
   }
 
-  figures(): Record<string, number> {
-    return {};
+  stats(): Record<string, number> {
+    return { table_bytes: this.#store.bytes };
   }
 
   close(): void {}
 
-  #change(before: Entry | undefined, after: Entry | undefined): void {
-    this.#undo.push(() => this.#replace(after, before));
-    this.#replace(before, after);
+  #find(key: Text): number {
+    const ref = this.#store.find(key);
+    if (ref === NO_REF || !this.#store.isLive(ref)) return NO_REF;
+    const expiresAt = this.#store.expiresAtOf(ref);
+    return expiresAt !== 0 && expiresAt <= this.#now() ? NO_REF : ref;
   }
-
-  /** Stores or removes what is under a key, and keeps both orders true. */
-  #replace(before: Entry | undefined, after: Entry | undefined): void {
-    const { entries, keys, ends } = this.#contents;
-    if (after !== undefined) {
-      entries.set(after);
-      if (before === undefined) keys.add(after.key);
-    } else if (before !== undefined) {
-      entries.delete(before.key);
-      keys.delete(before.key);
-    }
-    if (before !== undefined && before.expiresAt !== null) {
-      ends.delete([before.expiresAt, before.key]);
-    }
-    if (after !== undefined && after.expiresAt !== null) ends.add([after.expiresAt, after.key]);
-  }
-}
-
-function empty(): Contents {
-  return {
-    entries: new KeyMap(),
-    keys: new SortedList(compareCodePoints),
-    ends: new SortedList(([a, x], [b, y]) => a - b || (x < y ? -1 : x > y ? 1 : 0)),
-  };
 }

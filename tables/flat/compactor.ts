@@ -1,0 +1,84 @@
+/**
+ * Brings the room of a flat store back, a bounded step at a time. A segment with large gaps is emptied:
+ * what is left of it moves to the newest one. Where a store may only take so much memory, the segments
+ * are visited in a circle, and what no one has read since the last visit is evicted.
+ *
+ * @module
+ */
+
+import { FLAG, NO_REF, type Segment } from "./arena.ts";
+import type { Contents } from "./contents.ts";
+
+/** How large the gaps may be in all: a share of the memory, and this many bytes in any case. */
+const GAPS_SHARE_MAX = 0.2;
+const GAPS_BYTES_MIN = 4_194_304;
+/** How much a step takes on, in bytes of records. */
+const STEP_BYTES = 131_072;
+/** Only a record that is clean and in a row may be evicted. */
+const EVICTABLE = FLAG.IN_ROWS;
+const EVICTABLE_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1 | FLAG.TOMBSTONE | FLAG.RECENT;
+
+/** What a step may do. */
+export interface StepOptions {
+  /** How much memory the store may take before records are evicted, in bytes. */
+  readonly bytesMax: number;
+  /** Drops a record. */
+  readonly evict: (ref: number) => void;
+  /** Moves a record to the newest segment. */
+  readonly move: (ref: number) => void;
+}
+
+/** The segment that is being emptied, and how far. */
+export class Compactor {
+  #segment: Segment | undefined;
+  #number = 0;
+  #ref = NO_REF;
+  #isEvicting = false;
+  /** The segment that eviction came to last. */
+  #lastEvicted = 0;
+
+  /** Does a step; true where there is more to do. */
+  step(contents: Contents, options: StepOptions): boolean {
+    // A segment may have been let go since, and its number given to another.
+    const isThere = this.#segment !== undefined &&
+      contents.arena.segmentAt(this.#number) === this.#segment;
+    if (!isThere && !this.#choose(contents, options.bytesMax)) return false;
+    this.#empty(contents, options);
+    return true;
+  }
+
+  #choose({ arena }: Contents, bytesMax: number): boolean {
+    const gaps = arena.bytes - arena.liveBytes;
+    let number: number | undefined;
+    if (gaps > Math.max(GAPS_BYTES_MIN, GAPS_SHARE_MAX * arena.bytes)) number = arena.emptiest();
+    this.#isEvicting = false;
+    if (number === undefined && arena.bytes > bytesMax) {
+      number = arena.next(this.#lastEvicted);
+      this.#lastEvicted = number ?? 0;
+      this.#isEvicting = true;
+    }
+    this.#number = number ?? 0;
+    this.#segment = number === undefined ? undefined : arena.segmentAt(number);
+    this.#ref = NO_REF;
+    return number !== undefined;
+  }
+
+  #empty({ arena }: Contents, { evict, move }: StepOptions): void {
+    let ref = this.#ref === NO_REF
+      ? arena.recordAfter({ number: this.#number, ref: NO_REF })
+      : this.#ref;
+    for (let bytes = 0; ref !== NO_REF && bytes < STEP_BYTES;) {
+      const next = arena.recordAfter({ number: this.#number, ref });
+      const flags = arena.flags(ref);
+      bytes += arena.capacity(ref);
+      if ((flags & FLAG.FREED) === 0) {
+        if (this.#isEvicting && (flags & EVICTABLE_MASK) === EVICTABLE) evict(ref);
+        else if (arena.isAlone(ref)) arena.setFlags(ref, flags & ~FLAG.RECENT);
+        else move(ref);
+      }
+      ref = next;
+    }
+    this.#ref = ref;
+    if (ref === NO_REF) this.#segment = undefined;
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * What a flat store holds at a time. CLEAR puts new contents in the place of the old ones.
+ *
+ * @module
+ */
+
+import { compareTexts, type Text } from "../text.ts";
+import { Arena, FLAG, NO_REF } from "./arena.ts";
+import { HashIndex } from "./hash_index.ts";
+import { SortedRefs } from "./sorted_refs.ts";
+
+/** A record with one of these flags is not among the keys that a store lists. */
+export const UNLISTED: number = FLAG.TOMBSTONE | FLAG.IN_ROWS;
+
+/** Records, and what finds, orders and counts them. */
+export class Contents {
+  readonly arena: Arena = new Arena();
+  readonly index: HashIndex = new HashIndex();
+  /** The live records that are in no row, by their keys. */
+  readonly byKey: SortedRefs = new SortedRefs((a, b) =>
+    a === b ? 0 : compareTexts(this.arena.key(a), this.arena.key(b))
+  );
+  /** The live records that expire, by when they do. */
+  readonly byExpiry: SortedRefs = new SortedRefs((a, b) =>
+    this.arena.expiresAt(a) - this.arena.expiresAt(b) || a - b
+  );
+  /** How many records are no tombstones. */
+  liveCount = 0;
+  /** How many records are dirty, by the segment of the log that has their newest change. */
+  readonly dirtyCounts: [number, number] = [0, 0];
+
+  /** The record of a key with this hash; NO_REF without one. */
+  find(key: Text, hash: number): number {
+    const { arena, index } = this;
+    const part = index.part(hash);
+    const { slots } = part;
+    for (let i = part.first(hash);; i = part.next(i)) {
+      const other = slots[i]!;
+      if (other === 0) return NO_REF;
+      if (other === hash && arena.hasKey(slots[i + 1]!, key)) return slots[i + 1]!;
+    }
+  }
+
+  /** Takes a record up in the orders and counts that it belongs to. */
+  link(ref: number): void {
+    const { arena, byKey, byExpiry } = this;
+    const flags = arena.flags(ref);
+    this.count(flags, 1);
+    if ((flags & UNLISTED) === 0) byKey.add(ref);
+    if ((flags & FLAG.TOMBSTONE) === 0 && arena.expiresAt(ref) !== 0) byExpiry.add(ref);
+  }
+
+  /** Takes a record out of them, before it changes or goes. */
+  unlink(ref: number): void {
+    const { arena, byKey, byExpiry } = this;
+    const flags = arena.flags(ref);
+    this.count(flags, -1);
+    if ((flags & UNLISTED) === 0) byKey.remove(ref);
+    if ((flags & FLAG.TOMBSTONE) === 0 && arena.expiresAt(ref) !== 0) byExpiry.remove(ref);
+  }
+
+  /** Counts a record with these flags, or counts it no more. */
+  count(flags: number, by: 1 | -1): void {
+    if ((flags & FLAG.TOMBSTONE) === 0) this.liveCount += by;
+    if ((flags & FLAG.DIRTY_0) !== 0) this.dirtyCounts[0] += by;
+    if ((flags & FLAG.DIRTY_1) !== 0) this.dirtyCounts[1] += by;
+  }
+}

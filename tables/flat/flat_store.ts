@@ -1,0 +1,261 @@
+/**
+ * A store of entries as bytes: records in an arena, an index that finds them by key, the order of their
+ * keys and the order in which they expire. No object stands for a key.
+ *
+ * The memory table is this alone. The durable table keeps in it what its rows lack, and what was read of
+ * them recently. `journal.ts` undoes changes, `compactor.ts` brings room back.
+ *
+ * @module
+ */
+
+import { compareTexts, startsWith, Text } from "../text.ts";
+import { type Fields, FLAG, NO_REF } from "./arena.ts";
+import { Compactor } from "./compactor.ts";
+import { Contents, UNLISTED } from "./contents.ts";
+import { hashOf } from "./hash_index.ts";
+import { Journal } from "./journal.ts";
+
+/** What a tombstone holds for a value. */
+const NOTHING = Text.of("");
+
+/**
+ * Entries by key. References hold until the next change or step of `maintain`.
+ *
+ * @example
+ * ```ts
+ * import { Text } from "../text.ts";
+ * import { FlatStore } from "./flat_store.ts";
+ *
+ * const store = new FlatStore();
+ * store.write(Text.of("color"), Text.of("red"), { version: 1, expiresAt: 0, flags: 0 });
+ * store.commit();
+ * console.log(String(store.valueOf(store.find(Text.of("color"))))); // "red"
+ * ```
+ */
+export class FlatStore {
+  #contents = new Contents();
+  readonly #journal = new Journal();
+  readonly #compactor = new Compactor();
+  /** Whether this turn has written a tombstone. */
+  #hasDeleted = false;
+
+  /** How much memory the records take, in bytes. */
+  get bytes(): number {
+    return this.#contents.arena.bytes;
+  }
+
+  /** How many records there are, tombstones included. */
+  get size(): number {
+    return this.#contents.index.size;
+  }
+
+  /** How many records there are, tombstones left out. */
+  get liveCount(): number {
+    return this.#contents.liveCount;
+  }
+
+  /** How many keys have their newest change in this segment of the log, and in no row. */
+  dirtyCount(parity: 0 | 1): number {
+    return this.#contents.dirtyCounts[parity];
+  }
+
+  /** The record of a key, which may be a tombstone; NO_REF without one. */
+  find(key: Text): number {
+    const { arena } = this.#contents;
+    const ref = this.#contents.find(key, hashOf(key));
+    if (ref === NO_REF) return NO_REF;
+    const flags = arena.flags(ref);
+    if ((flags & FLAG.RECENT) === 0) arena.setFlags(ref, flags | FLAG.RECENT);
+    return ref;
+  }
+
+  /** Stores a value, or a tombstone where it is undefined. `undo` takes it back until `commit`. */
+  write(key: Text, value: Text | undefined, fields: Fields): number {
+    const { arena, index } = this.#contents;
+    const hash = hashOf(key);
+    const before = this.#contents.find(key, hash);
+    const stored = value ?? NOTHING;
+    const flags = value === undefined
+      ? fields.flags | FLAG.TOMBSTONE
+      : fields.flags & ~FLAG.TOMBSTONE;
+    if (value === undefined) this.#hasDeleted = true;
+    const { version, expiresAt } = fields;
+    if (before === NO_REF) {
+      const ref = arena.add(key, stored, { version, expiresAt, flags });
+      index.add(hash, ref);
+      this.#contents.link(ref);
+      this.#journal.noteAdded({ hash, ref });
+      return ref;
+    }
+    if (value !== undefined && !arena.fits(before, stored.length)) {
+      // First the copy: `key` and `value` may lie in the record that goes.
+      const ref = arena.add(key, stored, { version, expiresAt, flags });
+      this.#contents.unlink(before);
+      index.replace(hash, { from: before, to: ref });
+      this.#contents.link(ref);
+      this.#journal.noteMoved({ hash, ref, before });
+      return ref;
+    }
+    this.#journal.noteOverwritten(this.#contents, { hash, ref: before });
+    this.#overwrite(before, stored, { version, expiresAt, flags });
+    return before;
+  }
+
+  /** Holds an entry that a row has. It belongs to no turn, and no `undo` removes it. */
+  insertClean(key: Text, value: Text, fields: Fields): number {
+    const ref = this.#contents.arena.add(key, value, fields);
+    this.#contents.index.add(hashOf(key), ref);
+    this.#contents.link(ref);
+    return ref;
+  }
+
+  /** The value of a record. */
+  valueOf(ref: number): Text {
+    return this.#contents.arena.value(ref);
+  }
+
+  /** The key of a record. */
+  keyOf(ref: number): Text {
+    return this.#contents.arena.key(ref);
+  }
+
+  /** The version of a record. */
+  versionOf(ref: number): number {
+    return this.#contents.arena.version(ref);
+  }
+
+  /** When a record expires, in milliseconds since 1970; 0 where it does not. */
+  expiresAtOf(ref: number): number {
+    return this.#contents.arena.expiresAt(ref);
+  }
+
+  /** The flags of a record. */
+  flagsOf(ref: number): number {
+    return this.#contents.arena.flags(ref);
+  }
+
+  /** Whether a record is no tombstone. */
+  isLive(ref: number): boolean {
+    return (this.flagsOf(ref) & FLAG.TOMBSTONE) === 0;
+  }
+
+  /** Gives a record other flags; no `undo` takes that back. */
+  setFlags(ref: number, flags: number): void {
+    this.#contents.unlink(ref);
+    this.#contents.arena.setFlags(ref, flags);
+    this.#contents.link(ref);
+  }
+
+  /** Drops a record; no `undo` takes that back. */
+  remove(ref: number): void {
+    const { arena, index } = this.#contents;
+    this.#contents.unlink(ref);
+    index.remove(hashOf(arena.key(ref)), ref);
+    arena.free(ref);
+  }
+
+  /** The live records that are in no row, in the order of their keys, from a key on. */
+  keysFrom(key: Text): Generator<number> {
+    const { arena, byKey } = this.#contents;
+    return byKey.from((ref) => compareTexts(arena.key(ref), key));
+  }
+
+  /** The same for the keys that begin with a prefix and come after a key. */
+  *page({ prefix, after }: { prefix: Text; after: Text }): Generator<number> {
+    const first = compareTexts(after, prefix) > 0 ? after : prefix;
+    for (const ref of this.keysFrom(first)) {
+      const key = this.keyOf(ref);
+      if (!startsWith(key, prefix)) return;
+      if (after.length === 0 || compareTexts(key, after) > 0) yield ref;
+    }
+  }
+
+  /** How many live records have expired at `now`, in milliseconds since 1970. */
+  expiredCount(now: number): number {
+    const { arena, byExpiry } = this.#contents;
+    return byExpiry.countBefore((ref) => arena.expiresAt(ref) > now ? 1 : -1);
+  }
+
+  /** Live records that have expired at `now`, at most `limit` of them, the earliest first. */
+  expiredRefs(now: number, limit: number): number[] {
+    const refs: number[] = [];
+    for (const ref of this.#contents.byExpiry.from(() => 1)) {
+      if (refs.length === limit || this.expiresAtOf(ref) > now) break;
+      refs.push(ref);
+    }
+    return refs;
+  }
+
+  /** Removes every record. `undo` brings them back until `commit`. */
+  clear(): void {
+    this.#journal.noteCleared(this.#contents);
+    this.#contents = new Contents();
+  }
+
+  /** A point that `undo` goes back to, until the next commit. */
+  mark(): number {
+    return this.#journal.length;
+  }
+
+  /** Takes back every change since the mark. */
+  undo(mark: number): void {
+    this.#contents = this.#journal.undo(this.#contents, mark);
+  }
+
+  /** Keeps what has changed, and drops the tombstones that hide no row. */
+  commit(): void {
+    if (this.#journal.length === 0) return;
+    if (this.#hasDeleted) this.#dropTombstones();
+    this.#hasDeleted = false;
+    this.#journal.commit(this.#contents);
+  }
+
+  /**
+   * Does a bounded step of what brings room back: moves the records of a segment with large gaps together,
+   * or evicts clean ones where the records take more than `bytesMax`. True: there is more to do.
+   */
+  maintain({ bytesMax = Infinity }: { bytesMax?: number } = {}): boolean {
+    if (this.#journal.length > 0) return true; // In the middle of a turn: a little later.
+    return this.#compactor.step(this.#contents, {
+      bytesMax,
+      evict: (ref) => this.remove(ref),
+      move: (ref) => this.#move(ref),
+    });
+  }
+
+  #dropTombstones(): void {
+    const { arena } = this.#contents;
+    for (const ref of this.#journal.standing()) {
+      if (!arena.isFreed(ref) && (arena.flags(ref) & UNLISTED) === FLAG.TOMBSTONE) this.remove(ref);
+    }
+  }
+
+  #move(ref: number): void {
+    const { arena, index } = this.#contents;
+    const key = arena.key(ref);
+    const flags = arena.flags(ref) & ~FLAG.RECENT;
+    const fields = { version: arena.version(ref), expiresAt: arena.expiresAt(ref), flags };
+    const moved = arena.add(key, arena.value(ref), fields);
+    this.#contents.unlink(ref);
+    index.replace(hashOf(key), { from: ref, to: moved });
+    this.#contents.link(moved);
+    arena.free(ref);
+  }
+
+  #overwrite(ref: number, value: Text, fields: Fields): void {
+    const { arena } = this.#contents;
+    const flags = arena.flags(ref);
+    // Most changes leave a record where it is in both orders.
+    const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 &&
+      arena.expiresAt(ref) === fields.expiresAt;
+    if (isInPlace) {
+      this.#contents.count(flags, -1);
+      arena.overwrite(ref, value, fields);
+      this.#contents.count(fields.flags, 1);
+      return;
+    }
+    this.#contents.unlink(ref);
+    arena.overwrite(ref, value, fields);
+    this.#contents.link(ref);
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * How to undo what a turn has changed in a flat store: a few integers for each change, and the bytes that
+ * it wrote over.
+ *
+ * @module
+ */
+
+import type { Memory } from "../text.ts";
+import type { Arena } from "./arena.ts";
+import type { Contents } from "./contents.ts";
+
+/** What happened to a record. */
+const ADDED = 0;
+const MOVED = 1;
+const OVERWRITTEN = 2;
+const CLEARED = 3;
+/** How many integers a change takes: what happened, the hash of the key, the record, and one more. */
+const WIDTH = 4;
+/** The room for bytes that were written over; a turn that needed more gives it back. */
+const SAVED_BYTES_MIN = 65_536;
+/** From this many bytes on, the native copy is faster than a loop. */
+const NATIVE_COPY_BYTES_MIN = 192;
+
+/** A record and the hash of its key. */
+interface Note {
+  readonly hash: number;
+  readonly ref: number;
+}
+
+/** The changes since the last commit, in their order. */
+export class Journal {
+  #entries: number[] = [];
+  #saved = new Saved(SAVED_BYTES_MIN);
+  #savedLength = 0;
+  /** What CLEAR removed, in the order of its entries. */
+  #cleared: Contents[] = [];
+
+  /** How many changes it holds, in integers. */
+  get length(): number {
+    return this.#entries.length;
+  }
+
+  /** A record that is new. */
+  noteAdded({ hash, ref }: Note): void {
+    this.#entries.push(ADDED, hash, ref, 0);
+  }
+
+  /** A record that stands in the place of `before`, which stays as it is until the commit. */
+  noteMoved({ hash, ref, before }: Note & { before: number }): void {
+    this.#entries.push(MOVED, hash, ref, before);
+  }
+
+  /** To be called before a record is written over. */
+  noteOverwritten({ arena }: Contents, { hash, ref }: Note): void {
+    this.#entries.push(OVERWRITTEN, hash, ref, this.#savedLength);
+    this.#save(arena, ref);
+  }
+
+  /** Everything is removed: what there was is kept until the commit. */
+  noteCleared(contents: Contents): void {
+    this.#cleared.push(contents);
+    this.#entries.push(CLEARED, 0, 0, 0);
+  }
+
+  /** Takes back all changes after the first `mark` integers; returns what the store holds then. */
+  undo(contents: Contents, mark: number): Contents {
+    const entries = this.#entries;
+    let current = contents;
+    while (entries.length > mark) {
+      const [kind, hash, ref, more] = entries.splice(-WIDTH) as [number, number, number, number];
+      const { arena, index } = current;
+      if (kind === CLEARED) {
+        current = this.#cleared.pop()!;
+        continue;
+      }
+      current.unlink(ref);
+      if (kind === ADDED) {
+        index.remove(hash, ref);
+        arena.free(ref);
+      } else if (kind === MOVED) {
+        index.replace(hash, { from: ref, to: more });
+        arena.free(ref);
+        current.link(more);
+      } else {
+        this.#restore(arena, { ref, from: more });
+        this.#savedLength = more;
+        current.link(ref);
+      }
+    }
+    return current;
+  }
+
+  /** The records of the changes that stand; those before a CLEAR are gone with it. */
+  *standing(): Generator<number> {
+    for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
+      yield this.#entries[i + 2]!;
+    }
+  }
+
+  /** Forgets how to undo, and frees the records that others stand in the place of. */
+  commit({ arena }: Contents): void {
+    for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
+      if (this.#entries[i] === MOVED) arena.free(this.#entries[i + 3]!);
+    }
+    this.#entries.length = 0;
+    this.#cleared.length = 0;
+    this.#savedLength = 0;
+    if (this.#saved.bytes.length > SAVED_BYTES_MIN) this.#saved = new Saved(SAVED_BYTES_MIN);
+  }
+
+  #firstStanding(): number {
+    if (this.#cleared.length === 0) return 0;
+    let i = this.#entries.length - WIDTH;
+    while (this.#entries[i] !== CLEARED) i -= WIDTH;
+    return i + WIDTH;
+  }
+
+  #save(arena: Arena, ref: number): void {
+    const length = arena.usedBytes(ref);
+    const room = roundUp(length);
+    if (this.#savedLength + room > this.#saved.bytes.length) {
+      const grown = new Saved(Math.max(2 * this.#saved.bytes.length, this.#savedLength + room));
+      grown.bytes.set(this.#saved.bytes.subarray(0, this.#savedLength));
+      this.#saved = grown;
+    }
+    const from = { memory: arena.segment(ref), offset: arena.offset(ref) };
+    copyWords(from, { memory: this.#saved, offset: this.#savedLength }, room);
+    this.#savedLength += room;
+  }
+
+  #restore(arena: Arena, { ref, from }: { ref: number; from: number }): void {
+    const to = { memory: arena.segment(ref), offset: arena.offset(ref) };
+    copyWords({ memory: this.#saved, offset: from }, to, this.#savedLength - from);
+  }
+}
+
+/** Bytes that were written over. */
+class Saved implements Memory {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView;
+
+  constructor(bytes: number) {
+    this.bytes = new Uint8Array(bytes);
+    this.view = new DataView(this.bytes.buffer);
+  }
+}
+
+interface Place {
+  readonly memory: Memory;
+  readonly offset: number;
+}
+
+/** Copies bytes whose number is a multiple of eight. As integers: a header may look like a NaN. */
+function copyWords(from: Place, to: Place, length: number): void {
+  if (length >= NATIVE_COPY_BYTES_MIN) {
+    const source = from.memory.bytes.subarray(from.offset, from.offset + length);
+    to.memory.bytes.set(source, to.offset);
+    return;
+  }
+  const source = from.memory.view;
+  const target = to.memory.view;
+  for (let i = 0; i < length; i += 4) {
+    target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
+  }
+}
+
+function roundUp(length: number): number {
+  return (length + 7) & ~7;
+}
