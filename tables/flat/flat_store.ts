@@ -226,7 +226,10 @@ export class FlatStore {
   #dropTombstones(): void {
     const { arena } = this.#contents;
     for (const ref of this.#journal.standing()) {
-      if (!arena.isFreed(ref) && (arena.flags(ref) & UNLISTED) === FLAG.TOMBSTONE) this.remove(ref);
+      if (arena.isFreed(ref) || (arena.flags(ref) & UNLISTED) !== FLAG.TOMBSTONE) continue;
+      const key = arena.key(ref);
+      // Another record of the turn may stand in its place.
+      if (this.#contents.find(key, hashOf(key)) === ref) this.remove(ref);
     }
   }
 
