@@ -109,13 +109,13 @@ function banner(
   const tryIt = tlsCert === undefined
     ? `telnet ${host} ${port}`
     : `openssl s_client -connect ${host}:${port} -quiet`;
-  return `Keyline listens on ${host}:${port}, table in ${table.place}, ${registry.size} operations. ` +
+  return `Keyline listens on ${host}:${port}, table in ${table.location}, ${registry.size} operations. ` +
     `Try: ${tryIt}`;
 }
 
 /** Does the table's work that can wait, a step at a time, in between requests. */
 function tend(table: Table): void {
-  const isMore = table.tend();
+  const isMore = table.maintain();
   setTimeout(() => tend(table), isMore ? TEND_MS.busy : TEND_MS.idle);
 }
 

@@ -1,6 +1,6 @@
 /** ADD key value: a PUT that never replaces. Where many clients try, one succeeds. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { conflict, okay } from "../server/reply.ts";
 
 export default {
@@ -12,4 +12,4 @@ export default {
     table.put(key, value);
     return okay;
   },
-} satisfies Command<[key: string, value: string]>;
+} satisfies Command<[key: Text, value: Text]>;

@@ -1,6 +1,6 @@
 /** AUTH password: lets the other operations of this connection run. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { WRONG_PASSWORDS_MAX } from "../server/password.ts";
 import { final, okay, unauthorized } from "../server/reply.ts";
 
@@ -14,8 +14,8 @@ export default {
   open: true,
   handler([password], { client, isPassword }) {
     if (isPassword === undefined) return okay;
-    client.authorized = isPassword(password);
+    client.authorized = isPassword(String(password));
     if (client.authorized) return okay;
     return ++client.wrongPasswords < WRONG_PASSWORDS_MAX ? unauthorized : final(unauthorized);
   },
-} satisfies Command<[password: string]>;
+} satisfies Command<[password: Text]>;

@@ -1,6 +1,6 @@
 /** CAS key version value: compare and swap. Of two clients that read one version, one stores. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { parseInteger } from "../server/number.ts";
 import { badRequest, conflict, notFound, ok } from "../server/reply.ts";
 
@@ -20,4 +20,4 @@ export default {
     if (BigInt(entry.version) !== expected) return conflict("the key has another version");
     return ok(table.put(key, value, entry));
   },
-} satisfies Command<[key: string, version: string, value: string]>;
+} satisfies Command<[key: Text, version: Text, value: Text]>;

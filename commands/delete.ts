@@ -1,6 +1,6 @@
 /** DELETE key: nothing is stored under the key afterwards. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { okay } from "../server/reply.ts";
 
 export default {
@@ -11,4 +11,4 @@ export default {
     table.delete(key);
     return okay;
   },
-} satisfies Command<[key: string]>;
+} satisfies Command<[key: Text]>;

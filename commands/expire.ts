@@ -1,6 +1,6 @@
 /** EXPIRE key seconds: the key ends by itself. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { parseSeconds } from "../server/number.ts";
 import { badRequest, notFound, okay } from "../server/reply.ts";
 
@@ -13,4 +13,4 @@ export default {
     if (milliseconds === undefined) return badRequest("seconds must be a number from 0.001 up");
     return table.expire(key, now() + milliseconds) ? okay : notFound;
   },
-} satisfies Command<[key: string, seconds: string]>;
+} satisfies Command<[key: Text, seconds: Text]>;

@@ -1,6 +1,6 @@
 /** GET key: the value under a key. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { notFound, ok } from "../server/reply.ts";
 
 export default {
@@ -11,4 +11,4 @@ export default {
     const value = table.get(key);
     return value === undefined ? notFound : ok(value);
   },
-} satisfies Command<[key: string]>;
+} satisfies Command<[key: Text]>;

@@ -1,6 +1,6 @@
 /** GETS key: the value with its version, which a later CAS names. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { notFound, ok } from "../server/reply.ts";
 
 export default {
@@ -11,4 +11,4 @@ export default {
     const entry = table.entry(key);
     return entry === undefined ? notFound : ok(`${entry.version} ${entry.value}`);
   },
-} satisfies Command<[key: string]>;
+} satisfies Command<[key: Text]>;

@@ -1,6 +1,6 @@
 /** HELP [verb]: the operations, from the same fields that run them. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { notFound, okLines } from "../server/reply.ts";
 
 export default {
@@ -20,4 +20,4 @@ export default {
     const replies = Object.entries(command.replies).map(([code, when]) => `  ${code}: ${when}`);
     return okLines([usage, command.summary, ...replies]);
   },
-} satisfies Command<[verb?: string]>;
+} satisfies Command<[verb?: Text]>;

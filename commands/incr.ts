@@ -1,6 +1,6 @@
 /** INCR key [by]: a counter that many clients may count on at once. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { isInt64, parseInteger } from "../server/number.ts";
 import { badRequest, conflict, ok } from "../server/reply.ts";
 
@@ -11,8 +11,8 @@ export default {
     200: "the new value; a key without one counts as 0; an end that the key had stays",
     409: "the value is no 64-bit integer, or would not be one, and stays as it is",
   },
-  handler([key, by = "1"], { table }) {
-    const step = parseInteger(by);
+  handler([key, by], { table }) {
+    const step = parseInteger(by ?? "1");
     if (step === undefined) return badRequest("the step is no 64-bit integer");
     const entry = table.entry(key);
     const value = parseInteger(entry?.value ?? "0");
@@ -21,4 +21,4 @@ export default {
     table.put(key, String(value + step), entry);
     return ok(value + step);
   },
-} satisfies Command<[key: string, by?: string]>;
+} satisfies Command<[key: Text, by?: Text]>;

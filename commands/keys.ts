@@ -1,6 +1,6 @@
 /** KEYS [prefix [after]]: keys in order, a page at a time. `KEYS *` has every key, as in Redis. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { ok, okLines } from "../server/reply.ts";
 
 /** How many keys a reply lists at most, so that no page stops other clients. */
@@ -12,11 +12,11 @@ export default {
   replies: {
     200: "a line for each of at most 1000 keys, then how many, and whether there are more",
   },
-  handler([pattern = "*", after = ""], { table }) {
+  handler([pattern, after = ""], { table }) {
     // No empty argument can be written, and paging through all keys takes an empty prefix.
-    const prefix = pattern === "*" ? "" : pattern;
+    const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const found = table.keys({ prefix, after, limit: PAGE_KEYS_MAX + 1 });
     const page = found.slice(0, PAGE_KEYS_MAX);
     return okLines(page, ok(page.length < found.length ? `${page.length} more` : page.length));
   },
-} satisfies Command<[prefix?: string, after?: string]>;
+} satisfies Command<[prefix?: Text, after?: Text]>;

@@ -1,6 +1,6 @@
 /** PERSIST key: takes back an EXPIRE. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { notFound, okay } from "../server/reply.ts";
 
 export default {
@@ -10,4 +10,4 @@ export default {
   handler([key], { table }) {
     return table.expire(key, null) ? okay : notFound;
   },
-} satisfies Command<[key: string]>;
+} satisfies Command<[key: Text]>;

@@ -1,6 +1,6 @@
 /** PUT key value: the value is the rest of the line, as it stands. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { okay } from "../server/reply.ts";
 
 export default {
@@ -11,4 +11,4 @@ export default {
     table.put(key, value);
     return okay;
   },
-} satisfies Command<[key: string, value: string]>;
+} satisfies Command<[key: Text, value: Text]>;

@@ -11,9 +11,9 @@ export default {
     const lines = {
       version: figures.version,
       uptime_seconds: Math.round((now() - figures.startedAt) / 1_000),
-      table: table.place,
+      table: table.location,
       keys: table.count(),
-      ...table.figures(),
+      ...table.stats(),
       connections: figures.connections,
       connections_in_all: figures.connectionsInAll,
       connections_refused: figures.connectionsRefused,

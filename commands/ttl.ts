@@ -1,6 +1,6 @@
 /** TTL key: how long a key has yet. */
 
-import type { Command } from "../server/command.ts";
+import type { Command, Text } from "../server/command.ts";
 import { notFound, ok } from "../server/reply.ts";
 
 export default {
@@ -14,4 +14,4 @@ export default {
     // Time goes on between the look and this line, but what was found has some left.
     return ok(Math.max(1, entry.expiresAt - now()) / 1_000);
   },
-} satisfies Command<[key: string]>;
+} satisfies Command<[key: Text]>;

@@ -6,16 +6,19 @@
  */
 
 import type { Clock, Table } from "../tables/table.ts";
+import type { Text } from "../tables/text.ts";
 import type { Code, Reply } from "./reply.ts";
 import type { Figures } from "./figures.ts";
 import type { Registry } from "./registry.ts";
+
+export type { Text };
 
 /**
  * One operation. Its verb is the name of its file.
  *
  * @example
  * ```ts
- * import type { Command } from "./command.ts";
+ * import type { Command, Text } from "./command.ts";
  * import { notFound, ok } from "./reply.ts";
  *
  * export default {
@@ -26,10 +29,10 @@ import type { Registry } from "./registry.ts";
  *     const value = table.get(key);
  *     return value === undefined ? notFound : ok(value);
  *   },
- * } satisfies Command<[key: string]>;
+ * } satisfies Command<[key: Text]>;
  * ```
  */
-export interface Command<Arguments extends readonly (string | undefined)[] = never[]> {
+export interface Command<Arguments extends readonly (Text | undefined)[] = never[]> {
   /** What the operation does: one sentence without its full stop. */
   readonly summary: string;
   /**
@@ -45,8 +48,8 @@ export interface Command<Arguments extends readonly (string | undefined)[] = nev
   /**
    * Carries the request out. It runs alone: between its first line and its return no other
    * client's request does, and if it throws, what it changed is undone. One that returns a Promise
-   * is interrupted at each `await`: it changes the table last and in one step, because what it
-   * changed before it throws stays.
+   * is interrupted at each `await`: it takes its arguments as strings before the first one, changes the
+   * table last and in one step, because what it changed before it throws stays, and replies with strings.
    */
   handler(args: Arguments, context: Context): Reply | Promise<Reply>;
 }

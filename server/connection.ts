@@ -8,11 +8,11 @@
 import type { Client, Context, Services } from "./command.ts";
 import { answer, malformed } from "./gate.ts";
 import { isHttp, isTlsHello } from "./http.ts";
-import { LineReader } from "./lines.ts";
+import { LineReader, type Lines } from "./lines.ts";
 import { Outbox, type Recipient } from "./outbox.ts";
-import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { final, type Reply } from "./reply.ts";
 import { NO_TIMING_MARK } from "./telnet.ts";
+import type { Line } from "./request.ts";
 import type { Member, Turn } from "./turn.ts";
 
 /** What the sockets of TCP and TLS share; a test can be one too. */
@@ -38,14 +38,18 @@ const READ_BYTES_MIN = 1_024;
 const READ_BYTES_MAX = 65_536;
 /** After this many packets in a row that the smallest buffer would hold, it is small again. */
 const SMALL_PACKETS_MAX = 16;
-/** After how many lines to look whether a client has been served for long without a pause. */
-const LINES_A_LOOK = 8;
 /** How long a closed client's last bytes are awaited, in milliseconds. */
 const LINGER_MS = 1_000;
 /** How long a refused client has to take the reason, in milliseconds. */
 const REFUSAL_MS = 2_000;
 
-const utf8 = new TextEncoder();
+/** What lets the turn release the reply of a handler that returned a Promise. */
+const NO_LINES: Lines = {
+  bytes: new Uint8Array(0),
+  count: 0,
+  isPrintable: true,
+  faults: undefined,
+};
 
 /** One client's connection, from its first byte to its last. */
 export class Connection implements Member, Recipient {
@@ -59,16 +63,15 @@ export class Connection implements Member, Recipient {
   #buffer = new Uint8Array(READ_BYTES_MIN);
   #smallPackets = 0;
 
-  /** Whether it has joined the turn with replies. */
-  #isInTurn = false;
-
+  /** The reply of a handler that returned a Promise, while it is awaited. */
+  #promised: Promise<Reply> | undefined;
+  /** Whether the connection ends once its replies are sent. */
+  #isLast = false;
   /** Whether its first line is still to come. */
   #isNew = true;
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
-  /** Since when the client has been served without a pause. */
-  #busySince = 0;
   /** Sweeps since the client last sent a byte, and since it last took one. */
   #silentSweeps = 0;
   #stuckSweeps = 0;
@@ -92,7 +95,7 @@ export class Connection implements Member, Recipient {
   async serve(): Promise<void> {
     try {
       const isLeft = await this.#servePackets();
-      await this.#sent();
+      await this.#outbox.sent();
       if (!isLeft) await this.#linger();
     } catch (error) {
       if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
@@ -106,7 +109,7 @@ export class Connection implements Member, Recipient {
     // It may not even begin the handshake of TLS, and then no write ends by itself.
     const timer = setTimeout(() => this.close(), REFUSAL_MS);
     try {
-      await this.#socket.write(utf8.encode(reply.wire));
+      await this.#socket.write(reply.bytes!);
       await this.#linger();
     } catch {
       // It left by itself, or took too long.
@@ -119,7 +122,7 @@ export class Connection implements Member, Recipient {
   /** Ends the connection once what it has received is answered. */
   async end(): Promise<void> {
     this.#isEnding = true;
-    await this.#sent();
+    await this.#outbox.sent();
     // A connection that is not waiting for bytes ends by itself, behind the packet it is at.
     if (this.#isReading) this.close();
   }
@@ -144,8 +147,18 @@ export class Connection implements Member, Recipient {
     }
   }
 
+  answer(line: Line): boolean {
+    const reply = this.#replyTo(line);
+    if (reply instanceof Promise) {
+      this.#promised = reply;
+      return false;
+    }
+    this.#outbox.add(reply);
+    this.#isLast = reply.last;
+    return !reply.last && this.#outbox.size <= this.#unsentMax && !this.#isClosed;
+  }
+
   release(failure?: Reply): void {
-    this.#isInTurn = false;
     this.#outbox.release(failure);
   }
 
@@ -156,7 +169,6 @@ export class Connection implements Member, Recipient {
 
   /** Answers packet after packet. Returns whether it was the client that left. */
   async #servePackets(): Promise<boolean> {
-    let hasMore = false;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
       const length = await this.#socket.read(this.#buffer);
@@ -165,59 +177,49 @@ export class Connection implements Member, Recipient {
       const packet = this.#received(length);
       if (isFirst && isTlsHello(packet[0]!)) {
         this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
+        this.#outbox.release();
         return false;
       }
-      const lines = await this.#lines.read(packet);
-      if (!hasMore) this.#busySince = performance.now();
-      // A packet that fills the largest buffer has more behind it, which is there at once.
-      hasMore = length === READ_BYTES_MAX;
-      for (let i = 0; i < lines.length; i++) {
-        const answered = this.#answer(lines[i]!);
-        if (answered instanceof Promise) this.#join(); // Those before it need not wait for it.
-        const reply = answered instanceof Promise ? await answered : answered;
-        this.#outbox.add(reply);
-        if (reply.last) return false;
-        if (i % LINES_A_LOOK === LINES_A_LOOK - 1 && this.#isLong) await this.#pause();
-        if (this.#outbox.size > this.#unsentMax) await this.#sent();
-        if (this.#isClosed) return false; // Nobody takes the rest.
-      }
-      this.#join();
-      if (hasMore && this.#isLong) await this.#pause();
-      if (this.#isInTurn && this.#turn.others !== undefined) await this.#turn.others;
-      if (this.#isEnding) return false;
+      const lines = this.#lines.take(packet);
+      if (lines !== undefined) await this.#serveLines(lines);
+      if (this.#isLast || this.#isClosed || this.#isEnding) return false;
+      this.#fitBuffer(length);
+      if (lines !== undefined && this.#turn.others !== undefined) await this.#turn.others;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
   }
 
-  #answer(line: string): Reply | Promise<Reply> {
+  /** Answers lines, and waits where the turn has to: for a Promise, or for a client that does not read. */
+  async #serveLines(lines: Lines): Promise<void> {
+    let rest = await this.#turn.submit(this, lines);
+    while (this.#promised !== undefined || (rest !== undefined && !this.#isLast)) {
+      if (this.#promised !== undefined) {
+        this.#outbox.add(await this.#promised);
+        this.#promised = undefined;
+        rest ??= NO_LINES;
+      }
+      if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
+      if (this.#isClosed) return; // Nobody takes the rest.
+      rest = await this.#turn.submit(this, rest!);
+    }
+  }
+
+  #replyTo(line: Line): Reply | Promise<Reply> {
     const isFirst = this.#isNew;
     this.#isNew = false;
-    if (isHttp(line, isFirst)) {
+    if (isHttp(line.text, isFirst)) {
       return final(malformed("HTTP is not spoken here", this.#context));
     }
-    if (!this.#client.authorized && utf8.encode(line).length > UNAUTHORIZED_LINE_MAX) {
+    if (!this.#client.authorized && line.bytes.length > UNAUTHORIZED_LINE_MAX) {
       return malformed("line too long", this.#context);
     }
-    return answer(line, this.#context, this.#lines);
+    return answer(line, this.#context);
   }
 
   /** The packet of this length that has come, which stands until the next read. */
-  #received(length: number): Uint8Array {
+  #received(length: number): Uint8Array<ArrayBuffer> {
     this.#silentSweeps = 0;
-    const packet = this.#buffer.subarray(0, length);
-    this.#fitBuffer(length);
-    return packet;
-  }
-
-  /** Whether this client has kept the server busy for so long that the others come first. */
-  get #isLong(): boolean {
-    return performance.now() - this.#busySince > BUSY_MS_MAX;
-  }
-
-  async #pause(): Promise<void> {
-    this.#join();
-    await pause();
-    this.#busySince = performance.now();
+    return this.#buffer.subarray(0, length);
   }
 
   /** Makes the next packet's buffer larger where this one filled it, small again where none needs it. */
@@ -229,15 +231,6 @@ export class Connection implements Member, Recipient {
     } else if (size > READ_BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
       this.#buffer = new Uint8Array(READ_BYTES_MIN);
     }
-  }
-
-  /** Lets the replies leave once they may. */
-  #join(): void {
-    if (!this.#outbox.hasUnreleased) return;
-    this.#outbox.hold();
-    if (this.#isInTurn) return;
-    this.#isInTurn = true;
-    this.#turn.join(this);
   }
 
   /**
@@ -252,12 +245,6 @@ export class Connection implements Member, Recipient {
 
   get #unsentMax(): number {
     return this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
-  }
-
-  /** Waits until every reply is on its way, or the connection is closed. */
-  async #sent(): Promise<void> {
-    this.#join();
-    await this.#outbox.sent();
   }
 
   /**

@@ -7,27 +7,19 @@
  */
 
 import { TableError } from "../tables/table.ts";
-import type { Context } from "./command.ts";
-import { faultOf } from "./lines.ts";
+import type { Context, Text } from "./command.ts";
 import type { Operation } from "./registry.ts";
-import { badRequest, type Reply, serverError, unauthorized, unsupported } from "./reply.ts";
-import { parseRequest, splitArguments } from "./request.ts";
+import { badRequest, Reply, serverError, unauthorized, unsupported } from "./reply.ts";
+import { type Line, splitArguments } from "./request.ts";
 
 /**
  * The reply to a line; a Promise only where the handler returns one. The order is fixed: unknown verb
- * 220, password 401, arguments 400, then the handler. Where the line is known to be printable ASCII,
- * its characters are not looked at again.
+ * 220, password 401, arguments 400, then the handler.
  */
-export function answer(
-  line: string,
-  context: Context,
-  known: { readonly isPrintable: boolean } = { isPrintable: false },
-): Reply | Promise<Reply> {
-  const fault = faultOf(line);
-  if (fault !== undefined) return malformed(`line ${fault}`, context);
-  const request = parseRequest(line);
-  if (request === undefined) return malformed("empty line", context);
-  const operation = context.registry.find(request.verb);
+export function answer(line: Line, context: Context): Reply | Promise<Reply> {
+  if (line.fault !== undefined) return malformed(`line ${line.fault}`, context);
+  if (line.verb.length === 0) return malformed("empty line", context);
+  const operation = context.registry.find(line.verb);
   if (operation === undefined) {
     context.figures.unsupported++;
     return unsupported;
@@ -35,17 +27,22 @@ export function answer(
   if (!context.client.authorized && !operation.command.open) {
     return counted(operation, unauthorized);
   }
-  const args = splitArguments(request.rest, operation.arity, known);
-  if (typeof args === "string") {
-    return counted(operation, badRequest(`${args}; usage: ${operation.usage}`));
+  const { arity, args } = operation;
+  const count = splitArguments(line, { arity, into: args });
+  if (typeof count === "string") {
+    return counted(operation, badRequest(`${count}; usage: ${operation.usage}`));
   }
-  return handle(operation, args, context);
+  return handle(operation, count === args.length ? args : args.slice(0, count), context);
 }
 
-function handle(operation: Operation, args: string[], context: Context): Reply | Promise<Reply> {
+function handle(
+  operation: Operation,
+  args: readonly Text[],
+  context: Context,
+): Reply | Promise<Reply> {
   const mark = context.table.mark();
   try {
-    const reply = operation.command.handler(args as never[], context);
+    const reply = operation.command.handler(args as never, context);
     if (!(reply instanceof Promise)) return counted(operation, reply);
     return reply.then((late) => counted(operation, late)).catch((error) =>
       failed(operation, error)
@@ -63,7 +60,7 @@ export function malformed(why: string, { figures }: Context): Reply {
 }
 
 function counted(operation: Operation, reply: Reply): Reply {
-  if (typeof reply?.wire !== "string") throw new TypeError("its handler returned no reply");
+  if (!(reply instanceof Reply)) throw new TypeError("its handler returned no reply");
   operation.answered[reply.code]!++;
   return reply;
 }

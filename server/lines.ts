@@ -1,39 +1,36 @@
 /**
- * Turns the bytes of one client into whole, checked lines. `connection.ts` gives it each packet
- * and gets the lines; behind it only text is left.
+ * Turns the bytes of one client into whole, checked lines, still as bytes. `connection.ts` gives it each
+ * packet and submits the lines to the turn, where TextLineStream splits them.
  *
- * A guard of ours stands in front of TextLineStream, because that one has no limit, replaces bytes
- * that are no UTF-8, and emits a last line that nothing ended. The guard holds back what is no whole
- * line yet, so an unterminated tail never comes out.
+ * This guard stands in front of TextLineStream, because that one has no limit, and emits a last line that
+ * nothing ended. The guard holds back what is no whole line yet, so an unterminated tail never comes out.
  *
  * @module
  */
 
-import { splitLines } from "./splitter.ts";
+import { isUtf8 } from "node:buffer";
 import { TelnetFilter } from "./telnet.ts";
 
 /** What is wrong with a line that is no text. */
 export type LineFault = "too long" | "not UTF-8";
 
+/** Whole lines of one client. */
+export interface Lines {
+  /** The lines, each ended by LF or CR LF; valid UTF-8. A line that is no text is empty here. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** How many there are. */
+  readonly count: number;
+  /** Whether they hold nothing but printable ASCII. */
+  readonly isPrintable: boolean;
+  /** What is wrong with lines that are no text, by their index. */
+  readonly faults: ReadonlyMap<number, LineFault> | undefined;
+}
+
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const DEL = 0x7f;
-/** Opens a line that stands for a fault. Lone surrogates don't come out of UTF-8: no client sends it. */
-const FAULT = "\ud800";
 const EMPTY = new Uint8Array(0);
-const NO_LINES: Promise<string[]> = Promise.resolve([]);
-
-// ignoreBOM: a leading U+FEFF is text; without the option it would vanish, and two keys be one.
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-/** Takes a third of the time, but puts REPLACEMENT where the fatal one throws. */
-const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
-const REPLACEMENT = "\ufffd";
-
-/** What is wrong with this line, where it stands for one that is no text. */
-export function faultOf(line: string): LineFault | undefined {
-  return line.startsWith(FAULT) ? line.slice(FAULT.length) as LineFault : undefined;
-}
 
 /**
  * The lines of one client.
@@ -43,17 +40,28 @@ export function faultOf(line: string): LineFault | undefined {
  * import { LineReader } from "./lines.ts";
  *
  * const lines = new LineReader({ lineBytesMax: 1_024 });
- * console.log(await lines.read(new TextEncoder().encode("GET a\r\nGE"))); // ["GET a"]
- * console.log(await lines.read(new TextEncoder().encode("T b\nGET c\n"))); // ["GET b", "GET c"]
+ * const text = (packet: string) => {
+ *   const taken = lines.take(new TextEncoder().encode(packet));
+ *   return taken && new TextDecoder().decode(taken.bytes);
+ * };
+ * console.log(text("GET a\r\nGE")); // "GET a\r\n"
+ * console.log(text("T b\nGET c\n")); // "GET b\nGET c\n"
  * ```
  */
 export class LineReader {
   readonly #telnet = new TelnetFilter();
-  readonly #guard: LineGuard;
+  readonly #lineBytesMax: number;
+  #tailBytesMax: number;
+  readonly #tail = new Tail();
+  /** Whether the tail is printable. */
+  #isTailPrintable = true;
+  /** Whether the line that is coming is too long already, and dropped up to its end. */
+  #isSkipping = false;
 
   /** Lines may have this many bytes, without their ends. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
-    this.#guard = new LineGuard(lineBytesMax);
+    this.#lineBytesMax = lineBytesMax;
+    this.#tailBytesMax = lineBytesMax;
   }
 
   /** Whether telnet waits for a timing mark; once it is answered, or another line has come, no more. */
@@ -64,97 +72,77 @@ export class LineReader {
     this.#telnet.awaitsTimingMark = awaits;
   }
 
-  /** Whether the lines of the last packet hold nothing but printable ASCII. */
-  get isPrintable(): boolean {
-    return this.#guard.isPrintable;
-  }
-
   /** How many bytes of a line are kept, at most, while its end has not come. */
   set tailBytesMax(bytes: number) {
-    this.#guard.tailBytesMax = bytes;
-  }
-
-  /** The lines that end in this packet, which is not used any more when this returns. */
-  read(packet: Uint8Array): Promise<string[]> {
-    let survey = surveyOf(packet);
-    const bytes = this.#telnet.strip(packet, survey);
-    if (bytes !== packet) survey = surveyOf(bytes);
-    const text = this.#guard.push(bytes, survey);
-    if (survey.lineCount === 0) return NO_LINES;
-    this.awaitsTimingMark = false;
-    return splitLines(text, survey.lineCount);
-  }
-}
-
-/** What the bytes of a packet are. */
-interface Survey {
-  /** How many lines end in it. */
-  readonly lineCount: number;
-  /** Whether it holds nothing but printable ASCII, and LF or CR LF. */
-  readonly isPrintable: boolean;
-}
-
-/** Lets only whole lines of valid text through, in front of TextLineStream. */
-class LineGuard {
-  tailBytesMax: number;
-  /** Whether what was pushed last is printable, with the tail that it came behind. */
-  isPrintable = true;
-  readonly #lineBytesMax: number;
-  #tail = new Tail();
-  #skipping = false;
-
-  constructor(lineBytesMax: number) {
-    this.#lineBytesMax = lineBytesMax;
-    this.tailBytesMax = lineBytesMax;
-  }
-
-  /** The text of the lines that end in these bytes. */
-  push(bytes: Uint8Array, { lineCount, isPrintable }: Survey): string {
-    this.isPrintable = isPrintable && (this.#tail.length === 0 || this.isPrintable);
-    if (lineCount === 0) {
-      this.#keep(bytes);
-      return "";
-    }
-    const end = bytes.lastIndexOf(LF) + 1;
-    const ended = end === bytes.length ? bytes : bytes.subarray(0, end);
-    const whole = this.#tail.length === 0 ? ended : this.#tail.take(ended);
-    const simple = !this.#skipping && whole.length <= this.#lineBytesMax;
-    const text = (simple ? decodeAll(whole) : undefined) ?? this.#decodeEach(whole);
-    if (end < bytes.length) this.#keep(bytes.subarray(end));
-    return text;
+    this.#tailBytesMax = bytes;
   }
 
   /**
-   * Keeps the begin of a line; one that has grown too long is dropped up to its end. It is looked at
-   * before a packet is added, so that no more than the limit and one packet are ever kept.
+   * The lines that end in this packet; undefined where none does. They may be a view of the packet, which
+   * must then stay as it is until they are answered.
    */
-  #keep(bytes: Uint8Array): void {
-    // The byte more is for the CR of a CR LF.
-    if (this.#tail.length > this.tailBytesMax + 1) {
-      this.#tail.clear();
-      this.#skipping = true;
+  take(packet: Uint8Array<ArrayBuffer>): Lines | undefined {
+    let survey = surveyOf(packet);
+    const bytes = this.#telnet.strip(packet, survey);
+    if (bytes !== packet) survey = surveyOf(bytes);
+    if (survey.count === 0) {
+      this.#keep(bytes, survey.isPrintable);
+      return undefined;
     }
-    if (!this.#skipping) this.#tail.append(bytes);
+    this.awaitsTimingMark = false;
+    const { count, end } = survey;
+    const isPrintable = survey.isPrintable && this.#isTailPrintable;
+    const ended = end === bytes.length ? bytes : bytes.subarray(0, end);
+    const whole = this.#tail.length === 0 ? ended : this.#tail.take(ended);
+    this.#isTailPrintable = true;
+    const isPlain = !this.#isSkipping && whole.length <= this.#lineBytesMax &&
+      (isPrintable || isUtf8(whole));
+    const lines = isPlain
+      ? { bytes: whole, count, isPrintable, faults: undefined }
+      : this.#checkEach(whole, count);
+    if (end < bytes.length) this.#keep(bytes.subarray(end), survey.isPrintable);
+    return lines;
+  }
+
+  /**
+   * Keeps a line that has not ended; one that has grown too long is dropped up to its end. The length is
+   * looked at before a packet is added, so that no more than the limit and one packet are ever kept.
+   */
+  #keep(bytes: Uint8Array<ArrayBuffer>, isPrintable: boolean): void {
+    // The byte more is for the CR of a CR LF.
+    if (this.#tail.length > this.#tailBytesMax + 1) {
+      this.#tail.clear();
+      this.#isSkipping = true;
+    }
+    if (!this.#isSkipping) this.#tail.append(bytes);
+    this.#isTailPrintable &&= isPrintable;
   }
 
   /** The slow way, a line at a time: where one is too long or no UTF-8, the others are served. */
-  #decodeEach(whole: Uint8Array): string {
-    let text = "";
+  #checkEach(whole: Uint8Array<ArrayBuffer>, count: number): Lines {
+    const faults = new Map<number, LineFault>();
+    const checked = new Uint8Array(whole.length);
+    let length = 0;
     let from = 0;
-    for (let lf = whole.indexOf(LF); lf >= 0; lf = whole.indexOf(LF, from)) {
+    for (let i = 0; i < count; i++) {
+      const lf = whole.indexOf(LF, from);
       const end = whole[lf - 1] === CR && lf > from ? lf - 1 : lf;
-      const tooLong = this.#skipping || end - from > this.#lineBytesMax;
-      text += tooLong ? `${FAULT}too long\n` : decodeLine(whole.subarray(from, lf + 1));
-      this.#skipping = false;
+      const line = whole.subarray(from, lf + 1);
+      if (this.#isSkipping || end - from > this.#lineBytesMax) faults.set(i, "too long");
+      else if (!isUtf8(line)) faults.set(i, "not UTF-8");
+      const kept = faults.has(i) ? line.subarray(-1) : line;
+      checked.set(kept, length);
+      length += kept.length;
+      this.#isSkipping = false;
       from = lf + 1;
     }
-    return text;
+    return { bytes: checked.subarray(0, length), count, isPrintable: false, faults };
   }
 }
 
-/** The begin of a line whose end has not come. Grows by half, so that single bytes are cheap. */
+/** A line whose end has not come. Grows by half, so that single bytes are cheap. */
 class Tail {
-  #bytes: Uint8Array = EMPTY;
+  #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #length = 0;
 
   get length(): number {
@@ -173,7 +161,7 @@ class Tail {
   }
 
   /** The tail and these bytes, as one array; the tail is empty then. */
-  take(bytes: Uint8Array): Uint8Array {
+  take(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     this.append(bytes);
     const whole = this.#bytes.subarray(0, this.#length);
     this.clear();
@@ -186,29 +174,30 @@ class Tail {
   }
 }
 
+/** What the bytes of a packet are. */
+interface Survey {
+  /** How many lines end in it. */
+  readonly count: number;
+  /** Where the last of them ends: the byte after its LF. */
+  readonly end: number;
+  /** Whether it holds nothing but printable ASCII, and LF or CR LF. */
+  readonly isPrintable: boolean;
+}
+
 /** Looks at each byte, once: what it finds spares the looks that others would have to take. */
 function surveyOf(bytes: Uint8Array): Survey {
-  let lineCount = 0;
+  let count = 0;
+  let end = 0;
   let isPrintable = true;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
-    if (byte === LF) lineCount++;
-    else if (byte !== CR || bytes[i + 1] !== LF) isPrintable = false;
+    if (byte === LF) {
+      count++;
+      end = i + 1;
+    } else if (byte !== CR || bytes[i + 1] !== LF) {
+      isPrintable = false;
+    }
   }
-  return { lineCount, isPrintable };
-}
-
-/** The text, or undefined where these may be no UTF-8: what a client sends may hold a REPLACEMENT, too. */
-function decodeAll(whole: Uint8Array): string | undefined {
-  const text = lenientDecoder.decode(whole);
-  return text.includes(REPLACEMENT) ? undefined : text;
-}
-
-function decodeLine(line: Uint8Array): string {
-  try {
-    return decoder.decode(line);
-  } catch {
-    return `${FAULT}not UTF-8\n`;
-  }
+  return { count, end, isPrintable };
 }

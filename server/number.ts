@@ -4,11 +4,14 @@
  * @module
  */
 
+import type { TextLike } from "../tables/text.ts";
+
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 
 /** A decimal 64-bit integer, as in `-42`; undefined where the text is none. */
-export function parseInteger(text: string): bigint | undefined {
+export function parseInteger(source: TextLike): bigint | undefined {
+  const text = String(source);
   // 19 digits hold every 64-bit integer, so longer texts need no arithmetic.
   if (!/^-?\d{1,19}$/.test(text)) return undefined;
   const value = BigInt(text);
@@ -21,7 +24,8 @@ export function isInt64(value: bigint): boolean {
 }
 
 /** A duration in seconds, fractions allowed, as milliseconds; undefined where the text is none. */
-export function parseSeconds(text: string): number | undefined {
+export function parseSeconds(source: TextLike): number | undefined {
+  const text = String(source);
   if (!/^\d{1,12}(\.\d{1,9})?$/.test(text)) return undefined;
   const milliseconds = Math.round(Number(text) * 1_000);
   return milliseconds >= 1 ? milliseconds : undefined;

@@ -1,11 +1,12 @@
 /**
- * The replies of one client on their way out. `connection.ts` adds each reply and releases them when the
- * turn is over; until then they may still be taken back.
+ * The replies of one client on their way out. `connection.ts` adds each reply, and releases them once the
+ * turn is committed; until then they may still be taken back.
  *
  * @module
  */
 
-import type { Reply } from "./reply.ts";
+import { copyText, Memory, type Text } from "../tables/text.ts";
+import { type Reply, VALUE_HEAD, VALUE_TAIL } from "./reply.ts";
 
 /** Whom an outbox tells of its client. */
 export interface Recipient {
@@ -18,25 +19,20 @@ export interface Recipient {
 /** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
 const SPARE_BYTES = 16_384;
 const SPARES_MAX = 64;
-const spares: Uint8Array[] = [];
-const NONE = new Uint8Array(0);
-/** A UTF-16 unit is at most so many bytes of UTF-8. */
-const UNIT_BYTES = 3;
-/** Of so few units bytes are made when they are sent, which is soon. */
-const FEW_UNITS = 512;
 
-const utf8 = new TextEncoder();
+const NONE = new Memory(0);
+const spares: Memory[] = [];
 
 /** The replies of one client that are not sent yet. */
 export class Outbox {
   readonly #socket: Pick<Deno.Conn, "write">;
   readonly #recipient: Recipient;
-  /** The replies of which no bytes are made yet. */
-  #text = "";
-  /** Those before them; how much is sent, how much may be, and how much there is. */
-  #bytes: Uint8Array = NONE;
+  #buffer = NONE;
+  /** How much of the buffer is sent. */
   #sentLength = 0;
+  /** How much of it may be sent. */
   #releasedLength = 0;
+  /** How much of it is filled. */
   #length = 0;
   /** How many replies may still be taken back. */
   #unreleasedCount = 0;
@@ -50,9 +46,9 @@ export class Outbox {
     this.#recipient = recipient;
   }
 
-  /** How much is not sent, in bytes or, of what is not held yet, in UTF-16 units. */
+  /** How much is not sent, in bytes. */
   get size(): number {
-    return this.#text.length + this.#length - this.#sentLength;
+    return this.#length - this.#sentLength;
   }
 
   /** Whether a write is under way. */
@@ -60,38 +56,27 @@ export class Outbox {
     return this.#isSending;
   }
 
-  /** Whether there are replies that may still be taken back. */
-  get hasUnreleased(): boolean {
-    return this.#unreleasedCount > 0;
-  }
-
-  /** Adds a reply. */
-  add(reply: Reply): void {
-    this.#text += reply.wire;
+  /** Adds a reply, whose bytes are copied. */
+  add({ bytes, value }: Reply): void {
+    if (value === undefined) this.#append(bytes!);
+    else this.#appendValue(value);
     this.#unreleasedCount++;
-  }
-
-  /** To be called behind many replies: makes bytes of them while they are in the processor's caches. */
-  hold(): void {
-    if (this.#text.length > FEW_UNITS) this.#encode();
   }
 
   /** Sends all replies. Where `failure` is given, it takes the place of each that is not released. */
   release(failure?: Reply): void {
     if (failure !== undefined) {
       this.#length = this.#releasedLength;
-      this.#text = failure.wire.repeat(this.#unreleasedCount);
+      for (let i = 0; i < this.#unreleasedCount; i++) this.#append(failure.bytes!);
     }
-    if (this.#text !== "") this.#encode();
     this.#releasedLength = this.#length;
     this.#unreleasedCount = 0;
     if (!this.#isSending) this.#send();
   }
 
-  /** Sends bytes that are no reply, which an outbox must be empty for. */
+  /** Sends bytes out of band: they are no reply, and the outbox must be empty. */
   sendAside(bytes: Uint8Array): void {
-    this.#bytes = bytes;
-    this.#length = bytes.length;
+    this.#append(bytes);
     this.release();
   }
 
@@ -114,7 +99,7 @@ export class Outbox {
     this.#isSending = true;
     try {
       while (this.#sentLength < this.#releasedLength && !this.#isClosed) {
-        const bytes = this.#bytes.subarray(this.#sentLength, this.#releasedLength);
+        const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
         const length = await this.#socket.write(bytes);
         this.#sentLength += length;
         this.#recipient.noteTaken();
@@ -127,28 +112,35 @@ export class Outbox {
     if (this.size === 0) this.#allSent?.resolve();
   }
 
-  #encode(): void {
-    const text = this.#text;
-    this.#text = "";
-    const bytesMax = UNIT_BYTES * text.length;
-    if (this.#length === 0 && bytesMax > SPARE_BYTES) {
-      this.#bytes = utf8.encode(text);
-      this.#length = this.#bytes.length;
-      return;
-    }
-    if (bytesMax > this.#bytes.length - this.#length) this.#makeRoom(bytesMax);
-    const room = this.#length === 0 ? this.#bytes : this.#bytes.subarray(this.#length);
-    this.#length += utf8.encodeInto(text, room).written;
+  #appendValue(value: Text): void {
+    const length = value.length + VALUE_HEAD.length + VALUE_TAIL.length;
+    if (length > this.#buffer.bytes.length - this.#length) this.#makeRoom(length);
+    const { bytes } = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < VALUE_HEAD.length; i++) bytes[at++] = VALUE_HEAD[i]!;
+    copyText(value, this.#buffer, at);
+    at += value.length;
+    for (let i = 0; i < VALUE_TAIL.length; i++) bytes[at++] = VALUE_TAIL[i]!;
+    this.#length = at;
   }
 
-  /** Moves what is not sent to a buffer with this much room behind it. */
+  #append(bytes: Uint8Array): void {
+    if (bytes.length > this.#buffer.bytes.length - this.#length) this.#makeRoom(bytes.length);
+    const to = this.#buffer.bytes;
+    // Most replies are short, and a call of `set` takes longer than a loop does.
+    if (bytes.length > 64) to.set(bytes, this.#length);
+    else for (let i = 0; i < bytes.length; i++) to[this.#length + i] = bytes[i]!;
+    this.#length += bytes.length;
+  }
+
+  /** Moves what is not sent to a buffer with this much room after it. */
   #makeRoom(bytes: number): void {
-    const unsent = this.#bytes.subarray(this.#sentLength, this.#length);
+    const unsent = this.#buffer.bytes.subarray(this.#sentLength, this.#length);
     const size = unsent.length + bytes;
     const spare = size <= SPARE_BYTES ? spares.pop() : undefined;
     // The buffer before is left alone: a write may be under way with it.
-    this.#bytes = spare ?? new Uint8Array(Math.max(2 * unsent.length + bytes, SPARE_BYTES));
-    this.#bytes.set(unsent);
+    this.#buffer = spare ?? new Memory(Math.max(2 * unsent.length + bytes, SPARE_BYTES));
+    this.#buffer.bytes.set(unsent);
     this.#releasedLength -= this.#sentLength;
     this.#length -= this.#sentLength;
     this.#sentLength = 0;
@@ -156,8 +148,10 @@ export class Outbox {
 
   /** Holds no memory any more, now that it is empty. */
   #letGo(): void {
-    if (this.#bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) spares.push(this.#bytes);
-    this.#bytes = NONE;
+    if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
+      spares.push(this.#buffer);
+    }
+    this.#buffer = NONE;
     this.#sentLength = this.#releasedLength = this.#length = 0;
   }
 }

@@ -7,10 +7,12 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { type Settings, UsageError } from "./options.ts";
-import { faultOfValue } from "./request.ts";
+import { Text } from "../tables/text.ts";
+import { hasControl } from "./request.ts";
 
 /** The longest password: with AUTH before it, it fits in the lines that come before the password. */
 const PASSWORD_BYTES_MAX = 1_000;
+const TAB = 0x09;
 /** After this many wrong passwords a connection ends. */
 export const WRONG_PASSWORDS_MAX = 3;
 
@@ -56,8 +58,8 @@ function readPassword({ password, passwordFile }: Settings): string | undefined 
 }
 
 function canBeSent(password: string): boolean {
-  const isShort = new TextEncoder().encode(password).length <= PASSWORD_BYTES_MAX;
-  return isShort && faultOfValue(password) === undefined;
+  const text = Text.of(password);
+  return text.length <= PASSWORD_BYTES_MAX && !hasControl(text, TAB);
 }
 
 function isOpenToOthers(host: string): boolean {

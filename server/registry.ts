@@ -5,7 +5,7 @@
  * @module
  */
 
-import { KeyMap } from "../tables/key_map.ts";
+import { asText, type Text, type TextLike } from "../tables/text.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./options.ts";
 import { type Arity, compileArity, usageOf } from "./request.ts";
@@ -18,6 +18,8 @@ export interface Operation {
   readonly command: Command;
   /** How many arguments it takes. */
   readonly arity: Arity;
+  /** The arguments of the request that is being handled: the same objects for each, made once. */
+  readonly args: readonly Text[];
   /** `KEYS [prefix [after]]` */
   readonly usage: string;
   /** How many requests were answered with each code, by code. */
@@ -25,7 +27,10 @@ export interface Operation {
 }
 
 const FILE = /^[a-z]+\.ts$/;
-const VERB = /^[A-Za-z]+$/;
+/** A power of two, well above the number of operations. */
+const VERB_SLOTS = 256;
+/** What lower-case letters of ASCII have and upper-case ones do not. */
+const CASE_BIT = 0x20;
 const CODE_MAX = 503;
 
 /** A file of `commands/` that can't be offered; the message names it and says how to mend it. */
@@ -38,8 +43,7 @@ export class BadCommandError extends Error {
 
 /** The operations that a server offers. */
 export class Registry {
-  // Not an object, in which "constructor" would be a verb; and faster than a Map, as for any text.
-  readonly #byVerb = new KeyMap<{ key: string; operation: Operation }>();
+  readonly #byVerb = new VerbIndex();
   readonly #operations: readonly Operation[];
 
   /** Offers these commands, but for the disabled ones. Throws BadCommandError and UsageError. */
@@ -52,18 +56,12 @@ export class Registry {
     this.#operations = operations
       .filter(({ verb }) => !disabled.includes(verb))
       .sort((a, b) => a.verb < b.verb ? -1 : 1);
-    for (const operation of this.#operations) {
-      this.#byVerb.set({ key: operation.verb, operation });
-      this.#byVerb.set({ key: operation.verb.toLowerCase(), operation });
-    }
+    for (const operation of this.#operations) this.#byVerb.add(operation);
   }
 
   /** The operation of a verb in upper, lower or mixed case. */
-  find(verb: string): Operation | undefined {
-    // ASCII only: toUpperCase makes an S of the long s (U+017F), and STATS of a word that isn't.
-    const found = this.#byVerb.get(verb) ??
-      (VERB.test(verb) ? this.#byVerb.get(verb.toUpperCase()) : undefined);
-    return found?.operation;
+  find(verb: TextLike): Operation | undefined {
+    return this.#byVerb.find(asText(verb));
   }
 
   /** All operations, by verb. */
@@ -75,6 +73,44 @@ export class Registry {
   get size(): number {
     return this.#operations.length;
   }
+}
+
+/** Operations by the bytes of their verbs. A Map would take a string, which no request has yet. */
+class VerbIndex {
+  /** By the number that `numberOf` makes of a verb; a few may share one. */
+  readonly #slots: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
+
+  add(operation: Operation): void {
+    const slot = slotOf(asText(operation.verb));
+    (this.#slots[slot] ??= []).push(operation);
+  }
+
+  find(verb: Text): Operation | undefined {
+    const operations = this.#slots[slotOf(verb)];
+    if (operations === undefined) return undefined;
+    for (let i = 0; i < operations.length; i++) {
+      if (isVerb(verb, operations[i]!.verb)) return operations[i];
+    }
+    return undefined;
+  }
+}
+
+/** Where a verb stands in the index: the same for upper and lower case. */
+function slotOf({ memory: { bytes }, start, end }: Text): number {
+  let slot = end - start;
+  for (let i = start; i < end; i++) slot = (31 * slot + (bytes[i]! & ~CASE_BIT)) & (VERB_SLOTS - 1);
+  return slot;
+}
+
+/** Whether these bytes are a verb, whose letters are upper case. ASCII only: no other letter has a case. */
+function isVerb({ memory: { bytes }, start, end }: Text, verb: string): boolean {
+  if (end - start !== verb.length) return false;
+  for (let i = 0; i < verb.length; i++) {
+    const letter = verb.charCodeAt(i);
+    const byte = bytes[start + i]!;
+    if (byte !== letter && byte !== (letter | CASE_BIT)) return false;
+  }
+  return true;
 }
 
 /** Loads every file of the folder of commands. Throws BadCommandError at the first that is none. */
@@ -126,7 +162,8 @@ function makeOperation(verb: string, exported: unknown): Operation {
     throw new BadCommandError(file, `its ${(error as Error).message}.`);
   }
   const answered = new Float64Array(CODE_MAX + 1);
-  return { verb, command, arity, usage: usageOf(verb, arity), answered };
+  const args = arity.names.map(() => asText(""));
+  return { verb, command, arity, args, usage: usageOf(verb, arity), answered };
 }
 
 /** What a value lacks to be a Command, and the mend; undefined where it is one. */

@@ -1,69 +1,105 @@
 /**
  * Replies, and the only place where their texts stand. Handlers and the gate make them with the
- * functions below; a connection sends their `wire` form and nothing else.
+ * functions below; an outbox sends them.
  *
  * @module
  */
 
+import { Text } from "../tables/text.ts";
+
 /** The three digits by which a client decides (RFC 5321 section 4.2 has the same form). */
 export type Code = 200 | 220 | 400 | 401 | 404 | 409 | 500 | 503;
 
+const encoder = new TextEncoder();
+/** What comes before a stored value, and after it. */
+export const VALUE_HEAD: Uint8Array = encoder.encode("200 OK ");
+export const VALUE_TAIL: Uint8Array = encoder.encode("\r\n");
+
+/** What a reply is made of: a text, or a stored value. */
+interface Parts {
+  readonly text?: string;
+  readonly value?: Text;
+  readonly last?: boolean;
+}
+
 /** What a request is answered with: one line, or several. */
-export interface Reply {
-  /** The three digits at its begin. */
+export class Reply {
+  /** The three digits that it starts with. */
   readonly code: Code;
-  /** The whole reply as it is sent, its last CR LF included. */
-  readonly wire: string;
-  /** Set where the connection ends once this reply is sent. */
-  readonly last?: true;
+  /** The whole reply as bytes, its last CR LF included; undefined where it is a stored value. */
+  readonly bytes: Uint8Array | undefined;
+  /** The stored value, which VALUE_HEAD and VALUE_TAIL go around. */
+  readonly value: Text | undefined;
+  /** Whether the connection ends once this reply is sent. */
+  readonly last: boolean;
+
+  /** A reply with either a whole text or a value. */
+  constructor(code: Code, { text, value, last = false }: Parts) {
+    this.code = code;
+    this.bytes = text === undefined ? undefined : encoder.encode(text);
+    this.value = value;
+    this.last = last;
+  }
+
+  /** The whole reply as a string, its last CR LF included. */
+  get wire(): string {
+    return this.value === undefined
+      ? Text.from(Uint8Array.from(this.bytes!)).toString()
+      : `200 OK ${this.value}\r\n`;
+  }
 }
 
 /** `200 OK`: the request is completed; what it changed is durable when this leaves. */
-export const okay: Reply = { code: 200, wire: "200 OK\r\n" };
+export const okay: Reply = new Reply(200, { text: "200 OK\r\n" });
 
 /** `200 OK`, then the connection ends. */
-export const goodbye: Reply = { ...okay, last: true };
+export const goodbye: Reply = new Reply(200, { text: "200 OK\r\n", last: true });
 
 /** `220 UNSUPPORTED`: no operation has this verb. */
-export const unsupported: Reply = { code: 220, wire: "220 UNSUPPORTED\r\n" };
+export const unsupported: Reply = new Reply(220, { text: "220 UNSUPPORTED\r\n" });
 
 /** `401 UNAUTHORIZED`: a password is set and this connection has not given it. */
-export const unauthorized: Reply = { code: 401, wire: "401 UNAUTHORIZED\r\n" };
+export const unauthorized: Reply = new Reply(401, { text: "401 UNAUTHORIZED\r\n" });
 
 /** `404 NOT FOUND`: the key has no value. */
-export const notFound: Reply = { code: 404, wire: "404 NOT FOUND\r\n" };
+export const notFound: Reply = new Reply(404, { text: "404 NOT FOUND\r\n" });
 
-/** `200 OK <value>`. */
-export function ok(value: string | number | bigint): Reply {
-  return { code: 200, wire: `200 OK ${value}\r\n` };
+/**
+ * `200 OK <value>`. A value that a table has returned is sent from the table's own bytes, and so must be
+ * replied with before the table changes.
+ */
+export function ok(value: Text | string | number | bigint): Reply {
+  return value instanceof Text
+    ? new Reply(200, { value })
+    : new Reply(200, { text: `200 OK ${value}\r\n` });
 }
 
 /** `200-<line>` for each line, then `200 OK`, or another last line (RFC 5321 section 4.2). */
 export function okLines(lines: readonly string[], last: Reply = okay): Reply {
-  return { code: 200, wire: lines.map((line) => `200-${line}\r\n`).join("") + last.wire };
+  return new Reply(200, { text: lines.map((line) => `200-${line}\r\n`).join("") + last.wire });
 }
 
 /** `400 BADREQUEST <why>`: recognised but not properly formed. */
 export function badRequest(why: string): Reply {
-  return { code: 400, wire: `400 BADREQUEST ${why}\r\n` };
+  return new Reply(400, { text: `400 BADREQUEST ${why}\r\n` });
 }
 
 /** `409 CONFLICT <why>`: a condition did not hold, and nothing was changed. */
 export function conflict(why: string): Reply {
-  return { code: 409, wire: `409 CONFLICT ${why}\r\n` };
+  return new Reply(409, { text: `409 CONFLICT ${why}\r\n` });
 }
 
 /** `500 ERROR <why>`: the server failed, and nothing of the request took place. */
 export function serverError(why: string): Reply {
-  return { code: 500, wire: `500 ERROR ${why}\r\n` };
+  return new Reply(500, { text: `500 ERROR ${why}\r\n` });
 }
 
 /** `503 BUSY <why>`: too many connections, or shutting down. The connection ends. */
 export function busy(why: string): Reply {
-  return { code: 503, wire: `503 BUSY ${why}\r\n`, last: true };
+  return new Reply(503, { text: `503 BUSY ${why}\r\n`, last: true });
 }
 
 /** The same reply, after which the connection ends. */
 export function final(reply: Reply): Reply {
-  return { ...reply, last: true };
+  return new Reply(reply.code, { text: reply.wire, last: true });
 }

@@ -1,18 +1,13 @@
 /**
- * Takes a line apart. Pure: the gate calls `parseRequest` first, and `splitArguments` once the
- * registry has found the command, because only the command knows whether its last argument is
- * the rest of the line.
+ * Takes a line apart, as bytes. Pure: a line knows its verb; the gate calls `splitArguments` once the
+ * registry has found the command, because only the command knows whether its last argument is the
+ * rest of the line.
  *
  * @module
  */
 
-/** A line in two. */
-export interface Request {
-  /** The verb as it was sent. */
-  readonly verb: string;
-  /** All that follows the one space behind the verb. */
-  readonly rest: string;
-}
+import { Text } from "../tables/text.ts";
+import type { LineFault } from "./lines.ts";
 
 /** How many arguments a command takes; made once for each command by `compileArity`. */
 export interface Arity {
@@ -20,6 +15,8 @@ export interface Arity {
   readonly names: readonly string[];
   /** How many of them may not be missing. */
   readonly required: number;
+  /** Which of them are keys. */
+  readonly keys: readonly boolean[];
   /** Whether the last argument is the rest of the line, as it stands. */
   readonly verbatim: boolean;
 }
@@ -27,66 +24,103 @@ export interface Arity {
 /** The longest key, in bytes of UTF-8. */
 export const KEY_BYTES_MAX = 1_024;
 
-const SPACE = " ";
-// deno-lint-ignore no-control-regex -- keys hold no control character: that is the rule
-const CONTROL = /[\x00-\x1f\x7f]/;
-// deno-lint-ignore no-control-regex -- as above, but values may hold TAB
-const CONTROL_BUT_TAB = /[\x00-\x08\x0a-\x1f\x7f]/;
 const NAME = /^[a-z]+(\?|\.\.\.)?$/;
-const utf8 = new TextEncoder();
+const SPACE = 0x20;
+const TAB = 0x09;
+const DEL = 0x7f;
 
-/** Splits a line into verb and rest; undefined where there is nothing but spaces. */
-export function parseRequest(line: string): Request | undefined {
-  const start = skipSpaces(line, 0);
-  if (start === line.length) return undefined;
-  const end = line.indexOf(SPACE, start);
-  if (end < 0) return { verb: start === 0 ? line : line.slice(start), rest: "" };
-  return { verb: line.slice(start, end), rest: line.slice(end + 1) };
+/**
+ * A line on its way to a command, as text and as bytes. One object serves line after line: it holds until
+ * the line is answered.
+ */
+export class Line {
+  /** As TextLineStream gives it. */
+  text = "";
+  /** The same as bytes, within what came with it. */
+  readonly bytes: Text = Text.of("");
+  /** Its verb: empty where there is nothing but spaces. */
+  readonly verb: Text = Text.of("");
+  /** Whether it holds nothing but printable ASCII, which then is not searched for control characters. */
+  isPrintable = false;
+  /** Why it is no request, where it is none; it is empty then. */
+  fault: LineFault | undefined;
+
+  /** A line by itself. */
+  static of(text: string): Line {
+    const line = new Line();
+    const { memory, end } = Text.of(text);
+    line.read(text, { memory, start: 0, end });
+    return line;
+  }
+
+  /** Takes the next line: its text, and where its bytes are. */
+  read(text: string, { memory, start, end }: Pick<Text, "memory" | "start" | "end">): void {
+    this.text = text;
+    this.bytes.memory = memory;
+    this.bytes.start = start;
+    this.bytes.end = end;
+    const { bytes } = memory;
+    let from = start;
+    while (from < end && bytes[from] === SPACE) from++;
+    let to = from;
+    while (to < end && bytes[to] !== SPACE) to++;
+    this.verb.memory = memory;
+    this.verb.start = from;
+    this.verb.end = to;
+  }
 }
 
 /**
- * Splits the rest of a line into the arguments that `arity` names, and checks keys and values.
- * Returns what is wrong, in words for the client, where they are not properly formed. What is known to
- * be printable ASCII holds no control character, and is not searched for one.
+ * Splits what follows the verb of a line into the arguments that `arity` names, and checks keys and values.
+ * Fills `into` and returns how many there are; where they are not properly formed, what is wrong, in words
+ * for the client.
  */
 export function splitArguments(
-  rest: string,
-  arity: Arity,
-  { isPrintable } = { isPrintable: false },
-): string[] | string {
-  const { names, verbatim } = arity;
-  // Made with room for all of them: an array that grows takes room for many more.
-  const args = new Array<string>(names.length);
-  const fields = verbatim ? names.length - 1 : names.length;
+  { bytes: { memory, end }, verb, isPrintable }: Line,
+  { arity, into }: { arity: Arity; into: readonly Text[] },
+): number | string {
+  const { bytes } = memory;
+  const { verbatim } = arity;
+  const fields = verbatim ? into.length - 1 : into.length;
   let count = 0;
-  let at = 0;
-  while (count < fields) {
-    const start = skipSpaces(rest, at);
-    if (start === rest.length) break;
-    const space = rest.indexOf(SPACE, start);
-    const end = space < 0 ? rest.length : space;
-    args[count++] = rest.slice(start, end);
-    at = Math.min(end + 1, rest.length);
+  let at = Math.min(verb.end + 1, end);
+  for (;; count++) {
+    if (verbatim && count === fields) break;
+    while (at < end && bytes[at] === SPACE) at++;
+    if (count === fields || at === end) break;
+    const arg = into[count]!;
+    arg.memory = memory;
+    arg.start = at;
+    while (at < end && bytes[at] !== SPACE) at++;
+    arg.end = at;
+    if (at < end) at++;
   }
-  if (verbatim) {
-    if (count === fields && at < rest.length) args[count++] = rest.slice(at);
-  } else if (skipSpaces(rest, at) < rest.length) {
-    return "too many arguments";
+  if (at < end) {
+    if (!verbatim || count < fields) return "too many arguments";
+    const arg = into[count++]!;
+    arg.memory = memory;
+    arg.start = at;
+    arg.end = end;
   }
   if (count < arity.required) return "too few arguments";
-  if (count < args.length) args.length = count;
+  return faultOfArguments(into, { arity, count, isPrintable }) ?? count;
+}
+
+function faultOfArguments(
+  args: readonly Text[],
+  { arity, count, isPrintable }: { arity: Arity; count: number; isPrintable: boolean },
+): string | undefined {
+  const { names, keys, verbatim } = arity;
   for (let i = 0; i < count; i++) {
-    const isRest = i === fields;
-    const name = names[i]!;
+    const arg = args[i]!;
     if (!isPrintable) {
-      const fault = isRest ? faultOfValue(args[i]!) : faultOfField(name, args[i]!);
-      if (fault !== undefined) return fault;
+      const isRest = verbatim && i === names.length - 1;
+      if (isRest && hasControl(arg, TAB)) return "control character in value";
+      if (!isRest && hasControl(arg)) return `control character in ${names[i]!}`;
     }
-    if (name === "key" && !isRest && isLongKey(args[i]!)) {
-      return `key longer than ${KEY_BYTES_MAX} bytes`;
-    }
+    if (keys[i] && arg.length > KEY_BYTES_MAX) return `key longer than ${KEY_BYTES_MAX} bytes`;
   }
-  return args;
+  return undefined;
 }
 
 /** Compiles the `arity` of a command file. Throws a TypeError that says what is wrong with it. */
@@ -106,6 +140,7 @@ export function compileArity(names: readonly string[]): Arity {
   });
   return {
     names: names.map((name) => name.replace(/\?$|\.\.\.$/, "")),
+    keys: names.map((name) => name === "key" || name === "key?"),
     required,
     verbatim: names.at(-1)?.endsWith("...") ?? false,
   };
@@ -116,26 +151,14 @@ export function usageOf(verb: string, arity: Arity): string {
   const required = arity.names.slice(0, arity.required);
   const optional = arity.names.slice(arity.required);
   const tail = optional.map((name) => ` [${name}`).join("") + "]".repeat(optional.length);
-  return [verb, ...required].join(SPACE) + tail;
+  return [verb, ...required].join(" ") + tail;
 }
 
-function skipSpaces(text: string, from: number): number {
-  let at = from;
-  while (text.charCodeAt(at) === 0x20) at++;
-  return at;
-}
-
-function faultOfField(name: string, field: string): string | undefined {
-  return CONTROL.test(field) ? `control character in ${name}` : undefined;
-}
-
-/** What is wrong with a value, or with another argument that is the rest of a line. */
-export function faultOfValue(value: string): string | undefined {
-  return CONTROL_BUT_TAB.test(value) ? "control character in value" : undefined;
-}
-
-function isLongKey(key: string): boolean {
-  // One UTF-16 unit is one to three bytes of UTF-8, so most keys need no counting.
-  if (key.length * 3 <= KEY_BYTES_MAX) return false;
-  return key.length > KEY_BYTES_MAX || utf8.encode(key).length > KEY_BYTES_MAX;
+/** Whether a text holds a control character, U+0000 to U+001F or U+007F, but for one that it may hold. */
+export function hasControl({ memory: { bytes }, start, end }: Text, allowed?: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if ((byte < SPACE || byte === DEL) && byte !== allowed) return true;
+  }
+  return false;
 }

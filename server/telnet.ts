@@ -39,7 +39,10 @@ export class TelnetFilter {
   awaitsTimingMark = false;
 
   /** The packet without telnet's bytes: the same array where there are none. */
-  strip(packet: Uint8Array, { isPrintable } = { isPrintable: false }): Uint8Array {
+  strip(
+    packet: Uint8Array<ArrayBuffer>,
+    { isPrintable } = { isPrintable: false },
+  ): Uint8Array<ArrayBuffer> {
     const isText = isPrintable || (!packet.includes(IAC) && !packet.includes(NUL));
     if (isText && this.#state === "text") {
       this.#afterReturn = packet.at(-1) === CR;

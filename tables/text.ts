@@ -11,11 +11,25 @@ const encoder = new TextEncoder();
 /** From this many bytes on, the native copy is faster than a loop. */
 const NATIVE_COPY_BYTES_MIN = 192;
 
+/** Memory that texts lie in. */
+export class Memory {
+  /** The bytes. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same bytes, to be read and written several at a time. */
+  readonly view: DataView;
+
+  /** Takes these bytes as they are, or makes so many, all zero. */
+  constructor(bytes: Uint8Array<ArrayBuffer> | number) {
+    this.bytes = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+  }
+}
+
 /**
- * A run of valid UTF-8 within an array of bytes.
+ * A run of valid UTF-8 in memory.
  *
- * A text that a table returns is a view of the table's own memory: it holds until the table changes.
- * Whoever needs it for longer takes its string.
+ * An argument holds until its handler returns, and what a table returns until the table changes: both are
+ * views of memory that is used again. Whoever needs one for longer takes its string.
  *
  * @example
  * ```ts
@@ -26,19 +40,16 @@ const NATIVE_COPY_BYTES_MIN = 192;
  * ```
  */
 export class Text {
-  /** The array that holds the text among other things. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The same bytes, read several at a time. */
-  readonly view: DataView;
-  /** Where the text begins, in bytes. */
-  readonly start: number;
+  /** Where the text lies among other things. */
+  memory: Memory;
+  /** Where it starts, in bytes. */
+  start: number;
   /** Where it ends: the first byte after it. */
-  readonly end: number;
+  end: number;
 
-  /** Names a place; `view` spans the same memory as `bytes`. */
-  constructor(bytes: Uint8Array<ArrayBuffer>, view: DataView, start: number, end: number) {
-    this.bytes = bytes;
-    this.view = view;
+  /** Names a place in memory. */
+  constructor(memory: Memory, start: number, end: number) {
+    this.memory = memory;
     this.start = start;
     this.end = end;
   }
@@ -50,8 +61,7 @@ export class Text {
 
   /** The text that these bytes are; they must be valid UTF-8. */
   static from(bytes: Uint8Array<ArrayBuffer>): Text {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    return new Text(bytes, view, 0, bytes.length);
+    return new Text(new Memory(bytes), 0, bytes.length);
   }
 
   /** The length in bytes. */
@@ -61,7 +71,7 @@ export class Text {
 
   /** The bytes, still in their place. */
   toBytes(): Uint8Array<ArrayBuffer> {
-    return this.bytes.subarray(this.start, this.end);
+    return this.memory.bytes.subarray(this.start, this.end);
   }
 
   /** The text as a string. */
@@ -78,17 +88,9 @@ export function asText(text: TextLike): Text {
   return typeof text === "string" ? Text.of(text) : text;
 }
 
-/** Memory that is written to, as bytes and as a view of the same span. */
-export interface Memory {
-  /** The bytes. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The same span, for writing several bytes at a time. */
-  readonly view: DataView;
-}
-
 /** Copies a text to this offset. */
 export function copyText(text: Text, to: Memory, offset: number): void {
-  const { bytes, view, start, end } = text;
+  const { memory: { bytes, view }, start, end } = text;
   const length = end - start;
   if (length >= NATIVE_COPY_BYTES_MIN) {
     to.bytes.set(bytes.subarray(start, end), offset);
@@ -112,8 +114,9 @@ export function sameText(a: Text, b: Text): boolean {
 /** Compares texts by their bytes, which is the order of their code points: negative where `a` is first. */
 export function compareTexts(a: Text, b: Text): number {
   const length = Math.min(a.length, b.length);
+  const [x, y] = [a.memory.bytes, b.memory.bytes];
   for (let i = 0; i < length; i++) {
-    const difference = a.bytes[a.start + i]! - b.bytes[b.start + i]!;
+    const difference = x[a.start + i]! - y[b.start + i]!;
     if (difference !== 0) return difference;
   }
   return a.length - b.length;
@@ -123,7 +126,7 @@ export function compareTexts(a: Text, b: Text): number {
 export function startsWith(text: Text, prefix: Text): boolean {
   if (text.length < prefix.length) return false;
   for (let i = 0; i < prefix.length; i++) {
-    if (text.bytes[text.start + i] !== prefix.bytes[prefix.start + i]) return false;
+    if (text.memory.bytes[text.start + i] !== prefix.memory.bytes[prefix.start + i]) return false;
   }
   return true;
 }

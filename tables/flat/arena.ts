@@ -8,7 +8,7 @@
  * @module
  */
 
-import { copyText, type Memory, Text } from "../text.ts";
+import { copyText, Memory, Text } from "../text.ts";
 
 /** What a record holds beside its key and its value. */
 export interface Fields {
@@ -63,9 +63,8 @@ const SHARED_RECORD_BYTES_MAX = 65_536;
 const TWO_TO_32 = 2 ** 32;
 
 /** Memory of one piece. */
-export class Segment implements Memory {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly view: DataView;
+export class Segment {
+  readonly memory: Memory;
   /** Where the next record goes, in bytes. */
   used = 0;
   /** How much of it is records that are not freed, in bytes. */
@@ -73,8 +72,12 @@ export class Segment implements Memory {
 
   /** A segment with this much room, in bytes. */
   constructor(bytes: number) {
-    this.bytes = new Uint8Array(bytes);
-    this.view = new DataView(this.bytes.buffer);
+    this.memory = new Memory(bytes);
+  }
+
+  /** How much room it has, in bytes. */
+  get size(): number {
+    return this.memory.bytes.length;
   }
 }
 
@@ -104,11 +107,12 @@ export class Arena {
   add(key: Text, value: Text, fields: Fields): number {
     const size = sizeOf(key.length, value.length);
     const ref = this.#allocate(size);
-    const { view } = this.segment(ref);
+    const memory = this.memory(ref);
+    const { view } = memory;
     const at = (ref & PLACE_MASK) << UNIT_BITS;
     view.setUint16(at + KEY_LENGTH, key.length, true);
     view.setUint16(at + CAPACITY, size <= SHARED_RECORD_BYTES_MAX ? size >>> UNIT_BITS : 0, true);
-    copyText(key, this.segment(ref), at + HEADER_BYTES);
+    copyText(key, memory, at + HEADER_BYTES);
     this.overwrite(ref, value, fields);
     return ref;
   }
@@ -122,15 +126,15 @@ export class Arena {
 
   /** Gives a record another value and other fields, in the room that it has. */
   overwrite(ref: number, value: Text, fields: Fields): void {
-    const segment = this.segment(ref);
+    const memory = this.memory(ref);
     const at = (ref & PLACE_MASK) << UNIT_BITS;
-    const { view } = segment;
+    const { view } = memory;
     view.setUint32(at + VALUE_LENGTH, value.length, true);
     view.setUint32(at + VERSION_LOW, fields.version % TWO_TO_32, true);
     view.setUint16(at + VERSION_HIGH, fields.version / TWO_TO_32, true);
     view.setUint16(at + FLAGS, fields.flags, true);
     view.setFloat64(at + EXPIRES_AT, fields.expiresAt, true);
-    copyText(value, segment, at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true));
+    copyText(value, memory, at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true));
   }
 
   /** Lets the room of a record go. */
@@ -150,9 +154,9 @@ export class Arena {
     return segment === undefined || (this.flags(ref) & FLAG.FREED) !== 0;
   }
 
-  /** The segment of a record. */
-  segment(ref: number): Segment {
-    return this.#segments[ref >>> PLACE_BITS]!;
+  /** The memory that a record lies in. */
+  memory(ref: number): Memory {
+    return this.#segments[ref >>> PLACE_BITS]!.memory;
   }
 
   /** Where in its segment a record begins, in bytes. */
@@ -162,42 +166,43 @@ export class Arena {
 
   /** The length of a record's key, in bytes. */
   keyLength(ref: number): number {
-    return this.segment(ref).view.getUint16(this.offset(ref) + KEY_LENGTH, true);
+    return this.memory(ref).view.getUint16(this.offset(ref) + KEY_LENGTH, true);
   }
 
   /** The key of a record. */
   key(ref: number): Text {
-    const { bytes, view } = this.segment(ref);
     const start = this.offset(ref) + HEADER_BYTES;
-    return new Text(bytes, view, start, start + this.keyLength(ref));
+    return new Text(this.memory(ref), start, start + this.keyLength(ref));
   }
 
   /** Whether a record has this key. */
   hasKey(ref: number, key: Text): boolean {
-    const { bytes, view } = this.segment(ref);
+    const { bytes, view } = this.memory(ref);
     const at = this.offset(ref);
     const length = key.end - key.start;
     if (view.getUint16(at + KEY_LENGTH, true) !== length) return false;
     const shift = at + HEADER_BYTES - key.start;
+    const other = key.memory;
     let i = key.start;
     for (; i + 4 <= key.end; i += 4) {
-      if (key.view.getInt32(i, true) !== view.getInt32(i + shift, true)) return false;
+      if (other.view.getInt32(i, true) !== view.getInt32(i + shift, true)) return false;
     }
-    for (; i < key.end; i++) if (key.bytes[i] !== bytes[i + shift]) return false;
+    for (; i < key.end; i++) if (other.bytes[i] !== bytes[i + shift]) return false;
     return true;
   }
 
   /** The value of a record. */
   value(ref: number): Text {
-    const { bytes, view } = this.segment(ref);
+    const memory = this.memory(ref);
+    const { view } = memory;
     const at = this.offset(ref);
     const start = at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true);
-    return new Text(bytes, view, start, start + view.getUint32(at + VALUE_LENGTH, true));
+    return new Text(memory, start, start + view.getUint32(at + VALUE_LENGTH, true));
   }
 
   /** The version of a record. */
   version(ref: number): number {
-    const { view } = this.segment(ref);
+    const { view } = this.memory(ref);
     const at = this.offset(ref);
     return view.getUint16(at + VERSION_HIGH, true) * TWO_TO_32 +
       view.getUint32(at + VERSION_LOW, true);
@@ -205,35 +210,35 @@ export class Arena {
 
   /** When a record expires, in milliseconds since 1970; 0 where it does not. */
   expiresAt(ref: number): number {
-    return this.segment(ref).view.getFloat64(this.offset(ref) + EXPIRES_AT, true);
+    return this.memory(ref).view.getFloat64(this.offset(ref) + EXPIRES_AT, true);
   }
 
   /** The flags of a record. */
   flags(ref: number): number {
-    return this.segment(ref).view.getUint16(this.offset(ref) + FLAGS, true);
+    return this.memory(ref).view.getUint16(this.offset(ref) + FLAGS, true);
   }
 
   /** Gives a record other flags. */
   setFlags(ref: number, flags: number): void {
-    this.segment(ref).view.setUint16(this.offset(ref) + FLAGS, flags, true);
+    this.memory(ref).view.setUint16(this.offset(ref) + FLAGS, flags, true);
   }
 
   /** How much room a record has, in bytes. */
   capacity(ref: number): number {
-    const { view, bytes } = this.segment(ref);
+    const { view, bytes } = this.memory(ref);
     const units = view.getUint16(this.offset(ref) + CAPACITY, true);
     return units === 0 ? bytes.length : units << UNIT_BITS;
   }
 
   /** How many bytes of a record are in use: its header, its key and its value. */
   usedBytes(ref: number): number {
-    const valueLength = this.segment(ref).view.getUint32(this.offset(ref) + VALUE_LENGTH, true);
+    const valueLength = this.memory(ref).view.getUint32(this.offset(ref) + VALUE_LENGTH, true);
     return HEADER_BYTES + this.keyLength(ref) + valueLength;
   }
 
   /** Whether a record has a segment of its own. */
   isAlone(ref: number): boolean {
-    return this.segment(ref).bytes.length !== SEGMENT_BYTES;
+    return this.memory(ref).bytes.length !== SEGMENT_BYTES;
   }
 
   /** The number of the shared segment with the least in it, the head aside; undefined without one. */
@@ -242,7 +247,7 @@ export class Arena {
     let least = SEGMENT_BYTES;
     for (const [number, segment] of this.#segments.entries()) {
       if (segment === undefined || number === this.#head || segment === NO_SEGMENT) continue;
-      if (segment.bytes.length !== SEGMENT_BYTES || segment.liveBytes >= least) continue;
+      if (segment.size !== SEGMENT_BYTES || segment.liveBytes >= least) continue;
       least = segment.liveBytes;
       found = number;
     }
@@ -277,14 +282,14 @@ export class Arena {
     const isShared = size <= SHARED_RECORD_BYTES_MAX;
     let number = this.#head;
     let segment = this.#segments[number]!;
-    if (!isShared || segment.bytes.length - segment.used < size) {
+    if (!isShared || segment.size - segment.used < size) {
       number = this.#freeNumbers.pop() ?? this.#segments.length;
       if (number >= SEGMENTS_MAX) {
         throw new RangeError("Cannot store a record: all segments are used");
       }
       segment = new Segment(isShared ? SEGMENT_BYTES : size);
       this.#segments[number] = segment;
-      this.#bytes += segment.bytes.length;
+      this.#bytes += segment.size;
       if (isShared) this.#moveHead(number);
     }
     const place = segment.used >>> UNIT_BITS;
@@ -301,7 +306,7 @@ export class Arena {
   }
 
   #release(number: number): void {
-    this.#bytes -= this.#segments[number]!.bytes.length;
+    this.#bytes -= this.#segments[number]!.size;
     this.#segments[number] = undefined;
     this.#freeNumbers.push(number);
   }

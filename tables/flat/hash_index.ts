@@ -22,7 +22,7 @@ const [SEED, random] = crypto.getRandomValues(new Int32Array(2)) as unknown as [
 const MULTIPLIER = random | 0x40000001;
 
 /** The hash of a key: never 0. */
-export function hashOf({ view, bytes, start, end }: Text): number {
+export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
   let hash = SEED ^ (end - start);
   let i = start;
   for (; i + 4 <= end; i += 4) {

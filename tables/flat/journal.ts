@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Memory } from "../text.ts";
+import { Memory } from "../text.ts";
 import type { Arena } from "./arena.ts";
 import type { Contents } from "./contents.ts";
 
@@ -30,7 +30,7 @@ interface Note {
 /** The changes since the last commit, in their order. */
 export class Journal {
   #entries: number[] = [];
-  #saved = new Saved(SAVED_BYTES_MIN);
+  #saved = new Memory(SAVED_BYTES_MIN);
   #savedLength = 0;
   /** What CLEAR removed, in the order of its entries. */
   #cleared: Contents[] = [];
@@ -105,7 +105,7 @@ export class Journal {
     this.#entries.length = 0;
     this.#cleared.length = 0;
     this.#savedLength = 0;
-    if (this.#saved.bytes.length > SAVED_BYTES_MIN) this.#saved = new Saved(SAVED_BYTES_MIN);
+    if (this.#saved.bytes.length > SAVED_BYTES_MIN) this.#saved = new Memory(SAVED_BYTES_MIN);
   }
 
   #firstStanding(): number {
@@ -119,29 +119,18 @@ export class Journal {
     const length = arena.usedBytes(ref);
     const room = roundUp(length);
     if (this.#savedLength + room > this.#saved.bytes.length) {
-      const grown = new Saved(Math.max(2 * this.#saved.bytes.length, this.#savedLength + room));
+      const grown = new Memory(Math.max(2 * this.#saved.bytes.length, this.#savedLength + room));
       grown.bytes.set(this.#saved.bytes.subarray(0, this.#savedLength));
       this.#saved = grown;
     }
-    const from = { memory: arena.segment(ref), offset: arena.offset(ref) };
+    const from = { memory: arena.memory(ref), offset: arena.offset(ref) };
     copyWords(from, { memory: this.#saved, offset: this.#savedLength }, room);
     this.#savedLength += room;
   }
 
   #restore(arena: Arena, { ref, from }: { ref: number; from: number }): void {
-    const to = { memory: arena.segment(ref), offset: arena.offset(ref) };
+    const to = { memory: arena.memory(ref), offset: arena.offset(ref) };
     copyWords({ memory: this.#saved, offset: from }, to, this.#savedLength - from);
-  }
-}
-
-/** Bytes that were written over. */
-class Saved implements Memory {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly view: DataView;
-
-  constructor(bytes: number) {
-    this.bytes = new Uint8Array(bytes);
-    this.view = new DataView(this.bytes.buffer);
   }
 }
 
