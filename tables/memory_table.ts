@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FLAG, NO_REF } from "./flat/arena.ts";
+import { NO_REF } from "./flat/arena.ts";
 import { FlatStore } from "./flat/flat_store.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "./table.ts";
 import { asText, type Text, type TextLike } from "./text.ts";
@@ -42,7 +42,7 @@ export class MemoryTable implements Table {
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
     const version = ++this.#version;
-    const fields = { version, expiresAt: expiresAt ?? 0, flags: 0 };
+    const fields = { version, expiresAt: expiresAt ?? 0, flags: 0, number: 0 };
     this.#store.write(asText(key), asText(value), fields);
     return version;
   }
@@ -51,7 +51,7 @@ export class MemoryTable implements Table {
     const text = asText(key);
     const entry = this.entry(text);
     if (entry === undefined) return false;
-    const fields = { version: entry.version, expiresAt: expiresAt ?? 0, flags: 0 };
+    const fields = { version: entry.version, expiresAt: expiresAt ?? 0, flags: 0, number: 0 };
     this.#store.write(text, entry.value, fields);
     return true;
   }
@@ -60,7 +60,7 @@ export class MemoryTable implements Table {
     const text = asText(key);
     const ref = this.#store.find(text);
     if (ref === NO_REF || !this.#store.isLive(ref)) return;
-    this.#store.write(text, undefined, { version: 0, expiresAt: 0, flags: FLAG.TOMBSTONE });
+    this.#store.write(text, undefined, { version: 0, expiresAt: 0, flags: 0, number: 0 });
   }
 
   clear(): void {

@@ -18,6 +18,8 @@ export interface Fields {
   readonly expiresAt: number;
   /** Bits of FLAG. */
   readonly flags: number;
+  /** Which change of a log this is, so that a durable table knows the newest; 0 in memory. */
+  readonly number: number;
 }
 
 /** What a record says of itself, as bits. */
@@ -47,8 +49,8 @@ const VERSION_LOW = 8; // u32
 const VERSION_HIGH = 12; // u16
 const FLAGS = 14; // u16
 const EXPIRES_AT = 16; // f64
-/** How many bytes of a record come before its key. */
-export const HEADER_BYTES = 24;
+const NUMBER = 24; // f64
+const HEADER_BYTES = 32;
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -134,6 +136,7 @@ export class Arena {
     view.setUint16(at + VERSION_HIGH, fields.version / TWO_TO_32, true);
     view.setUint16(at + FLAGS, fields.flags, true);
     view.setFloat64(at + EXPIRES_AT, fields.expiresAt, true);
+    view.setFloat64(at + NUMBER, fields.number, true);
     copyText(value, memory, at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true));
   }
 
@@ -211,6 +214,11 @@ export class Arena {
   /** When a record expires, in milliseconds since 1970; 0 where it does not. */
   expiresAt(ref: number): number {
     return this.memory(ref).view.getFloat64(this.offset(ref) + EXPIRES_AT, true);
+  }
+
+  /** Which change of a log a record is; 0 in memory. */
+  number(ref: number): number {
+    return this.memory(ref).view.getFloat64(this.offset(ref) + NUMBER, true);
   }
 
   /** The flags of a record. */

@@ -12,6 +12,20 @@ import { SortedRefs } from "./sorted_refs.ts";
 /** A record with one of these flags is not among the keys that a store lists. */
 export const UNLISTED: number = FLAG.TOMBSTONE | FLAG.IN_ROWS;
 
+/** A row says the same as a record with these flags, of those in the mask: it needs no other account. */
+const CLEAN_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1;
+const CLEAN = FLAG.IN_ROWS;
+
+/** Whether a record with these flags is among the keys that a store lists. */
+export function isListed(flags: number): boolean {
+  return (flags & UNLISTED) === 0;
+}
+
+/** Whether a record is among those that a store lists as they expire. */
+export function isExpiring(flags: number, expiresAt: number): boolean {
+  return expiresAt !== 0 && (flags & FLAG.TOMBSTONE) === 0 && (flags & CLEAN_MASK) !== CLEAN;
+}
+
 /** Records, and what finds, orders and counts them. */
 export class Contents {
   readonly arena: Arena = new Arena();
@@ -20,7 +34,7 @@ export class Contents {
   readonly byKey: SortedRefs = new SortedRefs((a, b) =>
     a === b ? 0 : compareTexts(this.arena.key(a), this.arena.key(b))
   );
-  /** The live records that expire, by when they do. */
+  /** The live records that expire and are not the same in a row, by when they do. */
   readonly byExpiry: SortedRefs = new SortedRefs((a, b) =>
     this.arena.expiresAt(a) - this.arena.expiresAt(b) || a - b
   );
@@ -46,8 +60,8 @@ export class Contents {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
     this.count(flags, 1);
-    if ((flags & UNLISTED) === 0) byKey.add(ref);
-    if ((flags & FLAG.TOMBSTONE) === 0 && arena.expiresAt(ref) !== 0) byExpiry.add(ref);
+    if (isListed(flags)) byKey.add(ref);
+    if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.add(ref);
   }
 
   /** Takes a record out of them, before it changes or goes. */
@@ -55,8 +69,8 @@ export class Contents {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
     this.count(flags, -1);
-    if ((flags & UNLISTED) === 0) byKey.remove(ref);
-    if ((flags & FLAG.TOMBSTONE) === 0 && arena.expiresAt(ref) !== 0) byExpiry.remove(ref);
+    if (isListed(flags)) byKey.remove(ref);
+    if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.remove(ref);
   }
 
   /** Counts a record with these flags, or counts it no more. */

@@ -11,7 +11,7 @@
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { type Fields, FLAG, NO_REF } from "./arena.ts";
 import { Compactor } from "./compactor.ts";
-import { Contents, UNLISTED } from "./contents.ts";
+import { Contents, isExpiring, isListed, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";
 import { Journal } from "./journal.ts";
 
@@ -27,7 +27,8 @@ const NOTHING = Text.of("");
  * import { FlatStore } from "./flat_store.ts";
  *
  * const store = new FlatStore();
- * store.write(Text.of("color"), Text.of("red"), { version: 1, expiresAt: 0, flags: 0 });
+ * const fields = { version: 1, expiresAt: 0, flags: 0, number: 0 };
+ * store.write(Text.of("color"), Text.of("red"), fields);
  * store.commit();
  * console.log(String(store.valueOf(store.find(Text.of("color"))))); // "red"
  * ```
@@ -79,9 +80,9 @@ export class FlatStore {
       ? fields.flags | FLAG.TOMBSTONE
       : fields.flags & ~FLAG.TOMBSTONE;
     if (value === undefined) this.#hasDeleted = true;
-    const { version, expiresAt } = fields;
+    const { version, expiresAt, number } = fields;
     if (before === NO_REF) {
-      const ref = arena.add(key, stored, { version, expiresAt, flags });
+      const ref = arena.add(key, stored, { version, expiresAt, flags, number });
       index.add(hash, ref);
       this.#contents.link(ref);
       this.#journal.noteAdded({ hash, ref });
@@ -89,7 +90,7 @@ export class FlatStore {
     }
     if (value !== undefined && !arena.fits(before, stored.length)) {
       // First the copy: `key` and `value` may lie in the record that goes.
-      const ref = arena.add(key, stored, { version, expiresAt, flags });
+      const ref = arena.add(key, stored, { version, expiresAt, flags, number });
       this.#contents.unlink(before);
       index.replace(hash, { from: before, to: ref });
       this.#contents.link(ref);
@@ -97,7 +98,7 @@ export class FlatStore {
       return ref;
     }
     this.#journal.noteOverwritten(this.#contents, { hash, ref: before });
-    this.#overwrite(before, stored, { version, expiresAt, flags });
+    this.#overwrite(before, stored, { version, expiresAt, flags, number });
     return before;
   }
 
@@ -127,6 +128,11 @@ export class FlatStore {
   /** When a record expires, in milliseconds since 1970; 0 where it does not. */
   expiresAtOf(ref: number): number {
     return this.#contents.arena.expiresAt(ref);
+  }
+
+  /** Which change of a log a record is; 0 in memory. */
+  numberOf(ref: number): number {
+    return this.#contents.arena.number(ref);
   }
 
   /** The flags of a record. */
@@ -237,7 +243,12 @@ export class FlatStore {
     const { arena, index } = this.#contents;
     const key = arena.key(ref);
     const flags = arena.flags(ref) & ~FLAG.RECENT;
-    const fields = { version: arena.version(ref), expiresAt: arena.expiresAt(ref), flags };
+    const fields = {
+      version: arena.version(ref),
+      expiresAt: arena.expiresAt(ref),
+      flags,
+      number: arena.number(ref),
+    };
     const moved = arena.add(key, arena.value(ref), fields);
     this.#contents.unlink(ref);
     index.replace(hashOf(key), { from: ref, to: moved });
@@ -249,7 +260,8 @@ export class FlatStore {
     const { arena } = this.#contents;
     const flags = arena.flags(ref);
     // Most changes leave a record where it is in both orders.
-    const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 &&
+    const isInPlace = isListed(flags) === isListed(fields.flags) &&
+      isExpiring(flags, arena.expiresAt(ref)) === isExpiring(fields.flags, fields.expiresAt) &&
       arena.expiresAt(ref) === fields.expiresAt;
     if (isInPlace) {
       this.#contents.count(flags, -1);

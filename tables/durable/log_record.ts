@@ -1,0 +1,84 @@
+/**
+ * A record of the log: the changes of one turn, with what tells a whole record from a torn or a stale one.
+ *
+ * @module
+ */
+
+import { crc32 } from "node:zlib";
+import type { Memory } from "../text.ts";
+
+/** Little-endian: this header, then the changes, padded with zeros to a multiple of eight bytes. */
+const MAGIC = 0; // u32: "KLR1"
+const LENGTH = 4; // u32, in bytes, header and padding included
+const CHECKSUM = 8; // u32: CRC-32 of all that follows, seeded with the table's salt
+const COUNT = 12; // u32
+const TURN = 16; // f64
+const FIRST_CHANGE = 24; // f64
+/** How long the header is. */
+export const RECORD_HEADER_BYTES = 32;
+const MAGIC_NUMBER = 0x31524c4b;
+const CHECKED_FROM = 12;
+/** Records start at multiples of this. */
+export const RECORD_ALIGNMENT = 8;
+
+/** A record, and where it is. */
+export interface LogRecord {
+  /** Where it starts in its segment, in bytes. */
+  readonly offset: number;
+  /** How long it is, in bytes. */
+  readonly length: number;
+  /** One more than that of the record before. */
+  readonly turn: number;
+  /** The number of its first change; changes are numbered from 1 over the life of a table. */
+  readonly firstChange: number;
+  /** The number of its last change. */
+  readonly lastChange: number;
+}
+
+/** Completes a record that fills its memory up to `length`, and returns its padded length. */
+export function sealRecord(
+  memory: Memory,
+  { length, turn, firstChange, count, salt }: {
+    length: number;
+    turn: number;
+    firstChange: number;
+    count: number;
+    salt: number;
+  },
+): number {
+  const { bytes, view } = memory;
+  const padded = (length + RECORD_ALIGNMENT - 1) & ~(RECORD_ALIGNMENT - 1);
+  bytes.fill(0, length, padded);
+  view.setUint32(MAGIC, MAGIC_NUMBER, true);
+  view.setUint32(LENGTH, padded, true);
+  view.setUint32(COUNT, count, true);
+  view.setFloat64(TURN, turn, true);
+  view.setFloat64(FIRST_CHANGE, firstChange, true);
+  view.setUint32(CHECKSUM, crc32(bytes.subarray(CHECKED_FROM, padded), salt), true);
+  return padded;
+}
+
+/** The length that a record at an offset has, its header and its padding included. */
+export function lengthAt({ view }: Memory, offset: number): number {
+  return view.getUint32(offset + LENGTH, true);
+}
+
+/**
+ * The whole record at an offset; undefined where there is none. A record whose last change is not past
+ * `after` is taken for none without reading it.
+ */
+export function recordAt(
+  { bytes, view }: Memory,
+  { offset, salt, after = 0 }: { offset: number; salt: number; after?: number },
+): LogRecord | undefined {
+  if (offset + RECORD_HEADER_BYTES > bytes.length) return undefined;
+  if (view.getUint32(offset + MAGIC, true) !== MAGIC_NUMBER) return undefined;
+  const length = view.getUint32(offset + LENGTH, true);
+  if (length < RECORD_HEADER_BYTES || offset + length > bytes.length) return undefined;
+  const firstChange = view.getFloat64(offset + FIRST_CHANGE, true);
+  const lastChange = firstChange + view.getUint32(offset + COUNT, true) - 1;
+  if (!(lastChange > after)) return undefined;
+  const checked = bytes.subarray(offset + CHECKED_FROM, offset + length);
+  if (crc32(checked, salt) !== view.getUint32(offset + CHECKSUM, true)) return undefined;
+  return { offset, length, turn: view.getFloat64(offset + TURN, true), firstChange, lastChange };
+}

@@ -1,0 +1,161 @@
+/**
+ * One of the two files of the log: room that is there before it is needed, written from its start to its
+ * end, and then again from its start.
+ *
+ * @module
+ */
+
+import { TableError } from "../table.ts";
+import { Memory } from "../text.ts";
+import { messageOf, OpenError } from "./errors.ts";
+import { type LogRecord, RECORD_ALIGNMENT, recordAt } from "./log_record.ts";
+
+const ZEROS = new Uint8Array(1_048_576);
+
+/** A file of the log. Tests put another in its place that forgets what was not synced. */
+export interface LogFile {
+  writeSync(bytes: Uint8Array): number;
+  readSync(bytes: Uint8Array): number | null;
+  seekSync(offset: number, whence: Deno.SeekMode): number;
+  truncateSync(length: number): void;
+  syncDataSync(): void;
+  close(): void;
+}
+
+/** A segment and the records in it that are not moved to rows. */
+export class LogSegment {
+  /** Its file, for messages. */
+  readonly path: string;
+  readonly #file: LogFile;
+  readonly #roomBytes: number;
+  /** How large the file is, in bytes. */
+  #size: number;
+  /** Where the file's own position is; undefined where a failure leaves it unknown. */
+  #position: number | undefined;
+  /** Where the next record goes. */
+  end = 0;
+  /** The number of the last change in it; 0 for none. */
+  lastChange = 0;
+
+  /** Takes an open file, and makes it as large as a segment is. Throws what the system says. */
+  constructor(path: string, { file, size, roomBytes }: {
+    file: LogFile;
+    size: number;
+    roomBytes: number;
+  }) {
+    this.path = path;
+    this.#file = file;
+    this.#size = size;
+    this.#roomBytes = roomBytes;
+    if (size < roomBytes) this.#fill(roomBytes);
+  }
+
+  /** Whether the room that it has is all but used up. */
+  get isFull(): boolean {
+    return this.end > this.#roomBytes - this.#roomBytes / 16;
+  }
+
+  /** Writes a record after the last one and makes it durable. Throws what the system says. */
+  append(record: Uint8Array, lastChange: number): void {
+    if (this.#position !== this.end) this.#file.seekSync(this.end, Deno.SeekMode.Start);
+    this.#position = undefined;
+    for (let at = 0; at < record.length;) at += this.#file.writeSync(record.subarray(at));
+    this.#sync();
+    this.end += record.length;
+    this.#position = this.end;
+    this.#size = Math.max(this.#size, this.end);
+    this.lastChange = lastChange;
+  }
+
+  /** Begins again from the start; what was in it stays as a stale rest that replay passes over. */
+  restart(): void {
+    if (this.#size > this.#roomBytes) {
+      this.#file.truncateSync(this.#roomBytes);
+      this.#size = this.#roomBytes;
+    }
+    this.end = 0;
+    this.lastChange = 0;
+  }
+
+  /** The bytes at an offset. */
+  read(offset: number, length: number): Memory {
+    const bytes = new Uint8Array(length);
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    this.#position = undefined;
+    for (let at = 0; at < length;) {
+      const count = this.#file.readSync(bytes.subarray(at));
+      if (count === null) throw new Error(`Cannot read ${this.path}: it ends too early`);
+      at += count;
+    }
+    return new Memory(bytes);
+  }
+
+  /** The whole file. */
+  readAll(): Memory {
+    return this.read(0, this.#size);
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#file.close();
+  }
+
+  /** A sync that fails is never tried again: nobody knows then what is on the disk. */
+  #sync(): void {
+    try {
+      this.#file.syncDataSync();
+    } catch (cause) {
+      throw new TableError("the log can't be synced", { cause, fatal: true });
+    }
+  }
+
+  #fill(bytes: number): void {
+    this.#file.seekSync(this.#size, Deno.SeekMode.Start);
+    while (this.#size < bytes) {
+      this.#size += this.#file.writeSync(ZEROS.subarray(0, bytes - this.#size));
+    }
+    this.#file.syncDataSync();
+  }
+}
+
+/** Opens a segment, and makes its file where there is none. Throws OpenError. */
+export function openSegment(path: string, roomBytes: number): LogSegment {
+  let file: Deno.FsFile | undefined;
+  try {
+    file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+    const { size } = file.statSync();
+    return new LogSegment(path, { file, size, roomBytes });
+  } catch (error) {
+    file?.close();
+    throw new OpenError(
+      `Cannot open ${path}: ${messageOf(error)}. Make room on the disk, or choose another folder ` +
+        "with --data.",
+      { cause: error },
+    );
+  }
+}
+
+/** The records at the start of a segment that follow each other without a gap. */
+export function chainOf(memory: Memory, salt: number): LogRecord[] {
+  const chain: LogRecord[] = [];
+  for (let offset = 0;;) {
+    const record = recordAt(memory, { offset, salt });
+    if (record === undefined) return chain;
+    const before = chain.at(-1);
+    if (before !== undefined && record.turn !== before.turn + 1) return chain;
+    chain.push(record);
+    offset += record.length;
+  }
+}
+
+/** The first record from an offset on that has changes after this number, whatever stands before it. */
+export function recordAfterChange(
+  memory: Memory,
+  { offset, salt, after }: { offset: number; salt: number; after: number },
+): LogRecord | undefined {
+  for (let at = offset; at < memory.bytes.length; at += RECORD_ALIGNMENT) {
+    const record = recordAt(memory, { offset: at, salt, after });
+    if (record !== undefined) return record;
+  }
+  return undefined;
+}

@@ -1,0 +1,148 @@
+/**
+ * Moves changes from the log to the rows, in the order of the log and a bounded step at a time, so that the
+ * log's segments can be used again.
+ *
+ * Only the newest change of a key is moved; where a later one stands in the log, the earlier has nothing to
+ * move, so that keys that change all the time cost no row at all.
+ *
+ * @module
+ */
+
+import { FLAG, NO_REF } from "../flat/arena.ts";
+import type { FlatStore } from "../flat/flat_store.ts";
+import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
+import type { ExpiredRows } from "./expired_rows.ts";
+import type { Log, Parity } from "./log.ts";
+import type { Rows } from "./rows.ts";
+
+/** A record with one of these flags differs from its row. */
+export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
+
+/** What the mover works on. */
+export interface MoverParts {
+  readonly store: FlatStore;
+  readonly log: Log;
+  readonly rows: Rows;
+  readonly expiredRows: ExpiredRows;
+  /** The last version that was given. */
+  readonly version: () => number;
+}
+
+/** Moves the sealed segment of a log. */
+export class Mover {
+  readonly #parts: MoverParts;
+  /** The number of the newest CLEAR that is committed and not moved; 0 without one. */
+  #clearedAt = 0;
+
+  /** Nothing is moved before `step`. */
+  constructor(parts: MoverParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether a CLEAR is committed that the rows have not seen: none of them counts. */
+  get isClearPending(): boolean {
+    return this.#clearedAt > 0;
+  }
+
+  /** Takes note of a committed CLEAR. */
+  noteClear(number: number): void {
+    this.#clearedAt = number;
+  }
+
+  /** Moves about so many bytes of the log; false where nothing waits. Throws TableError. */
+  step(bytes: number): boolean {
+    const sealed = this.#parts.log.sealed();
+    if (sealed === undefined) return false;
+    const { log, store } = this.#parts;
+    try {
+      if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
+      else this.#move(bytes, sealed.parity);
+    } catch (error) {
+      log.rewindSealed(); // What was read back is not moved.
+      throw error;
+    }
+    if (this.#parts.rows.state.flushed >= sealed.lastChange) log.releaseSealed();
+    return true;
+  }
+
+  /** Takes the whole segment as moved: each of its keys has a newer change. */
+  #skip(lastChange: number): void {
+    this.#parts.rows.transaction(() => {
+      this.#clearUpTo(lastChange);
+      this.#setFlushed(lastChange);
+    });
+    this.#noteCleared(lastChange);
+  }
+
+  #move(bytes: number, parity: Parity): void {
+    const { log, rows } = this.#parts;
+    const refs: number[] = [];
+    let flushed = rows.state.flushed;
+    rows.transaction(() => {
+      for (let left = bytes; left > 0;) {
+        const change = log.nextSealed(flushed);
+        if (change === undefined) {
+          flushed = log.sealed()!.lastChange;
+          break;
+        }
+        flushed = change.number;
+        left -= sizeOfChange(change);
+        if (change.kind === KIND.CLEAR) this.#clearUpTo(change.number);
+        const ref = change.kind === KIND.CLEAR ? NO_REF : this.#newest(change);
+        if (ref === NO_REF) continue;
+        this.#moveRow(ref);
+        refs.push(ref);
+      }
+      this.#setFlushed(flushed);
+    });
+    this.#noteCleared(flushed);
+    for (const ref of refs) this.#noteMoved(ref, parity);
+  }
+
+  /** The record of a change, where it is the newest of its key. */
+  #newest({ key, number }: NumberedChange): number {
+    const ref = this.#parts.store.find(key);
+    return ref !== NO_REF && this.#parts.store.numberOf(ref) === number ? ref : NO_REF;
+  }
+
+  #moveRow(ref: number): void {
+    const { store, rows } = this.#parts;
+    const key = store.keyOf(ref);
+    const isInRows = (store.flagsOf(ref) & FLAG.IN_ROWS) !== 0;
+    if (store.isLive(ref)) {
+      rows.put(key, {
+        value: store.valueOf(ref),
+        version: store.versionOf(ref),
+        expiresAt: store.expiresAtOf(ref),
+        isNew: !isInRows,
+      });
+    } else if (isInRows) {
+      rows.delete(key);
+    }
+  }
+
+  /** The record is what its row is, from now on. */
+  #noteMoved(ref: number, parity: Parity): void {
+    const { store, expiredRows } = this.#parts;
+    if (!store.isLive(ref)) return store.remove(ref);
+    expiredRows.note(store.expiresAtOf(ref), 1);
+    const dirty = parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+    store.setFlags(ref, (store.flagsOf(ref) & ~dirty) | FLAG.IN_ROWS);
+  }
+
+  /** Within a transaction: what a CLEAR up to this change removes. Only the newest one counts. */
+  #clearUpTo(number: number): void {
+    if (this.#clearedAt > 0 && this.#clearedAt <= number) this.#parts.rows.clear();
+  }
+
+  #noteCleared(flushed: number): void {
+    if (this.#clearedAt === 0 || this.#clearedAt > flushed) return;
+    this.#clearedAt = 0;
+    this.#parts.expiredRows.reset();
+  }
+
+  #setFlushed(flushed: number): void {
+    const { rows, log, version } = this.#parts;
+    rows.setFlushed({ flushed, turn: log.turn, version: version() });
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * The rows: everything that the log has let go, in SQLite. `rows_file.ts` opens the file.
+ *
+ * Each row has a generation. CLEAR begins the next one, so that it takes one small change whatever the
+ * table holds; the rows of earlier generations are removed a few at a time.
+ *
+ * @module
+ */
+
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { Text } from "../text.ts";
+import { tableError } from "./errors.ts";
+
+/** How far the rows are. */
+export interface RowsState {
+  readonly generation: number;
+  /** The number of the last change that the rows hold. */
+  readonly flushed: number;
+  /** The turn of that change. */
+  readonly turn: number;
+  /** How many rows the generation has. */
+  readonly count: number;
+  /** The last version that was given. */
+  readonly version: number;
+  /** Tells the log of this table from those of others. */
+  readonly salt: number;
+}
+
+/** What is stored under a key. */
+export interface Row {
+  readonly value: Text;
+  readonly version: number;
+  /** When the key expires, in milliseconds since 1970; 0 where it does not. */
+  readonly expiresAt: number;
+}
+
+/** How many rows of an earlier generation are removed at a time: few, as each may hold a large value. */
+const REMOVE_ROWS = 16;
+const PAGE_BYTES = 4_096;
+
+/** The rows of a table. */
+export class Rows {
+  readonly #db: DatabaseSync;
+  readonly #sql: Statements;
+  #state: RowsState;
+  /** The size of the file, which grows when the write-ahead log is moved into it. */
+  #fileBytes: number;
+  /** Whether rows of earlier generations may be left. */
+  #hasOld = true;
+
+  /** Takes an open database. */
+  constructor(db: DatabaseSync, fileBytes: number) {
+    this.#db = db;
+    this.#sql = statementsOf(db);
+    this.#fileBytes = fileBytes;
+    this.#state = this.#sql.state.get() as unknown as RowsState;
+  }
+
+  /** How far the rows are. */
+  get state(): RowsState {
+    return this.#state;
+  }
+
+  /** Runs `write` in a transaction, which is durable on return. Throws TableError, all undone. */
+  transaction(write: () => void): void {
+    const before = this.#state;
+    try {
+      this.#sql.begin.run();
+      write();
+      const { generation, flushed, turn, count, version } = this.#state;
+      this.#sql.setState.run(generation, flushed, turn, count, version);
+      this.#sql.commit.run();
+    } catch (error) {
+      this.#state = before;
+      this.#rollBack();
+      throw tableError(error);
+    }
+  }
+
+  /** Notes, within a transaction, how far the rows are. */
+  setFlushed(state: Pick<RowsState, "flushed" | "turn" | "version">): void {
+    this.#state = { ...this.#state, ...state };
+  }
+
+  /** The row of a key. Throws TableError. */
+  get(key: Text): Row | undefined {
+    if (this.#state.count === 0) return undefined;
+    const found = this.#read(() => this.#sql.get.get(this.#state.generation, key.toBytes()));
+    if (found === undefined) return undefined;
+    const { value, version, expires } = found as unknown as StoredRow;
+    return { value: Text.from(value), version, expiresAt: expires ?? 0 };
+  }
+
+  /** When the row of a key expires, 0 where it does not; undefined without a row. Throws TableError. */
+  expiryOf(key: Text): number | undefined {
+    if (this.#state.count === 0) return undefined;
+    const found = this.#read(() => this.#sql.expiry.get(this.#state.generation, key.toBytes()));
+    return found === undefined ? undefined : (found as unknown as StoredRow).expires ?? 0;
+  }
+
+  /** Stores a row, within a transaction. */
+  put(key: Text, row: Row & { isNew: boolean }): void {
+    const { generation, count } = this.#state;
+    const expires = row.expiresAt === 0 ? null : row.expiresAt;
+    this.#sql.put.run(generation, key.toBytes(), row.value.toBytes(), row.version, expires);
+    if (row.isNew) this.#state = { ...this.#state, count: count + 1 };
+  }
+
+  /** Removes a row, within a transaction. */
+  delete(key: Text): void {
+    const { generation, count } = this.#state;
+    const { changes } = this.#sql.delete.run(generation, key.toBytes());
+    this.#state = { ...this.#state, count: count - Number(changes) };
+  }
+
+  /** Removes all rows, within a transaction. */
+  clear(): void {
+    if (this.#state.count === 0) return;
+    this.#state = { ...this.#state, generation: this.#state.generation + 1, count: 0 };
+    this.#hasOld = true;
+  }
+
+  /** The keys of rows in order, from one on, with their expiry. Throws TableError. */
+  *from(key: Text): Generator<{ key: Text; expiresAt: number }> {
+    try {
+      for (const found of this.#sql.from.iterate(this.#state.generation, key.toBytes())) {
+        const { key, expires } = found as unknown as StoredRow;
+        yield { key: Text.from(key), expiresAt: expires ?? 0 };
+      }
+    } catch (error) {
+      throw tableError(error);
+    }
+  }
+
+  /** The keys of rows that expire after one time and not after another. Throws TableError. */
+  expiring({ after, until, limit = -1 }: { after: number; until: number; limit?: number }): Text[] {
+    const { generation } = this.#state;
+    const found = this.#read(() => this.#sql.expiring.all(generation, after, until, limit));
+    return found.map((row) => Text.from((row as unknown as StoredRow).key));
+  }
+
+  /** Removes a few rows of earlier generations; false where none are left. Throws TableError. */
+  removeOld(until: number): boolean {
+    if (!this.#hasOld) return false;
+    this.transaction(() => {
+      do {
+        const { changes } = this.#sql.removeOld.run(this.#state.generation, REMOVE_ROWS);
+        this.#hasOld = Number(changes) > 0;
+      } while (this.#hasOld && performance.now() < until);
+    });
+    return this.#hasOld;
+  }
+
+  /** The size of the rows in bytes. */
+  get bytes(): number {
+    return this.#pragma("page_count") * PAGE_BYTES;
+  }
+
+  /** How much of that is free. */
+  get freeBytes(): number {
+    return this.#pragma("freelist_count") * PAGE_BYTES;
+  }
+
+  /** By how many bytes the file is still to grow when the write-ahead log is moved into it. */
+  get growthBytes(): number {
+    return this.bytes - this.#fileBytes;
+  }
+
+  /** How many pages of the write-ahead log are not moved into the file. */
+  get walPages(): number {
+    // NOOP moves nothing. https://sqlite.org/pragma.html#pragma_wal_checkpoint
+    const { log, checkpointed } = this.#read(() =>
+      this.#sql.walPages.get()
+    ) as unknown as Checkpoint;
+    return log - checkpointed;
+  }
+
+  /**
+   * Moves the write-ahead log into the file, as far as no backup is reading it. TRUNCATE gives its room
+   * back, too. Throws TableError.
+   */
+  checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
+    const done = this.#read(() => this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get());
+    const { log, checkpointed } = done as unknown as Checkpoint;
+    if (log === checkpointed) this.#fileBytes = this.bytes;
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#db.close();
+  }
+
+  #pragma(name: "page_count" | "freelist_count"): number {
+    const statement = name === "page_count" ? this.#sql.pageCount : this.#sql.freePages;
+    return this.#read(() => statement.get())![name] as number;
+  }
+
+  #read<Result>(read: () => Result): Result {
+    try {
+      return read();
+    } catch (error) {
+      throw tableError(error);
+    }
+  }
+
+  #rollBack(): void {
+    try {
+      this.#sql.rollback.run();
+    } catch {
+      // SQLite has done it already, as after a full disk.
+    }
+  }
+}
+
+interface StoredRow {
+  readonly key: Uint8Array<ArrayBuffer>;
+  readonly value: Uint8Array<ArrayBuffer>;
+  readonly version: number;
+  readonly expires: number | null;
+}
+
+/** How many pages the write-ahead log has, and how many of them are moved into the file. */
+interface Checkpoint {
+  readonly log: number;
+  readonly checkpointed: number;
+}
+
+type Statements = Record<keyof typeof SQL, StatementSync>;
+
+/** Each statement that touches the rows. */
+const SQL = {
+  begin: "BEGIN IMMEDIATE",
+  commit: "COMMIT",
+  rollback: "ROLLBACK",
+  state: "SELECT generation, flushed, turn, count, version, salt FROM state",
+  setState: "UPDATE state SET generation = ?, flushed = ?, turn = ?, count = ?, version = ?",
+  get: "SELECT value, version, expires FROM entries WHERE generation = ? AND key = ?",
+  expiry: "SELECT expires FROM entries WHERE generation = ? AND key = ?",
+  put: "REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
+  delete: "DELETE FROM entries WHERE generation = ? AND key = ?",
+  from: "SELECT key, expires FROM entries WHERE generation = ? AND key >= ? ORDER BY key",
+  expiring: `SELECT key FROM entries
+    WHERE generation = ? AND expires > ? AND expires <= ? ORDER BY expires LIMIT ?`,
+  removeOld: `DELETE FROM entries WHERE (generation, key) IN
+    (SELECT generation, key FROM entries WHERE generation < ? LIMIT ?)`,
+  pageCount: "PRAGMA page_count",
+  freePages: "PRAGMA freelist_count",
+  walPages: "PRAGMA wal_checkpoint(NOOP)",
+} as const;
+
+function statementsOf(db: DatabaseSync): Statements {
+  return Object.fromEntries(
+    Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)]),
+  ) as Statements;
+}

@@ -1,0 +1,128 @@
+/**
+ * The file of the rows, `keyline.db`: how it is made, checked, opened and brought up to date.
+ *
+ * @module
+ */
+
+import { DatabaseSync } from "node:sqlite";
+import { messageOf, OpenError } from "./errors.ts";
+import { SCHEMA_VERSION, upgrade } from "./schema.ts";
+import { Rows } from "./rows.ts";
+
+/** The name of the file in its folder. */
+export const FILE_NAME = "keyline.db";
+/** "KEYL": marks our files (the application_id of https://sqlite.org/pragma.html#pragma_application_id). */
+const APPLICATION_ID = 0x4b45594c;
+const PAGE_BYTES = 4_096;
+/** Files up to this many bytes are checked whole when they are opened; larger ones where they are read. */
+const CHECK_BYTES_MAX = 33_554_432;
+/** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
+const PAGE_CACHE_KIB = 16_384;
+
+/** Opens the rows of a folder, or makes them. Throws OpenError. */
+export function openRows(folder: string): Rows {
+  const path = `${folder}/${FILE_NAME}`;
+  try {
+    if (!exists(path)) create(path);
+    const version = checkHeader(path);
+    checkContents(path);
+    return new Rows(openDatabase(path, version), Deno.statSync(path).size);
+  } catch (error) {
+    if (error instanceof OpenError) throw error;
+    throw new OpenError(
+      `Cannot open ${path}: ${messageOf(error)}. It was left as it is: restore a backup, or ` +
+        "choose another folder with --data.",
+      { cause: error },
+    );
+  }
+}
+
+function openDatabase(path: string, version: number): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    const settings = [
+      "journal_mode = WAL",
+      // Each transaction ends with a sync of the write-ahead log: a segment of our log is used again
+      // only when what it held is durable here. https://sqlite.org/wal.html
+      "synchronous = FULL",
+      // The table moves the write-ahead log itself, because SQLite would not say when that fails.
+      "wal_autocheckpoint = 0",
+      `cache_size = -${PAGE_CACHE_KIB}`,
+      "temp_store = MEMORY",
+    ];
+    for (const setting of settings) db.prepare(`PRAGMA ${setting}`).get();
+    upgrade(db, version);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** Makes the file under a temporary name and renames it: a crash never leaves half a database. */
+function create(path: string): void {
+  const draft = `${path}.new`;
+  for (const file of [draft, `${draft}-journal`]) if (exists(file)) Deno.removeSync(file);
+  const db = new DatabaseSync(draft);
+  try {
+    db.exec(`PRAGMA page_size = ${PAGE_BYTES}; PRAGMA application_id = ${APPLICATION_ID}`);
+    upgrade(db, 0);
+    db.exec("PRAGMA journal_mode = WAL");
+  } finally {
+    db.close();
+  }
+  Deno.renameSync(draft, path);
+}
+
+/** Reads the header (https://sqlite.org/fileformat.html section 1.3); returns the schema version. */
+function checkHeader(path: string): number {
+  const header = new Uint8Array(100);
+  // For writing too: SQLite would open a file that it can't write to, and fail later.
+  using file = Deno.openSync(path, { read: true, write: true });
+  const length = file.readSync(header) ?? 0;
+  const { size } = file.statSync();
+  const view = new DataView(header.buffer);
+  const isOurs = length === header.length &&
+    new TextDecoder().decode(header.subarray(0, 15)) === "SQLite format 3" &&
+    view.getUint32(68) === APPLICATION_ID;
+  if (!isOurs) {
+    throw new OpenError(
+      `Cannot open ${path}: it is no Keyline table. It was left as it is: move it away, or choose ` +
+        "another folder with --data.",
+    );
+  }
+  const version = view.getUint32(60);
+  if (version > SCHEMA_VERSION) {
+    throw new OpenError(
+      `Cannot open ${path}: it was written by a newer Keyline (schema ${version}; this one knows ` +
+        `${SCHEMA_VERSION}). It was left as it is: start that newer one.`,
+    );
+  }
+  // With a write-ahead log beside it, the file may still be on its way to what the header says.
+  const isWhole = size >= view.getUint32(28) * PAGE_BYTES || exists(`${path}-wal`);
+  if (!isWhole) throw new Error("it is damaged: its end is missing");
+  return version;
+}
+
+/** Looks for damage, reading only. */
+function checkContents(path: string): void {
+  if (Deno.statSync(path).size > CHECK_BYTES_MAX) return;
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get()!;
+    // The line before the last only says in which database.
+    if (found !== "ok") throw new Error(`it is damaged: ${(found as string).split("\n").at(-1)}`);
+  } finally {
+    db.close();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The schema of `keyline.db`, and how the file of an older version becomes one of this version: at the
+ * first start, in one transaction.
+ *
+ * Version 2, of Keyline 0.1.0, held a table of entries for each CLEAR, and a log of JSON whose changes were
+ * in no entry yet. Version 1 was never released.
+ *
+ * @module
+ */
+
+import type { DatabaseSync } from "node:sqlite";
+
+/** The version that this Keyline writes. */
+export const SCHEMA_VERSION = 3;
+
+/** Brings a file from this version up to date; 0 is a new one. */
+export function upgrade(db: DatabaseSync, from: number): void {
+  if (from === SCHEMA_VERSION) return;
+  if (from === 1) throw new Error("it was written by a version before 0.1.0");
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    createTables(db);
+    if (from > 0) takeOver(db);
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+  } catch (error) {
+    db.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function createTables(db: DatabaseSync): void {
+  db.exec(`
+    CREATE TABLE entries (
+      generation INTEGER NOT NULL,
+      key BLOB NOT NULL,
+      value BLOB NOT NULL,
+      version INTEGER NOT NULL,
+      expires INTEGER,
+      PRIMARY KEY (generation, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX expiries ON entries (generation, expires) WHERE expires IS NOT NULL;
+    CREATE TABLE state (
+      id INTEGER PRIMARY KEY CHECK (id = 0),
+      generation INTEGER NOT NULL,
+      flushed INTEGER NOT NULL,
+      turn INTEGER NOT NULL,
+      count INTEGER NOT NULL,
+      version INTEGER NOT NULL,
+      salt INTEGER NOT NULL
+    ) STRICT;
+  `);
+  const [salt] = crypto.getRandomValues(new Uint32Array(1));
+  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, ?)").run(salt!);
+}
+
+/** Takes over what 0.1.0 stored: the newest generation of its entries, then the changes of its log. */
+function takeOver(db: DatabaseSync): void {
+  const last = db.prepare("SELECT generation, version FROM log ORDER BY id DESC LIMIT 1").get()!;
+  db.exec(`INSERT INTO entries
+    SELECT 1, CAST(key AS BLOB), CAST(value AS BLOB), version, expires
+    FROM entries_${last.generation}`);
+  const put = db.prepare("REPLACE INTO entries VALUES (1, CAST(? AS BLOB), CAST(? AS BLOB), ?, ?)");
+  const remove = db.prepare("DELETE FROM entries WHERE generation = 1 AND key = CAST(? AS BLOB)");
+  for (const { changes } of db.prepare("SELECT changes FROM log ORDER BY id").iterate()) {
+    // A flat list: the key, the value or null where it was removed, the version, the expiry.
+    const items = JSON.parse(changes as string);
+    for (let i = 0; i < items.length; i += 4) {
+      const [key, value, version, expires] = items.slice(i, i + 4);
+      if (value === null) remove.run(key);
+      else put.run(key, value, version, expires);
+    }
+  }
+  db.exec(`UPDATE state SET version = ${last.version}, count = (SELECT count(*) FROM entries)`);
+  const old = db.prepare(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'entries_*'",
+  ).all();
+  for (const { name } of old) db.exec(`DROP TABLE ${name}`);
+  db.exec("DROP TABLE log");
+}

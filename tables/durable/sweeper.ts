@@ -1,0 +1,88 @@
+/**
+ * Removes what has expired, and what CLEAR has left behind, a bounded step at a time. Nothing of it is
+ * logged: what has expired is absent for everyone, removed or not.
+ *
+ * @module
+ */
+
+import { FLAG, NO_REF } from "../flat/arena.ts";
+import type { FlatStore } from "../flat/flat_store.ts";
+import type { Text } from "../text.ts";
+import type { ExpiredRows } from "./expired_rows.ts";
+import { DIRTY } from "./mover.ts";
+import type { Rows } from "./rows.ts";
+
+/** How much a step takes on: keys, and milliseconds. */
+const STEP_KEYS = 256;
+const STEP_MS = 3;
+
+/** What the sweeper works on. */
+export interface SweeperParts {
+  readonly store: FlatStore;
+  readonly rows: Rows;
+  readonly expiredRows: ExpiredRows;
+}
+
+/** Removes expired entries of a table. */
+export class Sweeper {
+  readonly #parts: SweeperParts;
+
+  /** Nothing is removed before `step`. */
+  constructor(parts: SweeperParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Removes some entries that have expired at `now`, in milliseconds since 1970; returns how many. Rows that
+   * a CLEAR hides are left to `removeOld`. Throws TableError.
+   */
+  step(now: number, { hidden }: { hidden: boolean }): number {
+    const removed = this.#sweepStore(now);
+    return removed > 0 || hidden ? removed : this.#sweepRows(now);
+  }
+
+  /** Removes some rows of earlier generations; false where none are left. Throws TableError. */
+  removeOld(): boolean {
+    return this.#parts.rows.removeOld(performance.now() + STEP_MS);
+  }
+
+  #sweepStore(now: number): number {
+    const { store } = this.#parts;
+    const refs = store.expiredRefs(now, STEP_KEYS);
+    for (const ref of refs) {
+      const flags = store.flagsOf(ref);
+      // A row beneath it must stay hidden until the mover removes it.
+      if ((flags & FLAG.IN_ROWS) !== 0) store.setFlags(ref, flags | FLAG.TOMBSTONE);
+      else store.remove(ref);
+    }
+    return refs.length;
+  }
+
+  #sweepRows(now: number): number {
+    const { store, rows, expiredRows } = this.#parts;
+    const expired = rows.expiring({ after: 0, until: now, limit: STEP_KEYS })
+      .filter((key) => !this.#isDirty(key));
+    if (expired.length === 0) return 0;
+    expiredRows.countAt(now); // So that each of them is counted, and then no more.
+    const removed: Text[] = [];
+    rows.transaction(() => {
+      const until = performance.now() + STEP_MS;
+      for (const key of expired) {
+        rows.delete(key);
+        removed.push(key);
+        if (performance.now() > until) break;
+      }
+    });
+    for (const key of removed) {
+      expiredRows.note(now, -1);
+      const ref = store.find(key);
+      if (ref !== NO_REF) store.remove(ref);
+    }
+    return removed.length;
+  }
+
+  #isDirty(key: Text): boolean {
+    const ref = this.#parts.store.find(key);
+    return ref !== NO_REF && (this.#parts.store.flagsOf(ref) & DIRTY) !== 0;
+  }
+}
