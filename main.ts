@@ -13,8 +13,9 @@ import { passwordCheck } from "./server/password.ts";
 import { BadCommandError, loadCommands, Registry } from "./server/registry.ts";
 import { Turn } from "./server/turn.ts";
 import { MemoryTable } from "./tables/memory_table.ts";
-import { OpenError } from "./tables/sqlite_file.ts";
-import { backUp, SqliteTable } from "./tables/sqlite_table.ts";
+import { backUp } from "./tables/durable/backup.ts";
+import { DurableTable } from "./tables/durable/durable_table.ts";
+import { OpenError } from "./tables/durable/errors.ts";
 import type { Table } from "./tables/table.ts";
 
 /** The signals that end the server, with the exit code that the second of them brings. */
@@ -98,7 +99,7 @@ function listen(
 }
 
 function openTable({ memory, data, cacheBytes }: Settings): Table {
-  return memory ? new MemoryTable() : new SqliteTable(data, { cacheBytes });
+  return memory ? new MemoryTable() : new DurableTable(data, { cacheBytes });
 }
 
 /** The line that says that the server is there, and what to do with it. */

@@ -1,0 +1,138 @@
+/**
+ * Copies a table to one file, also while a server has it open: the rows as SQLite backs them up, then the
+ * changes of the log that these rows lack.
+ *
+ * @module
+ */
+
+import { backup, DatabaseSync } from "node:sqlite";
+import { Memory } from "../text.ts";
+import { KIND } from "./change.ts";
+import { messageOf, OpenError } from "./errors.ts";
+import { Log, segmentPath } from "./log.ts";
+import { type LogFile, LogSegment } from "./log_segment.ts";
+import { Rows } from "./rows.ts";
+import { FILE_NAME } from "./rows_file.ts";
+
+/** A server may use a segment again between the copy of the rows and that of the log: then once more. */
+const ATTEMPTS_MAX = 10;
+/** So many changes are written to the copy in one transaction. */
+const CHANGES_AT_ONCE = 10_000;
+
+/** Copies the table of a folder to a new file. Throws OpenError, and leaves no file then. */
+export async function backUp(folder: string, file: string): Promise<void> {
+  const source = `${folder}/${FILE_NAME}`;
+  let isBegun = false;
+  try {
+    Deno.statSync(source);
+    Deno.openSync(file, { createNew: true, write: true, mode: 0o600 }).close();
+    isBegun = true;
+    await copy(folder, file);
+  } catch (error) {
+    if (isBegun) Deno.removeSync(file);
+    throw new OpenError(`Cannot back up ${source} to ${file}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function copy(folder: string, file: string): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    await copyRows(`${folder}/${FILE_NAME}`, file);
+    const segments = [0, 1].map((parity) => readSegment(segmentPath(folder, parity as 0 | 1)));
+    try {
+      return addChanges(file, segments as [LogSegment, LogSegment]);
+    } catch (error) {
+      if (!(error instanceof OpenError) || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+async function copyRows(source: string, file: string): Promise<void> {
+  const db = new DatabaseSync(source, { readOnly: true });
+  try {
+    // All pages in one step: between steps a write of the server would make it begin again.
+    await backup(db, file, { rate: 0x7fffffff });
+  } finally {
+    db.close();
+  }
+}
+
+/** Brings the copied rows up to what the log says, in one file without a log. */
+function addChanges(file: string, segments: readonly [LogSegment, LogSegment]): void {
+  const db = new DatabaseSync(file);
+  try {
+    db.exec("PRAGMA journal_mode = DELETE");
+    const rows = new Rows(db, 0);
+    const { flushed, turn, salt } = rows.state;
+    const log = new Log(segments, { flushed, turn, salt });
+    let { version } = rows.state;
+    const changes = log.replay();
+    for (let isMore = true; isMore;) {
+      rows.transaction(() => {
+        for (let i = 0; i < CHANGES_AT_ONCE; i++) {
+          const { value: change, done } = changes.next();
+          isMore = !done;
+          if (change === undefined) break;
+          version = Math.max(version, change.version);
+          if (change.kind === KIND.CLEAR) rows.clear();
+          else if (change.kind === KIND.DELETE) rows.delete(change.key);
+          else rows.put(change.key, { ...change, isNew: rows.expiryOf(change.key) === undefined });
+        }
+        rows.setFlushed({ flushed: log.lastChange, turn: log.turn, version });
+      });
+    }
+    while (rows.removeOld(Infinity));
+    db.exec("PRAGMA journal_mode = WAL");
+  } finally {
+    db.close();
+  }
+}
+
+/** What a segment holds at this moment, which the server may go on writing to. */
+function readSegment(path: string): LogSegment {
+  const { bytes } = new Memory(readFile(path));
+  return new LogSegment(path, { file: new ReadOnlyFile(bytes), size: bytes.length, roomBytes: 0 });
+}
+
+function readFile(path: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    // A table of an older version, or a restored one, has no log before its first start.
+    if (error instanceof Deno.errors.NotFound) return new Uint8Array(0);
+    throw error;
+  }
+}
+
+/** Bytes that are read as a file of the log. */
+class ReadOnlyFile implements LogFile {
+  readonly #bytes: Uint8Array;
+  #position = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  readSync(bytes: Uint8Array): number | null {
+    const found = this.#bytes.subarray(this.#position, this.#position + bytes.length);
+    bytes.set(found);
+    this.#position += found.length;
+    return found.length === 0 ? null : found.length;
+  }
+
+  seekSync(offset: number): number {
+    this.#position = offset;
+    return offset;
+  }
+
+  writeSync(): number {
+    throw new Error("Cannot write to a log that is read for a backup");
+  }
+
+  truncateSync(): void {}
+
+  syncDataSync(): void {}
+
+  close(): void {}
+}
