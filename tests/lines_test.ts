@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { faultOf, LineReader } from "../server/lines.ts";
+import { LineReader, type Lines } from "../server/lines.ts";
 import { TelnetFilter } from "../server/telnet.ts";
 import { bytesOf, PROTOCOL_CASES, type ProtocolCase, SERVERS } from "./protocol_cases.ts";
 
@@ -15,160 +15,156 @@ const CUT_EVERYWHERE_BYTES_MAX = 3_000;
 
 const utf8 = new TextEncoder();
 
-Deno.test("each case of the protocol gives the same lines wherever a packet ends", async () => {
+Deno.test("each case of the protocol gives the same lines wherever a packet ends", () => {
   for (const one of PROTOCOL_CASES) {
     const bytes = bytesOf(one);
-    const whole = await linesOf([bytes], limitOf(one));
+    const whole = linesOf([bytes], limitOf(one));
     for (const at of cutsOf(bytes)) {
-      const lines = await linesOf([bytes.subarray(0, at), bytes.subarray(at)], limitOf(one));
+      const lines = linesOf([bytes.subarray(0, at), bytes.subarray(at)], limitOf(one));
       assertEquals(lines, whole, `${one.name}, cut at ${at}`);
     }
   }
 });
 
-Deno.test("each case of the protocol gives the same lines where each byte comes alone", async () => {
+Deno.test("each case of the protocol gives the same lines where each byte comes alone", () => {
   for (const one of PROTOCOL_CASES) {
     const bytes = bytesOf(one);
     if (bytes.length > 10 * CUT_EVERYWHERE_BYTES_MAX) continue;
     const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
-    const whole = await linesOf([bytes], limitOf(one));
-    assertEquals(await linesOf(single, limitOf(one)), whole, one.name);
+    const whole = linesOf([bytes], limitOf(one));
+    assertEquals(linesOf(single, limitOf(one)), whole, one.name);
   }
 });
 
-Deno.test("LineReader gives lines without their LF or CR LF, and keeps empty ones", async () => {
-  assertEquals(await linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
+Deno.test("LineReader gives lines without their LF or CR LF, and keeps empty ones", () => {
+  assertEquals(linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
 });
 
-Deno.test("LineReader gives the lines that a packet completes, each packet's by themselves", async () => {
+Deno.test("LineReader gives the lines that a packet completes, each packet's by themselves", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  const reads = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.read(utf8.encode(text)));
-  assertEquals(await Promise.all(reads), [[], ["ab"], ["c", "", ""], [], ["d"]]);
+  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.take(utf8.encode(text)));
+  assertEquals(taken.map((lines) => lines && split(lines)), [
+    undefined,
+    ["ab"],
+    ["c", "", ""],
+    undefined,
+    ["d"],
+  ]);
 });
 
-Deno.test("LineReaders that read at once get each their own lines", async () => {
-  const readers = Array.from({ length: 200 }, () => new LineReader({ lineBytesMax: 100_000 }));
-  const long = "x".repeat(20_000);
-  for (let round = 0; round < 3; round++) {
-    const expected = readers.map((_, i) => {
-      const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${round} ${i} ${j}`);
-      return i % 7 === 0 ? [...lines, `${long}${i}`] : lines;
-    });
-    const found = await Promise.all(expected.map(async (lines, i) => {
-      const packet = utf8.encode(lines.map((line) => `${line}\n`).join("") + `tail ${i}`);
-      const found = await readers[i]!.read(packet);
-      const [rest] = await readers[i]!.read(utf8.encode("\n")); // while others still wait
-      assertEquals(rest, `tail ${i}`);
-      return found;
-    }));
-    assertEquals(found, expected);
+Deno.test("LineReader counts its lines, and says of which each fault is", () => {
+  const reader = new LineReader({ lineBytesMax: 8 });
+  const bad = [0xc3, 0x0a];
+  const packet = [
+    ...bad,
+    ...utf8.encode("a\r\n\n123456789\r\né\n"),
+    ...bad,
+    ...utf8.encode("tail"),
+  ];
+  const { bytes, count, isPrintable, faults } = reader.take(Uint8Array.from(packet))!;
+  assertEquals(new TextDecoder().decode(bytes), "\na\r\n\n\né\n\n");
+  assertEquals([count, isPrintable], [6, false]);
+  assertEquals([...faults!], [[0, "not UTF-8"], [3, "too long"], [5, "not UTF-8"]]);
+  const rest = reader.take(utf8.encode("\n"))!;
+  assertEquals([split(rest), rest.isPrintable], [["tail"], false]);
+});
+
+Deno.test("LineReader has no faults to tell of where all lines are text", () => {
+  const reader = new LineReader({ lineBytesMax: 100 });
+  for (const text of ["a\n", "é\r\n", "\n\n\n"]) {
+    assertEquals(reader.take(utf8.encode(text))!.faults, undefined);
   }
 });
 
-Deno.test("LineReaders with much to split leave moments for others", async () => {
-  const packet = new Uint8Array(65_536).fill(0x0a);
-  let moments = 0;
-  const timer = setInterval(() => moments++, 0);
-  const reads = Array.from({ length: 40 }, () => new LineReader({ lineBytesMax: 1 }).read(packet));
-  const lines = await Promise.all(reads);
-  clearInterval(timer);
-  assert(moments > 0, "timers have run meanwhile");
-  assertEquals(lines.flat().length, 40 * packet.length);
+Deno.test("LineReader drops what nothing ended", () => {
+  assertEquals(linesOf(["a\nb"]), ["a"]);
+  assertEquals(linesOf(["b"]), []);
+  assertEquals(linesOf(["a\nb\r"]), ["a"]);
 });
 
-Deno.test("LineReader drops what nothing ended", async () => {
-  assertEquals(await linesOf(["a\nb"]), ["a"]);
-  assertEquals(await linesOf(["b"]), []);
-  assertEquals(await linesOf(["a\nb\r"]), ["a"]);
-});
-
-Deno.test("LineReader knows lines of printable ASCII, wherever their packets end", async () => {
-  const isPrintable = async (...packets: number[][]) => {
-    const lines = new LineReader({ lineBytesMax: 100 });
-    for (const packet of packets) await lines.read(Uint8Array.from(packet));
-    return lines.isPrintable;
+Deno.test("LineReader knows lines of printable ASCII, wherever their packets end", () => {
+  const isPrintable = (...packets: number[][]) => {
+    const reader = new LineReader({ lineBytesMax: 100 });
+    return packets.map((packet) => reader.take(Uint8Array.from(packet))).at(-1)?.isPrintable;
   };
   const [CR, LF, a] = [0x0d, 0x0a, 0x61];
   for (let byte = 0; byte < 0xff; byte++) {
     const expected = byte === LF || (byte >= 0x20 && byte < 0x7f);
-    assertEquals(await isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
-    assertEquals(await isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
+    assertEquals(isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
+    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
     assertEquals(
-      await isPrintable([a, LF, byte], [a, LF]),
+      isPrintable([a, LF, byte], [a, LF]),
       expected,
       `byte ${byte}, begins a line`,
     );
     assertEquals(
-      await isPrintable([a, byte, LF], [a, LF]),
+      isPrintable([a, byte, LF], [a, LF]),
       true,
       `byte ${byte}, in an earlier packet`,
     );
   }
-  assertEquals(await isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
+  assertEquals(isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
   assertEquals(
-    await isPrintable([0xff, 0xf1, a, LF]),
+    isPrintable([0xff, 0xf1, a, LF]),
     true,
     "telnet's bytes are no part of a line",
   );
-  assertEquals(await isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
-  assertEquals(await isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
+  assertEquals(isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
+  assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
 });
 
-Deno.test("LineReader does not hold the buffer that a packet came in", async () => {
+Deno.test("LineReader keeps nothing of the buffer that a packet came in, once its lines are answered", () => {
   const buffer = utf8.encode("GET a");
   const reader = new LineReader({ lineBytesMax: 100 });
-  const first = reader.read(buffer);
+  assertEquals(reader.take(buffer), undefined);
   buffer.set(utf8.encode("XXXXX"));
-  assertEquals(await first, []);
-  const end = utf8.encode("bc\n");
-  const second = reader.read(end);
+  const end = utf8.encode("bc\nPUT");
+  assertEquals(split(reader.take(end)!), ["GET abc"]);
   end.fill(0);
-  assertEquals(await second, ["GET abc"]);
+  assertEquals(split(reader.take(utf8.encode(" d\n"))!), ["PUT d"]);
 });
 
-Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", async () => {
+Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", () => {
   for (const end of ["\n", "\r\n"]) {
-    assertEquals(await linesOf([`12345678${end}x\n`], 8), ["12345678", "x"]);
-    assertEquals(await linesOf([`123456789${end}x\n`], 8), ["too long!", "x"]);
-    assertEquals(await linesOf(["12345678", end, "x\n"], 8), ["12345678", "x"]);
-    assertEquals(await linesOf(["123456789", end, "x\n"], 8), ["too long!", "x"]);
+    assertEquals(linesOf([`12345678${end}x\n`], 8), ["12345678", "x"]);
+    assertEquals(linesOf([`123456789${end}x\n`], 8), ["too long!", "x"]);
+    assertEquals(linesOf(["12345678", end, "x\n"], 8), ["12345678", "x"]);
+    assertEquals(linesOf(["123456789", end, "x\n"], 8), ["too long!", "x"]);
   }
-  assertEquals(await linesOf(["12345678\r", "\nx\n"], 8), ["12345678", "x"]);
-  assertEquals(await linesOf(["12345678\r\r", "\nx\n"], 8), ["too long!", "x"]);
+  assertEquals(linesOf(["12345678\r", "\nx\n"], 8), ["12345678", "x"]);
+  assertEquals(linesOf(["12345678\r\r", "\nx\n"], 8), ["too long!", "x"]);
 });
 
-Deno.test("LineReader counts the limit in bytes, not in characters", async () => {
-  assertEquals(await linesOf(["éééé\nééééé\n"], 8), ["éééé", "too long!"]);
+Deno.test("LineReader counts the limit in bytes, not in characters", () => {
+  assertEquals(linesOf(["éééé\nééééé\n"], 8), ["éééé", "too long!"]);
 });
 
-Deno.test("LineReader refuses a long line once, however many packets it takes", async () => {
+Deno.test("LineReader refuses a long line once, however many packets it takes", () => {
   const packets = ["a\n", ...Array(50).fill("0123456789"), "\nb\n"];
-  assertEquals(await linesOf(packets, 20), ["a", "too long!", "b"]);
+  assertEquals(linesOf(packets, 20), ["a", "too long!", "b"]);
 });
 
-Deno.test("LineReader keeps less of a line without its end where it is told to", async () => {
+Deno.test("LineReader keeps less of a line without its end where it is told to", () => {
   const reader = new LineReader({ lineBytesMax: 1_000 });
   reader.tailBytesMax = 10;
-  assertEquals(await linesBy(reader, ["0123456789", "\n"]), ["0123456789"]);
-  assertEquals(await linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
-  assertEquals(await linesBy(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
+  assertEquals(linesBy(reader, ["0123456789", "\n"]), ["0123456789"]);
+  assertEquals(linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
+  assertEquals(linesBy(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
   reader.tailBytesMax = 1_000;
-  assertEquals(await linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), [
+  assertEquals(linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), [
     "012345678901234567890",
   ]);
 });
 
-Deno.test("LineReader refuses a line that is no UTF-8, and no other line of its packet", async () => {
+Deno.test("LineReader refuses a line that is no UTF-8, and no other line of its packet", () => {
   const packet = new Uint8Array([...utf8.encode("é\n"), 0xc3, 0x0a, ...utf8.encode("\ufeffè\n")]);
-  assertEquals(await linesOf([packet]), ["é", "not UTF-8!", "\ufeffè"]);
+  assertEquals(linesOf([packet]), ["é", "not UTF-8!", "\ufeffè"]);
 });
 
-Deno.test("LineReader takes no line of a client for one of its own marks", async () => {
-  // A fault is marked by half of a surrogate pair, which no UTF-8 holds.
+Deno.test("LineReader takes no line for a fault that only has the words of one", () => {
   const half = new Uint8Array([0xed, 0xa0, 0x80, ...utf8.encode("too long\n")]);
-  assertEquals(await linesOf([half]), ["not UTF-8!"]);
-  assertEquals(await linesOf(["too long\nnot UTF-8\n"]), ["too long", "not UTF-8"]);
-  assertEquals(faultOf("\ufffdtoo long"), undefined);
+  assertEquals(linesOf([half]), ["not UTF-8!"], "half of a surrogate pair is no UTF-8");
+  assertEquals(linesOf(["too long\nnot UTF-8\n"]), ["too long", "not UTF-8"]);
 });
 
 Deno.test("the telnet filter leaves a packet without telnet's bytes as it is", () => {
@@ -242,19 +238,28 @@ function cutsOf(bytes: Uint8Array): number[] {
   return all.filter((at) => at < 10 || isNear(at) || at % 262_144 === 0);
 }
 
-function linesOf(packets: (string | Uint8Array)[], lineBytesMax = 1_000): Promise<string[]> {
+function linesOf(packets: (string | Uint8Array<ArrayBuffer>)[], lineBytesMax = 1_000): string[] {
   return linesBy(new LineReader({ lineBytesMax }), packets);
 }
 
-/** The lines of these packets; one that stands for a fault gets a "!". */
-async function linesBy(reader: LineReader, packets: (string | Uint8Array)[]): Promise<string[]> {
-  const lines: string[] = [];
-  for (const packet of packets) {
-    const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-    for (const line of await reader.read(bytes)) {
-      const fault = faultOf(line);
-      lines.push(fault === undefined ? line : `${fault}!`);
-    }
-  }
-  return lines;
+/** The lines of these packets; one that stands for a fault is its words, with a "!". */
+function linesBy(reader: LineReader, packets: (string | Uint8Array<ArrayBuffer>)[]): string[] {
+  return packets.flatMap((packet) => {
+    const lines = reader.take(typeof packet === "string" ? utf8.encode(packet) : packet);
+    return lines === undefined ? [] : split(lines);
+  });
+}
+
+/** Lines as strings, without their ends. */
+function split({ bytes, count, faults }: Lines): string[] {
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
+  assertEquals(lines.pop(), "", "the last line is ended");
+  assertEquals(lines.length, count);
+  return lines.map((line, i) => {
+    const fault = faults?.get(i);
+    if (fault === undefined) return line;
+    assertEquals(line, "", "nothing is left of it");
+    return `${fault}!`;
+  });
 }

@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Outbox, type Recipient } from "../server/outbox.ts";
 import { ok, type Reply, serverError } from "../server/reply.ts";
+import { Memory, Text } from "../tables/text.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
 
 /** How many bytes the client takes after a step, at most. */
@@ -16,7 +17,7 @@ const taken = fc.oneof(fc.constant(0), fc.nat(300), fc.nat(100_000));
 const size = fc.oneof(fc.nat(100), fc.nat(1_000), fc.nat(40_000));
 /** The replies of a turn, and how it ends. */
 const turn = fc.record({
-  replies: fc.array(fc.record({ size, isHeld: fc.boolean(), taken }), { maxLength: 6 }),
+  replies: fc.array(fc.record({ size, isStored: fc.boolean(), taken }), { maxLength: 6 }),
   fails: fc.boolean(),
   taken,
 });
@@ -30,16 +31,14 @@ Deno.test("an outbox sends each reply once and in order, or the failure of its t
     const { outbox } = client;
     let expected = "";
     for (const [i, { replies, fails, taken }] of turns.entries()) {
-      for (const [j, { size, isHeld, taken }] of replies.entries()) {
-        const reply = ok(`${i} ${j} ${"é".repeat(size)}`);
+      for (const [j, { size, isStored, taken }] of replies.entries()) {
+        const value = `${i} ${j} ${"é".repeat(size)}`;
+        const reply = ok(isStored ? storedAmongOthers(value) : value);
         outbox.add(reply);
-        if (isHeld) outbox.hold();
         expected += fails ? failure.wire : reply.wire;
         await client.take(taken);
       }
-      assertEquals(outbox.hasUnreleased, replies.length > 0);
       outbox.release(fails ? failure : undefined);
-      assertEquals(outbox.hasUnreleased, false);
       await client.take(taken);
     }
     while (outbox.size > 0) await client.take(50_000);
@@ -50,19 +49,61 @@ Deno.test("an outbox sends each reply once and in order, or the failure of its t
   }));
 });
 
-Deno.test("what is held does not leave before it is released", async () => {
+Deno.test("a reply does not leave before it is released", async () => {
   const client = new Client();
   const { outbox } = client;
   outbox.add(ok("first"));
   outbox.release();
   outbox.add(ok("x".repeat(1_000)));
-  outbox.hold();
   await client.take(Infinity);
   assertEquals(client.text, "200 OK first\r\n");
   assert(outbox.size > 1_000);
   outbox.release();
   await client.take(Infinity);
   assertEquals(client.text, `200 OK first\r\n200 OK ${"x".repeat(1_000)}\r\n`);
+});
+
+Deno.test("a stored value leaves as it was when its reply was added, whatever its length", async () => {
+  const client = new Client();
+  const { outbox } = client;
+  let expected = "";
+  for (let length = 0; length <= 300; length++) {
+    const text = Array.from({ length }, (_, i) => String.fromCharCode(33 + (7 * i + length) % 94));
+    const value = storedAmongOthers(text.join(""));
+    outbox.add(ok(value));
+    value.memory.bytes.fill(0x21); // The table changes.
+    expected += `200 OK ${text.join("")}\r\n`;
+  }
+  outbox.release();
+  await client.take(Infinity);
+  assertEquals(client.text, expected);
+});
+
+Deno.test("a failure takes the place of what is not released, while a write is under way", async () => {
+  const client = new Client();
+  const { outbox } = client;
+  outbox.add(ok(storedAmongOthers("x".repeat(20_000))));
+  outbox.release();
+  await client.take(7);
+  outbox.add(ok(storedAmongOthers("y".repeat(40_000))));
+  outbox.add(ok("y"));
+  outbox.release(failure);
+  outbox.add(ok("z"));
+  outbox.release();
+  await client.take(Infinity);
+  const expected = `200 OK ${"x".repeat(20_000)}\r\n${failure.wire.repeat(2)}200 OK z\r\n`;
+  assertEquals(client.text, expected);
+});
+
+Deno.test("a closed outbox sends nothing more, and keeps nobody waiting", async () => {
+  const client = new Client();
+  const { outbox } = client;
+  outbox.close();
+  outbox.add(ok("a"));
+  outbox.release();
+  await outbox.sent();
+  await client.take(Infinity);
+  assertEquals([client.text, outbox.isSending], ["", false]);
 });
 
 Deno.test("who waits for an outbox waits until all of it is sent", async () => {
@@ -110,6 +151,12 @@ Deno.test("bytes aside stand between the replies before and behind them", async 
   await client.take(Infinity);
   assertEquals(client.text, `${reply.wire}<aside>${reply.wire}`);
 });
+
+/** A value as a table has it: in memory with others before and after it, at no round place. */
+function storedAmongOthers(value: string): Text {
+  const { bytes } = Text.of(`before\u20ac${value}after\u20ac`).memory;
+  return new Text(new Memory(bytes), 9, bytes.length - 8);
+}
 
 /** An outbox, and the client at the other end, which takes bytes when it is told to. */
 class Client implements Recipient {

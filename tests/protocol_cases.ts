@@ -15,7 +15,7 @@ export interface ProtocolCase {
    * Text and bytes go out as they are, in one piece, and then the client says that no more will
    * come. `<version>` in a line is the version that the server named last.
    */
-  readonly send: readonly string[] | string | Uint8Array;
+  readonly send: readonly string[] | string | Uint8Array<ArrayBuffer>;
   /**
    * The lines of all replies, without their CR LF. `<version>`, `<number>` and `<text>` stand for
    * what can't be foretold, `…` for any number of lines.
@@ -57,7 +57,7 @@ const [ECHO, WINDOW_SIZE] = [0x01, 0x1f];
 const utf8 = new TextEncoder();
 
 /** Text as UTF-8, and single bytes, one behind the other. */
-function bytes(...parts: (string | number)[]): Uint8Array {
+function bytes(...parts: (string | number)[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(
     parts.flatMap((part) => typeof part === "string" ? [...utf8.encode(part)] : [part]),
   );
@@ -1198,7 +1198,7 @@ export const PROTOCOL_CASES: readonly ProtocolCase[] = [
 ].flat();
 
 /** What a case sends, as one piece: for tests that need no replies between its lines. */
-export function bytesOf({ send }: ProtocolCase): Uint8Array {
+export function bytesOf({ send }: ProtocolCase): Uint8Array<ArrayBuffer> {
   if (send instanceof Uint8Array) return send;
   return utf8.encode(typeof send === "string" ? send : send.map((line) => `${line}\r\n`).join(""));
 }
