@@ -10,6 +10,7 @@ import { mainTable, moreTable, profileTable } from "../bench/report.ts";
 import type { Results } from "../bench/results.ts";
 import { answer } from "../server/gate.ts";
 import { type Option, OPTIONS } from "../server/options.ts";
+import { Line } from "../server/request.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import { contextOver, ROOT, ServerProcess, testWith } from "./harness.ts";
 
@@ -20,7 +21,7 @@ testWith(["read"], "the README's sessions run as they are printed", async () => 
     const now = () => 0; // so that TTL shows what EXPIRE was given
     const context = await contextOver(new MemoryTable(now), { now });
     for (const { request, replies } of session) {
-      const reply = await answer(request, context);
+      const reply = await answer(Line.of(request), context);
       assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
     }
   }

@@ -7,9 +7,11 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Context } from "../server/command.ts";
-import { answer } from "../server/gate.ts";
+import { answer as answerLine } from "../server/gate.ts";
+import type { Reply } from "../server/reply.ts";
+import { Line } from "../server/request.ts";
+import { DurableTable } from "../tables/durable/durable_table.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
-import { SqliteTable } from "../tables/sqlite_table.ts";
 import type { Table } from "../tables/table.ts";
 import { type Client, contextOver, ServerProcess, tempFolder, testWith } from "./harness.ts";
 
@@ -83,7 +85,7 @@ class Desk {
   #open(): Table {
     const now = () => this.now;
     if (this.folder === undefined) return new MemoryTable(now);
-    return new SqliteTable(this.folder, { cacheBytes: 1_048_576, now });
+    return new DurableTable(this.folder, { cacheBytes: 1_048_576, now });
   }
 }
 
@@ -203,7 +205,7 @@ testOperations("ended keys are removed in steps, of which clients see nothing", 
   desk.wait(1);
   await desk.holds(["COUNT", "200 OK 1000"]);
   let steps = 1;
-  while (desk.table.tend()) {
+  while (desk.table.maintain()) {
     assert(++steps < 1_000, "it comes to an end");
     await desk.holds(["COUNT", "200 OK 1000"], ["GET k1", "404 NOT FOUND"], ["GET k3", "200 OK 1"]);
     desk.table.commit();
@@ -549,6 +551,10 @@ async function locksOut(
 /** A moment before the next try, not the same for all. */
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1 + 20 * Math.random()));
+}
+
+function answer(line: string, context: Context): Reply | Promise<Reply> {
+  return answerLine(Line.of(line), context);
 }
 
 async function versionOf(desk: Desk, key: string): Promise<number> {

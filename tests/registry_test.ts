@@ -20,7 +20,7 @@ const PROJECT = ["main.ts", "deno.json", "server", "commands", "tables", "offlin
 /** What a command file looks like, with this handler. */
 function commandFile(handler: string, arity = `["key"]`): string {
   return `
-    import type { Command } from "../server/command.ts";
+    import type { Command, Text } from "../server/command.ts";
     import { ok } from "../server/reply.ts";
 
     export default {
@@ -28,14 +28,14 @@ function commandFile(handler: string, arity = `["key"]`): string {
       arity: ${arity},
       replies: { 200: "it is done" },
       ${handler}
-    } satisfies Command<[key: string]>;
+    } satisfies Command<[key: Text]>;
   `;
 }
 
 /** Files to drop into commands/, whose handlers do what handlers should not, or may. */
 const DROPPED = {
   "reverse.ts": commandFile(
-    `handler([key]) { return ok([...key].reverse().join("")); },`,
+    `handler([key]) { return ok([...String(key)].reverse().join("")); },`,
   ),
   "fail.ts": commandFile(
     `handler([key], { table }) {
@@ -46,15 +46,17 @@ const DROPPED = {
   ),
   "late.ts": commandFile(
     `async handler([key], { table }) {
+      const value = String(key);
       await new Promise((resolve) => setTimeout(resolve, 200));
-      table.put("late", key);
-      return ok(key);
+      table.put("late", value);
+      return ok(value);
     },`,
   ),
   "reject.ts": commandFile(
     `async handler([key]) {
+      const { length } = key;
       await new Promise((resolve) => setTimeout(resolve, 10));
-      throw new Error("a mistake in reject.ts: " + key.length);
+      throw new Error("a mistake in reject.ts: " + length);
     },`,
   ),
   "nothing.ts": commandFile(`handler([key], { table }) { table.put(key, "half done"); },`),
