@@ -17,6 +17,8 @@ const ROOM_BYTES_MIN = 1_048_576;
 /** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
 const WAL_PAGES_MAX = 4_000;
 const WAL_PAGES_MAX_FULL = 256;
+/** How much the file must have free before it has room for more rows on a full disk. */
+const FREE_BYTES_MIN = 262_144;
 const RESERVE_NAME = "keyline.reserve";
 const ZEROS = new Uint8Array(65_536);
 
@@ -26,6 +28,7 @@ export class DiskSpace {
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
+  /** Whether what grows is refused. */
   #isFull = false;
 
   /** Holds room back in a folder. */
@@ -60,19 +63,24 @@ export class DiskSpace {
 
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
   checkpointIfDue(): void {
-    const pagesMax = this.#isFull ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
+    const pagesMax = this.isTight ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
     const isDue = this.#rows.walPages > pagesMax || this.#rows.growthBytes > RESERVE_BYTES / 2;
-    if (isDue) this.#checkpoint(this.#isFull ? "TRUNCATE" : "PASSIVE");
+    if (isDue) this.#checkpoint(this.isTight ? "TRUNCATE" : "PASSIVE");
   }
 
-  /** Looks whether there is room again; true where there is. */
-  recover(): boolean {
-    if (!this.#isFull) return true;
+  /** Whether the reserve is given up: room is so short that it is used as sparingly as can be. */
+  get isTight(): boolean {
+    return this.#reserveBytes < RESERVE_BYTES;
+  }
+
+  /** Looks whether there is room again, on the disk or in what the file has free. */
+  recover(): void {
+    if (!this.isTight) return;
     this.#checkpoint("TRUNCATE");
-    if (!this.#takeReserve()) return false;
+    const hasRoom = this.#takeReserve() || this.#rows.freeBytes >= FREE_BYTES_MIN;
+    if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
     console.error("Keyline: there is room on the disk again, and PUT goes on");
-    return true;
   }
 
   /** Lets go of its file; the room stays taken for the next start. */
