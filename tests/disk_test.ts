@@ -124,8 +124,8 @@ diskTest("a disk that another program fills refuses PUT until that makes room", 
 diskTest("a turn that has no room costs only its own clients", async () => {
   await withDisk(56, async (folder) => {
     await using server = await ServerProcess.start({ data: `${folder}/data` });
-    const clients = await Promise.all(Array.from({ length: 60 }, () => server.connect()));
-    // In one turn or in a few: 60 MB that have no room, and if a part of them has, the rest has not.
+    const clients = await Promise.all(Array.from({ length: 90 }, () => server.connect()));
+    // In one turn or in a few: 90 MB that have no room, and if a part of them has, the rest has not.
     const large = "x".repeat(MIB - 100);
     const replies = await Promise.all(
       clients.map((client, i) => client.ask(`PUT large-${i} ${large}`)),

@@ -91,7 +91,14 @@ export class DurableTable implements Table {
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#isDirty(key));
       this.#expiredRows = expiredRows;
-      this.#mover = new Mover({ store, log, rows, expiredRows, version: () => this.#version });
+      this.#mover = new Mover({
+        store,
+        log,
+        rows,
+        expiredRows,
+        version: () => this.#version,
+        claimGrowth: () => this.#space.claimGrowth(),
+      });
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#replay();
     } catch (error) {

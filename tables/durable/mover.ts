@@ -28,6 +28,8 @@ export interface MoverParts {
   readonly expiredRows: ExpiredRows;
   /** The last version that was given. */
   readonly version: () => number;
+  /** Makes sure that the disk has room for what a transaction has added. Throws DiskFullError. */
+  readonly claimGrowth: () => void;
 }
 
 /** Moves the sealed segment of a log. */
@@ -123,6 +125,7 @@ export class Mover {
         refs.push(ref);
       }
       this.#setFlushed(flushed);
+      this.#parts.claimGrowth();
     });
     this.#noteCleared(flushed);
     for (const ref of refs) this.#noteMoved(ref, parity);
