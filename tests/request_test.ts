@@ -5,31 +5,58 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { compileArity, parseRequest, splitArguments, usageOf } from "../server/request.ts";
+import { type Arity, compileArity, Line, splitArguments, usageOf } from "../server/request.ts";
+import { asText, Memory } from "../tables/text.ts";
 
-Deno.test("parseRequest splits at the first space behind the verb, and keeps the rest as it is", () => {
-  assertEquals(parseRequest("GET a"), { verb: "GET", rest: "a" });
-  assertEquals(parseRequest("PUT a  b "), { verb: "PUT", rest: "a  b " });
-  assertEquals(parseRequest("PUT  a"), { verb: "PUT", rest: " a" });
-});
-
-Deno.test("parseRequest finds a verb that stands alone, and one behind spaces", () => {
-  assertEquals(parseRequest("QUIT"), { verb: "QUIT", rest: "" });
-  assertEquals(parseRequest("QUIT "), { verb: "QUIT", rest: "" });
-  assertEquals(parseRequest("   QUIT"), { verb: "QUIT", rest: "" });
-  assertEquals(parseRequest("  GET a"), { verb: "GET", rest: "a" });
-});
-
-Deno.test("parseRequest finds nothing in an empty line, or in one of spaces", () => {
-  assertEquals(parseRequest(""), undefined);
-  assertEquals(parseRequest("    "), undefined);
-});
-
-Deno.test("parseRequest splits at no other white space", () => {
-  for (const sign of ["\t", "\u00a0", "\u2028", "\u3000", "\ufeff", "\r", "\v"]) {
-    assertEquals(parseRequest(`GET${sign}a`), { verb: `GET${sign}a`, rest: "" });
-    assertEquals(parseRequest(sign), { verb: sign, rest: "" });
+Deno.test("a line has its verb and its bytes, whatever stands behind the verb", () => {
+  for (const text of ["GET a", "PUT a  b ", "PUT  a", "GET a é"]) {
+    const line = Line.of(text);
+    assertEquals([String(line.verb), String(line.bytes), line.text], [
+      text.slice(0, 3),
+      text,
+      text,
+    ]);
+    assertEquals([line.isPrintable, line.fault], [false, undefined]);
   }
+});
+
+Deno.test("a line finds a verb that stands alone, and one behind spaces", () => {
+  for (const text of ["QUIT", "QUIT ", "   QUIT", "   QUIT   "]) {
+    assertEquals(verbOf(text), "QUIT");
+  }
+  assertEquals(verbOf("  GET a"), "GET");
+});
+
+Deno.test("an empty line has an empty verb, and so has one of spaces", () => {
+  assertEquals(Line.of("").verb.length, 0);
+  assertEquals(Line.of("    ").verb.length, 0);
+});
+
+Deno.test("a verb ends at no other white space", () => {
+  for (const sign of ["\t", "\u00a0", "\u2028", "\u3000", "\ufeff", "\r", "\v"]) {
+    assertEquals(verbOf(`GET${sign}a`), `GET${sign}a`);
+    assertEquals(verbOf(`${sign} a`), sign);
+  }
+});
+
+Deno.test("a line that is read again is the next line, wherever its bytes lie", () => {
+  const { bytes } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n").memory;
+  const memory = new Memory(bytes);
+  const line = new Line();
+  const one = compileArity(["key"]);
+  const read = (text: string, start: number) =>
+    line.read(text, { memory, start, end: start + asText(text).length });
+  read("PUT first 1", 0);
+  assertEquals([String(line.verb), String(line.bytes)], ["PUT", "PUT first 1"]);
+  assertEquals(splitLine(line, compileArity(["key", "value..."])), ["first", "1"]);
+  read("  GET é", 13);
+  assertEquals([String(line.verb), String(line.bytes)], ["GET", "  GET é"]);
+  assertEquals(splitLine(line, one), ["é"]);
+  read("", 23);
+  assertEquals(line.verb.length, 0);
+  assertEquals(splitLine(line, one), "too few arguments");
+  read("QUIT", 25);
+  assertEquals([String(line.verb), splitLine(line, one)], ["QUIT", "too few arguments"]);
 });
 
 Deno.test("splitArguments takes fields apart at one space or more", () => {
@@ -82,14 +109,16 @@ Deno.test("splitArguments refuses control characters in the rest, but for TAB", 
 });
 
 Deno.test("splitArguments holds printable text to all rules but that of control characters", () => {
-  const known = { isPrintable: true };
-  const put = compileArity(["key", "value..."]);
-  assertEquals(splitArguments("a  b ", put, known), ["a", " b "]);
-  assertEquals(splitArguments("a", put, known), "too few arguments");
-  assertEquals(splitArguments("a b", compileArity(["key"]), known), "too many arguments");
-  const long = splitArguments("k".repeat(1_025), compileArity(["key"]), known);
-  assertEquals(long, "key longer than 1024 bytes");
-  assertEquals(splitArguments("k".repeat(1_025), compileArity(["prefix?"]), known).length, 1);
+  const printable = (rest: string, ...names: string[]) => {
+    const line = Line.of(`VERB ${rest}`);
+    line.isPrintable = true;
+    return splitLine(line, compileArity(names));
+  };
+  assertEquals(printable("a  b ", "key", "value..."), ["a", " b "]);
+  assertEquals(printable("a", "key", "value..."), "too few arguments");
+  assertEquals(printable("a b", "key"), "too many arguments");
+  assertEquals(printable("k".repeat(1_025), "key"), "key longer than 1024 bytes");
+  assertEquals(printable("k".repeat(1_025), "prefix?").length, 1);
 });
 
 Deno.test("splitArguments holds a key to 1,024 bytes of UTF-8", () => {
@@ -109,15 +138,27 @@ Deno.test("splitArguments holds nothing but an argument named key to the length 
 });
 
 Deno.test("compileArity counts what must be there", () => {
-  assertEquals(compileArity([]), { names: [], required: 0, verbatim: false });
-  assertEquals(compileArity(["key"]), { names: ["key"], required: 1, verbatim: false });
+  assertEquals(compileArity([]), {
+    names: [],
+    keys: [],
+    required: 0,
+    verbatim: false,
+  });
+  assertEquals(compileArity(["key"]), {
+    names: ["key"],
+    keys: [true],
+    required: 1,
+    verbatim: false,
+  });
   assertEquals(compileArity(["prefix?", "after?"]), {
     names: ["prefix", "after"],
+    keys: [false, false],
     required: 0,
     verbatim: false,
   });
   assertEquals(compileArity(["key", "value..."]), {
     names: ["key", "value"],
+    keys: [true, false],
     required: 2,
     verbatim: true,
   });
@@ -148,7 +189,18 @@ Deno.test("usageOf shows what may be missing in brackets", () => {
 });
 
 function split(rest: string, ...names: string[]): string[] | string {
-  return splitArguments(rest, compileArity(names));
+  return splitLine(Line.of(`VERB ${rest}`), compileArity(names));
+}
+
+/** The arguments of a line as strings, or what is wrong with them. */
+function splitLine(line: Line, arity: Arity): string[] | string {
+  const into = arity.names.map(() => asText(""));
+  const count = splitArguments(line, { arity, into });
+  return typeof count === "string" ? count : into.slice(0, count).map(String);
+}
+
+function verbOf(text: string): string {
+  return String(Line.of(text).verb);
 }
 
 function usage(verb: string, ...names: string[]): string {
