@@ -139,10 +139,8 @@ async function profiledCommandLine(
   { mode }: Contender,
   { port, folder, profiles }: { port: number; folder: string; profiles: string },
 ): Promise<[string, ...string[]]> {
-  const main = `${REPOSITORY}/main.ts`;
-  const isJsrReached = await output(Deno.execPath(), ["cache", "--quiet", main])
-    .then(() => true, () => false);
-  const map = isJsrReached ? [] : ["--import-map=offline/import_map.json"];
+  const flags = await output(Deno.execPath(), ["task", "-q", "--cwd", REPOSITORY, "imports"]);
+  const map = flags.split("\n").filter((flag) => flag !== "");
   const profiler = ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
   const options = ["--port", `${port}`, "--data", folder, ...mode === "memory" ? ["--memory"] : []];
   return [Deno.execPath(), "run", "-q", "-P", ...map, ...profiler, "main.ts", ...options];

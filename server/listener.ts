@@ -7,6 +7,8 @@
 
 import type { Services } from "./command.ts";
 import { Connection, type Limits } from "./connection.ts";
+import { Flood } from "./flood.ts";
+import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { busy } from "./reply.ts";
 import type { Turn } from "./turn.ts";
 
@@ -28,12 +30,16 @@ export interface ListenerOptions {
   readonly turn: Turn;
   /** What bounds each of them, and their number. */
   readonly limits: Limits & { readonly connectionsMax: number };
+  /** What opens the socket, in place of Deno: for tests. */
+  readonly listen?: (options: Deno.ListenOptions) => Deno.Listener;
 }
 
 /** Connections that wait to be accepted: enough for thousands that come at once. */
 const BACKLOG = 4_096;
-/** How long to wait when the system has no descriptor left, in milliseconds. */
+/** How long to wait when the system has no descriptor or no memory left, in milliseconds. */
 const ACCEPT_RETRY_MS = 100;
+/** What the system says then (accept(2)); all else that it says is about one client, who has gone. */
+const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 /** How many refused clients are told so politely at a time; more are just closed. */
 const REFUSALS_MAX = 64;
 /** How often quiet connections are looked for, in seconds, at the most and at the least. */
@@ -48,6 +54,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #sweeper: ReturnType<typeof setInterval>;
+  readonly #failures = new Flood();
   #refusals = 0;
   #socket: Deno.Listener;
   #address: Address;
@@ -58,7 +65,7 @@ export class Listener {
   /** Listens at once. Throws what `Deno.listen` throws. */
   constructor(address: Address, options: ListenerOptions) {
     this.#options = options;
-    this.#socket = open(address);
+    this.#socket = open(address, options);
     this.#address = { ...address, port: (this.#socket.addr as Deno.NetAddr).port };
     const seconds = sweepSeconds(options.limits);
     this.#sweeper = setInterval(() => this.#sweep(seconds), seconds * 1_000);
@@ -95,18 +102,22 @@ export class Listener {
   }
 
   async #accept(socket: Deno.Listener): Promise<void> {
+    let busySince = performance.now();
     // Not `for await`: that one ends for good where descriptors run out.
     for (;;) {
       try {
         this.#welcome(await socket.accept());
       } catch (error) {
         if (isClosed(error)) return;
-        // A client that left before it was accepted, a failed handshake, or no descriptor is left.
-        console.error(
-          "Cannot accept a connection:",
-          error instanceof Error ? error.message : error,
-        );
-        await delay(ACCEPT_RETRY_MS);
+        const { code, message } = error as Error & { code?: string };
+        this.#failures.note(`Cannot accept a connection: ${message}`);
+        // Whoever comes next need not wait for one that left before it was accepted.
+        if (SHORTAGES.includes(code ?? "")) await delay(ACCEPT_RETRY_MS);
+        // An error that is there at once lets nobody else go on.
+        if (performance.now() - busySince > BUSY_MS_MAX) {
+          await pause();
+          busySince = performance.now();
+        }
       }
     }
   }
@@ -139,12 +150,16 @@ export class Listener {
 
   #sweep(seconds: number): void {
     for (const connection of this.#connections.keys()) connection.sweep(seconds);
+    this.#failures.sweep();
   }
 }
 
-function open({ hostname, port, tls }: Address): Deno.Listener {
+function open(
+  { hostname, port, tls }: Address,
+  { listen = Deno.listen }: Pick<ListenerOptions, "listen"> = {},
+): Deno.Listener {
   const options = { hostname, port, tcpBacklog: BACKLOG };
-  return tls === undefined ? Deno.listen(options) : Deno.listenTls({ ...options, ...tls });
+  return tls === undefined ? listen(options) : Deno.listenTls({ ...options, ...tls });
 }
 
 /** A tenth of the shorter timeout, so that it holds within a tenth. */

@@ -79,9 +79,9 @@ async function compileOnce(): Promise<Compiled> {
 
 /** The flags of the task, with the import map that these tests run with. */
 function compileFlags(): string[] {
-  const [, flags] = / deno compile (.*)$/.exec(config.tasks.compile.command) ?? [];
+  const [, flags] = /^deno compile (.*)$/.exec(config.tasks.compile.command) ?? [];
   assert(flags !== undefined, "the task compiles");
-  return flags.split(" ").flatMap((flag) => flag === "$MAP" ? importMapFlags() : [flag]);
+  return flags.replace("$(deno task -q imports)", importMapFlags().join(" ")).split(/ +/);
 }
 
 /** Bytes as text, a character for each, so that they can be searched. */

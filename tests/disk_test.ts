@@ -21,10 +21,10 @@ interface Disk {
 }
 
 const DISKS = {
-  ofSmallValues: { mib: 12, valueBytes: 100 },
-  ofValues: { mib: 12, valueBytes: 1_000 },
-  ofLargeValues: { mib: 24, valueBytes: 100_000 },
-  ofLargestValues: { mib: 24, valueBytes: 1_000_000 },
+  ofSmallValues: { mib: 48, valueBytes: 100 },
+  ofValues: { mib: 48, valueBytes: 1_000 },
+  ofLargeValues: { mib: 56, valueBytes: 100_000 },
+  ofLargestValues: { mib: 56, valueBytes: 1_000_000 },
 };
 
 diskTest("on a disk that PUTs have filled, GET goes on and DELETE makes room for PUT", async () => {
@@ -90,7 +90,7 @@ diskTest("a server starts on a full disk, and frees it", async () => {
 });
 
 diskTest("a disk that another program fills refuses PUT until that makes room", async () => {
-  await withDisk(24, async (folder) => {
+  await withDisk(56, async (folder) => {
     await using server = await ServerProcess.start({ data: `${folder}/data` });
     using client = await server.connect();
     const large = "x".repeat(MIB / 2);
@@ -122,10 +122,10 @@ diskTest("a disk that another program fills refuses PUT until that makes room", 
 });
 
 diskTest("a turn that has no room costs only its own clients", async () => {
-  await withDisk(24, async (folder) => {
+  await withDisk(56, async (folder) => {
     await using server = await ServerProcess.start({ data: `${folder}/data` });
-    const clients = await Promise.all(Array.from({ length: 60 }, () => server.connect()));
-    // In one turn or in a few: 60 MB that have no room, and if a part of them has, the rest has not.
+    const clients = await Promise.all(Array.from({ length: 90 }, () => server.connect()));
+    // In one turn or in a few: 90 MB that have no room, and if a part of them has, the rest has not.
     const large = "x".repeat(MIB - 100);
     const replies = await Promise.all(
       clients.map((client, i) => client.ask(`PUT large-${i} ${large}`)),

@@ -17,6 +17,8 @@ const ROOM_BYTES_MIN = 1_048_576;
 /** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
 const WAL_PAGES_MAX = 4_000;
 const WAL_PAGES_MAX_FULL = 256;
+/** How much the file must have free before it has room for more rows on a full disk. */
+const FREE_BYTES_MIN = 262_144;
 const RESERVE_NAME = "keyline.reserve";
 const ZEROS = new Uint8Array(65_536);
 
@@ -26,6 +28,7 @@ export class DiskSpace {
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
+  /** Whether what grows is refused. */
   #isFull = false;
 
   /** Holds room back in a folder. */
@@ -37,7 +40,8 @@ export class DiskSpace {
       write: true,
     });
     this.#reserveBytes = this.#reserve.statSync().size;
-    if (!this.#takeReserve()) this.noteFull();
+    if (!this.#hold(RESERVE_BYTES)) this.noteFull();
+    else this.#cutTo(RESERVE_BYTES);
   }
 
   /** Whether the disk is full: what would grow is refused. */
@@ -50,9 +54,22 @@ export class DiskSpace {
     if (this.#isFull) throw new DiskFullError();
   }
 
+  /**
+   * Makes sure, within a transaction, that there will be room to move the write-ahead log into the file.
+   * Else the disk could be so full of that log that it can't be moved, and with it nothing freed. Throws
+   * DiskFullError.
+   */
+  claimGrowth(): void {
+    const growth = this.#rows.growthBytes;
+    if (growth <= (this.isTight ? 0 : this.#reserveBytes)) return;
+    // Large values, which want as much again in the file.
+    if (this.isTight || !this.#hold(2 * growth)) throw new DiskFullError();
+  }
+
   /** Gives up what is held back, because the disk is full. */
   noteFull(): void {
     if (this.#reserveBytes > LAST_BYTES) this.#cutTo(LAST_BYTES);
+    this.#checkpoint("TRUNCATE");
     if (this.#isFull) return;
     this.#isFull = true;
     console.error("Keyline: the disk is full: PUT is refused until there is room");
@@ -60,19 +77,26 @@ export class DiskSpace {
 
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
   checkpointIfDue(): void {
-    const pagesMax = this.#isFull ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
+    const pagesMax = this.isTight ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
     const isDue = this.#rows.walPages > pagesMax || this.#rows.growthBytes > RESERVE_BYTES / 2;
-    if (isDue) this.#checkpoint(this.#isFull ? "TRUNCATE" : "PASSIVE");
+    if (isDue) this.#checkpoint(this.isTight ? "TRUNCATE" : "PASSIVE");
   }
 
-  /** Looks whether there is room again; true where there is. */
-  recover(): boolean {
-    if (!this.#isFull) return true;
+  /** Whether the reserve is given up: room is so short that it is used as sparingly as can be. */
+  get isTight(): boolean {
+    return this.#reserveBytes < RESERVE_BYTES;
+  }
+
+  /** Looks whether there is room again, on the disk or in what the file has free. */
+  recover(): void {
+    if (!this.isTight) return;
     this.#checkpoint("TRUNCATE");
-    if (!this.#takeReserve()) return false;
+    const hasRoom = this.#hold(RESERVE_BYTES + ROOM_BYTES_MIN) ||
+      this.#rows.freeBytes >= FREE_BYTES_MIN;
+    if (!this.isTight) this.#cutTo(RESERVE_BYTES);
+    if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
     console.error("Keyline: there is room on the disk again, and PUT goes on");
-    return true;
   }
 
   /** Lets go of its file; the room stays taken for the next start. */
@@ -83,28 +107,28 @@ export class DiskSpace {
   #checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
     try {
       this.#rows.checkpoint(mode);
+      if (this.#reserveBytes > RESERVE_BYTES) this.#cutTo(RESERVE_BYTES);
     } catch (error) {
+      // It stays where it is, and is moved when there is room.
       if (!(error instanceof DiskFullError)) throw error;
-      this.noteFull();
     }
   }
 
-  /** Holds the whole reserve, where the disk has more room than that. */
-  #takeReserve(): boolean {
+  /** Holds at least this much back; false where the disk has no such room, and nothing has changed. */
+  #hold(bytes: number): boolean {
     const before = this.#reserveBytes;
-    const wanted = before >= RESERVE_BYTES ? RESERVE_BYTES : RESERVE_BYTES + ROOM_BYTES_MIN;
     try {
       // Written, not only sized: a file system gives a hole no room.
       this.#reserve.seekSync(before, Deno.SeekMode.Start);
-      for (let at = before; at < wanted;) {
-        at += this.#reserve.writeSync(ZEROS.subarray(0, wanted - at));
+      for (let at = before; at < bytes;) {
+        at += this.#reserve.writeSync(ZEROS.subarray(0, bytes - at));
       }
-      this.#reserve.syncDataSync();
+      if (bytes > before) this.#reserve.syncDataSync();
     } catch {
       this.#cutTo(before);
       return false;
     }
-    this.#cutTo(RESERVE_BYTES);
+    this.#reserveBytes = Math.max(before, bytes);
     return true;
   }
 

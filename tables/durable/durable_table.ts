@@ -12,7 +12,7 @@ import { FLAG, NO_REF } from "../flat/arena.ts";
 import { FlatStore } from "../flat/flat_store.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table, TableError } from "../table.ts";
 import { asText, compareTexts, startsWith, Text, type TextLike } from "../text.ts";
-import { KIND } from "./change.ts";
+import { KIND, type NumberedChange } from "./change.ts";
 import { DiskSpace, giveUpReserve } from "./disk_space.ts";
 import { DiskFullError, isDiskFull } from "./errors.ts";
 import { ExpiredRows } from "./expired_rows.ts";
@@ -66,6 +66,7 @@ export class DurableTable implements Table {
   #hits = 0;
   #misses = 0;
   #fault: TableError | undefined;
+  #hasTold = false;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
@@ -90,7 +91,14 @@ export class DurableTable implements Table {
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#isDirty(key));
       this.#expiredRows = expiredRows;
-      this.#mover = new Mover({ store, log, rows, expiredRows, version: () => this.#version });
+      this.#mover = new Mover({
+        store,
+        log,
+        rows,
+        expiredRows,
+        version: () => this.#version,
+        claimGrowth: () => this.#space.claimGrowth(),
+      });
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#replay();
     } catch (error) {
@@ -195,8 +203,8 @@ export class DurableTable implements Table {
     this.#undo.clear();
     if (this.#clearedAt > 0) this.#mover.noteClear(this.#clearedAt);
     this.#clearedAt = 0;
-    this.#moveAfter(bytes);
-    this.#evict();
+    this.#moveDebt += MOVE_SHARE * bytes;
+    this.#catchUp();
     return true;
   }
 
@@ -218,11 +226,12 @@ export class DurableTable implements Table {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#log.hasGathered) return true; // In the middle of a turn: a little later.
     return this.#work(() => {
-      this.#space.recover();
+      const { isTight } = this.#space;
+      if (isTight) this.#space.recover();
       const removed = this.#sweeper.step(this.#now(), { hidden: this.#areRowsHidden });
       this.#keys -= removed;
-      return removed > 0 || this.#mover.step(MOVE_BYTES) || this.#sweeper.removeOld() ||
-        this.#evict();
+      return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
+        (isTight && this.#mover.deleteEarly()) || this.#mover.step(MOVE_BYTES) || this.#evict();
     });
   }
 
@@ -355,12 +364,12 @@ export class DurableTable implements Table {
 
   /** Takes up what the log holds, at the start. */
   #replay(): void {
-    const { count, version } = this.#rows.state;
+    const { count, version, unsure } = this.#rows.state;
     this.#keys = count;
     this.#version = version;
     let replayed = 0;
     for (const change of this.#log.replay()) {
-      const { kind, key, parity, isInRows, number } = change;
+      const { kind, key, parity, number } = change;
       this.#version = Math.max(this.#version, change.version);
       if (kind === KIND.CLEAR) {
         this.#store.clear();
@@ -368,6 +377,7 @@ export class DurableTable implements Table {
         this.#mover.noteClear(number);
       } else {
         const before = this.#store.find(key);
+        const isInRows = this.#isInRows(change, { before, unsure });
         const wasStored = before === NO_REF ? isInRows : this.#store.isLive(before);
         const dirty = parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
         this.#store.write(key, kind === KIND.PUT ? change.value : undefined, {
@@ -383,6 +393,17 @@ export class DurableTable implements Table {
     this.#store.commit();
   }
 
+  /** Whether a replayed change has a row beneath it: as the log says, where that can be relied on. */
+  #isInRows(
+    { key, isInRows, number }: NumberedChange,
+    { before, unsure }: { before: number; unsure: number },
+  ): boolean {
+    if (!isInRows || number > unsure || this.#mover.isClearPending) return isInRows;
+    return before === NO_REF
+      ? this.#rows.expiryOf(key) !== undefined
+      : (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
+  }
+
   /** Commits the log; on a full disk, once more with the room that is held back. */
   #commitLog(): void {
     try {
@@ -394,27 +415,37 @@ export class DurableTable implements Table {
     }
   }
 
-  /** Moves what the log must let go before so many more bytes come. */
-  #moveAfter(bytes: number): void {
-    this.#moveDebt += MOVE_SHARE * bytes;
-    if (this.#moveDebt < MOVE_BYTES) return;
-    const debt = this.#moveDebt;
-    this.#moveDebt = 0;
-    this.#work(() => this.#mover.step(debt));
+  /**
+   * Moves what the log must let go before more comes, and evicts what has no room. The turn is durable
+   * already: no failure here is one of its own.
+   */
+  #catchUp(): void {
+    try {
+      if (this.#moveDebt >= MOVE_BYTES) {
+        const debt = this.#moveDebt;
+        this.#moveDebt = 0;
+        this.#work(() => this.#mover.step(debt));
+      }
+      this.#evict();
+    } catch (error) {
+      console.error("Keyline cannot move changes to the table's rows:", error);
+    }
   }
 
   #evict(): boolean {
     return this.#store.maintain({ bytesMax: this.#cacheBytes });
   }
 
-  /** Does work that can wait. A full disk is noted, and so is an error that ends the table. */
+  /** Does work that can wait. Throws only what ends the table: anything else is tried again later. */
   #work(step: () => boolean): boolean {
     try {
       const isMore = step();
       if (isMore) this.#space.checkpointIfDue();
       return isMore;
     } catch (error) {
-      if (!(this.#noted(error) instanceof DiskFullError)) throw error;
+      this.#tell(error);
+      this.#noted(error);
+      if (this.#fault !== undefined) throw this.#fault;
       return false;
     }
   }
@@ -424,9 +455,16 @@ export class DurableTable implements Table {
     try {
       return read();
     } catch (error) {
-      console.error("Keyline cannot read the table:", error);
+      this.#tell(error);
       throw this.#noted(error);
     }
+  }
+
+  /** Tells the log of a failure: once, because a client may ask for the same again and again. */
+  #tell(error: unknown): void {
+    if (error instanceof DiskFullError || this.#hasTold) return;
+    this.#hasTold = true;
+    console.error("Keyline cannot read or write the table:", error);
   }
 
   /** Takes note of what a failure means for what comes next. */

@@ -7,7 +7,7 @@
 
 import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
-import { messageOf, OpenError } from "./errors.ts";
+import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { type LogRecord, RECORD_ALIGNMENT, recordAt } from "./log_record.ts";
 
 const ZEROS = new Uint8Array(1_048_576);
@@ -109,10 +109,18 @@ export class LogSegment {
     }
   }
 
+  /** Takes the room; where the disk has none, the file grows as it is written. */
   #fill(bytes: number): void {
-    this.#file.seekSync(this.#size, Deno.SeekMode.Start);
-    while (this.#size < bytes) {
-      this.#size += this.#file.writeSync(ZEROS.subarray(0, bytes - this.#size));
+    const before = this.#size;
+    try {
+      this.#file.seekSync(before, Deno.SeekMode.Start);
+      while (this.#size < bytes) {
+        this.#size += this.#file.writeSync(ZEROS.subarray(0, bytes - this.#size));
+      }
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#file.truncateSync(before);
+      this.#size = before;
     }
     this.#file.syncDataSync();
   }
@@ -128,8 +136,8 @@ export function openSegment(path: string, roomBytes: number): LogSegment {
   } catch (error) {
     file?.close();
     throw new OpenError(
-      `Cannot open ${path}: ${messageOf(error)}. Make room on the disk, or choose another folder ` +
-        "with --data.",
+      `Cannot open ${path}: ${messageOf(error)}. Make it a file that this user can write to, or ` +
+        "choose another folder with --data.",
       { cause: error },
     );
   }

@@ -15,6 +15,8 @@ import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log, Parity } from "./log.ts";
 import type { Rows } from "./rows.ts";
 
+/** How many rows are removed at a time before their turn. */
+const EARLY_ROWS = 64;
 /** A record with one of these flags differs from its row. */
 export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
 
@@ -26,6 +28,8 @@ export interface MoverParts {
   readonly expiredRows: ExpiredRows;
   /** The last version that was given. */
   readonly version: () => number;
+  /** Makes sure that the disk has room for what a transaction has added. Throws DiskFullError. */
+  readonly claimGrowth: () => void;
 }
 
 /** Moves the sealed segment of a log. */
@@ -47,6 +51,33 @@ export class Mover {
   /** Takes note of a committed CLEAR. */
   noteClear(number: number): void {
     this.#clearedAt = number;
+  }
+
+  /**
+   * Lets a committed CLEAR remove the rows before its turn in the log comes; false without one. What the log
+   * has before it is void by then, and what it has after it never knew of these rows. Throws TableError.
+   */
+  clearEarly(): boolean {
+    if (!this.isClearPending) return false;
+    this.#parts.rows.transaction(() => this.#parts.rows.clear());
+    this.#noteCleared(this.#clearedAt);
+    return true;
+  }
+
+  /**
+   * Removes some rows whose keys have been deleted before their turn in the log comes, where a full disk
+   * leaves no room to go in order; false where there are none. Throws TableError.
+   */
+  deleteEarly(): boolean {
+    const { store, rows, log } = this.#parts;
+    const refs = store.hidingRefs(EARLY_ROWS);
+    if (refs.length === 0) return false;
+    rows.transaction(() => {
+      for (const ref of refs) rows.delete(store.keyOf(ref));
+      rows.setUnsure(log.lastChange);
+    });
+    for (const ref of refs) store.remove(ref);
+    return true;
   }
 
   /** Moves about so many bytes of the log; false where nothing waits. Throws TableError. */
@@ -94,6 +125,7 @@ export class Mover {
         refs.push(ref);
       }
       this.#setFlushed(flushed);
+      this.#parts.claimGrowth();
     });
     this.#noteCleared(flushed);
     for (const ref of refs) this.#noteMoved(ref, parity);

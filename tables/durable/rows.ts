@@ -22,6 +22,8 @@ export interface RowsState {
   readonly count: number;
   /** The last version that was given. */
   readonly version: number;
+  /** Up to this change, the log may name rows that are not there any more. */
+  readonly unsure: number;
   /** Tells the log of this table from those of others. */
   readonly salt: number;
 }
@@ -67,8 +69,8 @@ export class Rows {
     try {
       this.#sql.begin.run();
       write();
-      const { generation, flushed, turn, count, version } = this.#state;
-      this.#sql.setState.run(generation, flushed, turn, count, version);
+      const { generation, flushed, turn, count, version, unsure } = this.#state;
+      this.#sql.setState.run(generation, flushed, turn, count, version, unsure);
       this.#sql.commit.run();
     } catch (error) {
       this.#state = before;
@@ -80,6 +82,11 @@ export class Rows {
   /** Notes, within a transaction, how far the rows are. */
   setFlushed(state: Pick<RowsState, "flushed" | "turn" | "version">): void {
     this.#state = { ...this.#state, ...state };
+  }
+
+  /** Notes, within a transaction, that rows go which the log up to this change may name. */
+  setUnsure(unsure: number): void {
+    this.#state = { ...this.#state, unsure };
   }
 
   /** The row of a key. Throws TableError. */
@@ -232,8 +239,9 @@ const SQL = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
   rollback: "ROLLBACK",
-  state: "SELECT generation, flushed, turn, count, version, salt FROM state",
-  setState: "UPDATE state SET generation = ?, flushed = ?, turn = ?, count = ?, version = ?",
+  state: "SELECT generation, flushed, turn, count, version, unsure, salt FROM state",
+  setState:
+    "UPDATE state SET generation = ?, flushed = ?, turn = ?, count = ?, version = ?, unsure = ?",
   get: "SELECT value, version, expires FROM entries WHERE generation = ? AND key = ?",
   expiry: "SELECT expires FROM entries WHERE generation = ? AND key = ?",
   put: "REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",

@@ -46,11 +46,12 @@ function createTables(db: DatabaseSync): void {
       turn INTEGER NOT NULL,
       count INTEGER NOT NULL,
       version INTEGER NOT NULL,
+      unsure INTEGER NOT NULL,
       salt INTEGER NOT NULL
     ) STRICT;
   `);
   const [salt] = crypto.getRandomValues(new Uint32Array(1));
-  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, ?)").run(salt!);
+  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, ?)").run(salt!);
 }
 
 /** Takes over what 0.1.0 stored: the newest generation of its entries, then the changes of its log. */

@@ -76,7 +76,8 @@ export class Compactor {
         else if (arena.isAlone(ref)) arena.setFlags(ref, flags & ~FLAG.RECENT);
         else move(ref);
       }
-      ref = next;
+      // Without its last live record the segment is gone, and what is left of it with it.
+      ref = arena.segmentAt(this.#number) === this.#segment ? next : NO_REF;
     }
     this.#ref = ref;
     if (ref === NO_REF) this.#segment = undefined;

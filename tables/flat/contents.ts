@@ -38,6 +38,8 @@ export class Contents {
   readonly byExpiry: SortedRefs = new SortedRefs((a, b) =>
     this.arena.expiresAt(a) - this.arena.expiresAt(b) || a - b
   );
+  /** The tombstones that hide a row, in no order that matters. */
+  readonly hiding: SortedRefs = new SortedRefs((a, b) => a - b);
   /** How many records are no tombstones. */
   liveCount = 0;
   /** How many records are dirty, by the segment of the log that has their newest change. */
@@ -60,6 +62,7 @@ export class Contents {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
     this.count(flags, 1);
+    if ((flags & UNLISTED) === UNLISTED) this.hiding.add(ref);
     if (isListed(flags)) byKey.add(ref);
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.add(ref);
   }
@@ -69,6 +72,7 @@ export class Contents {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
     this.count(flags, -1);
+    if ((flags & UNLISTED) === UNLISTED) this.hiding.remove(ref);
     if (isListed(flags)) byKey.remove(ref);
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.remove(ref);
   }

@@ -11,7 +11,7 @@
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { type Fields, FLAG, NO_REF } from "./arena.ts";
 import { Compactor } from "./compactor.ts";
-import { Contents, isExpiring, isListed, UNLISTED } from "./contents.ts";
+import { Contents, isExpiring, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";
 import { Journal } from "./journal.ts";
 
@@ -176,6 +176,16 @@ export class FlatStore {
     }
   }
 
+  /** Tombstones that hide a row, at most `limit` of them. */
+  hidingRefs(limit: number): number[] {
+    const refs: number[] = [];
+    for (const ref of this.#contents.hiding.from(() => 1)) {
+      if (refs.length === limit) break;
+      refs.push(ref);
+    }
+    return refs;
+  }
+
   /** How many live records have expired at `now`, in milliseconds since 1970. */
   expiredCount(now: number): number {
     const { arena, byExpiry } = this.#contents;
@@ -260,7 +270,7 @@ export class FlatStore {
     const { arena } = this.#contents;
     const flags = arena.flags(ref);
     // Most changes leave a record where it is in both orders.
-    const isInPlace = isListed(flags) === isListed(fields.flags) &&
+    const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 &&
       isExpiring(flags, arena.expiresAt(ref)) === isExpiring(fields.flags, fields.expiresAt) &&
       arena.expiresAt(ref) === fields.expiresAt;
     if (isInPlace) {
