@@ -192,15 +192,21 @@ export class Connection implements Member, Recipient {
   /** Answers lines, and waits where the turn has to: for a Promise, or for a client that does not read. */
   async #serveLines(lines: Lines): Promise<void> {
     let rest = await this.#turn.submit(this, lines);
-    while (this.#promised !== undefined || (rest !== undefined && !this.#isLast)) {
-      if (this.#promised !== undefined) {
-        this.#outbox.add(await this.#promised);
-        this.#promised = undefined;
-        rest ??= NO_LINES;
-      }
+    for (;;) {
+      // Here all replies are released: one that is not would be awaited for ever.
       if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
-      if (this.#isClosed) return; // Nobody takes the rest.
-      rest = await this.#turn.submit(this, rest!);
+      if (this.#promised !== undefined) {
+        const reply = await this.#promised;
+        this.#promised = undefined;
+        this.#outbox.add(reply);
+        this.#isLast = reply.last;
+        // What the handler has changed is to be committed, though nobody takes the rest.
+        if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
+      } else if (this.#isLast || this.#isClosed) {
+        return;
+      }
+      if (rest === undefined) return;
+      rest = await this.#turn.submit(this, rest);
     }
   }
 
