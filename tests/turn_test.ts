@@ -1,21 +1,27 @@
 /**
  * The turn, and how a connection takes part in it: one commit for all requests of a turn, their
- * replies after it, and what happens where it fails. The table is a fake one, the sockets have no
- * network.
+ * replies after it, and what happens where it fails. Then clients and handlers at their worst. The
+ * table is a fake one, the sockets have no network.
  *
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
-import type { Context } from "../server/command.ts";
+import type { Command, Context } from "../server/command.ts";
 import { Connection, type Limits } from "../server/connection.ts";
 import { Figures } from "../server/figures.ts";
-import { busy } from "../server/reply.ts";
+import { LineReader, type Lines } from "../server/lines.ts";
+import { loadCommands, Registry } from "../server/registry.ts";
+import { busy, final, ok, okay } from "../server/reply.ts";
 import { type Member, Turn } from "../server/turn.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import { type Entry, TableError } from "../tables/table.ts";
-import { contextOver, testWith } from "./harness.ts";
-import { MemorySocket, settled } from "./memory_socket.ts";
+import type { Text, TextLike } from "../tables/text.ts";
+import { contextOver, ROOT, testWith } from "./harness.ts";
+import { MemorySocket, settled, until } from "./memory_socket.ts";
+
+const utf8 = new TextEncoder();
 
 const DISK_FAILED = "500 ERROR the disk failed\r\n";
 
@@ -28,7 +34,12 @@ class FakeTable extends MemoryTable {
   onCommit = () => {};
   failure: Error | undefined;
 
-  override entry(key: string): Entry | undefined {
+  override get(key: TextLike): Text | undefined {
+    this.reads++;
+    return super.get(key);
+  }
+
+  override entry(key: TextLike): Entry | undefined {
     this.reads++;
     return super.entry(key);
   }
@@ -49,25 +60,63 @@ function makeTurn() {
   const done: unknown[] = [];
   table.onCommit = () => done.push("commit");
   const turn = new Turn({ table, figures, onFatal: (error) => done.push(error) });
-  /**
-   * Lets a member join; its release is told by its name, and by the reply that takes all places.
-   */
+  /** Submits a line of a member; its release is told by its name, and by the reply that takes all places. */
   const join = (name: string, then = () => {}) => {
     const member: Member = {
+      answer: () => true,
       release(failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
       },
     };
-    turn.join(member);
+    return turn.submit(member, linesOf("LINE\n"));
   };
   return { table, figures, turn, done, join };
 }
 
-/** A server without a network, over the real commands. */
-async function makeServer(limits: Partial<Limits> = {}) {
+/** Whole lines, as a connection submits them. */
+function linesOf(packet: string | Uint8Array<ArrayBuffer>, lineBytesMax = 1_048_576): Lines {
+  const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+  return new LineReader({ lineBytesMax }).take(bytes)!;
+}
+
+/** A member that notes its lines, and takes so many at a time. */
+function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
+  const taken: string[] = [];
+  let left = atATime;
+  const member: Member = {
+    answer(line) {
+      assertEquals(String(line.bytes), line.text, "the bytes are those of the text");
+      taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
+      return --left > 0;
+    },
+    release() {
+      left = atATime;
+    },
+  };
+  return { member, taken };
+}
+
+/** Submits lines until all are taken, as a connection does; returns how often that was. */
+async function submitAll(turn: Turn, member: Member, lines: Lines): Promise<number> {
+  let count = 1;
+  for (let rest = await turn.submit(member, lines); rest !== undefined; count++) {
+    rest = await turn.submit(member, rest);
+  }
+  return count;
+}
+
+/** A server without a network, over the real commands and these. */
+async function makeServer(
+  limits: Partial<Limits> = {},
+  commands: Record<string, Command> = {},
+) {
   const table = new FakeTable();
-  const services: Context = { ...await contextOver(table) };
+  const all = [...await loadCommands(new URL("commands/", ROOT)), ...Object.entries(commands)];
+  const services: Context = {
+    ...await contextOver(table),
+    registry: new Registry(all as [string, unknown][]),
+  };
   const turn = new Turn({ table, figures: services.figures, onFatal: () => {} });
   const options = {
     services,
@@ -103,21 +152,23 @@ Deno.test("a turn commits once for all that are in it, and then their replies le
   assertEquals(done, ["commit", "a", "b", "c"]);
 });
 
-Deno.test("a client that is alone waits for nobody, but for the commit", async () => {
-  const { figures, done, join } = makeTurn();
-  figures.connections = 2;
-  join("a");
-  assertEquals(done, []);
-  figures.connections = 1;
-  join("b");
-  assertEquals(done, ["commit", "a", "b"]);
-  await settled();
-  assertEquals(done, ["commit", "a", "b"], "and its turn ends once");
+Deno.test("a turn is over before the event loop goes on", async () => {
+  const { done, join } = makeTurn();
+  let isLater = false;
+  const later = new Promise<void>((resolve) =>
+    setImmediate(() => {
+      isLater = true;
+      resolve();
+    })
+  );
+  await join("a");
+  assertEquals([done, isLater], [["commit", "a"], false]);
+  await later;
 });
 
-Deno.test("who joins while replies leave is in the next turn", async () => {
+Deno.test("who submits while replies leave is in the next turn", async () => {
   const { done, join } = makeTurn();
-  join("a", () => join("late"));
+  join("a", () => void join("late"));
   join("b");
   await settled();
   assertEquals(done, ["commit", "a", "b", "commit", "late"]);
@@ -149,15 +200,17 @@ Deno.test("a commit that fails for good ends the server, behind the replies", as
   assertEquals(done, ["commit", `a: ${DISK_FAILED}`, table.failure]);
 });
 
-Deno.test("an error of ours in a commit ends the server too, and clients learn nothing of it", async () => {
+Deno.test("an error of ours in a commit is told to its turn alone, and the server goes on", async () => {
   const { table, done, join } = makeTurn();
   table.failure = new TypeError("x is not a function");
   const log = await logOf(async () => {
     join("a");
-    await settled();
+    await join("b");
   });
-  assertEquals(done.slice(0, 2), ["commit", "a: 500 ERROR internal error\r\n"]);
-  assert(done[2] instanceof TableError && done[2].fatal);
+  table.failure = undefined;
+  await join("c");
+  const failed = "500 ERROR internal error\r\n";
+  assertEquals(done, ["commit", `a: ${failed}`, `b: ${failed}`, "commit", "c"]);
   assert(log[0]!.includes("x is not a function"), log[0]);
 });
 
@@ -171,6 +224,98 @@ Deno.test("only commits that wrote something are counted", async () => {
   await settled();
   assertEquals(figures.commits, 1);
   assert(figures.commitMsMax >= 0 && figures.commitMs >= figures.commitMsMax);
+});
+
+Deno.test("members that submit at once each get their own lines, in order", async () => {
+  const { turn } = makeTurn();
+  const takers = Array.from({ length: 200 }, () => makeTaker());
+  const long = "x".repeat(20_000);
+  const signs = ["", "é", "\ufeff", "\u{1f5dd}"];
+  for (let round = 0; round < 3; round++) {
+    const expected = takers.map((_, i) => {
+      const sign = signs[(i + round) % 4];
+      const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${sign}${round} ${i} ${j}`);
+      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than a chunk.
+      if (i % 50 === 0) lines.push(long.repeat(3));
+      return [...lines, ""];
+    });
+    await Promise.all(expected.map(async (lines, i) => {
+      const end = i % 2 === 0 ? "\n" : "\r\n";
+      const { member } = takers[i]!;
+      const packet = lines.map((line) => `${line}${end}`).join("");
+      assertEquals(await turn.submit(member, linesOf(packet)), undefined);
+      await turn.submit(member, linesOf("more\n")); // while others still wait
+    }));
+    const found = takers.map(({ taken }) => taken.splice(0));
+    assertEquals(found, expected.map((lines) => [...lines, "more"]));
+  }
+});
+
+Deno.test("members with much to split leave moments for others", async () => {
+  const { turn } = makeTurn();
+  const packet = new Uint8Array(65_536).fill(0x0a);
+  let moments = 0;
+  const timer = setInterval(() => moments++, 0);
+  const takers = Array.from({ length: 40 }, () => makeTaker());
+  await Promise.all(takers.map(({ member }) => submitAll(turn, member, linesOf(packet))));
+  clearInterval(timer);
+  assert(moments > 0, "timers have run meanwhile");
+  for (const { taken } of takers) assertEquals(taken.length, packet.length);
+});
+
+Deno.test("a member that takes no more gets its rest back, and the others all of theirs", async () => {
+  const { turn } = makeTurn();
+  const [slow, other] = [makeTaker(3), makeTaker()];
+  const names = Array.from({ length: 10 }, (_, i) => `é ${i}`);
+  const packet = names.map((name, i) => `${name}${i % 2 === 0 ? "\n" : "\r\n"}`).join("");
+  const [rest, none] = await Promise.all([
+    turn.submit(slow.member, linesOf(packet)),
+    turn.submit(other.member, linesOf(packet)),
+  ]);
+  assertEquals(slow.taken, names.slice(0, 3));
+  assertEquals([other.taken, none], [names, undefined]);
+  assertEquals(rest!.count, 7);
+  await submitAll(turn, slow.member, rest!);
+  assertEquals(slow.taken, names);
+});
+
+Deno.test("a member that stops at its last line has no rest", async () => {
+  const { turn } = makeTurn();
+  const { member, taken } = makeTaker(2);
+  assertEquals(await turn.submit(member, linesOf("a\nb\n")), undefined);
+  assertEquals(taken, ["a", "b"]);
+});
+
+Deno.test("a rest does not lie in the packet, nor in what others have sent", async () => {
+  const { turn } = makeTurn();
+  const { member, taken } = makeTaker(1);
+  const packet = utf8.encode("a\nbé\nc\n");
+  const rest = await turn.submit(member, linesOf(packet));
+  packet.fill(0x78);
+  await turn.submit(makeTaker().member, linesOf("xxxxxxxxxx\n"));
+  await submitAll(turn, member, rest!);
+  assertEquals(taken, ["a", "bé", "c"]);
+});
+
+Deno.test("faults keep their places in a rest that is submitted again", async () => {
+  const bad = [0xc3, 0x0a];
+  const long = utf8.encode("123456789\r\n");
+  const packet = Uint8Array.from([
+    ...utf8.encode("a\r\n"),
+    ...bad,
+    ...long,
+    0x0a,
+    ...bad,
+    0x62,
+    0x0a,
+  ]);
+  const expected = ["a", "not UTF-8!", "too long!", "", "not UTF-8!", "b"];
+  for (let atATime = 1; atATime <= expected.length; atATime++) {
+    const { turn } = makeTurn();
+    const { member, taken } = makeTaker(atATime);
+    const turns = await submitAll(turn, member, linesOf(packet, 8));
+    assertEquals([taken, turns], [expected, Math.ceil(expected.length / atATime)]);
+  }
 });
 
 testWith(["read"], "requests of many connections in one turn share one commit", async () => {
@@ -448,6 +593,282 @@ testWith(["read"], "a client that takes no replies is closed after the write tim
   assertEquals(socket.isClosed, true);
   await served;
 });
+
+/** A command whose handler this is. */
+function command(handler: (args: Text[], context: Context) => unknown, arity = ["key"]): Command {
+  return { summary: "Serve a test", arity, replies: {}, handler: handler as Command["handler"] };
+}
+
+/** A command that answers with its argument when the test lets it, and stores it then. */
+function makeLate() {
+  const waiting: (() => void)[] = [];
+  const late = command(async ([key], { table }) => {
+    const name = String(key);
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    table.put("late", name);
+    return ok(name);
+  });
+  return { late, waiting };
+}
+
+testWith(["read"], "lines behind a handler that waits are answered behind it", async () => {
+  const { late, waiting } = makeLate();
+  const { table, connect } = await makeServer({}, { LATE: late });
+  const [slow, other] = [connect(), connect()];
+  const count = 10_000;
+  slow.socket.send(`INCR a\nLATE x\n${"INCR a\n".repeat(count)}GET late\n`);
+  other.socket.send("INCR b\n");
+  await until(() => waiting.length > 0);
+  await settled();
+  assertEquals(slow.socket.take(), "200 OK 1\r\n", "what stands before it leaves at once");
+  assertEquals(other.socket.take(), "200 OK 1\r\n");
+  assertEquals(String(table.get("a")), "1");
+  waiting[0]!();
+  slow.socket.finish();
+  await slow.served;
+  const expected = Array.from({ length: count }, (_, i) => `200 OK ${i + 2}\r\n`).join("");
+  assertEquals(slow.socket.take(), `200 OK x\r\n${expected}200 OK x\r\n`);
+  other.socket.finish();
+  await other.served;
+});
+
+testWith(["read"], "handlers that wait keep what they took of their arguments", async () => {
+  const { late, waiting } = makeLate();
+  const { connect } = await makeServer({}, { LATE: late });
+  const clients = Array.from({ length: 50 }, connect);
+  clients.forEach(({ socket }, i) => socket.send(`LATE é${i}\nLATE ${"x".repeat(i)}!\nGET late\n`));
+  for (let round = 0; round < 2; round++) {
+    await until(() => waiting.length === clients.length);
+    for (const resolve of waiting.splice(0).reverse()) resolve();
+  }
+  for (const [i, { socket, served }] of clients.entries()) {
+    socket.finish();
+    await served;
+    const [first, second, stored] = socket.take().split("\r\n");
+    assertEquals([first, second], [`200 OK é${i}`, `200 OK ${"x".repeat(i)}!`]);
+    assert(/^200 OK (x*!|é\d+)$/.test(stored!), stored);
+  }
+});
+
+testWith(
+  ["read"],
+  "a client that leaves while its handler waits costs nobody anything",
+  async () => {
+    const { late, waiting } = makeLate();
+    const { table, connect } = await makeServer({}, { LATE: late });
+    const [gone, other] = [connect(), connect()];
+    const log = await logOf(async () => {
+      gone.socket.send("LATE x\nPUT behind 1\n");
+      await until(() => waiting.length > 0);
+      gone.connection.close();
+      waiting[0]!();
+      await gone.served;
+    });
+    assertEquals([log, gone.socket.take()], [[], ""]);
+    other.socket.send("GET behind\nGET late\n");
+    assertEquals(await other.socket.reply(), "404 NOT FOUND\r\n200 OK x\r\n");
+    assertEquals(table.mark(), 0, "what it changed is committed");
+    other.socket.finish();
+    await other.served;
+  },
+);
+
+testWith(["read"], "a late reply larger than what may be unsent is sent all the same", async () => {
+  const large = "x".repeat(300_000);
+  const { connect } = await makeServer({}, {
+    LARGE: command(() => Promise.resolve(ok(large)), []),
+  });
+  const { socket, served } = connect();
+  socket.send("LARGE\nLARGE\nCOUNT\n");
+  socket.finish();
+  await served;
+  assertEquals(socket.take(), `200 OK ${large}\r\n`.repeat(2) + "200 OK 0\r\n");
+});
+
+testWith(["read"], "late replies wait too, where the client does not read", async () => {
+  const large = "x".repeat(100_000);
+  let made = 0;
+  const handler = () => {
+    made++;
+    return Promise.resolve(ok(large));
+  };
+  const { connect } = await makeServer({}, { LARGE: command(handler, []) });
+  const { socket, served } = connect();
+  socket.block();
+  socket.send("LARGE\n".repeat(100));
+  await settled();
+  assert(made <= 4, `${made} replies of 100 kB are held`);
+  socket.unblock();
+  socket.finish();
+  await served;
+  assertEquals(made, 100);
+  assertEquals(socket.take(), `200 OK ${large}\r\n`.repeat(100));
+});
+
+testWith(["read"], "a late reply that is the last ends the connection", async () => {
+  const bye = command(() => Promise.resolve(final(okay)), []);
+  const { table, connect } = await makeServer({}, { BYE: bye });
+  const { socket, served } = connect();
+  socket.send("PUT a 1\nBYE\nPUT a 2\n");
+  await until(() => socket.isFinished);
+  socket.finish();
+  await served;
+  assertEquals(socket.take(), "200 OK\r\n200 OK\r\n");
+  assertEquals(String(table.get("a")), "1");
+});
+
+testWith(["read"], "a late reply is 500 where the commit of its change fails", async () => {
+  const { late, waiting } = makeLate();
+  const { table, connect } = await makeServer({}, { LATE: late });
+  const { socket, served } = connect();
+  socket.send("LATE x\n");
+  await until(() => waiting.length > 0);
+  table.failure = new TableError("the disk failed");
+  await logOf(async () => {
+    waiting[0]!();
+    assertEquals(await socket.reply(), DISK_FAILED);
+  });
+  table.failure = undefined;
+  socket.send("GET late\n");
+  assertEquals(await socket.reply(), "404 NOT FOUND\r\n");
+  socket.finish();
+  await served;
+});
+
+testWith(["read"], "what stands behind QUIT in its packet is not run, and others are", async () => {
+  const { table, connect } = await makeServer();
+  const [quitting, other] = [connect(), connect()];
+  quitting.socket.send(`PUT a 1\n${"INCR n\n".repeat(100)}QUIT\nPUT a 2\nCLEAR\n`);
+  other.socket.send("PUT b 1\nGET b\n");
+  for (const { socket } of [quitting, other]) socket.finish();
+  await Promise.all([quitting.served, other.served]);
+  const expected = `200 OK\r\n${numberedReplies(100)}200 OK\r\n`;
+  assertEquals(quitting.socket.take(), expected);
+  assertEquals(other.socket.take(), "200 OK\r\n200 OK 1\r\n");
+  assertEquals(["a", "b"].map((key) => String(table.get(key))), ["1", "1"]);
+});
+
+testWith(
+  ["read"],
+  "a client that is closed in the middle of a turn runs no more lines",
+  async () => {
+    const close = command(() => {
+      doomed.connection.close();
+      return okay;
+    }, []);
+    const { table, connect } = await makeServer({}, { CLOSE: close });
+    const [first, doomed, last] = [connect(), connect(), connect()];
+    const log = await logOf(async () => {
+      first.socket.send("INCR a\nINCR a\n");
+      doomed.socket.send("INCR b\nCLOSE\nINCR b\nCLEAR\n");
+      last.socket.send("INCR c\nINCR c\n");
+      await doomed.served;
+      for (const { socket, served } of [first, last]) {
+        socket.finish();
+        await served;
+        assertEquals(socket.take(), "200 OK 1\r\n200 OK 2\r\n");
+      }
+    });
+    assertEquals([log, doomed.socket.take()], [[], ""]);
+    assertEquals(["a", "b", "c"].map((key) => String(table.get(key))), ["2", "1", "2"]);
+  },
+);
+
+testWith(
+  ["read"],
+  "a client whose socket breaks in the middle of its replies runs no more lines",
+  async () => {
+    const { table, connect } = await makeServer();
+    const { socket, served } = connect();
+    table.put("large", "x".repeat(200_000));
+    const log = await logOf(async () => {
+      socket.block();
+      socket.send(`${"GET large\n".repeat(5)}PUT behind 1\n`);
+      await until(() => socket.writing > 0);
+      await settled();
+      socket.close(); // As a reset does: the write fails, and so does every later call.
+      socket.close = () => {};
+      await served;
+    });
+    assertEquals([log, table.get("behind")], [[], undefined]);
+  },
+);
+
+testWith(["read"], "half a line is not run, however its client leaves", async () => {
+  const { table, connect } = await makeServer();
+  for (const leave of ["finish", "close"] as const) {
+    const { socket, connection, served } = connect();
+    socket.send("PUT a 1\nPUT a 10");
+    await until(() => socket.take() === "200 OK\r\n");
+    if (leave === "finish") socket.finish();
+    else connection.close();
+    await served;
+    assertEquals(String(table.get("a")), "1");
+  }
+});
+
+testWith(["read"], "a client that floods does not keep another from its reply", async () => {
+  const { table, connect } = await makeServer();
+  const [flood, other] = [connect(), connect()];
+  const packet = utf8.encode("INCR a\n".repeat(9_000));
+  const packets = 40;
+  for (let i = 0; i < packets; i++) flood.socket.send(packet);
+  flood.socket.finish();
+  await until(() => flood.socket.unread < packets);
+  other.socket.send("PUT b 1\n");
+  assertEquals(await other.socket.reply(), "200 OK\r\n");
+  assert(flood.socket.unread > 0, "the flood goes on");
+  other.socket.finish();
+  await Promise.all([flood.served, other.served]);
+  assertEquals(String(table.get("a")), String(packets * 9_000));
+});
+
+testWith(["read"], "a line of 64 MiB is refused once, and the client served on", async () => {
+  const { table, connect } = await makeServer();
+  const { socket, served } = connect();
+  const packet = new Uint8Array(65_536).fill(0x78);
+  socket.send("PUT a ", ...Array(1_024).fill(packet), "\nCOUNT\n");
+  socket.finish();
+  await served;
+  assertEquals(socket.take(), "400 BADREQUEST line too long\r\n200 OK 0\r\n");
+  assertEquals(table.commits, 1, "all of it is one turn");
+});
+
+testWith(["read"], "lines that are no text keep their places among large replies", async () => {
+  const { table, connect } = await makeServer({ lineBytesMax: 100 });
+  const { socket, served } = connect();
+  const large = "x".repeat(300_000);
+  table.put("a", large);
+  const bad = [...utf8.encode("PUT b \xff"), 0xff, 0xf1, 0xc3, 0x0a];
+  const long = utf8.encode(`PUT c ${"x".repeat(100)}\n`);
+  const get = utf8.encode("GET a\r\n");
+  socket.send(
+    Uint8Array.from([...get, ...bad, ...get, ...long, ...get, ...bad, ...utf8.encode("COUNT\n")]),
+  );
+  socket.finish();
+  await served;
+  const [value, noText] = [`200 OK ${large}\r\n`, "400 BADREQUEST line not UTF-8\r\n"];
+  const tooLong = "400 BADREQUEST line too long\r\n";
+  assertEquals(socket.take(), `${value}${noText}${value}${tooLong}${value}${noText}200 OK 1\r\n`);
+});
+
+testWith(
+  ["read"],
+  "a password that is given among pipelined lines counts from there on",
+  async () => {
+    const { table, options } = await makeServer();
+    const isPassword = (guess: string) => guess === "sesame";
+    const services = { ...options.services, isPassword };
+    const socket = new MemorySocket();
+    const served = new Connection(socket, { ...options, services }).serve();
+    socket.send("PUT a 1\nAUTH wrong\nAUTH sesame\nPUT a 2\n");
+    socket.finish();
+    await served;
+    const no = "401 UNAUTHORIZED\r\n";
+    assertEquals(socket.take(), `${no}${no}200 OK\r\n200 OK\r\n`);
+    assertEquals(String(table.get("a")), "2");
+  },
+);
 
 function sweepSeconds(connection: Connection, seconds: number): void {
   for (let i = 0; i < seconds; i++) connection.sweep(1);
