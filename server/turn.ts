@@ -76,9 +76,8 @@ export class Turn {
       return undefined;
     } catch (error) {
       console.error("Cannot commit:", error);
-      return error instanceof TableError
-        ? error
-        : new TableError("internal error", { fatal: true });
+      // Only the table knows when it can't go on: a mistake of ours is this turn's alone.
+      return error instanceof TableError ? error : new TableError("internal error");
     }
   }
 }

@@ -381,6 +381,9 @@ function* decodeChanges(encoded: string): Generator<Entry | Removed> {
 export function tableError(cause: unknown): TableError {
   if (cause instanceof TableError) return cause;
   if (isDiskFull(cause)) return new DiskFullError({ cause });
+  // Not SQLite's: a text that is longer than V8 can make, or a mistake of ours. The disk is well.
+  const isOurs = cause instanceof RangeError || cause instanceof TypeError;
+  if (isOurs) return new TableError("internal error", { cause });
   const code = ((cause as { errcode?: number }).errcode ?? 0) & 0xff;
   if (code === SQLITE_BUSY) {
     return new TableError("another program holds the table's file", { cause });
