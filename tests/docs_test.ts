@@ -94,12 +94,18 @@ testWith(["read"], "CONTRIBUTING.md and the tests name the same variables", () =
   const named = tableUnder("## Tests", "CONTRIBUTING.md").map(([name]) =>
     name!.replaceAll("`", "")
   );
-  const tests = [...Deno.readDirSync(new URL("tests", ROOT))].map(({ name }) =>
-    read(`tests/${name}`)
-  );
+  const tests = sourcesIn("tests").map(read);
   const used = new Set(tests.join().match(/KEYLINE_(TEST|FUZZ)_[A-Z]+/g));
   assertEquals(named.toSorted(), [...used].toSorted());
 });
+
+/** The files of TypeScript in a folder, those of its folders included. */
+function sourcesIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) => {
+    const path = `${folder}/${name}`;
+    return isDirectory ? sourcesIn(path) : path.endsWith(".ts") ? [path] : [];
+  });
+}
 
 function read(file: string): string {
   return Deno.readTextFileSync(new URL(file, ROOT));
