@@ -125,9 +125,9 @@ export async function settled(): Promise<void> {
 
 /** Waits until a condition holds; throws where that takes too long. */
 export async function until(holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
+  const deadline = Date.now() + WAIT_MS_MAX;
   while (!holds()) {
-    if (performance.now() > deadline) throw new Error("it does not come to hold");
+    if (Date.now() > deadline) throw new Error("it does not come to hold");
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }
