@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NO_REF } from "./flat/arena.ts";
+import { NO_REF } from "./flat/record.ts";
 import { FlatStore } from "./flat/flat_store.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "./table.ts";
 import { asText, type Text, type TextLike } from "./text.ts";

@@ -8,30 +8,25 @@
  * @module
  */
 
-import { FLAG, NO_REF } from "../flat/arena.ts";
 import { FlatStore } from "../flat/flat_store.ts";
+import { NO_REF } from "../flat/record.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table, TableError } from "../table.ts";
-import { asText, compareTexts, startsWith, Text, type TextLike } from "../text.ts";
-import { KIND, type NumberedChange } from "./change.ts";
-import { DiskSpace, giveUpReserve } from "./disk_space.ts";
-import { DiskFullError, isDiskFull } from "./errors.ts";
+import { asText, type Text, type TextLike } from "../text.ts";
+import { DiskSpace } from "./disk_space.ts";
+import { DiskFullError } from "./errors.ts";
 import { ExpiredRows } from "./expired_rows.ts";
 import { FolderLock } from "./folder_lock.ts";
 import { Log } from "./log.ts";
-import { DIRTY, Mover } from "./mover.ts";
+import { Mover } from "./mover.ts";
+import { Overlay } from "./overlay.ts";
 import type { Rows } from "./rows.ts";
 import { openRows } from "./rows_file.ts";
 import { Sweeper } from "./sweeper.ts";
-import { UndoStack } from "./undo_stack.ts";
 
 /** How much of the log is moved at a time, in bytes: a transaction for less would not be worth its sync. */
 const MOVE_BYTES = 65_536;
 /** How much is moved for each byte that is committed: so much that no segment has to wait for the other. */
 const MOVE_SHARE = 1.5;
-/** So many changes are replayed between two commits of the flat store. */
-const REPLAY_CHANGES = 1_024;
-const NOTHING = Text.of("");
-
 /** The options of a table on disk. */
 export interface DurableTableOptions {
   /** How much memory the flat store may take before it evicts what rows have, in bytes. */
@@ -52,19 +47,11 @@ export class DurableTable implements Table {
   readonly #rows: Rows;
   readonly #log: Log;
   readonly #space: DiskSpace;
-  readonly #expiredRows: ExpiredRows;
   readonly #mover: Mover;
   readonly #sweeper: Sweeper;
-  readonly #undo = new UndoStack();
-  /** How many keys are stored, those included that have expired and are not removed yet. */
-  #keys = 0;
-  #version = 0;
-  /** The number of the turn's last CLEAR; 0 without one. */
-  #clearedAt = 0;
+  readonly #overlay: Overlay;
   /** How many bytes of the log are to be moved, for what has been committed. */
   #moveDebt = 0;
-  #hits = 0;
-  #misses = 0;
   #fault: TableError | undefined;
   #hasTold = false;
 
@@ -83,24 +70,24 @@ export class DurableTable implements Table {
     };
     try {
       this.#lock = opened(new FolderLock(folder));
-      this.#rows = opened(openInRoom(folder));
+      this.#rows = opened(openRows(folder));
       const { flushed, turn, salt } = this.#rows.state;
       const options = { flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
       this.#log = opened(Log.open(folder, options));
       this.#space = opened(new DiskSpace(folder, this.#rows));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
-      const expiredRows = new ExpiredRows(rows, (key) => this.#isDirty(key));
-      this.#expiredRows = expiredRows;
+      const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
       this.#mover = new Mover({
         store,
         log,
         rows,
         expiredRows,
-        version: () => this.#version,
+        version: () => this.#overlay.version,
         claimGrowth: () => this.#space.claimGrowth(),
       });
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
-      this.#replay();
+      this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
+      this.#overlay.replay();
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;
@@ -125,9 +112,8 @@ export class DurableTable implements Table {
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
     this.#space.checkRoom();
-    const version = ++this.#version;
-    const fields = { version, expiresAt: expiresAt ?? 0 };
-    this.#change(asText(key), asText(value), fields);
+    const version = ++this.#overlay.version;
+    this.#change(asText(key), asText(value), { version, expiresAt: expiresAt ?? 0 });
     return version;
   }
 
@@ -145,42 +131,18 @@ export class DurableTable implements Table {
   }
 
   clear(): void {
-    if (this.#keys === 0) return;
-    this.#pushUndo();
-    const number = this.#nextNumber;
-    const change = { kind: KIND.CLEAR, isInRows: false, key: NOTHING, value: NOTHING };
-    this.#log.add({ ...change, version: 0, expiresAt: 0 });
-    this.#store.clear();
-    this.#keys = 0;
-    this.#clearedAt = number;
+    this.#overlay.clear();
   }
 
   count(): number {
-    const now = this.#now();
-    const expiredRows = this.#areRowsHidden ? 0 : this.#expiredRows.countAt(now);
-    return this.#keys - this.#store.expiredCount(now) - expiredRows;
+    return this.#read(() => this.#overlay.count());
   }
 
   keys({ prefix, after, limit }: Page): string[] {
-    const range = { prefix: asText(prefix), after: asText(after) };
-    const now = this.#now();
-    const page: string[] = [];
-    if (limit === 0) return page;
-    const stored = this.#storedKeys(range, now);
-    const rows = this.#rowKeys(range, now);
-    let [a, b] = [stored.next(), rows.next()];
-    while (page.length < limit && !(a.done && b.done)) {
-      const isStoredNext = !a.done && (b.done || compareTexts(a.value, b.value) < 0);
-      if (isStoredNext) {
-        page.push(String(a.value));
-        a = stored.next();
-      } else {
-        page.push(String(b.value));
-        b = rows.next();
-      }
-    }
-    rows.return(undefined); // Ends the statement.
-    return page;
+    return this.#read(() => {
+      const keys = this.#overlay.keys({ prefix: asText(prefix), after: asText(after) });
+      return Array.from(keys.take(limit), String);
+    });
   }
 
   commit(): boolean {
@@ -199,27 +161,18 @@ export class DurableTable implements Table {
       this.undo(0);
       throw this.#noted(error);
     }
-    this.#store.commit();
-    this.#undo.clear();
-    if (this.#clearedAt > 0) this.#mover.noteClear(this.#clearedAt);
-    this.#clearedAt = 0;
+    this.#overlay.commit();
     this.#moveDebt += MOVE_SHARE * bytes;
     this.#catchUp();
     return true;
   }
 
   mark(): number {
-    return this.#undo.length;
+    return this.#overlay.mark();
   }
 
   undo(mark: number): void {
-    if (this.#undo.length <= mark) return;
-    const before = this.#undo.backTo(mark);
-    this.#store.undo(before.store);
-    this.#log.undo(before);
-    this.#keys = before.keys;
-    this.#clearedAt = before.clearedAt;
-    this.#expiredRows.reset();
+    this.#overlay.undo(mark);
   }
 
   maintain(): boolean {
@@ -228,8 +181,8 @@ export class DurableTable implements Table {
     return this.#work(() => {
       const { isTight } = this.#space;
       if (isTight) this.#space.recover();
-      const removed = this.#sweeper.step(this.#now(), { hidden: this.#areRowsHidden });
-      this.#keys -= removed;
+      const removed = this.#sweeper.step(this.#now(), { hidden: this.#overlay.areRowsHidden });
+      this.#overlay.noteSwept(removed);
       return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
         (isTight && this.#mover.deleteEarly()) || this.#mover.step(MOVE_BYTES) || this.#evict();
     });
@@ -241,8 +194,8 @@ export class DurableTable implements Table {
       disk_bytes: this.#rows.bytes,
       log_bytes: this.#log.activeBytes,
       rows: this.#rows.state.count,
-      cache_hits: this.#hits,
-      cache_misses: this.#misses,
+      cache_hits: this.#overlay.hits,
+      cache_misses: this.#overlay.misses,
     };
   }
 
@@ -254,157 +207,24 @@ export class DurableTable implements Table {
     this.#lock.close();
   }
 
-  get #nextNumber(): number {
-    return this.#log.lastChange + this.#log.gatheredCount + 1;
-  }
-
-  /** Whether a CLEAR stands in the log that the rows have not seen. */
-  get #areRowsHidden(): boolean {
-    return this.#clearedAt > 0 || this.#mover.isClearPending;
-  }
-
-  /** The record of a key that is there and has not expired. */
   #find(key: Text): number {
-    let ref = this.#store.find(key);
-    if (ref === NO_REF) {
-      ref = this.#load(key);
-      if (ref === NO_REF) return NO_REF;
-    } else {
-      this.#hits++;
-      this.#store.touch(ref);
+    try {
+      return this.#overlay.find(key);
+    } catch (error) {
+      throw this.#failed(error);
     }
-    return this.#store.isVisible(ref, this.#now) ? ref : NO_REF;
   }
 
-  /** Takes the row of a key into the store. */
-  #load(key: Text): number {
-    if (this.#areRowsHidden) return NO_REF;
-    this.#misses++;
-    const row = this.#read(() => this.#rows.get(key));
-    if (row === undefined) return NO_REF;
-    const { value, version, expiresAt } = row;
-    return this.#store.insertClean(key, value, {
-      version,
-      expiresAt,
-      flags: FLAG.IN_ROWS | FLAG.RECENT,
-      number: 0,
-    });
-  }
-
-  /** Stores a value under a key, or removes it; notes it in the log and in the counts. */
   #change(
     key: Text,
     value: Text | undefined,
-    { version, expiresAt }: { version: number; expiresAt: number },
+    fields: { version: number; expiresAt: number },
   ): void {
-    const { isStored, isInRows, rowExpiresAt } = this.#stateOf(key);
-    if (!isStored && value === undefined) return;
-    this.#pushUndo();
-    const number = this.#nextNumber;
-    const kind = value === undefined ? KIND.DELETE : KIND.PUT;
-    this.#log.add({ kind, isInRows, key, value: value ?? NOTHING, version, expiresAt });
-    const dirty = this.#log.active === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-    const flags = isInRows ? dirty | FLAG.IN_ROWS : dirty;
-    this.#store.write(key, value, { version, expiresAt, flags, number });
-    this.#keys += Number(value !== undefined) - Number(isStored);
-    this.#expiredRows.note(rowExpiresAt, -1);
-  }
-
-  /** What is stored under a key, expired or not; and when its row expires, where that is visible now. */
-  #stateOf(key: Text): { isStored: boolean; isInRows: boolean; rowExpiresAt: number } {
-    const ref = this.#store.find(key);
-    if (ref !== NO_REF) {
-      const flags = this.#store.flagsOf(ref);
-      return {
-        isStored: (flags & FLAG.TOMBSTONE) === 0,
-        isInRows: (flags & FLAG.IN_ROWS) !== 0,
-        rowExpiresAt: (flags & DIRTY) === 0 ? this.#store.expiresAtOf(ref) : 0,
-      };
+    try {
+      this.#overlay.change(key, value, fields);
+    } catch (error) {
+      throw this.#failed(error);
     }
-    const expiresAt = this.#areRowsHidden ? undefined : this.#read(() => this.#rows.expiryOf(key));
-    const isStored = expiresAt !== undefined;
-    return { isStored, isInRows: isStored, rowExpiresAt: expiresAt ?? 0 };
-  }
-
-  #isDirty(key: Text): boolean {
-    const ref = this.#store.find(key);
-    return ref !== NO_REF && (this.#store.flagsOf(ref) & DIRTY) !== 0;
-  }
-
-  #pushUndo(): void {
-    this.#undo.push({
-      store: this.#store.mark(),
-      length: this.#log.gatheredBytes,
-      count: this.#log.gatheredCount,
-      keys: this.#keys,
-      clearedAt: this.#clearedAt,
-    });
-  }
-
-  /** The keys that only the store has. */
-  *#storedKeys(range: { prefix: Text; after: Text }, now: number): Generator<Text, undefined> {
-    for (const ref of this.#store.page(range)) {
-      const expiresAt = this.#store.expiresAtOf(ref);
-      if (expiresAt === 0 || expiresAt > now) yield this.#store.keyOf(ref);
-    }
-  }
-
-  /** The keys that rows have, as far as no newer change removes them. */
-  *#rowKeys(
-    { prefix, after }: { prefix: Text; after: Text },
-    now: number,
-  ): Generator<Text, undefined> {
-    if (this.#areRowsHidden || this.#rows.state.count === 0) return;
-    for (const row of this.#rows.from(compareTexts(after, prefix) > 0 ? after : prefix)) {
-      if (!startsWith(row.key, prefix)) return;
-      if (after.length > 0 && compareTexts(row.key, after) === 0) continue;
-      const ref = this.#store.find(row.key);
-      if (ref !== NO_REF && !this.#store.isLive(ref)) continue;
-      const expiresAt = ref === NO_REF ? row.expiresAt : this.#store.expiresAtOf(ref);
-      if (expiresAt === 0 || expiresAt > now) yield row.key;
-    }
-  }
-
-  /** Takes up what the log holds, at the start. */
-  #replay(): void {
-    const { count, version, unsure } = this.#rows.state;
-    this.#keys = count;
-    this.#version = version;
-    let replayed = 0;
-    for (const change of this.#log.replay()) {
-      const { kind, key, parity, number } = change;
-      this.#version = Math.max(this.#version, change.version);
-      if (kind === KIND.CLEAR) {
-        this.#store.clear();
-        this.#keys = 0;
-        this.#mover.noteClear(number);
-      } else {
-        const before = this.#store.find(key);
-        const isInRows = this.#isInRows(change, { before, unsure });
-        const wasStored = before === NO_REF ? isInRows : this.#store.isLive(before);
-        const dirty = parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-        this.#store.write(key, kind === KIND.PUT ? change.value : undefined, {
-          version: change.version,
-          expiresAt: change.expiresAt,
-          flags: isInRows ? dirty | FLAG.IN_ROWS : dirty,
-          number,
-        });
-        this.#keys += Number(kind === KIND.PUT) - Number(wasStored);
-      }
-      if (++replayed % REPLAY_CHANGES === 0) this.#store.commit();
-    }
-    this.#store.commit();
-  }
-
-  /** Whether a replayed change has a row beneath it: as the log says, where that can be relied on. */
-  #isInRows(
-    { key, isInRows, number }: NumberedChange,
-    { before, unsure }: { before: number; unsure: number },
-  ): boolean {
-    if (!isInRows || number > unsure || this.#mover.isClearPending) return isInRows;
-    return before === NO_REF
-      ? this.#rows.expiryOf(key) !== undefined
-      : (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
   }
 
   /** Commits the log; on a full disk, once more with the room that is held back. */
@@ -453,14 +273,17 @@ export class DurableTable implements Table {
     }
   }
 
-  /** Reads rows. Throws TableError. */
   #read<Result>(read: () => Result): Result {
     try {
       return read();
     } catch (error) {
-      this.#tell(error);
-      throw this.#noted(error);
+      throw this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): unknown {
+    this.#tell(error);
+    return this.#noted(error);
   }
 
   /** Tells the log of a failure: once, because a client may ask for the same again and again. */
@@ -475,15 +298,5 @@ export class DurableTable implements Table {
     if (error instanceof TableError && error.fatal) this.#fault = error;
     if (error instanceof DiskFullError) this.#space.noteFull();
     return error;
-  }
-}
-
-/** Opens the rows. Even that takes some room, which a full disk has only in the reserve. */
-function openInRoom(folder: string): Rows {
-  try {
-    return openRows(folder);
-  } catch (error) {
-    if (!isDiskFull(error) || !giveUpReserve(folder)) throw error;
-    return openRows(folder);
   }
 }

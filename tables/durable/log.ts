@@ -108,6 +108,11 @@ export class Log {
     return this.#count;
   }
 
+  /** The number of the change that is added next. */
+  get nextNumber(): number {
+    return this.#lastChange + this.#count + 1;
+  }
+
   /** Adds a change to the turn. */
   add(change: Change): void {
     const size = sizeOfChange(change);

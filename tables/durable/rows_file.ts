@@ -5,7 +5,8 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { messageOf, OpenError } from "./errors.ts";
+import { giveUpReserve } from "./disk_space.ts";
+import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { SCHEMA_VERSION, upgrade } from "./schema.ts";
 import { Rows } from "./rows.ts";
 
@@ -19,8 +20,20 @@ const CHECK_BYTES_MAX = 33_554_432;
 /** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
 const PAGE_CACHE_KIB = 16_384;
 
-/** Opens the rows of a folder, or makes them. Throws OpenError. */
+/**
+ * Opens the rows of a folder, or makes them. Even that takes some room, which a full disk has only in the
+ * reserve. Throws OpenError.
+ */
 export function openRows(folder: string): Rows {
+  try {
+    return openFile(folder);
+  } catch (error) {
+    if (!isDiskFull(error) || !giveUpReserve(folder)) throw error;
+    return openFile(folder);
+  }
+}
+
+function openFile(folder: string): Rows {
   const path = `${folder}/${FILE_NAME}`;
   try {
     if (!exists(path)) create(path);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { FLAG, NO_REF } from "../flat/arena.ts";
+import { FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
 import type { Text } from "../text.ts";
 import type { ExpiredRows } from "./expired_rows.ts";

@@ -9,49 +9,7 @@
  */
 
 import { copyText, Memory, Text } from "../text.ts";
-
-/** What a record holds beside its key and its value. */
-export interface Fields {
-  /** Grows with every change of a table. */
-  readonly version: number;
-  /** When the entry expires, in milliseconds since 1970; 0 where it does not. */
-  readonly expiresAt: number;
-  /** Bits of FLAG. */
-  readonly flags: number;
-  /** Which change of a log this is, so that a durable table knows the newest; 0 in memory. */
-  readonly number: number;
-}
-
-/** What a record says of itself, as bits. */
-export const FLAG = {
-  /** The key has been deleted. */
-  TOMBSTONE: 1,
-  /** A durable table has a row for this key beneath the record. */
-  IN_ROWS: 2,
-  /** The newest change of the key is in the log's first segment, and in no row. */
-  DIRTY_0: 4,
-  /** The same for its second segment. */
-  DIRTY_1: 8,
-  /** It was read since eviction last passed by. */
-  RECENT: 16,
-  /** Nothing refers to the record any more. */
-  FREED: 32,
-} as const;
-
-/** No record. */
-export const NO_REF = 0;
-
-/** A record, little-endian: this header, then the key, then the value, padded to a multiple of eight. */
-const VALUE_LENGTH = 0; // u32, in bytes
-const KEY_LENGTH = 4; // u16, in bytes
-const CAPACITY = 6; // u16, in units; 0 where the record has a segment of its own
-const VERSION_LOW = 8; // u32
-const VERSION_HIGH = 12; // u16
-const FLAGS = 14; // u16
-const EXPIRES_AT = 16; // f64
-const NUMBER = 24; // f64
-/** How many bytes of a record come before its key. */
-export const HEADER_BYTES = 32;
+import { type Fields, FLAG, HEADER_BYTES, NO_REF, OFFSET } from "./record.ts";
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -114,8 +72,12 @@ export class Arena {
     const memory = this.memory(ref);
     const { view } = memory;
     const at = (ref & PLACE_MASK) << UNIT_BITS;
-    view.setUint16(at + KEY_LENGTH, key.length, true);
-    view.setUint16(at + CAPACITY, size <= SHARED_RECORD_BYTES_MAX ? size >>> UNIT_BITS : 0, true);
+    view.setUint16(at + OFFSET.KEY_LENGTH, key.length, true);
+    view.setUint16(
+      at + OFFSET.CAPACITY,
+      size <= SHARED_RECORD_BYTES_MAX ? size >>> UNIT_BITS : 0,
+      true,
+    );
     copyText(key, memory, at + HEADER_BYTES);
     this.overwrite(ref, value, fields);
     return ref;
@@ -133,13 +95,13 @@ export class Arena {
     const memory = this.memory(ref);
     const at = (ref & PLACE_MASK) << UNIT_BITS;
     const { view } = memory;
-    view.setUint32(at + VALUE_LENGTH, value.length, true);
-    view.setUint32(at + VERSION_LOW, fields.version % TWO_TO_32, true);
-    view.setUint16(at + VERSION_HIGH, fields.version / TWO_TO_32, true);
-    view.setUint16(at + FLAGS, fields.flags, true);
-    view.setFloat64(at + EXPIRES_AT, fields.expiresAt, true);
-    view.setFloat64(at + NUMBER, fields.number, true);
-    copyText(value, memory, at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true));
+    view.setUint32(at + OFFSET.VALUE_LENGTH, value.length, true);
+    view.setUint32(at + OFFSET.VERSION_LOW, fields.version % TWO_TO_32, true);
+    view.setUint16(at + OFFSET.VERSION_HIGH, fields.version / TWO_TO_32, true);
+    view.setUint16(at + OFFSET.FLAGS, fields.flags, true);
+    view.setFloat64(at + OFFSET.EXPIRES_AT, fields.expiresAt, true);
+    view.setFloat64(at + OFFSET.NUMBER, fields.number, true);
+    copyText(value, memory, at + HEADER_BYTES + view.getUint16(at + OFFSET.KEY_LENGTH, true));
   }
 
   /** Lets the room of a record go. */
@@ -171,7 +133,7 @@ export class Arena {
 
   /** The length of a record's key, in bytes. */
   keyLength(ref: number): number {
-    return this.memory(ref).view.getUint16(this.offset(ref) + KEY_LENGTH, true);
+    return this.memory(ref).view.getUint16(this.offset(ref) + OFFSET.KEY_LENGTH, true);
   }
 
   /** The key of a record. */
@@ -185,7 +147,7 @@ export class Arena {
     const { bytes, view } = this.memory(ref);
     const at = this.offset(ref);
     const length = key.end - key.start;
-    if (view.getUint16(at + KEY_LENGTH, true) !== length) return false;
+    if (view.getUint16(at + OFFSET.KEY_LENGTH, true) !== length) return false;
     const shift = at + HEADER_BYTES - key.start;
     const other = key.memory;
     let i = key.start;
@@ -201,16 +163,16 @@ export class Arena {
     const memory = this.memory(ref);
     const { view } = memory;
     const at = this.offset(ref);
-    const start = at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true);
-    return new Text(memory, start, start + view.getUint32(at + VALUE_LENGTH, true));
+    const start = at + HEADER_BYTES + view.getUint16(at + OFFSET.KEY_LENGTH, true);
+    return new Text(memory, start, start + view.getUint32(at + OFFSET.VALUE_LENGTH, true));
   }
 
   /** Whether a record is no tombstone and has not expired by this clock, in milliseconds since 1970. */
   isVisible(ref: number, now: () => number): boolean {
     const { view } = this.memory(ref);
     const at = (ref & PLACE_MASK) << UNIT_BITS;
-    if ((view.getUint16(at + FLAGS, true) & FLAG.TOMBSTONE) !== 0) return false;
-    const expiresAt = view.getFloat64(at + EXPIRES_AT, true);
+    if ((view.getUint16(at + OFFSET.FLAGS, true) & FLAG.TOMBSTONE) !== 0) return false;
+    const expiresAt = view.getFloat64(at + OFFSET.EXPIRES_AT, true);
     return expiresAt === 0 || expiresAt > now();
   }
 
@@ -218,40 +180,43 @@ export class Arena {
   version(ref: number): number {
     const { view } = this.memory(ref);
     const at = this.offset(ref);
-    return view.getUint16(at + VERSION_HIGH, true) * TWO_TO_32 +
-      view.getUint32(at + VERSION_LOW, true);
+    return view.getUint16(at + OFFSET.VERSION_HIGH, true) * TWO_TO_32 +
+      view.getUint32(at + OFFSET.VERSION_LOW, true);
   }
 
   /** When a record expires, in milliseconds since 1970; 0 where it does not. */
   expiresAt(ref: number): number {
-    return this.memory(ref).view.getFloat64(this.offset(ref) + EXPIRES_AT, true);
+    return this.memory(ref).view.getFloat64(this.offset(ref) + OFFSET.EXPIRES_AT, true);
   }
 
   /** Which change of a log a record is; 0 in memory. */
   number(ref: number): number {
-    return this.memory(ref).view.getFloat64(this.offset(ref) + NUMBER, true);
+    return this.memory(ref).view.getFloat64(this.offset(ref) + OFFSET.NUMBER, true);
   }
 
   /** The flags of a record. */
   flags(ref: number): number {
-    return this.memory(ref).view.getUint16(this.offset(ref) + FLAGS, true);
+    return this.memory(ref).view.getUint16(this.offset(ref) + OFFSET.FLAGS, true);
   }
 
   /** Gives a record other flags. */
   setFlags(ref: number, flags: number): void {
-    this.memory(ref).view.setUint16(this.offset(ref) + FLAGS, flags, true);
+    this.memory(ref).view.setUint16(this.offset(ref) + OFFSET.FLAGS, flags, true);
   }
 
   /** How much room a record has, in bytes. */
   capacity(ref: number): number {
     const { view, bytes } = this.memory(ref);
-    const units = view.getUint16(this.offset(ref) + CAPACITY, true);
+    const units = view.getUint16(this.offset(ref) + OFFSET.CAPACITY, true);
     return units === 0 ? bytes.length : units << UNIT_BITS;
   }
 
   /** How many bytes of a record are in use: its header, its key and its value. */
   usedBytes(ref: number): number {
-    const valueLength = this.memory(ref).view.getUint32(this.offset(ref) + VALUE_LENGTH, true);
+    const valueLength = this.memory(ref).view.getUint32(
+      this.offset(ref) + OFFSET.VALUE_LENGTH,
+      true,
+    );
     return HEADER_BYTES + this.keyLength(ref) + valueLength;
   }
 

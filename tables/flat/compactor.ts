@@ -6,7 +6,8 @@
  * @module
  */
 
-import { FLAG, NO_REF, type Segment } from "./arena.ts";
+import { type Segment } from "./arena.ts";
+import { FLAG, NO_REF } from "./record.ts";
 import type { Contents } from "./contents.ts";
 
 /** How large the gaps may be in all: a share of the memory, and this many bytes in any case. */

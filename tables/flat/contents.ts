@@ -5,7 +5,8 @@
  */
 
 import { compareTexts, type Text } from "../text.ts";
-import { Arena, FLAG, NO_REF } from "./arena.ts";
+import { Arena } from "./arena.ts";
+import { FLAG, NO_REF } from "./record.ts";
 import { HashIndex } from "./hash_index.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 

@@ -9,7 +9,7 @@
  */
 
 import { compareTexts, startsWith, Text } from "../text.ts";
-import { type Fields, FLAG, NO_REF } from "./arena.ts";
+import { type Fields, FLAG, NO_REF } from "./record.ts";
 import { Compactor } from "./compactor.ts";
 import { Contents, isExpiring, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";

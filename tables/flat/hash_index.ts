@@ -8,7 +8,7 @@
  */
 
 import type { Text } from "../text.ts";
-import { NO_REF } from "./arena.ts";
+import { NO_REF } from "./record.ts";
 
 /** How many parts there are; each takes the keys whose hash has these first bits. */
 const PART_BITS = 8;

@@ -6,7 +6,8 @@
  */
 
 import { Memory } from "../text.ts";
-import { type Arena, HEADER_BYTES } from "./arena.ts";
+import { type Arena } from "./arena.ts";
+import { HEADER_BYTES } from "./record.ts";
 import type { Contents } from "./contents.ts";
 
 /** What happened to a record. */

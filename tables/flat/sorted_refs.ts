@@ -4,7 +4,7 @@
  * @module
  */
 
-import { NO_REF } from "./arena.ts";
+import { NO_REF } from "./record.ts";
 
 /** How many references a chunk holds before it is split: few enough that an insertion moves little. */
 const CHUNK_REFS_MAX = 512;

@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { FLAG, NO_REF } from "../../../tables/flat/arena.ts";
+import { FLAG, NO_REF } from "../../../tables/flat/record.ts";
 import { FlatStore } from "../../../tables/flat/flat_store.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import type { Table } from "../../../tables/table.ts";

@@ -1,0 +1,290 @@
+/**
+ * What is stored: the newest change of each key in a flat store, over the rows. A change goes to the store
+ * and to the log's turn at once; the counts and the way back are kept here.
+ *
+ * @module
+ */
+
+import type { FlatStore } from "../flat/flat_store.ts";
+import { FLAG, NO_REF } from "../flat/record.ts";
+import type { Clock } from "../table.ts";
+import { compareTexts, startsWith, Text } from "../text.ts";
+import { KIND, type NumberedChange } from "./change.ts";
+import type { ExpiredRows } from "./expired_rows.ts";
+import type { Log } from "./log.ts";
+import { DIRTY, type Mover } from "./mover.ts";
+import type { Rows } from "./rows.ts";
+import { UndoStack } from "./undo_stack.ts";
+
+/** So many changes are replayed between two commits of the flat store. */
+const REPLAY_CHANGES = 1_024;
+const NOTHING = Text.of("");
+
+/** What an overlay works on. */
+export interface OverlayParts {
+  /** The newest changes, and rows that were read recently. */
+  readonly store: FlatStore;
+  /** What makes changes durable. */
+  readonly log: Log;
+  /** What lies beneath. */
+  readonly rows: Rows;
+  /** What counts the rows that have expired. */
+  readonly expiredRows: ExpiredRows;
+  /** What knows whether a CLEAR hides the rows. */
+  readonly mover: Mover;
+  /** The time by which keys expire. */
+  readonly now: Clock;
+}
+
+/** A part of the keys, as texts. */
+export interface Range {
+  /** How each of them begins. */
+  readonly prefix: Text;
+  /** The key that they come after; empty for none. */
+  readonly after: Text;
+}
+
+/** The entries of a durable table. */
+export class Overlay {
+  readonly #parts: OverlayParts;
+  readonly #store: FlatStore;
+  readonly #log: Log;
+  readonly #undo = new UndoStack();
+  /** How many keys are stored, those included that have expired and are not removed yet. */
+  #keys = 0;
+  /** The number of the turn's last CLEAR; 0 without one. */
+  #clearedAt = 0;
+  /** The last version that was given. */
+  version = 0;
+  /** How many reads the store could answer. */
+  hits = 0;
+  /** How many it could not. */
+  misses = 0;
+
+  /** Knows nothing of the log before `replay`. */
+  constructor(parts: OverlayParts) {
+    this.#parts = parts;
+    this.#store = parts.store;
+    this.#log = parts.log;
+  }
+
+  /** Whether a CLEAR stands in the log that the rows have not seen. */
+  get areRowsHidden(): boolean {
+    return this.#clearedAt > 0 || this.#parts.mover.isClearPending;
+  }
+
+  /** The record of a key that is there and has not expired; NO_REF without one. Throws TableError. */
+  find(key: Text): number {
+    let ref = this.#store.find(key);
+    if (ref === NO_REF) {
+      ref = this.#load(key);
+      if (ref === NO_REF) return NO_REF;
+    } else {
+      this.hits++;
+      this.#store.touch(ref);
+    }
+    return this.#store.isVisible(ref, this.#parts.now) ? ref : NO_REF;
+  }
+
+  /** Stores a value under a key, or removes it where the value is undefined. Throws TableError. */
+  change(
+    key: Text,
+    value: Text | undefined,
+    { version, expiresAt }: { version: number; expiresAt: number },
+  ): void {
+    const { isStored, isInRows, rowExpiresAt } = this.#stateOf(key);
+    if (!isStored && value === undefined) return;
+    this.#pushUndo();
+    const number = this.#log.nextNumber;
+    const kind = value === undefined ? KIND.DELETE : KIND.PUT;
+    this.#log.add({ kind, isInRows, key, value: value ?? NOTHING, version, expiresAt });
+    const dirty = dirtyFlag(this.#log.active);
+    const flags = isInRows ? dirty | FLAG.IN_ROWS : dirty;
+    this.#store.write(key, value, { version, expiresAt, flags, number });
+    this.#keys += Number(value !== undefined) - Number(isStored);
+    this.#parts.expiredRows.note(rowExpiresAt, -1);
+  }
+
+  /** Removes every key. */
+  clear(): void {
+    if (this.#keys === 0) return;
+    this.#pushUndo();
+    const number = this.#log.nextNumber;
+    const change = { kind: KIND.CLEAR, isInRows: false, key: NOTHING, value: NOTHING };
+    this.#log.add({ ...change, version: 0, expiresAt: 0 });
+    this.#store.clear();
+    this.#keys = 0;
+    this.#clearedAt = number;
+  }
+
+  /** How many keys there are. Throws TableError. */
+  count(): number {
+    const now = this.#parts.now();
+    const expiredRows = this.areRowsHidden ? 0 : this.#parts.expiredRows.countAt(now);
+    return this.#keys - this.#store.expiredCount(now) - expiredRows;
+  }
+
+  /** Takes note of keys that had expired and are removed. */
+  noteSwept(count: number): void {
+    this.#keys -= count;
+  }
+
+  /** The keys in order, those that only the store has and those of rows. Throws TableError. */
+  *keys(range: Range): Generator<Text, undefined> {
+    const now = this.#parts.now();
+    const stored = this.#storedKeys(range, now);
+    const rows = this.#rowKeys(range, now);
+    try {
+      let [a, b] = [stored.next(), rows.next()];
+      while (!a.done || !b.done) {
+        if (!a.done && (b.done || compareTexts(a.value, b.value) < 0)) {
+          yield a.value;
+          a = stored.next();
+        } else {
+          yield b.value!;
+          b = rows.next();
+        }
+      }
+    } finally {
+      rows.return(undefined); // Ends the statement.
+    }
+  }
+
+  /** How many changes can be undone. */
+  mark(): number {
+    return this.#undo.length;
+  }
+
+  /** Undoes every change after the first `mark`. */
+  undo(mark: number): void {
+    if (this.#undo.length <= mark) return;
+    const before = this.#undo.backTo(mark);
+    this.#store.undo(before.store);
+    this.#log.undo(before);
+    this.#keys = before.keys;
+    this.#clearedAt = before.clearedAt;
+    this.#parts.expiredRows.reset();
+  }
+
+  /** Keeps the changes of a turn that the log has made durable. */
+  commit(): void {
+    this.#store.commit();
+    this.#undo.clear();
+    if (this.#clearedAt > 0) this.#parts.mover.noteClear(this.#clearedAt);
+    this.#clearedAt = 0;
+  }
+
+  /** Whether the newest change of a key is in no row. */
+  isDirty(key: Text): boolean {
+    const ref = this.#store.find(key);
+    return ref !== NO_REF && (this.#store.flagsOf(ref) & DIRTY) !== 0;
+  }
+
+  /** Takes up what the log holds, at the start. Throws OpenError. */
+  replay(): void {
+    const { count, version, unsure } = this.#parts.rows.state;
+    this.#keys = count;
+    this.version = version;
+    let replayed = 0;
+    for (const change of this.#log.replay()) {
+      this.version = Math.max(this.version, change.version);
+      if (change.kind === KIND.CLEAR) {
+        this.#store.clear();
+        this.#keys = 0;
+        this.#parts.mover.noteClear(change.number);
+      } else {
+        this.#replayChange(change, { flags: dirtyFlag(change.parity), unsure });
+      }
+      if (++replayed % REPLAY_CHANGES === 0) this.#store.commit();
+    }
+    this.#store.commit();
+  }
+
+  #replayChange(
+    change: NumberedChange,
+    { flags, unsure }: { flags: number; unsure: number },
+  ): void {
+    const { key, version, expiresAt, number } = change;
+    const value = change.kind === KIND.PUT ? change.value : undefined;
+    const before = this.#store.find(key);
+    const isInRows = this.#isInRows(change, { before, unsure });
+    const wasStored = before === NO_REF ? isInRows : this.#store.isLive(before);
+    const fields = { version, expiresAt, number, flags: isInRows ? flags | FLAG.IN_ROWS : flags };
+    this.#store.write(key, value, fields);
+    this.#keys += Number(value !== undefined) - Number(wasStored);
+  }
+
+  /** Whether a replayed change has a row beneath it: as the log says, where that can be relied on. */
+  #isInRows(
+    { key, isInRows, number }: NumberedChange,
+    { before, unsure }: { before: number; unsure: number },
+  ): boolean {
+    if (!isInRows || number > unsure || this.#parts.mover.isClearPending) return isInRows;
+    return before === NO_REF
+      ? this.#parts.rows.expiryOf(key) !== undefined
+      : (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
+  }
+
+  /** Takes the row of a key into the store. */
+  #load(key: Text): number {
+    if (this.areRowsHidden) return NO_REF;
+    this.misses++;
+    const row = this.#parts.rows.get(key);
+    if (row === undefined) return NO_REF;
+    const { value, version, expiresAt } = row;
+    const flags = FLAG.IN_ROWS | FLAG.RECENT;
+    return this.#store.insertClean(key, value, { version, expiresAt, flags, number: 0 });
+  }
+
+  /** What is stored under a key, expired or not; and when its row expires, where that is visible now. */
+  #stateOf(key: Text): { isStored: boolean; isInRows: boolean; rowExpiresAt: number } {
+    const ref = this.#store.find(key);
+    if (ref !== NO_REF) {
+      const flags = this.#store.flagsOf(ref);
+      return {
+        isStored: (flags & FLAG.TOMBSTONE) === 0,
+        isInRows: (flags & FLAG.IN_ROWS) !== 0,
+        rowExpiresAt: (flags & DIRTY) === 0 ? this.#store.expiresAtOf(ref) : 0,
+      };
+    }
+    const expiresAt = this.areRowsHidden ? undefined : this.#parts.rows.expiryOf(key);
+    const isStored = expiresAt !== undefined;
+    return { isStored, isInRows: isStored, rowExpiresAt: expiresAt ?? 0 };
+  }
+
+  #pushUndo(): void {
+    this.#undo.push({
+      store: this.#store.mark(),
+      length: this.#log.gatheredBytes,
+      count: this.#log.gatheredCount,
+      keys: this.#keys,
+      clearedAt: this.#clearedAt,
+    });
+  }
+
+  /** The keys that only the store has. */
+  *#storedKeys(range: Range, now: number): Generator<Text, undefined> {
+    for (const ref of this.#store.page(range)) {
+      const expiresAt = this.#store.expiresAtOf(ref);
+      if (expiresAt === 0 || expiresAt > now) yield this.#store.keyOf(ref);
+    }
+  }
+
+  /** The keys that rows have, as far as no newer change removes them. */
+  *#rowKeys({ prefix, after }: Range, now: number): Generator<Text, undefined> {
+    const { rows } = this.#parts;
+    if (this.areRowsHidden || rows.state.count === 0) return;
+    for (const row of rows.from(compareTexts(after, prefix) > 0 ? after : prefix)) {
+      if (!startsWith(row.key, prefix)) return;
+      if (after.length > 0 && compareTexts(row.key, after) === 0) continue;
+      const ref = this.#store.find(row.key);
+      if (ref !== NO_REF && !this.#store.isLive(ref)) continue;
+      const expiresAt = ref === NO_REF ? row.expiresAt : this.#store.expiresAtOf(ref);
+      if (expiresAt === 0 || expiresAt > now) yield row.key;
+    }
+  }
+}
+
+function dirtyFlag(parity: 0 | 1): number {
+  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+}
