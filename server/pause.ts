@@ -1,11 +1,11 @@
 /**
- * A moment for the others. Who has worked for long without one takes it: `splitter.ts` between the texts
- * that it splits, `connection.ts` between the requests of a client that sends without end.
+ * Yields to the event loop. `turn.ts` calls it where a turn has been long, so that other clients' packets
+ * are read.
  *
  * @module
  */
 
-/** How long one works without a pause, in milliseconds. */
+/** How long a turn works without a pause, in milliseconds. */
 export const BUSY_MS_MAX = 15;
 
 /** Lets all others go on that have something to do. */
