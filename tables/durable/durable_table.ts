@@ -391,6 +391,7 @@ export class DurableTable implements Table {
       if (++replayed % REPLAY_CHANGES === 0) this.#store.commit();
     }
     this.#store.commit();
+    this.#log.prepare();
   }
 
   /** Whether a replayed change has a row beneath it: as the log says, where that can be relied on. */

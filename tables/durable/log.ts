@@ -16,7 +16,13 @@ import {
 import { OpenError, tableError } from "./errors.ts";
 import { type LogRecord, RECORD_HEADER_BYTES, sealRecord } from "./log_record.ts";
 import { SealedReader } from "./sealed_reader.ts";
-import { chainOf, type LogSegment, openSegment, recordAfterChange } from "./log_segment.ts";
+import {
+  cannotOpen,
+  chainOf,
+  type LogSegment,
+  openSegment,
+  recordAfterChange,
+} from "./log_segment.ts";
 
 /** How large a segment is: it bounds what a start has to replay. */
 export const SEGMENT_BYTES = 16_777_216;
@@ -53,7 +59,7 @@ export class Log {
   /** Reads the sealed segment back. */
   #reader: SealedReader | undefined;
 
-  /** Takes open segments; `replay` must follow. */
+  /** Takes open segments; `replay` and `prepare` must follow. */
   constructor(segments: readonly [LogSegment, LogSegment], { flushed, turn, salt }: LogOptions) {
     this.#segments = segments;
     this.#salt = salt;
@@ -188,18 +194,32 @@ export class Log {
     const order: Parity[] = (chains[0]![0]?.turn ?? 0) <= (chains[1]![0]?.turn ?? 0)
       ? [0, 1]
       : [1, 0];
+    // What comes before the first record of a file is at the end of the other file's.
+    let before = { parity: order[0]!, offset: 0 };
     for (const parity of order) {
       const chain = chains[parity]!.filter(({ lastChange }) => lastChange > flushed);
       for (const record of chain) {
-        this.#checkFollows(record, { parity, flushed });
+        this.#checkFollows(record, { before, flushed });
         yield* this.#changesOf(memories[parity], { record, parity, after: flushed });
         this.#turn = record.turn;
         this.#lastChange = record.lastChange;
       }
       this.#resume(parity, chains[parity]!, flushed);
+      before = { parity, offset: endOf(chains[parity]!) };
     }
     for (const parity of order) {
       this.#checkRest(memories[parity], { parity, end: endOf(chains[parity]!) });
+    }
+  }
+
+  /** Makes the log ready for turns, once it is replayed and nothing is wrong with it. Throws OpenError. */
+  prepare(): void {
+    for (const segment of this.#segments) {
+      try {
+        segment.prepare();
+      } catch (error) {
+        throw cannotOpen(segment.path, error);
+      }
     }
   }
 
@@ -210,14 +230,15 @@ export class Log {
 
   #checkFollows(
     record: LogRecord,
-    { parity, flushed }: { parity: Parity; flushed: number },
+    { before, flushed }: { before: { parity: Parity; offset: number }; flushed: number },
   ): void {
     const isFirst = this.#lastChange === flushed;
     const follows = isFirst
       ? record.firstChange <= flushed + 1
       : record.firstChange === this.#lastChange + 1 && record.turn === this.#turn + 1;
     if (!follows) {
-      this.#damaged(parity, record.offset, `changes before ${record.firstChange} are missing`);
+      const { parity, offset } = before;
+      this.#damaged(parity, offset, `the changes before ${record.firstChange} are missing`);
     }
   }
 
@@ -226,7 +247,8 @@ export class Log {
     const after = this.#lastChange;
     const found = recordAfterChange(memory, { offset: end, salt: this.#salt, after });
     if (found !== undefined) {
-      this.#damaged(parity, end, "a record can't be read, but one after it can");
+      const why = `a record can't be read, but one after it can, at byte ${found.offset}`;
+      this.#damaged(parity, end, why);
     }
   }
 
@@ -258,6 +280,7 @@ export class Log {
     const segment = this.#segments[parity];
     segment.end = endOf(chain);
     segment.lastChange = last.lastChange;
+    segment.lastFound = last;
     this.#active = parity;
   }
 
