@@ -19,7 +19,7 @@ import { type Line, splitArguments } from "./request.ts";
 export function answer(line: Line, context: Context): Reply | Promise<Reply> {
   if (line.fault !== undefined) return malformed(`line ${line.fault}`, context);
   if (line.verb.length === 0) return malformed("empty line", context);
-  const operation = context.registry.find(line.verb);
+  const operation = context.registry.operationOf(line);
   if (operation === undefined) {
     context.figures.unsupported++;
     return unsupported;
@@ -27,8 +27,8 @@ export function answer(line: Line, context: Context): Reply | Promise<Reply> {
   if (!context.client.authorized && !operation.command.open) {
     return counted(operation, unauthorized);
   }
-  const { arity, args } = operation;
-  const count = splitArguments(line, { arity, into: args });
+  const { args } = operation;
+  const count = splitArguments(line, operation);
   if (typeof count === "string") {
     return counted(operation, badRequest(`${count}; usage: ${operation.usage}`));
   }
@@ -43,7 +43,7 @@ function handle(
   const mark = context.table.mark();
   try {
     const reply = operation.command.handler(args as never, context);
-    if (!(reply instanceof Promise)) return counted(operation, reply);
+    if (reply instanceof Reply || !(reply instanceof Promise)) return counted(operation, reply);
     return reply.then((late) => counted(operation, late)).catch((error) =>
       failed(operation, error)
     );

@@ -8,12 +8,14 @@
 import { asText, type Text, type TextLike } from "../tables/text.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./options.ts";
-import { type Arity, compileArity, usageOf } from "./request.ts";
+import { type Arity, CASE_BIT, compileArity, Line, usageOf } from "./request.ts";
 
 /** A command that is offered, with what follows from its fields. */
 export interface Operation {
   /** In upper case. */
   readonly verb: string;
+  /** The same as bytes. */
+  readonly letters: Uint8Array;
   /** What its file exports. */
   readonly command: Command;
   /** How many arguments it takes. */
@@ -29,8 +31,6 @@ export interface Operation {
 const FILE = /^[a-z]+\.ts$/;
 /** A power of two, well above the number of operations. */
 const VERB_SLOTS = 256;
-/** What lower-case letters of ASCII have and upper-case ones do not. */
-const CASE_BIT = 0x20;
 const CODE_MAX = 503;
 
 /** A file of `commands/` that can't be offered; the message names it and says how to mend it. */
@@ -43,7 +43,8 @@ export class BadCommandError extends Error {
 
 /** The operations that a server offers. */
 export class Registry {
-  readonly #byVerb = new VerbIndex();
+  /** By the hashes of their verbs; a few may share one. A Map would take strings, which lines are not. */
+  readonly #byVerb: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
   readonly #operations: readonly Operation[];
 
   /** Offers these commands, but for the disabled ones. Throws BadCommandError and UsageError. */
@@ -56,12 +57,26 @@ export class Registry {
     this.#operations = operations
       .filter(({ verb }) => !disabled.includes(verb))
       .sort((a, b) => a.verb < b.verb ? -1 : 1);
-    for (const operation of this.#operations) this.#byVerb.add(operation);
+    for (const operation of this.#operations) {
+      const slot = Line.of(operation.verb).verbHash & (VERB_SLOTS - 1);
+      (this.#byVerb[slot] ??= []).push(operation);
+    }
   }
 
   /** The operation of a verb in upper, lower or mixed case. */
   find(verb: TextLike): Operation | undefined {
-    return this.#byVerb.find(asText(verb));
+    const line = Line.of(String(verb));
+    return line.verb.length === line.bytes.length ? this.operationOf(line) : undefined;
+  }
+
+  /** The operation of a line's verb. */
+  operationOf({ verb, verbHash }: Line): Operation | undefined {
+    const operations = this.#byVerb[verbHash & (VERB_SLOTS - 1)];
+    if (operations === undefined) return undefined;
+    for (let i = 0; i < operations.length; i++) {
+      if (isVerb(verb, operations[i]!.letters)) return operations[i];
+    }
+    return undefined;
   }
 
   /** All operations, by verb. */
@@ -75,40 +90,11 @@ export class Registry {
   }
 }
 
-/** Operations by the bytes of their verbs. A Map would take a string, which no request has yet. */
-class VerbIndex {
-  /** By the number that `numberOf` makes of a verb; a few may share one. */
-  readonly #slots: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
-
-  add(operation: Operation): void {
-    const slot = slotOf(asText(operation.verb));
-    (this.#slots[slot] ??= []).push(operation);
-  }
-
-  find(verb: Text): Operation | undefined {
-    const operations = this.#slots[slotOf(verb)];
-    if (operations === undefined) return undefined;
-    for (let i = 0; i < operations.length; i++) {
-      if (isVerb(verb, operations[i]!.verb)) return operations[i];
-    }
-    return undefined;
-  }
-}
-
-/** Where a verb stands in the index: the same for upper and lower case. */
-function slotOf({ memory: { bytes }, start, end }: Text): number {
-  let slot = end - start;
-  for (let i = start; i < end; i++) slot = (31 * slot + (bytes[i]! & ~CASE_BIT)) & (VERB_SLOTS - 1);
-  return slot;
-}
-
 /** Whether these bytes are a verb, whose letters are upper case. ASCII only: no other letter has a case. */
-function isVerb({ memory: { bytes }, start, end }: Text, verb: string): boolean {
-  if (end - start !== verb.length) return false;
-  for (let i = 0; i < verb.length; i++) {
-    const letter = verb.charCodeAt(i);
-    const byte = bytes[start + i]!;
-    if (byte !== letter && byte !== (letter | CASE_BIT)) return false;
+function isVerb({ memory: { bytes }, start, end }: Text, letters: Uint8Array): boolean {
+  if (end - start !== letters.length) return false;
+  for (let i = 0; i < letters.length; i++) {
+    if ((bytes[start + i]! & ~CASE_BIT) !== letters[i]) return false;
   }
   return true;
 }
@@ -163,7 +149,8 @@ function makeOperation(verb: string, exported: unknown): Operation {
   }
   const answered = new Float64Array(CODE_MAX + 1);
   const args = arity.names.map(() => asText(""));
-  return { verb, command, arity, args, usage: usageOf(verb, arity), answered };
+  const letters = new TextEncoder().encode(verb);
+  return { verb, letters, command, arity, args, usage: usageOf(verb, arity), answered };
 }
 
 /** What a value lacks to be a Command, and the mend; undefined where it is one. */

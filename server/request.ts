@@ -13,6 +13,8 @@ import type { LineFault } from "./lines.ts";
 export interface Arity {
   /** What the arguments are called, in order. */
   readonly names: readonly string[];
+  /** How many of them are fields; one more may be the rest of the line. */
+  readonly fields: number;
   /** How many of them may not be missing. */
   readonly required: number;
   /** Which of them are keys. */
@@ -25,7 +27,10 @@ export interface Arity {
 export const KEY_BYTES_MAX = 1_024;
 
 const NAME = /^[a-z]+(\?|\.\.\.)?$/;
+const LONG_KEY = `key longer than ${KEY_BYTES_MAX} bytes`;
 const SPACE = 0x20;
+/** What lower-case letters of ASCII have and upper-case ones do not. */
+export const CASE_BIT = 0x20;
 const TAB = 0x09;
 const DEL = 0x7f;
 
@@ -40,6 +45,8 @@ export class Line {
   readonly bytes: Text = Text.of("");
   /** Its verb: empty where there is nothing but spaces. */
   readonly verb: Text = Text.of("");
+  /** The hash of its verb, by `nextVerbHash`. */
+  verbHash = 0;
   /** Whether it holds nothing but printable ASCII, which then is not searched for control characters. */
   isPrintable = false;
   /** Why it is no request, where it is none; it is empty then. */
@@ -63,62 +70,70 @@ export class Line {
     let from = start;
     while (from < end && bytes[from] === SPACE) from++;
     let to = from;
-    while (to < end && bytes[to] !== SPACE) to++;
+    let hash = 0;
+    for (; to < end && bytes[to] !== SPACE; to++) hash = nextVerbHash(hash, bytes[to]!);
     this.verb.memory = memory;
     this.verb.start = from;
     this.verb.end = to;
+    this.verbHash = hash;
   }
+}
+
+/** The hash of a verb and one more byte of it: the same for letters in upper and in lower case. */
+export function nextVerbHash(hash: number, byte: number): number {
+  return (31 * hash + (byte & ~CASE_BIT)) | 0;
 }
 
 /**
  * Splits what follows the verb of a line into the arguments that `arity` names, and checks keys and values.
- * Fills `into` and returns how many there are; where they are not properly formed, what is wrong, in words
+ * Fills `args` and returns how many there are; where they are not properly formed, what is wrong, in words
  * for the client.
  */
 export function splitArguments(
-  { bytes: { memory, end }, verb, isPrintable }: Line,
-  { arity, into }: { arity: Arity; into: readonly Text[] },
+  line: Line,
+  { arity, args }: { readonly arity: Arity; readonly args: readonly Text[] },
 ): number | string {
+  const { memory, end } = line.bytes;
   const { bytes } = memory;
-  const { verbatim } = arity;
-  const fields = verbatim ? into.length - 1 : into.length;
+  const { fields, keys } = arity;
   let count = 0;
-  let at = Math.min(verb.end + 1, end);
-  for (;; count++) {
-    if (verbatim && count === fields) break;
+  let at = line.verb.end + 1;
+  for (; count < fields; count++) {
     while (at < end && bytes[at] === SPACE) at++;
-    if (count === fields || at === end) break;
-    const arg = into[count]!;
-    arg.memory = memory;
-    arg.start = at;
+    if (at >= end) break;
+    const start = at;
     while (at < end && bytes[at] !== SPACE) at++;
-    arg.end = at;
-    if (at < end) at++;
-  }
-  if (at < end) {
-    if (!verbatim || count < fields) return "too many arguments";
-    const arg = into[count++]!;
+    const arg = args[count]!;
     arg.memory = memory;
-    arg.start = at;
-    arg.end = end;
+    arg.start = start;
+    arg.end = at++;
+    if (keys[count] && arg.end - start > KEY_BYTES_MAX) return LONG_KEY;
+  }
+  if (arity.verbatim) {
+    if (count === fields && at < end) {
+      const arg = args[count++]!;
+      arg.memory = memory;
+      arg.start = at;
+      arg.end = end;
+    }
+  } else {
+    while (at < end && bytes[at] === SPACE) at++;
+    if (at < end) return "too many arguments";
   }
   if (count < arity.required) return "too few arguments";
-  return faultOfArguments(into, { arity, count, isPrintable }) ?? count;
+  if (line.isPrintable) return count;
+  return controlFault(args, { arity, count }) ?? count;
 }
 
-function faultOfArguments(
+/** Which argument holds a control character, in words for the client; undefined where none does. */
+function controlFault(
   args: readonly Text[],
-  { arity, count, isPrintable }: { arity: Arity; count: number; isPrintable: boolean },
+  { arity, count }: { arity: Arity; count: number },
 ): string | undefined {
-  const { names, keys, verbatim } = arity;
   for (let i = 0; i < count; i++) {
-    const arg = args[i]!;
-    if (!isPrintable) {
-      const isRest = verbatim && i === names.length - 1;
-      if (isRest && hasControl(arg, TAB)) return "control character in value";
-      if (!isRest && hasControl(arg)) return `control character in ${names[i]!}`;
-    }
-    if (keys[i] && arg.length > KEY_BYTES_MAX) return `key longer than ${KEY_BYTES_MAX} bytes`;
+    const isRest = i === arity.fields;
+    if (isRest && hasControl(args[i]!, TAB)) return "control character in value";
+    if (!isRest && hasControl(args[i]!)) return `control character in ${arity.names[i]!}`;
   }
   return undefined;
 }
@@ -141,6 +156,7 @@ export function compileArity(names: readonly string[]): Arity {
   return {
     names: names.map((name) => name.replace(/\?$|\.\.\.$/, "")),
     keys: names.map((name) => name === "key" || name === "key?"),
+    fields: names.filter((name) => !name.endsWith("...")).length,
     required,
     verbatim: names.at(-1)?.endsWith("...") ?? false,
   };

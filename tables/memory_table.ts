@@ -115,8 +115,6 @@ export class MemoryTable implements Table {
 
   #find(key: Text): number {
     const ref = this.#store.find(key);
-    if (ref === NO_REF || !this.#store.isLive(ref)) return NO_REF;
-    const expiresAt = this.#store.expiresAtOf(ref);
-    return expiresAt !== 0 && expiresAt <= this.#now() ? NO_REF : ref;
+    return ref !== NO_REF && this.#store.isVisible(ref, this.#now) ? ref : NO_REF;
   }
 }

@@ -10,7 +10,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type Client, ROOT, ServerProcess, testWith } from "./harness.ts";
+import { type Client, numberFrom, ROOT, ServerProcess, testWith } from "./harness.ts";
 import { BAD_REQUEST, conversation, latin1 } from "./protocol_model.ts";
 
 const RUNS = numberFrom("KEYLINE_FUZZ_RUNS", 300);
@@ -268,11 +268,6 @@ function http(): fc.Arbitrary<Uint8Array> {
     "hOST:\n",
     " Host: a\n",
   ).map((text) => utf8.encode(text));
-}
-
-function numberFrom(variable: string, preset: number): number {
-  const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
-  return Number(granted && Deno.env.get(variable) || preset);
 }
 
 /** The verbs that the model does not know. */

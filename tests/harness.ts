@@ -68,6 +68,12 @@ export async function contextOver(
   };
 }
 
+/** A number from the environment, where that may be read and has one. */
+export function numberFrom(variable: string, preset: number): number {
+  const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return Number(granted && Deno.env.get(variable) || preset);
+}
+
 /** A new folder for one test. */
 export function tempFolder(): string {
   return Deno.makeTempDirSync({ prefix: "keyline-test-" });

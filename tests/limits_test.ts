@@ -11,7 +11,15 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { type Client, contextOver, ROOT, ServerProcess, tempFolder, testWith } from "./harness.ts";
+import {
+  type Client,
+  contextOver,
+  numberFrom,
+  ROOT,
+  ServerProcess,
+  tempFolder,
+  testWith,
+} from "./harness.ts";
 
 const MIB = 1_048_576;
 const CLIENTS = numberFrom("KEYLINE_TEST_CLIENTS", 500);
@@ -487,11 +495,6 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
     if (await holds()) return;
   }
   throw new Error(`Waited in vain: ${what}`);
-}
-
-function numberFrom(variable: string, preset: number): number {
-  const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
-  return Number(granted && Deno.env.get(variable) || preset);
 }
 
 /** Figures for a person who runs these tests by hand. */

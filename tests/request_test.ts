@@ -141,24 +141,28 @@ Deno.test("compileArity counts what must be there", () => {
   assertEquals(compileArity([]), {
     names: [],
     keys: [],
+    fields: 0,
     required: 0,
     verbatim: false,
   });
   assertEquals(compileArity(["key"]), {
     names: ["key"],
     keys: [true],
+    fields: 1,
     required: 1,
     verbatim: false,
   });
   assertEquals(compileArity(["prefix?", "after?"]), {
     names: ["prefix", "after"],
     keys: [false, false],
+    fields: 2,
     required: 0,
     verbatim: false,
   });
   assertEquals(compileArity(["key", "value..."]), {
     names: ["key", "value"],
     keys: [true, false],
+    fields: 1,
     required: 2,
     verbatim: true,
   });
@@ -195,7 +199,7 @@ function split(rest: string, ...names: string[]): string[] | string {
 /** The arguments of a line as strings, or what is wrong with them. */
 function splitLine(line: Line, arity: Arity): string[] | string {
   const into = arity.names.map(() => asText(""));
-  const count = splitArguments(line, { arity, into });
+  const count = splitArguments(line, { arity, args: into });
   return typeof count === "string" ? count : into.slice(0, count).map(String);
 }
 

@@ -6,14 +6,20 @@
  */
 
 import { MemoryTable } from "../tables/memory_table.ts";
-import { SqliteTable } from "../tables/sqlite_table.ts";
+import { DurableTable } from "../tables/durable/durable_table.ts";
 import type { Clock, Page, Table } from "../tables/table.ts";
 import { tempFolder, testWith } from "./harness.ts";
+import { ModelTable } from "./models/model_table.ts";
 
 /** When the clock of a new setup stands, in milliseconds since 1970. */
 export const BEGIN = 1_000_000;
-/** A cache that holds some entries but not many, so that tests see hits, misses and evictions. */
+/** A flat store is larger than this at once, so that tests see hits, misses and evictions. */
 const CACHE_BYTES = 4_096;
+/** Segments of the log that hold some turns of a test, and ones that hold all of them. */
+const SEGMENT_BYTES = { some: 4_096, all: 1_048_576 };
+
+/** More steps of work than any test leaves waiting. */
+const STEPS_MAX = 10_000;
 
 /** A table with a clock of its own. Use it with `using`, which removes what it has on disk. */
 export class TableSetup implements Disposable {
@@ -48,11 +54,33 @@ export class TableSetup implements Disposable {
     return this.#table.keys({ prefix, after, limit });
   }
 
+  /** The value of a key as a string. */
+  get(key: string): string | undefined {
+    return this.#table.get(key)?.toString();
+  }
+
+  /** What a test may know of a key, the value as a string. */
+  entry(key: string): { value: string; version: number; expiresAt: number | null } | undefined {
+    const entry = this.#table.entry(key);
+    return entry && { ...entry, value: String(entry.value) };
+  }
+
   /** Does all the work that waits, in how many steps it takes. */
-  tendAll(): number {
+  maintainAll(): number {
     let steps = 1;
-    while (this.#table.tend()) steps++;
+    while (this.#table.maintain()) {
+      if (++steps > STEPS_MAX) throw new Error("the work that waits comes to no end");
+    }
     return steps;
+  }
+
+  /** Puts a key so often that what was stored before it is moved to rows, where a table has some. */
+  moveAllBut(key: string): void {
+    for (let i = 0; i < 4; i++) {
+      this.#table.put(key, "x".repeat(SEGMENT_BYTES.some));
+      this.#table.commit();
+      this.maintainAll();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -68,7 +96,14 @@ export interface Kind {
   readonly open: (folder: string, now: Clock) => Table;
 }
 
-/** The table of `--memory`, which is the model for all others. */
+/** The plainest table, which the others are held against. */
+export const MODEL_TABLE: Kind = {
+  name: "model table",
+  hasFolder: false,
+  open: (_, now) => new ModelTable(now),
+};
+
+/** The table of `--memory`. */
 export const MEMORY_TABLE: Kind = {
   name: "memory table",
   hasFolder: false,
@@ -76,25 +111,31 @@ export const MEMORY_TABLE: Kind = {
 };
 
 /** The table on disk, with hardly a change in its log, so that the rows are used as well. */
-export const SQLITE_TABLE: Kind = {
-  name: "SQLite table",
+export const DURABLE_TABLE: Kind = {
+  name: "durable table",
   hasFolder: true,
-  open: (folder, now) =>
-    new SqliteTable(folder, { cacheBytes: CACHE_BYTES, now, logChangesMax: 1 }),
+  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.some),
 };
 
 /** The same as a server has it: all that a test stores stays in the log. */
-export const SQLITE_LOG: Kind = {
-  name: "SQLite table, all in its log",
+export const DURABLE_LOG: Kind = {
+  name: "durable table, all in its log",
   hasFolder: true,
-  open: (folder, now) => new SqliteTable(folder, { cacheBytes: CACHE_BYTES, now }),
+  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.all),
 };
+
+/** The tables of a server. */
+export const REAL_TABLES: readonly Kind[] = [MEMORY_TABLE, DURABLE_TABLE, DURABLE_LOG];
+
+function openDurable(folder: string, now: Clock, segmentBytes: number): Table {
+  return new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, segmentBytes });
+}
 
 /** Defines a test for each of these kinds of table; all of them where they are left out. */
 export function testEach(
   name: string,
   fn: (setup: TableSetup) => void,
-  kinds: readonly Kind[] = [MEMORY_TABLE, SQLITE_TABLE, SQLITE_LOG],
+  kinds: readonly Kind[] = [MODEL_TABLE, ...REAL_TABLES],
 ): void {
   for (const kind of kinds) {
     testWith(kind.hasFolder ? ["read", "write"] : [], `${kind.name}: ${name}`, () => {

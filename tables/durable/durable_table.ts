@@ -266,11 +266,14 @@ export class DurableTable implements Table {
   /** The record of a key that is there and has not expired. */
   #find(key: Text): number {
     let ref = this.#store.find(key);
-    if (ref !== NO_REF) this.#hits++;
-    else ref = this.#load(key);
-    if (ref === NO_REF || !this.#store.isLive(ref)) return NO_REF;
-    const expiresAt = this.#store.expiresAtOf(ref);
-    return expiresAt !== 0 && expiresAt <= this.#now() ? NO_REF : ref;
+    if (ref === NO_REF) {
+      ref = this.#load(key);
+      if (ref === NO_REF) return NO_REF;
+    } else {
+      this.#hits++;
+      this.#store.touch(ref);
+    }
+    return this.#store.isVisible(ref, this.#now) ? ref : NO_REF;
   }
 
   /** Takes the row of a key into the store. */

@@ -21,8 +21,11 @@ const START: ExpiringRow = { expiresAt: 0, key: Text.of("") };
 
 /** What the sweeper works on. */
 export interface SweeperParts {
+  /** Entries that may have expired. */
   readonly store: FlatStore;
+  /** Rows that may have. */
   readonly rows: Rows;
+  /** What counts those. */
   readonly expiredRows: ExpiredRows;
 }
 

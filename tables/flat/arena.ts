@@ -50,7 +50,8 @@ const VERSION_HIGH = 12; // u16
 const FLAGS = 14; // u16
 const EXPIRES_AT = 16; // f64
 const NUMBER = 24; // f64
-const HEADER_BYTES = 32;
+/** How many bytes of a record come before its key. */
+export const HEADER_BYTES = 32;
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -66,6 +67,7 @@ const TWO_TO_32 = 2 ** 32;
 
 /** Memory of one piece. */
 export class Segment {
+  /** Its bytes. */
   readonly memory: Memory;
   /** Where the next record goes, in bytes. */
   used = 0;
@@ -201,6 +203,15 @@ export class Arena {
     const at = this.offset(ref);
     const start = at + HEADER_BYTES + view.getUint16(at + KEY_LENGTH, true);
     return new Text(memory, start, start + view.getUint32(at + VALUE_LENGTH, true));
+  }
+
+  /** Whether a record is no tombstone and has not expired by this clock, in milliseconds since 1970. */
+  isVisible(ref: number, now: () => number): boolean {
+    const { view } = this.memory(ref);
+    const at = (ref & PLACE_MASK) << UNIT_BITS;
+    if ((view.getUint16(at + FLAGS, true) & FLAG.TOMBSTONE) !== 0) return false;
+    const expiresAt = view.getFloat64(at + EXPIRES_AT, true);
+    return expiresAt === 0 || expiresAt > now();
   }
 
   /** The version of a record. */

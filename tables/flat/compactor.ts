@@ -14,6 +14,8 @@ const GAPS_SHARE_MAX = 0.2;
 const GAPS_BYTES_MIN = 4_194_304;
 /** How much a step takes on, in bytes of records. */
 const STEP_BYTES = 131_072;
+/** Eviction gives up after so many rounds: the first takes the mark of what was read, the second takes all. */
+const ROUNDS_IN_VAIN = 2;
 /** Only a record that is clean and in a row may be evicted. */
 const EVICTABLE = FLAG.IN_ROWS;
 const EVICTABLE_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1 | FLAG.TOMBSTONE | FLAG.RECENT;
@@ -36,6 +38,10 @@ export class Compactor {
   #isEvicting = false;
   /** The segment that eviction came to last. */
   #lastEvicted = 0;
+  /** How much it has passed by since it last evicted a record, in bytes. */
+  #passedBytes = 0;
+  /** The state of the contents when it had passed by all of them in vain. */
+  #stateInVain = "";
 
   /** Does a step; true where there is more to do. */
   step(contents: Contents, options: StepOptions): boolean {
@@ -47,13 +53,15 @@ export class Compactor {
     return true;
   }
 
-  #choose({ arena }: Contents, bytesMax: number): boolean {
+  #choose(contents: Contents, bytesMax: number): boolean {
+    const { arena } = contents;
     const gaps = arena.bytes - arena.liveBytes;
     let number: number | undefined;
     if (gaps > Math.max(GAPS_BYTES_MIN, GAPS_SHARE_MAX * arena.bytes)) number = arena.emptiest();
     this.#isEvicting = false;
-    if (number === undefined && arena.bytes > bytesMax) {
+    if (number === undefined && arena.bytes > bytesMax && this.#mayEvict(contents)) {
       number = arena.next(this.#lastEvicted);
+      this.#passedBytes += number === undefined ? 0 : arena.segmentAt(number)!.size;
       this.#lastEvicted = number ?? 0;
       this.#isEvicting = true;
     }
@@ -61,6 +69,16 @@ export class Compactor {
     this.#segment = number === undefined ? undefined : arena.segmentAt(number);
     this.#ref = NO_REF;
     return number !== undefined;
+  }
+
+  /** False where everything is dirty or was read: then moving it in a circle would never end. */
+  #mayEvict({ arena, dirtyCounts }: Contents): boolean {
+    const state = `${arena.liveBytes} ${dirtyCounts}`;
+    if (this.#passedBytes > ROUNDS_IN_VAIN * arena.bytes) {
+      this.#passedBytes = 0;
+      this.#stateInVain = state;
+    }
+    return state !== this.#stateInVain;
   }
 
   #empty({ arena }: Contents, { evict, move }: StepOptions): void {
@@ -72,8 +90,10 @@ export class Compactor {
       const flags = arena.flags(ref);
       bytes += arena.capacity(ref);
       if ((flags & FLAG.FREED) === 0) {
-        if (this.#isEvicting && (flags & EVICTABLE_MASK) === EVICTABLE) evict(ref);
-        else if (arena.isAlone(ref)) arena.setFlags(ref, flags & ~FLAG.RECENT);
+        if (this.#isEvicting && (flags & EVICTABLE_MASK) === EVICTABLE) {
+          evict(ref);
+          this.#passedBytes = 0;
+        } else if (arena.isAlone(ref)) arena.setFlags(ref, flags & ~FLAG.RECENT);
         else move(ref);
       }
       // Without its last live record the segment is gone, and what is left of it with it.

@@ -28,7 +28,9 @@ export function isExpiring(flags: number, expiresAt: number): boolean {
 
 /** Records, and what finds, orders and counts them. */
 export class Contents {
+  /** The records. */
   readonly arena: Arena = new Arena();
+  /** Where each key's record is. */
   readonly index: HashIndex = new HashIndex();
   /** The live records that are in no row, by their keys. */
   readonly byKey: SortedRefs = new SortedRefs((a, b) =>
@@ -47,10 +49,10 @@ export class Contents {
 
   /** The record of a key with this hash; NO_REF without one. */
   find(key: Text, hash: number): number {
-    const { arena, index } = this;
-    const part = index.part(hash);
-    const { slots } = part;
-    for (let i = part.first(hash);; i = part.next(i)) {
+    const { arena } = this;
+    const slots = this.index.slotsFor(hash);
+    const mask = slots.length - 1;
+    for (let i = (2 * hash) & mask;; i = (i + 2) & mask) {
       const other = slots[i]!;
       if (other === 0) return NO_REF;
       if (other === hash && arena.hasKey(slots[i + 1]!, key)) return slots[i + 1]!;

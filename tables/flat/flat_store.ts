@@ -62,12 +62,19 @@ export class FlatStore {
 
   /** The record of a key, which may be a tombstone; NO_REF without one. */
   find(key: Text): number {
+    return this.#contents.find(key, hashOf(key));
+  }
+
+  /** Keeps a record from being evicted when eviction passes by next. */
+  touch(ref: number): void {
     const { arena } = this.#contents;
-    const ref = this.#contents.find(key, hashOf(key));
-    if (ref === NO_REF) return NO_REF;
     const flags = arena.flags(ref);
     if ((flags & FLAG.RECENT) === 0) arena.setFlags(ref, flags | FLAG.RECENT);
-    return ref;
+  }
+
+  /** Whether a record is no tombstone and has not expired by this clock. */
+  isVisible(ref: number, now: () => number): boolean {
+    return this.#contents.arena.isVisible(ref, now);
   }
 
   /** Stores a value, or a tombstone where it is undefined. `undo` takes it back until `commit`. */

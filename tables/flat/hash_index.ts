@@ -48,27 +48,34 @@ export class HashIndex {
     return this.#size;
   }
 
-  /** The part that a hash belongs to, in which the caller looks for a key. */
-  part(hash: number): Part {
-    return this.#parts[hash >>> PART_SHIFT]!;
+  /**
+   * The pairs of a hash and a reference among which one with this hash is. The first one to look at is at
+   * twice the hash, modulo the length; a hash of 0 ends the search.
+   */
+  slotsFor(hash: number): Int32Array {
+    return this.#parts[hash >>> PART_SHIFT]!.slots;
   }
 
   /** Adds a reference, whose key is not there. */
   add(hash: number, ref: number): void {
-    this.part(hash).add(hash, ref);
+    this.#partOf(hash).add(hash, ref);
     this.#size++;
   }
 
   /** Puts a reference in the place of another that has the same key. */
   replace(hash: number, { from, to }: { from: number; to: number }): void {
-    const part = this.part(hash);
+    const part = this.#partOf(hash);
     part.slots[part.slotOf(hash, from) + 1] = to;
   }
 
   /** Removes a reference. */
   remove(hash: number, ref: number): void {
-    this.part(hash).remove(hash, ref);
+    this.#partOf(hash).remove(hash, ref);
     this.#size--;
+  }
+
+  #partOf(hash: number): Part {
+    return this.#parts[hash >>> PART_SHIFT]!;
   }
 }
 

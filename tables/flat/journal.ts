@@ -6,7 +6,7 @@
  */
 
 import { Memory } from "../text.ts";
-import type { Arena } from "./arena.ts";
+import { type Arena, HEADER_BYTES } from "./arena.ts";
 import type { Contents } from "./contents.ts";
 
 /** What happened to a record. */
@@ -22,8 +22,10 @@ const SAVED_BYTES_MIN = 65_536;
 const NATIVE_COPY_BYTES_MIN = 192;
 
 /** A record and the hash of its key. */
-interface Note {
+export interface Note {
+  /** The hash of its key. */
   readonly hash: number;
+  /** The record. */
   readonly ref: number;
 }
 
@@ -139,7 +141,7 @@ interface Place {
   readonly offset: number;
 }
 
-/** Copies bytes whose number is a multiple of eight. As integers: a header may look like a NaN. */
+/** Copies a record, whose length is a multiple of eight. */
 function copyWords(from: Place, to: Place, length: number): void {
   if (length >= NATIVE_COPY_BYTES_MIN) {
     const source = from.memory.bytes.subarray(from.offset, from.offset + length);
@@ -148,8 +150,13 @@ function copyWords(from: Place, to: Place, length: number): void {
   }
   const source = from.memory.view;
   const target = to.memory.view;
-  for (let i = 0; i < length; i += 4) {
+  let i = 0;
+  // The header may look like a NaN, which might come out other than it went in; text does not.
+  for (; i < HEADER_BYTES; i += 4) {
     target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
+  }
+  for (; i < length; i += 8) {
+    target.setFloat64(to.offset + i, source.getFloat64(from.offset + i, true), true);
   }
 }
 

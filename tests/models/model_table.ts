@@ -53,6 +53,7 @@ export class ModelTable implements Table {
   }
 
   delete(key: TextLike): void {
+    if (!this.#stored.has(String(key))) return;
     this.#change();
     this.#stored.delete(String(key));
   }

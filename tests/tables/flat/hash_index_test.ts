@@ -1,0 +1,111 @@
+/**
+ * The index of a flat store: held against a Map, with hashes that collide and that fill one part.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { HashIndex, hashOf } from "../../../tables/flat/hash_index.ts";
+import { Memory, Text } from "../../../tables/text.ts";
+
+/** The references that a search for a hash comes by, as a store searches. */
+function search(index: HashIndex, hash: number): number[] {
+  const slots = index.slotsFor(hash);
+  const found: number[] = [];
+  for (let i = (2 * hash) & (slots.length - 1); slots[i] !== 0; i = (i + 2) & (slots.length - 1)) {
+    if (slots[i] === hash) found.push(slots[i + 1]!);
+  }
+  return found;
+}
+
+/** Hashes of one part: some are the same, some begin at the same slot, some at the last one. */
+const HASHES = [1, 2, 15, 16, 17, 31, 33, 47, 63, 64, 255, 65_535, 65_536, 0x00ff_ffff]
+  .flatMap((low) => [low, low | 0x7f00_0000, low | 0x8000_0000 | 0]);
+
+Deno.test("an index finds what was added and not removed, whatever collides", () => {
+  const step = fc.record({
+    hash: fc.constantFrom(...HASHES),
+    ref: fc.integer({ min: 1, max: 12 }),
+    other: fc.integer({ min: 13, max: 20 }),
+    what: fc.constantFrom("add", "add", "remove", "replace"),
+  });
+  const holds = fc.property(fc.array(step, { maxLength: 600, size: "max" }), (steps) => {
+    const index = new HashIndex();
+    const model = new Map<number, Set<number>>(HASHES.map((hash) => [hash, new Set()]));
+    for (const { hash, ref, other, what } of steps) {
+      const refs = model.get(hash)!;
+      if (what === "add" && !refs.has(ref)) {
+        index.add(hash, ref);
+        refs.add(ref);
+      } else if (what === "remove" && refs.delete(ref)) {
+        index.remove(hash, ref);
+      } else if (what === "replace" && refs.has(ref) && !refs.has(other)) {
+        index.replace(hash, { from: ref, to: other });
+        refs.delete(ref);
+        refs.add(other);
+      }
+    }
+    for (const [hash, refs] of model) {
+      assertEquals(search(index, hash).sort(), [...refs].sort(), `hash ${hash}`);
+    }
+    assertEquals(index.size, [...model.values()].reduce((sum, refs) => sum + refs.size, 0));
+  });
+  fc.assert(holds, { numRuns: 200 });
+});
+
+Deno.test("an index grows with what it holds, and what is in it is found again", () => {
+  const index = new HashIndex();
+  const hashes = Array.from({ length: 50_000 }, (_, i) => hashOf(Text.of(`key ${i}`)));
+  for (const [i, hash] of hashes.entries()) index.add(hash, i + 1);
+  for (const [i, hash] of hashes.entries()) assert(search(index, hash).includes(i + 1));
+  for (const [i, hash] of hashes.entries()) if (i % 3 > 0) index.remove(hash, i + 1);
+  for (const [i, hash] of hashes.entries()) {
+    assertEquals(search(index, hash).includes(i + 1), i % 3 === 0);
+  }
+  assertEquals(index.size, Math.ceil(hashes.length / 3));
+});
+
+Deno.test("one part of an index can hold all of it", () => {
+  const index = new HashIndex();
+  for (let i = 1; i <= 5_000; i++) index.add(0x1200_0000 | (i * 16), i);
+  for (let i = 1; i <= 5_000; i++) assertEquals(search(index, 0x1200_0000 | (i * 16)), [i]);
+});
+
+Deno.test("a reference that is not in the index can't be removed or replaced", () => {
+  const index = new HashIndex();
+  index.add(7, 1);
+  assertThrows(() => index.remove(7, 2), Error, "Cannot find a reference");
+  assertThrows(() => index.replace(8, { from: 1, to: 2 }), Error, "Cannot find a reference");
+  assertEquals(search(index, 7), [1]);
+});
+
+Deno.test("a hash depends on the bytes of a key, not on where they lie, and is never 0", () => {
+  for (let length = 0; length < 40; length++) {
+    const key = "kéy€🗝!".repeat(10).slice(0, length);
+    const { bytes } = Text.of(key).memory;
+    for (let shift = 0; shift < 9; shift++) {
+      const memory = new Memory(bytes.length + 20);
+      memory.bytes.fill(0x7e);
+      memory.bytes.set(bytes, shift);
+      const moved = new Text(memory, shift, shift + bytes.length);
+      assertEquals(hashOf(moved), hashOf(Text.of(key)));
+    }
+    assert(hashOf(Text.of(key)) !== 0);
+  }
+});
+
+Deno.test("keys that differ in a single place hardly ever have the same hash", () => {
+  const hashes = new Set<number>();
+  let count = 0;
+  for (let length = 1; length <= 32; length++) {
+    for (let place = 0; place < length; place++) {
+      for (const sign of "bcdefghi") {
+        hashes.add(hashOf(Text.of("a".repeat(place) + sign + "a".repeat(length - place - 1))));
+        count++;
+      }
+    }
+  }
+  // By chance, 4,224 of them would share one in 500 runs.
+  assert(hashes.size > count - 5, `${count - hashes.size} of ${count} are shared`);
+});
