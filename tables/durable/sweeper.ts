@@ -68,12 +68,12 @@ export class Sweeper {
 
   #sweepRows(now: number): number {
     const { store, rows, expiredRows } = this.#parts;
-    const until = performance.now() + STEP_MS;
-    const expired = this.#nextExpired(now, until);
+    const expired = this.#nextExpired(now);
     if (expired.length === 0) return 0;
     expiredRows.countAt(now); // So that each of them is counted, and then no more.
     const removed: Text[] = [];
     rows.transaction(() => {
+      const until = performance.now() + STEP_MS;
       for (const key of expired) {
         rows.delete(key);
         removed.push(key);
@@ -92,8 +92,9 @@ export class Sweeper {
    * The keys of some rows that have expired and that no newer change hides. Those that one does hide are
    * left to the mover, and passed by, however many there are: the search goes on where it ended.
    */
-  #nextExpired(now: number, until: number): Text[] {
+  #nextExpired(now: number): Text[] {
     const { rows } = this.#parts;
+    const until = performance.now() + STEP_MS;
     for (;;) {
       const found = [...rows.expiring({ after: this.#place, until: now, limit: STEP_KEYS })];
       const expired = found.map(({ key }) => key).filter((key) => !this.#isDirty(key));

@@ -233,7 +233,8 @@ tableTest(
     for (const key of keys) again.expire(key, 9_000);
     again.commit();
     now = 4_000;
-    maintainAll(again);
+    // A step that finds none in its time is done; the next one, a second later on a server, looks on.
+    for (let step = 0; step < 50; step++) maintainAll(again);
     assert(again.stats().rows! <= COUNT + 1, `${again.stats().rows} rows are left`);
     assertEquals(again.count(), COUNT + 1);
     now = 9_000;
