@@ -16,13 +16,7 @@ import {
 import { OpenError, tableError } from "./errors.ts";
 import { type LogRecord, RECORD_HEADER_BYTES, sealRecord } from "./log_record.ts";
 import { SealedReader } from "./sealed_reader.ts";
-import {
-  cannotOpen,
-  chainOf,
-  type LogSegment,
-  openSegment,
-  recordAfterChange,
-} from "./log_segment.ts";
+import { chainOf, type LogSegment, openSegment, recordAfterChange } from "./log_segment.ts";
 
 /** How large a segment is: it bounds what a start has to replay. */
 export const SEGMENT_BYTES = 16_777_216;
@@ -214,13 +208,7 @@ export class Log {
 
   /** Makes the log ready for turns, once it is replayed and nothing is wrong with it. Throws OpenError. */
   prepare(): void {
-    for (const segment of this.#segments) {
-      try {
-        segment.prepare();
-      } catch (error) {
-        throw cannotOpen(segment.path, error);
-      }
-    }
+    for (const segment of this.#segments) segment.prepare();
   }
 
   /** Closes its files. */

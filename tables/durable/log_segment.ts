@@ -64,17 +64,20 @@ export class LogSegment {
 
   /**
    * Makes the segment ready for use: takes its room, and makes durable what a start has found in it, because
-   * the process that wrote it may have ended before its sync. Throws what the system says.
+   * the process that wrote it may have ended before its sync. Throws OpenError.
    */
   prepare(): void {
-    if (this.lastFound !== undefined) {
-      // Written once more: where a sync has failed, the system takes what it did not write for written.
-      const { offset, length } = this.lastFound;
-      const { bytes } = this.read(offset, length);
-      this.#write(bytes, offset);
+    try {
+      if (this.lastFound !== undefined) {
+        // Written once more: where a sync has failed, the system takes what it did not write for written.
+        const { offset, length } = this.lastFound;
+        this.#write(this.read(offset, length).bytes, offset);
+      }
+      if (this.#size < this.#roomBytes) this.#fill(this.#roomBytes);
+      this.#sync();
+    } catch (error) {
+      throw cannotOpen(this.path, error);
     }
-    if (this.#size < this.#roomBytes) this.#fill(this.#roomBytes);
-    this.#sync();
   }
 
   /** Writes a record after the last one and makes it durable. Throws what the system says. */
@@ -164,7 +167,7 @@ export function openSegment(path: string, roomBytes: number): LogSegment {
 }
 
 /** A file of the log that the system does not let us use, for this reason. */
-export function cannotOpen(path: string, cause: unknown): OpenError {
+function cannotOpen(path: string, cause: unknown): OpenError {
   return new OpenError(
     `Cannot open ${path}: ${messageOf(cause)}. Make it a file that this user can write to, or ` +
       "choose another folder with --data.",
