@@ -13,6 +13,7 @@ import { Log, segmentPath } from "./log.ts";
 import { type LogFile, LogSegment } from "./log_segment.ts";
 import { Rows } from "./rows.ts";
 import { FILE_NAME } from "./rows_file.ts";
+import { newSalt, upgrade } from "./schema.ts";
 
 /** A server may use a segment again between the copy of the rows and that of the log: then once more. */
 const ATTEMPTS_MAX = 10;
@@ -63,30 +64,44 @@ function addChanges(file: string, segments: readonly [LogSegment, LogSegment]): 
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA journal_mode = DELETE");
+    upgrade(db, db.prepare("PRAGMA user_version").get()!.user_version as number);
     const rows = new Rows(db, 0);
     const { flushed, turn, salt } = rows.state;
     const log = new Log(segments, { flushed, turn, salt });
     let { version } = rows.state;
     const changes = log.replay();
-    for (let isMore = true; isMore;) {
+    for (;;) {
+      // Outside of the transaction, because what is wrong with the log is no failure of the rows.
+      const some = takeFrom(changes);
+      if (some.length === 0) break;
       rows.transaction(() => {
-        for (let i = 0; i < CHANGES_AT_ONCE; i++) {
-          const { value: change, done } = changes.next();
-          isMore = !done;
-          if (change === undefined) break;
+        for (const change of some) {
           version = Math.max(version, change.version);
           if (change.kind === KIND.CLEAR) rows.clear();
           else if (change.kind === KIND.DELETE) rows.delete(change.key);
           else rows.put(change.key, { ...change, isNew: rows.expiryOf(change.key) === undefined });
         }
-        rows.setFlushed({ flushed: log.lastChange, turn: log.turn, version });
+        rows.setFlushed({ flushed: some.at(-1)!.number, turn: log.turn, version });
       });
     }
     while (rows.removeOld(Infinity));
+    // A log that lies where the copy is restored is not the log of the copy.
+    db.prepare("UPDATE state SET salt = ?").run(newSalt());
     db.exec("PRAGMA journal_mode = WAL");
   } finally {
     db.close();
   }
+}
+
+/** The next changes, as many as are written at once; none after the last. */
+function takeFrom<Change>(changes: Iterator<Change>): Change[] {
+  const taken: Change[] = [];
+  while (taken.length < CHANGES_AT_ONCE) {
+    const { value, done } = changes.next();
+    if (done) break;
+    taken.push(value);
+  }
+  return taken;
 }
 
 /** What a segment holds at this moment, which the server may go on writing to. */

@@ -88,6 +88,7 @@ export class DurableTable implements Table {
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
       this.#overlay.replay();
+      this.#lock.syncNames();
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;

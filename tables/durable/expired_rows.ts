@@ -5,8 +5,10 @@
  * @module
  */
 
-import type { Text } from "../text.ts";
+import { Text } from "../text.ts";
 import type { Rows } from "./rows.ts";
+
+const NO_KEY = Text.of("");
 
 /** Expired rows, but for those that a newer change hides. */
 export class ExpiredRows {
@@ -26,7 +28,9 @@ export class ExpiredRows {
   countAt(now: number): number {
     if (now < this.#countedUntil) this.reset(); // The clock was set back.
     if (now > this.#countedUntil) {
-      for (const key of this.#rows.expiring({ after: this.#countedUntil, until: now })) {
+      // Times are whole milliseconds: the next one after this is the first that is not counted.
+      const after = { expiresAt: Math.floor(this.#countedUntil) + 1, key: NO_KEY };
+      for (const { key } of this.#rows.expiring({ after, until: now })) {
         if (!this.#isHidden(key)) this.#count++;
       }
       this.#countedUntil = now;

@@ -10,11 +10,13 @@ const LOCK_NAME = "keyline.lock";
 
 /** A folder that is held. */
 export class FolderLock {
+  readonly #folder: string;
   readonly #file: Deno.FsFile;
 
   /** Makes the folder where there is none, and takes it. Throws OpenError, which says who holds it. */
   constructor(folder: string) {
     const path = `${folder}/${LOCK_NAME}`;
+    this.#folder = folder;
     try {
       Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
       this.#file = Deno.openSync(path, { create: true, read: true, write: true });
@@ -36,6 +38,12 @@ export class FolderLock {
     this.#file.truncateSync();
     const holder = `process ${Deno.pid}, since ${new Date().toISOString()}\n`;
     this.#file.writeSync(new TextEncoder().encode(holder));
+  }
+
+  /** Makes durable which files the folder has: a new file's name is not, by the sync of the file alone. */
+  syncNames(): void {
+    using folder = Deno.openSync(this.#folder);
+    folder.syncSync();
   }
 
   /** Lets others have the folder. */

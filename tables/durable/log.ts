@@ -53,7 +53,7 @@ export class Log {
   /** Reads the sealed segment back. */
   #reader: SealedReader | undefined;
 
-  /** Takes open segments; `replay` must follow. */
+  /** Takes open segments; `replay` and `prepare` must follow. */
   constructor(segments: readonly [LogSegment, LogSegment], { flushed, turn, salt }: LogOptions) {
     this.#segments = segments;
     this.#salt = salt;
@@ -193,19 +193,27 @@ export class Log {
     const order: Parity[] = (chains[0]![0]?.turn ?? 0) <= (chains[1]![0]?.turn ?? 0)
       ? [0, 1]
       : [1, 0];
+    // What comes before the first record of a file is at the end of the other file's.
+    let before = { parity: order[0]!, offset: 0 };
     for (const parity of order) {
       const chain = chains[parity]!.filter(({ lastChange }) => lastChange > flushed);
       for (const record of chain) {
-        this.#checkFollows(record, { parity, flushed });
+        this.#checkFollows(record, { before, flushed });
         yield* this.#changesOf(memories[parity], { record, parity, after: flushed });
         this.#turn = record.turn;
         this.#lastChange = record.lastChange;
       }
       this.#resume(parity, chains[parity]!, flushed);
+      before = { parity, offset: endOf(chains[parity]!) };
     }
     for (const parity of order) {
       this.#checkRest(memories[parity], { parity, end: endOf(chains[parity]!) });
     }
+  }
+
+  /** Makes the log ready for turns, once it is replayed and nothing is wrong with it. Throws OpenError. */
+  prepare(): void {
+    for (const segment of this.#segments) segment.prepare();
   }
 
   /** Closes its files. */
@@ -215,14 +223,15 @@ export class Log {
 
   #checkFollows(
     record: LogRecord,
-    { parity, flushed }: { parity: Parity; flushed: number },
+    { before, flushed }: { before: { parity: Parity; offset: number }; flushed: number },
   ): void {
     const isFirst = this.#lastChange === flushed;
     const follows = isFirst
       ? record.firstChange <= flushed + 1
       : record.firstChange === this.#lastChange + 1 && record.turn === this.#turn + 1;
     if (!follows) {
-      this.#damaged(parity, record.offset, `changes before ${record.firstChange} are missing`);
+      const { parity, offset } = before;
+      this.#damaged(parity, offset, `the changes before ${record.firstChange} are missing`);
     }
   }
 
@@ -231,7 +240,8 @@ export class Log {
     const after = this.#lastChange;
     const found = recordAfterChange(memory, { offset: end, salt: this.#salt, after });
     if (found !== undefined) {
-      this.#damaged(parity, end, "a record can't be read, but one after it can");
+      const why = `a record can't be read, but one after it can, at byte ${found.offset}`;
+      this.#damaged(parity, end, why);
     }
   }
 
@@ -263,6 +273,7 @@ export class Log {
     const segment = this.#segments[parity];
     segment.end = endOf(chain);
     segment.lastChange = last.lastChange;
+    segment.lastFound = last;
     this.#active = parity;
   }
 

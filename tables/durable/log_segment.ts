@@ -42,8 +42,10 @@ export class LogSegment {
   end = 0;
   /** The number of the last change in it; 0 for none. */
   lastChange = 0;
+  /** Where the last record is that a start has found; undefined for none. */
+  lastFound: LogRecord | undefined;
 
-  /** Takes an open file, and makes it as large as a segment is. Throws what the system says. */
+  /** Takes an open file, which `prepare` makes as large as a segment is. */
   constructor(path: string, { file, size, roomBytes }: {
     file: LogFile;
     size: number;
@@ -53,7 +55,6 @@ export class LogSegment {
     this.#file = file;
     this.#size = size;
     this.#roomBytes = roomBytes;
-    if (size < roomBytes) this.#fill(roomBytes);
   }
 
   /** Whether the room that it has is all but used up. */
@@ -61,14 +62,29 @@ export class LogSegment {
     return this.end > this.#roomBytes - this.#roomBytes / 16;
   }
 
+  /**
+   * Makes the segment ready for use: takes its room, and makes durable what a start has found in it, because
+   * the process that wrote it may have ended before its sync. Throws OpenError.
+   */
+  prepare(): void {
+    try {
+      if (this.lastFound !== undefined) {
+        // Written once more: where a sync has failed, the system takes what it did not write for written.
+        const { offset, length } = this.lastFound;
+        this.#write(this.read(offset, length).bytes, offset);
+      }
+      if (this.#size < this.#roomBytes) this.#fill(this.#roomBytes);
+      this.#sync();
+    } catch (error) {
+      throw cannotOpen(this.path, error);
+    }
+  }
+
   /** Writes a record after the last one and makes it durable. Throws what the system says. */
   append(record: Uint8Array, lastChange: number): void {
-    if (this.#position !== this.end) this.#file.seekSync(this.end, Deno.SeekMode.Start);
-    this.#position = undefined;
-    for (let at = 0; at < record.length;) at += this.#file.writeSync(record.subarray(at));
+    this.#write(record, this.end);
     this.#sync();
     this.end += record.length;
-    this.#position = this.end;
     this.#size = Math.max(this.#size, this.end);
     this.lastChange = lastChange;
   }
@@ -106,6 +122,13 @@ export class LogSegment {
     this.#file.close();
   }
 
+  #write(bytes: Uint8Array, offset: number): void {
+    if (this.#position !== offset) this.#file.seekSync(offset, Deno.SeekMode.Start);
+    this.#position = undefined;
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+    this.#position = offset + bytes.length;
+  }
+
   /** A sync that fails is never tried again: nobody knows then what is on the disk. */
   #sync(): void {
     try {
@@ -128,25 +151,28 @@ export class LogSegment {
       this.#file.truncateSync(before);
       this.#size = before;
     }
-    this.#file.syncDataSync();
+    this.#position = undefined;
   }
 }
 
 /** Opens a segment, and makes its file where there is none. Throws OpenError. */
 export function openSegment(path: string, roomBytes: number): LogSegment {
-  let file: Deno.FsFile | undefined;
   try {
-    file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+    const file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
     const { size } = file.statSync();
     return new LogSegment(path, { file, size, roomBytes });
   } catch (error) {
-    file?.close();
-    throw new OpenError(
-      `Cannot open ${path}: ${messageOf(error)}. Make it a file that this user can write to, or ` +
-        "choose another folder with --data.",
-      { cause: error },
-    );
+    throw cannotOpen(path, error);
   }
+}
+
+/** A file of the log that the system does not let us use, for this reason. */
+function cannotOpen(path: string, cause: unknown): OpenError {
+  return new OpenError(
+    `Cannot open ${path}: ${messageOf(cause)}. Make it a file that this user can write to, or ` +
+      "choose another folder with --data.",
+    { cause },
+  );
 }
 
 /** The records at the start of a segment that follow each other without a gap. */

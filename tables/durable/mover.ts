@@ -11,6 +11,7 @@
 import { FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
 import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
+import { tableError } from "./errors.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log, Parity } from "./log.ts";
 import type { Rows } from "./rows.ts";
@@ -118,6 +119,7 @@ export class Mover {
         const change = log.nextSealed(flushed);
         if (change === undefined) {
           flushed = log.sealed()!.lastChange;
+          this.#checkAllMoved(parity, refs.length);
           break;
         }
         flushed = change.number;
@@ -133,6 +135,13 @@ export class Mover {
     });
     this.#noteCleared(flushed);
     for (const ref of refs) this.#noteMoved(ref, parity);
+  }
+
+  /** At the end of a segment: what it does not give back must not be lost with it. Throws TableError. */
+  #checkAllMoved(parity: Parity, moved: number): void {
+    const missing = this.#parts.store.dirtyCount(parity) - moved;
+    if (missing === 0) return;
+    throw tableError(new Error(`the log lacks ${missing} changes that were written to it`));
   }
 
   /** The record of a change, where it is the newest of its key. */

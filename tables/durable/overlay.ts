@@ -198,6 +198,7 @@ export class Overlay {
       if (++replayed % REPLAY_CHANGES === 0) this.#store.commit();
     }
     this.#store.commit();
+    this.#log.prepare();
   }
 
   #replayChange(

@@ -39,6 +39,22 @@ export interface Row {
   readonly expiresAt: number;
 }
 
+/** The key of a row, and when it expires, in milliseconds since 1970; 0 where it does not. */
+export interface ExpiringRow {
+  readonly key: Text;
+  readonly expiresAt: number;
+}
+
+/** Which rows that expire are asked for. */
+export interface ExpiringRange {
+  /** The row after which to start; no row has the empty key, which comes before all of its time. */
+  readonly after: ExpiringRow;
+  /** The last time at which they expire, in milliseconds since 1970. */
+  readonly until: number;
+  /** How many there are to be at most. */
+  readonly limit?: number;
+}
+
 /** How many rows of an earlier generation are removed at a time: few, as each may hold a large value. */
 const REMOVE_ROWS = 16;
 const PAGE_BYTES = 4_096;
@@ -131,7 +147,7 @@ export class Rows {
   }
 
   /** The keys of rows in order, from one on, with their expiry. Throws TableError. */
-  *from(key: Text): Generator<{ key: Text; expiresAt: number }> {
+  *from(key: Text): Generator<ExpiringRow> {
     try {
       for (const found of this.#sql.from.iterate(this.#state.generation, key.toBytes())) {
         const { key, expires } = found as unknown as StoredRow;
@@ -142,11 +158,18 @@ export class Rows {
     }
   }
 
-  /** The keys of rows that expire after one time and not after another. Throws TableError. */
-  expiring({ after, until, limit = -1 }: { after: number; until: number; limit?: number }): Text[] {
+  /** The keys of rows that expire, the earliest first, after this place in their order. Throws TableError. */
+  *expiring({ after, until, limit = -1 }: ExpiringRange): Generator<ExpiringRow> {
     const { generation } = this.#state;
-    const found = this.#read(() => this.#sql.expiring.all(generation, after, until, limit));
-    return found.map((row) => Text.from((row as unknown as StoredRow).key));
+    const range = [generation, after.expiresAt, after.key.toBytes(), until, limit] as const;
+    try {
+      for (const found of this.#sql.expiring.iterate(...range)) {
+        const { key, expires } = found as unknown as StoredRow;
+        yield { key: Text.from(key), expiresAt: expires! };
+      }
+    } catch (error) {
+      throw tableError(error);
+    }
   }
 
   /** Removes a few rows of earlier generations; false where none are left. Throws TableError. */
@@ -250,8 +273,8 @@ const SQL = {
   put: "REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
   delete: "DELETE FROM entries WHERE generation = ? AND key = ?",
   from: "SELECT key, expires FROM entries WHERE generation = ? AND key >= ? ORDER BY key",
-  expiring: `SELECT key FROM entries
-    WHERE generation = ? AND expires > ? AND expires <= ? ORDER BY expires LIMIT ?`,
+  expiring: `SELECT key, expires FROM entries
+    WHERE generation = ? AND (expires, key) > (?, ?) AND expires <= ? ORDER BY expires, key LIMIT ?`,
   removeOld: `DELETE FROM entries WHERE (generation, key) IN
     (SELECT generation, key FROM entries WHERE generation < ? LIMIT ?)`,
   pageCount: "PRAGMA page_count",

@@ -50,8 +50,12 @@ function createTables(db: DatabaseSync): void {
       salt INTEGER NOT NULL
     ) STRICT;
   `);
-  const [salt] = crypto.getRandomValues(new Uint32Array(1));
-  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, ?)").run(salt!);
+  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, ?)").run(newSalt());
+}
+
+/** A number that tells the log of a table from those of others. */
+export function newSalt(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }
 
 /** Takes over what 0.1.0 stored: the newest generation of its entries, then the changes of its log. */

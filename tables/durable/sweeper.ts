@@ -7,14 +7,17 @@
 
 import { FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
-import type { Text } from "../text.ts";
+import { Text } from "../text.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import { DIRTY } from "./mover.ts";
-import type { Rows } from "./rows.ts";
+import type { ExpiringRow, Rows } from "./rows.ts";
 
 /** How much a step takes on: keys, and milliseconds. */
 const STEP_KEYS = 256;
 const STEP_MS = 3;
+
+/** Before all rows that expire. */
+const START: ExpiringRow = { expiresAt: 0, key: Text.of("") };
 
 /** What the sweeper works on. */
 export interface SweeperParts {
@@ -29,6 +32,8 @@ export interface SweeperParts {
 /** Removes expired entries of a table. */
 export class Sweeper {
   readonly #parts: SweeperParts;
+  /** The row after which the search for expired ones goes on. */
+  #place: ExpiringRow = START;
 
   /** Nothing is removed before `step`. */
   constructor(parts: SweeperParts) {
@@ -63,8 +68,7 @@ export class Sweeper {
 
   #sweepRows(now: number): number {
     const { store, rows, expiredRows } = this.#parts;
-    const expired = rows.expiring({ after: 0, until: now, limit: STEP_KEYS })
-      .filter((key) => !this.#isDirty(key));
+    const expired = this.#nextExpired(now);
     if (expired.length === 0) return 0;
     expiredRows.countAt(now); // So that each of them is counted, and then no more.
     const removed: Text[] = [];
@@ -82,6 +86,22 @@ export class Sweeper {
       if (ref !== NO_REF) store.remove(ref);
     }
     return removed.length;
+  }
+
+  /**
+   * The keys of some rows that have expired and that no newer change hides. Those that one does hide are
+   * left to the mover, and passed by, however many there are: the search goes on where it ended.
+   */
+  #nextExpired(now: number): Text[] {
+    const { rows } = this.#parts;
+    const until = performance.now() + STEP_MS;
+    for (;;) {
+      const found = [...rows.expiring({ after: this.#place, until: now, limit: STEP_KEYS })];
+      const expired = found.map(({ key }) => key).filter((key) => !this.#isDirty(key));
+      // What is removed makes no difference to what comes after it. At the end, from the start again.
+      this.#place = found.length < STEP_KEYS ? START : found.at(-1)!;
+      if (expired.length > 0 || this.#place === START || performance.now() > until) return expired;
+    }
   }
 
   #isDirty(key: Text): boolean {

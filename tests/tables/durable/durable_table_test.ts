@@ -1,0 +1,297 @@
+/**
+ * The durable table against the plainest model: random operations with segments so small that changes move
+ * to rows all the time, and starts on what a process that was killed at that moment would have left.
+ *
+ * `KEYLINE_FUZZ_RUNS` sets how many sequences are tried, `KEYLINE_FUZZ_SEED` repeats one.
+ *
+ * @module
+ */
+
+import { DatabaseSync } from "node:sqlite";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import { OpenError } from "../../../tables/durable/errors.ts";
+import { tempFolder, testWith } from "../../harness.ts";
+import { ModelTable } from "../../models/model_table.ts";
+import { type Draw, drawFrom } from "./fake_disk.ts";
+
+const OPERATIONS = 200;
+const ALL = { prefix: "", after: "", limit: 1_000_000 };
+
+/** What is committed under a key. */
+interface Committed {
+  readonly value: string;
+  readonly version: number;
+  readonly expiresAt: number | null;
+}
+
+/** A durable table and its model, to which the same is done. */
+class Run implements Disposable {
+  now = 1_000_000;
+  readonly #draw: Draw;
+  readonly #folder = tempFolder();
+  readonly #keys: string[];
+  readonly #options;
+  #table: DurableTable;
+  #model = new ModelTable(() => this.now);
+  /** The version that the table gave to what is stored under a key. */
+  #versions = new Map<string, number>();
+  #committed = new Map<string, Committed>();
+  crashes = 0;
+
+  constructor(draw: Draw) {
+    this.#draw = draw;
+    this.#keys = Array.from(
+      { length: [4, 12, 60][draw(3)]! },
+      (_, i) => `${"ab"[draw(2)]}${i}${"\u{1f600}".repeat(draw(3))}`,
+    );
+    this.#options = {
+      cacheBytes: [0, 4_096, 10_000_000][draw(3)]!,
+      segmentBytes: [512, 4_096, 65_536][draw(3)]!,
+      now: () => this.now,
+    };
+    this.#table = new DurableTable(this.#folder, this.#options);
+  }
+
+  step(): void {
+    const kind = this.#draw(100);
+    if (kind < 55) this.#change(this.#table, this.#model);
+    else if (kind < 60) this.now += this.#draw(30);
+    else if (kind < 65) this.#undo();
+    else if (kind < 84) this.#commit();
+    else if (kind < 94) { for (let i = this.#draw(4); i >= 0; i--) this.#table.maintain(); }
+    else if (kind < 97) this.#crash();
+    else this.#reopen();
+    this.#check(this.#table, this.#model, this.#versions);
+  }
+
+  [Symbol.dispose](): void {
+    this.#table.close();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+
+  #change(table: DurableTable, model: ModelTable): void {
+    const key = this.#key();
+    const kind = this.#draw(100);
+    const expiresAt = this.#draw(3) === 0 ? this.now + this.#draw(60) : null;
+    if (kind < 55) {
+      const value = `${key}/`.repeat(1 + this.#draw(this.#draw(10) === 0 ? 200 : 8));
+      model.put(key, value, { expiresAt });
+      this.#versions.set(key, table.put(key, value, { expiresAt }));
+    } else if (kind < 97) {
+      if (kind < 75) [table, model].forEach((each) => each.delete(key));
+      else assertEquals(table.expire(key, expiresAt), model.expire(key, expiresAt));
+    } else {
+      [table, model].forEach((each) => each.clear());
+    }
+  }
+
+  #undo(): void {
+    const [tried, model] = [this.#table.mark(), this.#model.mark()];
+    const versions = new Map(this.#versions);
+    for (let i = this.#draw(5); i > 0; i--) this.#change(this.#table, this.#model);
+    this.#check(this.#table, this.#model, this.#versions);
+    this.#table.undo(tried);
+    this.#model.undo(model);
+    this.#versions = versions;
+  }
+
+  #commit(): void {
+    this.#table.commit();
+    this.#model.commit();
+    const now = this.now;
+    this.now = 0; // So that what has expired is remembered, too.
+    this.#committed = new Map();
+    for (const key of this.#keys) {
+      const entry = this.#model.entry(key);
+      if (entry === undefined) continue;
+      const { expiresAt } = entry;
+      const version = this.#versions.get(key)!;
+      this.#committed.set(key, { value: String(entry.value), version, expiresAt });
+    }
+    this.now = now;
+  }
+
+  #reopen(): void {
+    this.#table.close();
+    this.#table = new DurableTable(this.#folder, this.#options);
+    this.#model = this.#committedModel();
+    this.#versions = this.#committedVersions();
+  }
+
+  /** Starts on a copy of the files as they are, and goes on there for a while. */
+  #crash(): void {
+    this.crashes++;
+    const folder = tempFolder();
+    for (const { name } of Deno.readDirSync(this.#folder)) {
+      if (!/[.](db|db-wal|log[.]\d)$/.test(name)) continue;
+      Deno.copyFileSync(`${this.#folder}/${name}`, `${folder}/${name}`);
+    }
+    const [now, versions] = [this.now, this.#versions];
+    this.#versions = this.#committedVersions();
+    const table = new DurableTable(folder, this.#options);
+    const model = this.#committedModel();
+    this.#check(table, model, this.#versions);
+    for (let i = this.#draw(25); i > 0; i--) {
+      if (this.#draw(3) === 0) this.now += this.#draw(20);
+      if (this.#draw(2) === 0) this.#change(table, model);
+      table.commit();
+      table.maintain();
+      this.#check(table, model, this.#versions);
+    }
+    table.close();
+    Deno.removeSync(folder, { recursive: true });
+    [this.now, this.#versions] = [now, versions];
+  }
+
+  #check(table: DurableTable, model: ModelTable, versions: Map<string, number>): void {
+    assertEquals(table.count(), model.count());
+    assertEquals(table.keys(ALL), model.keys(ALL));
+    const page = {
+      prefix: ["", "a", "b1"][this.#draw(3)]!,
+      after: this.#key(),
+      limit: this.#draw(6),
+    };
+    assertEquals(table.keys(page), model.keys(page));
+    for (const key of this.#keys) {
+      const [tried, expected] = [table.entry(key), model.entry(key)];
+      assertEquals(tried && String(tried.value), expected && String(expected.value));
+      assertEquals(tried?.expiresAt, expected?.expiresAt);
+      assertEquals(tried?.version, expected && versions.get(key));
+    }
+  }
+
+  #committedModel(): ModelTable {
+    const model = new ModelTable(() => this.now);
+    for (const [key, { value, expiresAt }] of this.#committed) model.put(key, value, { expiresAt });
+    model.commit();
+    return model;
+  }
+
+  #committedVersions(): Map<string, number> {
+    return new Map([...this.#committed].map(([key, { version }]) => [key, version]));
+  }
+
+  #key(): string {
+    return this.#keys[this.#draw(this.#keys.length)]!;
+  }
+}
+
+testWith(
+  ["read", "write", "env"],
+  "random operations do what they do in a Map, over starts and crashes",
+  () => {
+    const runs = numberFrom("KEYLINE_FUZZ_RUNS", 5);
+    const seed = numberFrom("KEYLINE_FUZZ_SEED", Date.now() % 1_000_000_000);
+    console.log(`KEYLINE_FUZZ_SEED=${seed}`);
+    let crashes = 0;
+    for (let i = 0; i < runs; i++) {
+      using run = new Run(drawFrom(seed + i));
+      for (let operation = 0; operation < OPERATIONS; operation++) run.step();
+      crashes += run.crashes;
+    }
+    assert(crashes > 0, `there were only ${crashes} crashes`);
+  },
+);
+
+/** A test with an empty folder. */
+function tableTest(name: string, fn: (folder: string) => void): void {
+  testWith(["read", "write"], name, () => {
+    const folder = tempFolder();
+    try {
+      fn(folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+function maintainAll(table: DurableTable): void {
+  for (let step = 0; table.maintain(); step++) assert(step < 10_000, "there is always more to do");
+}
+
+tableTest(
+  "expired rows are removed, however many that have changed since expire first",
+  (folder) => {
+    const COUNT = 1_000;
+    let now = 1_000;
+    const open = (segmentBytes: number) =>
+      new DurableTable(folder, { cacheBytes: 0, now: () => now, segmentBytes });
+    const table = open(4_096);
+    const keys = Array.from({ length: COUNT }, (_, i) => `session-${i}`);
+    for (const key of keys) table.put(key, "value", { expiresAt: 2_000 });
+    for (let i = 0; i < 10; i++) table.put(`other-${i}`, "value", { expiresAt: 3_000 });
+    table.commit();
+    table.put("so that it moves", "x".repeat(8_000));
+    table.commit();
+    maintainAll(table);
+    table.close();
+    // In a log so large that nothing moves, the keys that expire first get a later time.
+    const again = open(16_777_216);
+    maintainAll(again);
+    assert(again.stats().rows! >= COUNT + 10);
+    for (const key of keys) again.expire(key, 9_000);
+    again.commit();
+    now = 4_000;
+    // A step that finds none in its time is done; the next one, a second later on a server, looks on.
+    for (let step = 0; step < 50; step++) maintainAll(again);
+    assert(again.stats().rows! <= COUNT + 1, `${again.stats().rows} rows are left`);
+    assertEquals(again.count(), COUNT + 1);
+    now = 9_000;
+    assertEquals(again.count(), 1);
+    again.close();
+  },
+);
+
+tableTest("CLEAR after CLEAR leaves nothing in the file", (folder) => {
+  const table = new DurableTable(folder, { cacheBytes: 0, segmentBytes: 4_096 });
+  const schemaOf = () => {
+    const db = new DatabaseSync(`${folder}/keyline.db`, { readOnly: true });
+    const names = db.prepare("SELECT name FROM sqlite_schema ORDER BY name").all();
+    const { rows } = db.prepare("SELECT count(*) AS rows FROM entries").get()!;
+    db.close();
+    return { names: names.map(({ name }) => name), rows };
+  };
+  const { names } = schemaOf();
+  for (let round = 0; round < 60; round++) {
+    for (let i = 0; i < 30; i++) table.put(`key-${i}`, "x".repeat(200));
+    table.commit();
+    table.clear();
+    table.commit();
+    if (round % 7 === 0) maintainAll(table);
+  }
+  maintainAll(table);
+  assertEquals(schemaOf(), { names, rows: 0 });
+  table.close();
+});
+
+tableTest("a start that the log stops writes to none of its files", (folder) => {
+  const table = new DurableTable(folder, { cacheBytes: 0, segmentBytes: 4_096 });
+  for (let i = 0; i < 8; i++) {
+    table.put(`key-${i}`, "x".repeat(50));
+    table.commit();
+  }
+  table.close();
+  const path = `${folder}/keyline.log.0`;
+  const bytes = Deno.readFileSync(path).subarray(0, 700); // Also shorter than a segment is.
+  bytes[40]! ^= 1;
+  Deno.writeFileSync(path, bytes);
+  const before = ["db", "log.0", "log.1"].map((name) =>
+    Deno.readFileSync(`${folder}/keyline.${name}`)
+  );
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const error = assertThrows(
+      () => new DurableTable(folder, { cacheBytes: 0, segmentBytes: 4_096 }),
+      OpenError,
+    );
+    assert(error.message.includes(`${path}: it is damaged at byte 0:`), error.message);
+  }
+  const after = ["db", "log.0", "log.1"].map((name) =>
+    Deno.readFileSync(`${folder}/keyline.${name}`)
+  );
+  assertEquals(after, before);
+});
+
+function numberFrom(name: string, otherwise: number): number {
+  return Number(Deno.env.get(name) || otherwise);
+}
