@@ -160,9 +160,9 @@ function readTls(
 }
 
 /** SIGHUP: takes a renewed certificate from the same files. A wrong one changes nothing. */
-async function renew(listener: Listener, settings: Settings): Promise<void> {
+function renew(listener: Listener, settings: Settings): void {
   try {
-    await listener.renew(readTls(settings)!.tls);
+    listener.renew(readTls(settings)!.tls);
     console.log("Keyline has read its certificate again");
   } catch (error) {
     console.error("Cannot renew the certificate:", (error as Error).message);

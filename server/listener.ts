@@ -1,6 +1,6 @@
 /**
  * Accepts clients, keeps their number within its limit, and sees them off at the end. `main.ts` makes
- * it; it makes a connection for each client. Only these two files touch sockets.
+ * it; it makes a connection for each client. Only these two files, and `tls.ts`, touch sockets.
  *
  * @module
  */
@@ -10,6 +10,7 @@ import { Connection, type Limits } from "./connection.ts";
 import { Flood } from "./flood.ts";
 import { BUSY_MS_MAX, pause } from "./pause.ts";
 import { busy } from "./reply.ts";
+import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
 import type { Turn } from "./turn.ts";
 
 /** Where to listen. */
@@ -19,7 +20,7 @@ export interface Address {
   /** 0 picks a free port. */
   readonly port: number;
   /** The certificate and the key to speak TLS with, both in PEM. */
-  readonly tls?: { cert: string; key: string };
+  readonly tls?: Certificate;
 }
 
 /** What connections are made of, and how many there may be. */
@@ -55,38 +56,35 @@ export class Listener {
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #sweeper: ReturnType<typeof setInterval>;
   readonly #failures = new Flood();
+  readonly #socket: Deno.Listener;
   #refusals = 0;
-  #socket: Deno.Listener;
-  #address: Address;
-  /** Resolves once the socket is closed and let go. */
-  #accepting: Promise<void>;
+  /** What TLS is spoken with, where it is. */
+  #secureContext: ReturnType<typeof contextOf> | undefined;
   #isDraining = false;
 
-  /** Listens at once. Throws what `Deno.listen` throws. */
+  /** Listens at once. Throws what `Deno.listen` and `contextOf` throw. */
   constructor(address: Address, options: ListenerOptions) {
     this.#options = options;
-    this.#socket = open(address, options);
-    this.#address = { ...address, port: (this.#socket.addr as Deno.NetAddr).port };
+    const { hostname, port, tls } = address;
+    this.#secureContext = tls && contextOf(tls);
+    const { listen = Deno.listen } = options;
+    this.#socket = listen({ hostname, port, tcpBacklog: BACKLOG });
     const seconds = sweepSeconds(options.limits);
     this.#sweeper = setInterval(() => this.#sweep(seconds), seconds * 1_000);
-    this.#accepting = this.#accept(this.#socket);
+    this.#accept();
   }
 
   /** The port that it listens on. */
   get port(): number {
-    return this.#address.port;
+    return (this.#socket.addr as Deno.NetAddr).port;
   }
 
   /**
    * Takes new clients with a renewed certificate; those that are here keep theirs. Throws, and keeps the
    * old one, where the new one is wrong.
    */
-  async renew(tls: { cert: string; key: string }): Promise<void> {
-    open({ ...this.#address, port: 0, tls }).close(); // Deno looks at a certificate when it listens.
-    this.#socket.close();
-    await this.#accepting;
-    this.#socket = open({ ...this.#address, tls });
-    this.#accepting = this.#accept(this.#socket);
+  renew(certificate: Certificate): void {
+    this.#secureContext = contextOf(certificate);
   }
 
   /** Takes no more clients, answers what has been received, and closes all connections. */
@@ -101,12 +99,12 @@ export class Listener {
     clearTimeout(timer);
   }
 
-  async #accept(socket: Deno.Listener): Promise<void> {
+  async #accept(): Promise<void> {
     let busySince = performance.now();
     // Not `for await`: that one ends for good where descriptors run out.
     for (;;) {
       try {
-        this.#welcome(await socket.accept());
+        this.#welcome(await this.#socket.accept());
       } catch (error) {
         if (isClosed(error)) return;
         const { code, message } = error as Error & { code?: string };
@@ -125,14 +123,16 @@ export class Listener {
   #welcome(socket: Deno.Conn): void {
     const { services, limits } = this.#options;
     const { figures } = services;
-    const connection = new Connection(socket, this.#options);
+    // Replies leave as soon as they are ready.
+    if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay(true);
+    const context = this.#secureContext;
+    const spoken = context === undefined ? socket : new TlsSocket(socket, context);
+    const connection = new Connection(spoken, this.#options);
     if (this.#isDraining) return this.#refuse(connection, "shutting down");
     if (figures.connections >= limits.connectionsMax) {
       figures.connectionsRefused++;
       return this.#refuse(connection, "too many connections; try again later");
     }
-    // Replies leave as soon as they are ready. TLS connections of Deno have no such switch.
-    if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay(true);
     figures.connections++;
     figures.connectionsInAll++;
     const served = connection.serve().finally(() => {
@@ -152,14 +152,6 @@ export class Listener {
     for (const connection of this.#connections.keys()) connection.sweep(seconds);
     this.#failures.sweep();
   }
-}
-
-function open(
-  { hostname, port, tls }: Address,
-  { listen = Deno.listen }: Pick<ListenerOptions, "listen"> = {},
-): Deno.Listener {
-  const options = { hostname, port, tcpBacklog: BACKLOG };
-  return tls === undefined ? listen(options) : Deno.listenTls({ ...options, ...tls });
 }
 
 /** A tenth of the shorter timeout, so that it holds within a tenth. */

@@ -113,7 +113,7 @@ export function readSettings(
     data: text("data")!,
     memory: switchOf("memory", given("memory")),
     cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
-    lineBytesMax: whole("max-line", { min: 64, max: 256 * MIB }),
+    lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
     connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
     idleTimeout: seconds("idle-timeout", 0),
     writeTimeout: seconds("write-timeout", 0.1),

@@ -65,7 +65,8 @@ export class Registry {
 
   /** The operation of a verb in upper, lower or mixed case. */
   find(verb: TextLike): Operation | undefined {
-    return this.operationOf(Line.of(String(verb)));
+    const line = Line.of(String(verb));
+    return line.verb.length === line.bytes.length ? this.operationOf(line) : undefined;
   }
 
   /** The operation of a line's verb. */

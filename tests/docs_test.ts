@@ -65,7 +65,9 @@ testWith(["read"], "the README quotes a whole command file", () => {
 testWith(["read"], "the README's way through the source names each file once", () => {
   const named = tableUnder("## Reading the source").map(([file]) => file!.replaceAll("`", ""));
   const files = ["server", "tables"].flatMap((folder) =>
-    [...Deno.readDirSync(new URL(folder, ROOT))].map(({ name }) => `${folder}/${name}`)
+    [...Deno.readDirSync(new URL(folder, ROOT))].map(({ name, isDirectory }) =>
+      `${folder}/${name}${isDirectory ? "/*.ts" : ""}`
+    )
   );
   assertEquals(named.toSorted(), ["main.ts", "commands/*.ts", ...files].toSorted());
 });
@@ -99,7 +101,7 @@ testWith(["read"], "CONTRIBUTING.md and the tests name the same variables", () =
   assertEquals(named.toSorted(), [...used].toSorted());
 });
 
-/** The files of TypeScript in a folder, those of its folders included. */
+/** The sources in a folder and in those within it. */
 function sourcesIn(folder: string): string[] {
   return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) => {
     const path = `${folder}/${name}`;

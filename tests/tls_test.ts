@@ -117,6 +117,29 @@ tlsTest("others are told that it is busy, whoever begins no handshake", async (s
   assertEquals(await only.ask("GET k"), "404 NOT FOUND");
 }, ["--max-connections", "1"]);
 
+tlsTest("clients that begin no handshake count, and are given up as others are", async (server) => {
+  const before = descriptorsOf(server.process);
+  const silent = await Promise.all(Array.from({ length: 300 }, () => Client.connect(server.port)));
+  // Half of them begin one, and say no more.
+  const half = silent.filter((_, i) => i % 2 === 0);
+  await Promise.all(half.map((c) => c.send(new Uint8Array([0x16, 3, 1, 2])).catch(() => {})));
+  // They are still here when the server has closed each of them.
+  for (const client of silent) assertEquals(await client.rest(), "");
+  await eventually("it holds nothing for them", () => descriptorsOf(server.process) <= before + 5);
+  using client = await server.connect();
+  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+  for (const client of silent) client[Symbol.dispose]();
+}, ["--max-connections", "50", "--idle-timeout", "1"]);
+
+tlsTest("a TLS client that takes no replies is closed after the write timeout", async (server) => {
+  using other = await server.connect();
+  assertEquals(await other.ask(`PUT k ${"v".repeat(1_000_000)}`), "200 OK");
+  using stuck = await server.connect();
+  await stuck.send("GET k\r\n".repeat(50));
+  await eventually("it is there", async () => await connections(other) === 2);
+  await eventually("it is gone", async () => await connections(other) === 1);
+}, ["--write-timeout", "1"]);
+
 tlsTest("SIGHUP takes a renewed certificate, and those who are here stay", async (server) => {
   using early = await server.connect();
   assertEquals(await early.ask("PUT k v"), "200 OK");
@@ -269,12 +292,15 @@ class TlsClient implements Disposable {
     const buffer = new Uint8Array(65_536);
     const timer = setTimeout(() => this[Symbol.dispose](), 10_000);
     let end: number;
-    while ((end = this.#received.indexOf("\r\n")) < 0) {
-      const length = await this.#socket.read(buffer);
-      if (length === null) break;
-      this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
+    try {
+      while ((end = this.#received.indexOf("\r\n")) < 0) {
+        const length = await this.#socket.read(buffer);
+        if (length === null) break;
+        this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
+      }
+    } finally {
+      clearTimeout(timer);
     }
-    clearTimeout(timer);
     if (end < 0) return undefined;
     const line = this.#received.slice(0, end);
     this.#received = this.#received.slice(end + 2);
@@ -293,6 +319,12 @@ class TlsClient implements Disposable {
       // It is closed already.
     }
   }
+}
+
+/** How many descriptors a server has open; by a program, because Deno reads /proc only with all permissions. */
+function descriptorsOf({ pid }: ServerProcess): number {
+  const { stdout } = new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).outputSync();
+  return new TextDecoder().decode(stdout).split("\n").length;
 }
 
 /** How many connections the server says there are. */

@@ -28,6 +28,9 @@ const SQLITE_IOERR_SHMSIZE = 4_874;
 export function tableError(cause: unknown): TableError {
   if (cause instanceof TableError) return cause;
   if (isDiskFull(cause)) return new DiskFullError({ cause });
+  // A text or an array that is larger than V8 can make, or a mistake of ours: the disk is well.
+  const isOurs = cause instanceof RangeError || cause instanceof TypeError;
+  if (isOurs) return new TableError("internal error", { cause });
   const code = errorCode(cause) & 0xff;
   if (code === SQLITE_BUSY) {
     return new TableError("another program holds the table's file", { cause });
