@@ -12,8 +12,7 @@ import { measureMore } from "./more.ts";
 import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
 import { drawCurves } from "./plot.ts";
 import { output, stopAll } from "./processes.ts";
-import { profileCells } from "./profile.ts";
-import { mainTable, moreTable, page, profileTable } from "./report.ts";
+import { mainTable, moreTable, page } from "./report.ts";
 import type { Results } from "./results.ts";
 
 const HELP = `Keyline beside Redis and memcached, where they are installed, under the same load
@@ -24,7 +23,6 @@ What to measure: the table, where nothing is chosen
   --table           requests per second and round trips, cell by cell
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
   --more            start, memory, large values, longest stalls, many clients
-  --profile         where Keyline's own time goes, for each load of the table
 
 How
   --rounds NUMBER   how often each cell is measured; the median counts [5]
@@ -66,7 +64,7 @@ async function main(options: Options): Promise<void> {
   endOnSignals(tidy);
   try {
     const results = await measure(options, folder);
-    const tables = [mainTable, moreTable, profileTable].map((table) => table(results));
+    const tables = [mainTable, moreTable].map((table) => table(results));
     console.log(tables.filter(Boolean).join("\n\n"));
     if (options.save) await save(results);
     else if (results.curves && !options.quick) await write(FILES.plot, drawCurves(results.curves));
@@ -99,7 +97,6 @@ async function measure(options: Options, folder: string): Promise<Results> {
     ...options.table && { main: await measureCells(bench) },
     ...options.plot && { curves: await measureCurves(bench) },
     ...options.more && { more: await measureMore(bench) },
-    ...options.profile && { profile: await profileCells(bench) },
   };
 }
 
@@ -146,15 +143,14 @@ function once<Result>(task: () => Result): () => Result {
 
 function readOptions(args: readonly string[]) {
   const values = parseFlags(args);
-  const { quick, save, plot, more, profile, folder } = values;
+  const { quick, save, plot, more, folder } = values;
   if (quick && save) throw new Error("--quick measures nothing worth keeping: leave out --save.");
-  const isChosen = values.table || plot || more || profile;
+  const isChosen = values.table || plot || more;
   return {
     ...values,
     table: values.table || !isChosen,
     plot: plot || (quick && !isChosen),
     more: more || (quick && !isChosen),
-    profile: profile || (quick && !isChosen),
     rounds: quick ? 1 : numberOf("rounds", values.rounds, ROUNDS_MAX),
     seconds: quick ? 0.3 : numberOf("seconds", values.seconds, SECONDS_MAX),
     folder: folder === undefined ? {} : { dir: folder },
@@ -169,7 +165,6 @@ function parseFlags(args: readonly string[]) {
         table: { type: "boolean", default: false },
         plot: { type: "boolean", default: false },
         more: { type: "boolean", default: false },
-        profile: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
         folder: { type: "string" },

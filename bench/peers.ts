@@ -69,21 +69,12 @@ export async function installedPeers(): Promise<Partial<Record<Protocol, string>
   return found;
 }
 
-/**
- * Starts a contender with its files in `folder`, and waits for its first reply. Keyline can be profiled:
- * at its end, V8 writes a profile into the folder `profiles`.
- */
-export async function startServer(
-  contender: Contender,
-  folder: string,
-  { profiles }: { profiles?: string } = {},
-): Promise<Server> {
+/** Starts a contender with its files in `folder`, and waits for its first reply. */
+export async function startServer(contender: Contender, folder: string): Promise<Server> {
   const port = freePort();
   await Deno.mkdir(folder, { recursive: true });
   const clients = Math.min(CLIENTS_MAX, await openFilesMax()) - FILES_SPARE;
-  const [command, ...args] = profiles === undefined
-    ? commandLine(contender, { port, folder, clients })
-    : await profiledCommandLine(contender, { port, folder, profiles });
+  const [command, ...args] = commandLine(contender, { port, folder, clients });
   const start = performance.now();
   const program = new Program(command, args, { cwd: REPOSITORY });
   try {
@@ -132,18 +123,6 @@ function commandLine(
   // Its default of 64 MiB would evict what the larger measurements store. It refuses to be root.
   const args = ["-l", "127.0.0.1", "-p", `${port}`, "-U", "0", "-m", "4096", "-u", "nobody"];
   return ["memcached", ...args, "-c", `${clients}`];
-}
-
-/** As `deno task start` does it, which can't hand options on to the Deno that it starts. */
-async function profiledCommandLine(
-  { mode }: Contender,
-  { port, folder, profiles }: { port: number; folder: string; profiles: string },
-): Promise<[string, ...string[]]> {
-  const flags = await output(Deno.execPath(), ["task", "-q", "--cwd", REPOSITORY, "imports"]);
-  const map = flags.split("\n").filter((flag) => flag !== "");
-  const profiler = ["--cpu-prof", `--cpu-prof-dir=${profiles}`];
-  const options = ["--port", `${port}`, "--data", folder, ...mode === "memory" ? ["--memory"] : []];
-  return [Deno.execPath(), "run", "-q", "-P", ...map, ...profiler, "main.ts", ...options];
 }
 
 /** All three answer `get` with one line; a server that is still reading its files with an error. */

@@ -6,7 +6,7 @@
  */
 import { GENERATOR_CPU_MAX } from "./generator.ts";
 import { CONTENDERS, type Mode, NAMES, type Protocol } from "./peers.ts";
-import { AREAS, type Cell, type CellFigures, type Results } from "./results.ts";
+import type { Cell, CellFigures, Results } from "./results.ts";
 
 const NOTHING = "–";
 const LIMIT_MARK = "†";
@@ -19,7 +19,7 @@ export function page(results: Results): string {
     "typed by hand. Trust the ratios more than the numbers, which another machine changes.",
     machineTable(results),
   ];
-  const { main, curves, more, profile } = results;
+  const { main, curves, more } = results;
   if (main) {
     parts.push(
       "## The same load, server by server",
@@ -46,18 +46,6 @@ export function page(results: Results): string {
       `Each measured once, but the start without keys, which is a median (${more.date}). CLEAR ` +
         "is FLUSHALL in Redis and flush_all in memcached.",
       moreTable(results),
-    );
-  }
-  if (profile) {
-    parts.push(
-      "## Where Keyline's time goes",
-      `Each load once for ${profile.seconds} s with V8's profiler on (${profile.date}). The times ` +
-        "are of all threads, for each request; the shares are of the thread that answers, while it " +
-        "has something to do. _Native_ is what Deno does by itself, such as looking for sockets that " +
-        "are ready; _sockets_ includes the system calls that read and write; _bytes and text_ checks, " +
-        "decodes and encodes; _streams_ is `TextLineStream` and what drives it; _requests_ takes " +
-        "lines apart and answers them; _table_ includes the wait for the disk.",
-      profileTable(results),
     );
   }
   return parts.join("\n\n") + "\n";
@@ -91,21 +79,28 @@ export function moreTable(results: Results): string {
   );
 }
 
-/** Keyline's own time, one row for each load; empty where it wasn't measured. */
-export function profileTable(results: Results): string {
-  const cells = results.profile?.cells ?? [];
-  if (cells.length === 0) return "";
-  return table(
-    ["clients × in flight", "writes", "user µs", "system µs", ...AREAS],
-    cells.map(({ mode, clients, inFlight, writes, userUs, systemUs, shares }) => [
-      `${mode}: ${clients} × ${inFlight}`,
+/** Keyline beside Redis in short, for the README: a row for each load, both modes; empty where unmeasured. */
+export function shortTable(results: Results): string {
+  const cells = results.main?.cells ?? [];
+  const durable = cells.filter(({ mode }) => mode === "durable");
+  if (durable.length === 0) return "";
+  const rows = durable.map((cell) => {
+    const { clients, inFlight, writes } = cell;
+    const memory = cells.find((other) =>
+      other.mode === "memory" && other.clients === clients && other.inFlight === inFlight &&
+      other.writes === writes
+    );
+    return [
+      `${clients} × ${inFlight}`,
       `${writes} %`,
-      figure(userUs),
-      figure(systemUs),
-      ...AREAS.map((area) => `${Math.round(100 * shares[area])} %`),
-    ]),
-    { leftColumns: 1 },
-  );
+      ...[cell, memory].flatMap((one) => [
+        requests(one?.servers.keyline),
+        ratio(one?.ratios.redis),
+      ]),
+    ];
+  });
+  const heads = ["durable: requests/s", "to Redis", "memory: requests/s", "to Redis"];
+  return table(["clients × in flight", "writes", ...heads], rows, { leftColumns: 1 });
 }
 
 /** Puts Markdown cells into a table with the padding that `deno fmt` wants. */

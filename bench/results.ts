@@ -14,7 +14,6 @@ export interface Results {
   readonly main?: MainPart;
   readonly curves?: CurvesPart;
   readonly more?: MorePart;
-  readonly profile?: ProfilePart;
 }
 
 /** Where it was measured; `syncUs` is the median time of writing 4 KiB and syncing them. */
@@ -99,41 +98,6 @@ export interface MoreRow {
   readonly unit: string;
   readonly values: Readonly<Record<string, number>>;
 }
-
-/** Keyline's own time, cell by cell, with V8's profiler on. */
-export interface ProfilePart {
-  readonly date: string;
-  readonly seconds: number;
-  readonly cells: readonly ProfiledCell[];
-}
-
-/** One load on Keyline: processor time for each request in microseconds, of all its threads. */
-export interface ProfiledCell {
-  readonly mode: Mode;
-  readonly clients: number;
-  readonly inFlight: number;
-  /** Percent of the requests that store a value. */
-  readonly writes: number;
-  readonly userUs: number;
-  readonly systemUs: number;
-  /** Which share of the time that the thread of requests was not idle each area took. */
-  readonly shares: Readonly<Record<Area, number>>;
-}
-
-/** What a profile tells apart. */
-export type Area = typeof AREAS[number];
-
-/** The areas in the order in which a request comes to them. */
-export const AREAS = [
-  "native",
-  "event loop",
-  "sockets",
-  "bytes and text",
-  "streams",
-  "requests",
-  "table",
-  "garbage",
-] as const;
 
 /** The middle one of the numbers, or the mean of the two in the middle. */
 export function median(numbers: readonly number[]): number {

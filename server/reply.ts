@@ -11,8 +11,9 @@ import { Text } from "../tables/text.ts";
 export type Code = 200 | 220 | 400 | 401 | 404 | 409 | 500 | 503;
 
 const encoder = new TextEncoder();
-/** What comes before a stored value, and after it. */
+/** What comes before a stored value. */
 export const VALUE_HEAD: Uint8Array = encoder.encode("200 OK ");
+/** What comes after it. */
 export const VALUE_TAIL: Uint8Array = encoder.encode("\r\n");
 
 /** What a reply is made of: a text, or a stored value. */

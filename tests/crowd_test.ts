@@ -115,13 +115,14 @@ function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean
 }
 
 /**
- * Runs a test whose timers fire when it says so, and never by themselves. The time stands, so that no turn
- * is ever so long that it waits for one.
+ * Runs a test whose timers fire when it says so, and never by themselves. The clock stands, so that a turn
+ * takes no time however busy the machine is: it would wait for a timer otherwise.
  */
 async function withTimers(
   run: (timers: { fire: () => boolean }) => Promise<void>,
 ): Promise<void> {
   const { setTimeout, clearTimeout } = globalThis;
+  const { now } = performance;
   const waiting = new Map<number, () => void>();
   let id = 0;
   Object.assign(globalThis, {
@@ -131,7 +132,6 @@ async function withTimers(
     },
     clearTimeout: (id: number) => waiting.delete(id),
   });
-  performance.now = () => 0;
   const fire = () => {
     const [next] = waiting;
     if (next === undefined) return false;
@@ -139,10 +139,11 @@ async function withTimers(
     next[1]();
     return true;
   };
+  performance.now = () => 0;
   try {
     await run({ fire });
   } finally {
+    performance.now = now;
     Object.assign(globalThis, { setTimeout, clearTimeout });
-    Reflect.deleteProperty(performance, "now"); // The true one is the prototype's.
   }
 }

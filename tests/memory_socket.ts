@@ -10,8 +10,6 @@ import type { Socket } from "../server/connection.ts";
 
 /** How long `until` waits, in milliseconds. */
 const WAIT_MS_MAX = 5_000;
-/** The true time, also in a test where it stands. */
-const now = performance.now.bind(performance);
 
 /** The server's end is the interface Socket; the rest is the client's. */
 export class MemorySocket implements Socket {
@@ -127,9 +125,9 @@ export async function settled(): Promise<void> {
 
 /** Waits until a condition holds; throws where that takes too long. */
 export async function until(holds: () => boolean): Promise<void> {
-  const deadline = now() + WAIT_MS_MAX;
+  const deadline = Date.now() + WAIT_MS_MAX;
   while (!holds()) {
-    if (now() > deadline) throw new Error("it does not come to hold");
+    if (Date.now() > deadline) throw new Error("it does not come to hold");
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

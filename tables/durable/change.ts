@@ -15,15 +15,21 @@ export interface Change {
   readonly kind: number;
   /** Whether a row of the key stood in the table's file when this was logged. */
   readonly isInRows: boolean;
+  /** The key. */
   readonly key: Text;
+  /** What is stored under it; empty where nothing is. */
   readonly value: Text;
+  /** The version of the entry; 0 where nothing is stored. */
   readonly version: number;
   /** When the key expires, in milliseconds since 1970; 0 where it does not. */
   readonly expiresAt: number;
 }
 
 /** A change that is read back, with its number: changes are numbered from 1 over the life of a table. */
-export type NumberedChange = Change & { readonly number: number };
+export interface NumberedChange extends Change {
+  /** Its number. */
+  readonly number: number;
+}
 
 /** Little-endian: this header, the key, the value. */
 const IN_ROWS = 1; // u8

@@ -14,11 +14,17 @@ const ZEROS = new Uint8Array(1_048_576);
 
 /** A file of the log. Tests put another in its place that forgets what was not synced. */
 export interface LogFile {
+  /** Writes some of these bytes; returns how many. */
   writeSync(bytes: Uint8Array): number;
+  /** Reads some bytes; returns how many, or null at the end. */
   readSync(bytes: Uint8Array): number | null;
+  /** Moves to this offset. */
   seekSync(offset: number, whence: Deno.SeekMode): number;
+  /** Makes the file this long. */
   truncateSync(length: number): void;
+  /** Makes durable what was written. */
   syncDataSync(): void;
+  /** Closes the file. */
   close(): void;
 }
 

@@ -22,9 +22,13 @@ export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
 
 /** What the mover works on. */
 export interface MoverParts {
+  /** What knows the newest change of each key. */
   readonly store: FlatStore;
+  /** Where changes come from. */
   readonly log: Log;
+  /** Where they go. */
   readonly rows: Rows;
+  /** What counts the rows that have expired. */
   readonly expiredRows: ExpiredRows;
   /** The last version that was given. */
   readonly version: () => number;

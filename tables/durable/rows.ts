@@ -13,6 +13,7 @@ import { tableError } from "./errors.ts";
 
 /** How far the rows are. */
 export interface RowsState {
+  /** Which CLEAR the rows come after. */
   readonly generation: number;
   /** The number of the last change that the rows hold. */
   readonly flushed: number;
@@ -30,7 +31,9 @@ export interface RowsState {
 
 /** What is stored under a key. */
 export interface Row {
+  /** The value. */
   readonly value: Text;
+  /** The version of the entry. */
   readonly version: number;
   /** When the key expires, in milliseconds since 1970; 0 where it does not. */
   readonly expiresAt: number;

@@ -18,8 +18,11 @@ const STEP_MS = 3;
 
 /** What the sweeper works on. */
 export interface SweeperParts {
+  /** Entries that may have expired. */
   readonly store: FlatStore;
+  /** Rows that may have. */
   readonly rows: Rows;
+  /** What counts those. */
   readonly expiredRows: ExpiredRows;
 }
 

@@ -8,8 +8,9 @@
 export interface Before {
   /** The mark of its flat store. */
   readonly store: number;
-  /** How many bytes, and how many changes, its log had gathered. */
+  /** How many bytes its log had gathered. */
   readonly length: number;
+  /** How many changes that was. */
   readonly count: number;
   /** How many keys it had. */
   readonly keys: number;

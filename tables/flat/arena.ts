@@ -67,6 +67,7 @@ const TWO_TO_32 = 2 ** 32;
 
 /** Memory of one piece. */
 export class Segment {
+  /** Its bytes. */
   readonly memory: Memory;
   /** Where the next record goes, in bytes. */
   used = 0;

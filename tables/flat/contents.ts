@@ -28,7 +28,9 @@ export function isExpiring(flags: number, expiresAt: number): boolean {
 
 /** Records, and what finds, orders and counts them. */
 export class Contents {
+  /** The records. */
   readonly arena: Arena = new Arena();
+  /** Where each key's record is. */
   readonly index: HashIndex = new HashIndex();
   /** The live records that are in no row, by their keys. */
   readonly byKey: SortedRefs = new SortedRefs((a, b) =>

@@ -22,8 +22,10 @@ const SAVED_BYTES_MIN = 65_536;
 const NATIVE_COPY_BYTES_MIN = 192;
 
 /** A record and the hash of its key. */
-interface Note {
+export interface Note {
+  /** The hash of its key. */
   readonly hash: number;
+  /** The record. */
   readonly ref: number;
 }
 
