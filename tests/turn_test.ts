@@ -256,7 +256,7 @@ Deno.test("members with much to split leave moments for others", async () => {
   const packet = new Uint8Array(65_536).fill(0x0a);
   let moments = 0;
   const timer = setInterval(() => moments++, 0);
-  const takers = Array.from({ length: 40 }, () => makeTaker());
+  const takers = Array.from({ length: 6 }, () => makeTaker());
   await Promise.all(takers.map(({ member }) => submitAll(turn, member, linesOf(packet))));
   clearInterval(timer);
   assert(moments > 0, "timers have run meanwhile");
