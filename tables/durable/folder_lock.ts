@@ -42,6 +42,7 @@ export class FolderLock {
 
   /** Makes durable which files the folder has: a new file's name is not, by the sync of the file alone. */
   syncNames(): void {
+    if (Deno.build.os === "windows") return; // A folder is no file there.
     using folder = Deno.openSync(this.#folder);
     folder.syncSync();
   }
