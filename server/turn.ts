@@ -37,6 +37,8 @@ interface Arrival {
 
 /** So many bytes of lines are decoded and split at a time; longer lines are by themselves. */
 const CHUNK_BYTES_MAX = 32_768;
+/** So many lines are split at a time: who stops before the last has split the others in vain. */
+const CHUNK_LINES_MAX = 1_024;
 /** After how many lines to look whether the turn has been busy for long. */
 const LINES_A_LOOK = 16;
 const LF = 0x0a;
@@ -123,7 +125,8 @@ export class Turn {
     const { memory } = source;
     const line = this.#line;
     let start = 0;
-    for (const { member, lines } of chunk) {
+    for (const { member, lines: all } of chunk) {
+      const lines = headOf(all);
       const { isPrintable, faults, count } = lines;
       line.isPrintable = isPrintable;
       let at = start;
@@ -137,19 +140,20 @@ export class Turn {
         at = memory.bytes[end] === CR ? end + 2 : end + 1;
         const isTaking = member.answer(line) &&
           (i % LINES_A_LOOK !== LINES_A_LOOK - 1 || !this.#isLong);
-        if (!isTaking) rest = restOf(lines, { taken: i + 1, from: at - start });
+        if (!isTaking || i === count - 1) rest = restOf(all, { taken: i + 1, from: at - start });
       }
-      rests.push(rest?.count === 0 ? undefined : rest);
+      rests.push(rest);
       start += lines.bytes.length;
     }
   }
 
   /** Puts the lines of a chunk together. */
   #load(chunk: readonly Arrival[]): Text {
-    const [{ lines: { bytes: first } }] = chunk as [Arrival];
+    const first = headOf(chunk[0]!.lines).bytes;
     if (first.length > CHUNK_BYTES_MAX) return Text.from(first);
     let length = 0;
-    for (const { lines: { bytes } } of chunk) {
+    for (const { lines } of chunk) {
+      const { bytes } = headOf(lines);
       this.#chunk.bytes.set(bytes, length);
       length += bytes.length;
     }
@@ -189,21 +193,32 @@ export class Turn {
 
 /** As many arrivals as fit in a chunk, from this one on: at least one. */
 function takeChunk(arrivals: readonly Arrival[], from: number): Arrival[] {
-  let bytes = 0;
+  let [bytes, count] = [0, 0];
   let to = from;
   while (to < arrivals.length) {
-    bytes += arrivals[to]!.lines.bytes.length;
-    if (bytes > CHUNK_BYTES_MAX && to > from) break;
+    const { lines } = arrivals[to]!;
+    bytes += lines.bytes.length;
+    count += lines.count;
+    if ((bytes > CHUNK_BYTES_MAX || count > CHUNK_LINES_MAX) && to > from) break;
     to++;
   }
   return arrivals.slice(from, to);
 }
 
-/** What is left of some lines, in memory of its own. */
+/** The first of some lines: as many as may be split at a time. */
+function headOf(lines: Lines): Lines {
+  if (lines.count <= CHUNK_LINES_MAX) return lines;
+  let end = 0;
+  for (let i = 0; i < CHUNK_LINES_MAX; i++) end = lines.bytes.indexOf(LF, end) + 1;
+  return { ...lines, bytes: lines.bytes.subarray(0, end), count: CHUNK_LINES_MAX };
+}
+
+/** What is left of some lines, in memory of its own; undefined where nothing is. */
 function restOf(
   { bytes, count, isPrintable, faults }: Lines,
   { taken, from }: { taken: number; from: number },
-): Lines {
+): Lines | undefined {
+  if (taken === count) return undefined;
   const left = faults && new Map([...faults].map(([i, fault]) => [i - taken, fault]));
   return { bytes: bytes.slice(from), count: count - taken, isPrintable, faults: left };
 }
