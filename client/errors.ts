@@ -68,7 +68,7 @@ export class ClosedError extends KeylineError {}
 export class ConnectionError extends KeylineError {}
 
 /** An error of a request that was under way; `mayHaveHappened` says what to think of it. */
-abstract class UnderWayError extends KeylineError {
+export abstract class UnderWayError extends KeylineError {
   override readonly mayHaveHappened: boolean;
 
   /** Makes one; `mayHaveHappened` is true where a change was sent. */

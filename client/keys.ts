@@ -14,8 +14,9 @@ export interface KeysOptions extends CallOptions {
   readonly after?: string | undefined;
 }
 
-/** What can send a line: a client. */
-interface Sender {
+/** What can send a line, as a client can. */
+export interface Sender {
+  /** Sends a line and returns its reply. */
   request(line: string, options?: CallOptions): Promise<Reply>;
 }
 

@@ -9,9 +9,12 @@ import { Buffer } from "node:buffer";
 import { ArgumentError } from "./errors.ts";
 
 /** What follows the key on a line. */
-interface Rest {
+export interface Rest {
+  /** A whole number. */
   readonly integer?: number | bigint;
+  /** A duration, down to a millisecond. */
   readonly seconds?: number;
+  /** The rest of the line. */
   readonly value?: string;
 }
 

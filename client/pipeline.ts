@@ -196,14 +196,9 @@ export class Pipeline implements LinkOwner {
   /** Makes sure that what is late is noticed. */
   #watchOver(): void {
     if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
-    const since = Math.min(
-      this.#sent.head?.since ?? Infinity,
-      this.#waiting.head?.since || Infinity,
-    );
-    const rest = Math.min(
-      since + this.#settings.timeout - performance.now(),
-      this.#settings.timeout,
-    );
+    const { timeout } = this.#settings;
+    const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
+    const rest = since + timeout - performance.now();
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
       this.#failLate();
@@ -215,14 +210,15 @@ export class Pipeline implements LinkOwner {
   /** A connection whose oldest request is late is given up; what waits too long for one fails. */
   #failLate(): void {
     const limit = performance.now() - this.#settings.timeout;
-    const late = (request: Request | undefined) => request !== undefined && request.since <= limit;
-    if (this.#link !== undefined && late(this.#sent.head)) {
+    if (this.#link !== undefined && (this.#sent.head?.since ?? Infinity) <= limit) {
       this.#link.destroy();
       this.onDown(new Error(`no reply came in ${this.#settings.timeout} ms`));
     }
     if (this.#link !== undefined) return;
     for (const request of this.#waiting.drain()) {
-      if (!late(request)) {
+      // One that came while there was a connection waits since now.
+      request.since ||= performance.now();
+      if (request.since > limit) {
         this.#waiting.push(request);
         continue;
       }
