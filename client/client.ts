@@ -19,7 +19,7 @@
  */
 
 import { clearTimeout, setTimeout } from "node:timers";
-import { type ArgumentError, TimeoutError } from "./errors.ts";
+import { type ArgumentError, LostReplyError, TimeoutError } from "./errors.ts";
 import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
 import { isReading, keyLine, rawLine } from "./line.ts";
@@ -90,12 +90,18 @@ export class Client {
 
   /**
    * Stores a value under a key, in place of another, and takes the end off that the other had. With
-   * `ttl`, a second request behind the first sets an end.
+   * `ttl`, a second request sets an end once the value is stored.
    */
   put(key: string, value: string, options?: PutOptions): Promise<void> {
-    const put = this.#change(keyLine("PUT", key, { value }), result.nothing, options);
-    if (options?.ttl === undefined) return put;
-    return Promise.all([put, this.expire(key, options.ttl, options)]).then(() => {});
+    const put = keyLine("PUT", key, { value });
+    const seconds = options?.ttl;
+    if (seconds === undefined) return this.#change(put, result.nothing, options);
+    const expire = keyLine("EXPIRE", key, { seconds });
+    if (typeof expire !== "string") return Promise.reject(expire);
+    // One behind the other: where the value is not stored, the end of the old one stays as it is.
+    return this.#change(put, result.nothing, options)
+      .then(() => this.#change(expire, result.unlessMissing, options).catch(withoutEnd))
+      .then(() => {});
   }
 
   /** Stores a value only where the key has none, and says whether it did. */
@@ -252,6 +258,11 @@ export class Client {
       signal?.removeEventListener("abort", abort);
     });
   }
+}
+
+function withoutEnd(cause: Error): never {
+  const message = `The value is stored, but it may have no end: ${cause.message}`;
+  throw new LostReplyError(message, { cause, mayHaveHappened: true });
 }
 
 function lateError(timeout: number, options: { mayHaveHappened: boolean }): TimeoutError {

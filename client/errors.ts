@@ -69,6 +69,7 @@ export class ConnectionError extends KeylineError {}
 
 /** An error of a request that was under way; `mayHaveHappened` says what to think of it. */
 export abstract class UnderWayError extends KeylineError {
+  /** Whether the change may have taken place. */
   override readonly mayHaveHappened: boolean;
 
   /** Makes one; `mayHaveHappened` is true where a change was sent. */
