@@ -95,22 +95,25 @@ async function linesOf(
   db: Client,
   keys: readonly string[],
 ): Promise<{ text: string; count: number }> {
-  const [found, left] = await Promise.all([
+  const [found, ends] = await Promise.all([
     Promise.all(keys.map((key) => db.get(key))),
-    Promise.all(keys.map((key) => db.ttl(key))),
+    Promise.all(keys.map((key) => db.ttl(key).then(endOf))),
   ]);
-  const now = Date.now();
   let text = "";
   let count = 0;
   for (const [i, key] of keys.entries()) {
     const value = found[i];
-    const seconds = left[i];
-    if (value === undefined || seconds === undefined) continue;
-    const expiresAt = seconds === Infinity ? undefined : Math.round(now + seconds * 1_000);
-    text += lineOf({ key, value, expiresAt });
+    const end = ends[i];
+    if (value === undefined || end === undefined) continue;
+    text += lineOf({ key, value, expiresAt: end === Infinity ? undefined : end });
     count++;
   }
   return { text, count };
+}
+
+/** When something ends that has this many seconds left, in milliseconds since 1970. */
+function endOf(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.round(Date.now() + seconds * 1_000);
 }
 
 function summary(meter: Meter): string {

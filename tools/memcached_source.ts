@@ -76,9 +76,9 @@ async function itemsOf(
   listed: readonly Listed[],
   before: number,
 ): Promise<Item[]> {
-  const places = new Map(listed.map(({ key }, i) => [key.toString("latin1"), i]));
-  const names = Buffer.concat(listed.flatMap(({ key }) => [Buffer.from(" "), key]));
-  memcached.write(Buffer.concat([Buffer.from("get"), names, Buffer.from("\r\n")]));
+  const names = listed.map(({ key }) => key.toString("latin1"));
+  const places = new Map(names.map((name, i) => [name, i]));
+  memcached.write(`get ${names.join(" ")}\r\n`);
   const items: Item[] = [];
   for (;;) {
     const line = await memcached.line();

@@ -61,14 +61,21 @@ export class RedisSource implements Source {
 
 /** Keys with their values and ends, or what is wrong with them. One that is gone by now is left out. */
 async function itemsOf(redis: StreamReader, keys: Buffer[], before: number): Promise<Item[]> {
-  redis.write(Buffer.concat(keys.flatMap((key) => [command("GET", key), command("PTTL", key)])));
+  const ask = (name: string, key: Buffer) => command(name, key.toString("latin1"));
+  redis.write(keys.map((key) => ask("GET", key) + ask("PTTL", key)).join(""));
   const read: { key: Buffer; place: number; value: Answer; left: Answer }[] = [];
   for (const [i, key] of keys.entries()) {
-    const value = await answer(redis);
-    read.push({ key, place: before + i + 1, value, left: await answer(redis) });
+    const place = before + i + 1;
+    read.push(
+      await redis.read(() => {
+        const value = answerNow(redis);
+        const left = value === undefined ? undefined : answerNow(redis);
+        return value === undefined || left === undefined ? undefined : { key, place, value, left };
+      }),
+    );
   }
   const others = read.filter(({ value }) => value instanceof RedisError);
-  redis.write(Buffer.concat(others.map(({ key }) => command("TYPE", key))));
+  redis.write(others.map(({ key }) => ask("TYPE", key)).join(""));
   const types = new Map<Buffer, string>();
   for (const { key } of others) types.set(key, String(await answer(redis)));
   const now = Date.now();
@@ -99,21 +106,27 @@ async function logIn(redis: StreamReader, { username, password, pathname }: URL)
 
 /** The answer to one command. Throws ToolError where it is an error. */
 async function expect(redis: StreamReader, [name, ...args]: string[]): Promise<Answer> {
-  redis.write(command(name!, ...args.map((arg) => Buffer.from(arg))));
+  redis.write(command(name!, ...args.map((arg) => Buffer.from(arg).toString("latin1"))));
   const found = await answer(redis);
   if (found instanceof RedisError) throw new ToolError(`redis refuses ${name}: ${found.text}`);
   return found;
 }
 
-/** A command as RESP has it: an array of counted bytes. */
-function command(name: string, ...args: Buffer[]): Buffer {
-  const parts: Buffer[] = [Buffer.from(`*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`)];
-  for (const arg of args) parts.push(Buffer.from(`$${arg.length}\r\n`), arg, Buffer.from("\r\n"));
-  return Buffer.concat(parts);
+/** A command as RESP has it, an array of counted bytes; a character stands for each byte. */
+function command(name: string, ...args: string[]): string {
+  let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`;
+  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
+  return text;
 }
 
-async function answer(redis: StreamReader): Promise<Answer> {
-  const line = await redis.line();
+function answer(redis: StreamReader): Promise<Answer> {
+  return redis.read(() => answerNow(redis));
+}
+
+/** The next answer; undefined where not all of it is there yet. */
+function answerNow(redis: StreamReader): Answer | undefined {
+  const line = redis.lineNow();
+  if (line === undefined) return undefined;
   const rest = line.slice(1);
   switch (line[0]) {
     case "+":
@@ -123,10 +136,14 @@ async function answer(redis: StreamReader): Promise<Answer> {
     case ":":
       return Number(rest);
     case "$":
-      return rest === "-1" ? null : await redis.block(Number(rest));
+      return rest === "-1" ? null : redis.blockNow(Number(rest));
     case "*": {
       const answers: Answer[] = [];
-      for (let i = Number(rest); i > 0; i--) answers.push(await answer(redis));
+      for (let i = Number(rest); i > 0; i--) {
+        const one = answerNow(redis);
+        if (one === undefined) return undefined;
+        answers.push(one);
+      }
       return answers;
     }
     default:

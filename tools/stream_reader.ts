@@ -14,6 +14,7 @@ const LINE_BYTES_MAX = 65_536;
 /** The largest value that is taken from another server, in bytes; both have this limit themselves. */
 const BLOCK_BYTES_MAX = 536_870_912;
 const TIMEOUT_MS = 30_000;
+const LF = 0x0a;
 
 /** Where another server is. */
 export interface Address {
@@ -34,6 +35,8 @@ export class StreamReader implements Disposable {
   readonly #name: string;
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
+  /** How many bytes are missing, as far as is known. */
+  #wanted = 0;
 
   private constructor(socket: Socket, name: string) {
     this.#socket = socket;
@@ -60,29 +63,55 @@ export class StreamReader implements Disposable {
     return new StreamReader(socket, name);
   }
 
-  /** Writes bytes as they are. */
-  write(data: string | Uint8Array): void {
-    this.#socket.write(data);
+  /** Writes bytes, for each of which a character stands. */
+  write(bytes: string): void {
+    if (bytes !== "") this.#socket.write(Buffer.from(bytes, "latin1"));
   }
 
   /** The next line without its end, a character for each byte. Throws ToolError. */
-  async line(lineEnd = "\r\n"): Promise<string> {
-    for (;;) {
-      const end = this.#rest.indexOf(lineEnd, this.#at);
-      if (end >= 0) {
-        const line = this.#rest.toString("latin1", this.#at, end);
-        this.#at = end + lineEnd.length;
-        return line;
-      }
-      if (this.#rest.length - this.#at > LINE_BYTES_MAX) throw this.wrong("a line without an end");
-      await this.#more(0);
-    }
+  line(lineEnd: "\n" | "\r\n" = "\r\n"): Promise<string> {
+    return this.read(() => this.lineNow(lineEnd));
   }
 
   /** The next bytes, and the CR LF behind them. Throws ToolError. */
-  async block(length: number): Promise<Buffer> {
+  block(length: number): Promise<Buffer> {
+    return this.read(() => this.blockNow(length));
+  }
+
+  /**
+   * What `parse` makes of the bytes that are there, by `lineNow` and `blockNow`. Where it returns
+   * undefined, it is called again from the same place when there are more. Throws ToolError.
+   */
+  async read<Result>(parse: () => Result | undefined): Promise<Result> {
+    for (;;) {
+      const start = this.#at;
+      this.#wanted = 0;
+      const result = parse();
+      if (result !== undefined) return result;
+      this.#at = start;
+      await this.#more(this.#wanted);
+    }
+  }
+
+  /** As `line`, but undefined where the line is not there yet. */
+  lineNow(lineEnd: "\n" | "\r\n" = "\r\n"): string | undefined {
+    const end = this.#rest.indexOf(LF, this.#at);
+    if (end < 0) {
+      if (this.#rest.length - this.#at > LINE_BYTES_MAX) throw this.wrong("a line without an end");
+      return undefined;
+    }
+    const line = this.#rest.toString("latin1", this.#at, end + 1 - lineEnd.length);
+    this.#at = end + 1;
+    return line;
+  }
+
+  /** As `block`, but undefined where not all of it is there yet. */
+  blockNow(length: number): Buffer | undefined {
     if (!(length >= 0 && length <= BLOCK_BYTES_MAX)) throw this.wrong("an impossible length");
-    await this.#more(length + 2);
+    if (this.#rest.length < this.#at + length + 2) {
+      this.#wanted = length + 2 - (this.#rest.length - this.#at);
+      return undefined;
+    }
     const block = this.#rest.subarray(this.#at, this.#at + length);
     this.#at += length + 2;
     return block;
@@ -97,19 +126,16 @@ export class StreamReader implements Disposable {
     this.#socket.destroy();
   }
 
-  /** Reads until this many bytes are there; 0 is one packet more. */
+  /** Reads at least this many bytes more, and at least one packet. */
   async #more(length: number): Promise<void> {
     const parts = [this.#rest.subarray(this.#at)];
-    let size = parts[0]!.length;
-    while (size < length || length === 0 && parts.length === 1) {
+    for (let size = 0; size < length || parts.length === 1;) {
       const chunk = await this.#next();
       parts.push(chunk);
       size += chunk.length;
     }
-    if (parts.length > 1) {
-      this.#rest = Buffer.concat(parts);
-      this.#at = 0;
-    }
+    this.#rest = Buffer.concat(parts);
+    this.#at = 0;
   }
 
   async #next(): Promise<Buffer> {
