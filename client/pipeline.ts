@@ -69,11 +69,7 @@ export class Pipeline implements LinkOwner {
     this.#size += request.size;
     if (this.#link === undefined) request.since = performance.now();
     this.#waiting.push(request);
-    if (!this.#isScheduled) {
-      this.#isScheduled = true;
-      // Behind everything that runs now, so that what is asked at once is one write.
-      nextTick(() => this.#flush());
-    }
+    this.#schedule();
   }
 
   /** Fails a request that its caller gave up; its reply, if one comes, is skipped. */
@@ -81,6 +77,7 @@ export class Pipeline implements LinkOwner {
     if (request.isSettled) return;
     this.#abandoned++;
     request.fail(error(request.sends > 0));
+    if (this.#link === undefined) this.#schedule();
   }
 
   /** Takes no more requests, waits for the replies that are due, and ends the connection. */
@@ -130,6 +127,13 @@ export class Pipeline implements LinkOwner {
     this.#checkIdle();
   }
 
+  /** Behind everything that runs now, so that what is asked at once is one write. */
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    nextTick(() => this.#flush());
+  }
+
   #reconnect(): void {
     if (!this.#settings.reconnect) this.#failWaiting(() => this.#cannotConnect());
     else if (this.#waiting.length > 0) this.#connect();
@@ -153,24 +157,35 @@ export class Pipeline implements LinkOwner {
     };
     if (!isFull()) return false;
     if (this.#abandoned === 0) return true;
-    this.#purge();
+    this.#sift();
     return isFull();
   }
 
-  /** Drops what nobody waits for and was not sent. */
-  #purge(): void {
+  /** Drops what nobody waits for any more, and fails what began to wait before `limit`. */
+  #sift(limit = -Infinity): void {
     this.#abandoned = 0;
     for (const request of this.#waiting.drain()) {
-      if (request.isSettled) this.#size -= request.size;
-      else this.#waiting.push(request);
+      // One that came while there was a connection waits since now.
+      request.since ||= performance.now();
+      if (!request.isSettled && request.since > limit) {
+        this.#waiting.push(request);
+        continue;
+      }
+      this.#size -= request.size;
+      request.fail(this.#cannotConnect());
     }
+    if (this.#waiting.length === 0) this.#backoff.wake();
+    this.#checkIdle();
   }
 
   /** Writes what waits. */
   #flush(): void {
     this.#isScheduled = false;
     if (this.#waiting.length === 0) return;
-    if (this.#link === undefined) return this.#reconnect();
+    if (this.#link === undefined) {
+      if (this.#abandoned > 0) this.#sift();
+      return this.#reconnect();
+    }
     const now = performance.now();
     while (!this.#isBlocked && this.#waiting.length > 0) {
       let lines = "";
@@ -196,9 +211,8 @@ export class Pipeline implements LinkOwner {
   /** Makes sure that what is late is noticed. */
   #watchOver(): void {
     if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
-    const { timeout } = this.#settings;
     const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
-    const rest = since + timeout - performance.now();
+    const rest = since + this.#settings.timeout - performance.now();
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
       this.#failLate();
@@ -214,19 +228,7 @@ export class Pipeline implements LinkOwner {
       this.#link.destroy();
       this.onDown(new Error(`no reply came in ${this.#settings.timeout} ms`));
     }
-    if (this.#link !== undefined) return;
-    for (const request of this.#waiting.drain()) {
-      // One that came while there was a connection waits since now.
-      request.since ||= performance.now();
-      if (request.since > limit) {
-        this.#waiting.push(request);
-        continue;
-      }
-      this.#size -= request.size;
-      request.fail(this.#cannotConnect());
-    }
-    if (this.#waiting.length === 0) this.#backoff.wake();
-    this.#checkIdle();
+    if (this.#link === undefined) this.#sift(limit);
   }
 
   /** Connects for what waits, again and again for as long as something does. */
@@ -292,8 +294,7 @@ export class Pipeline implements LinkOwner {
   /** Ends a close that waits for the last reply. */
   #checkIdle(): void {
     if (!this.#isClosing || this.#sent.length + this.#waiting.length > 0) return;
-    if (this.#watch !== undefined) clearTimeout(this.#watch);
-    this.#watch = undefined;
+    clearTimeout(this.#watch);
     this.#idle.resolve();
   }
 }

@@ -297,6 +297,20 @@ faultTest("requests that were aborted while they waited make room for others", [
   assert(await next instanceof ClosedError);
 });
 
+faultTest("close does not wait for a server that is gone when nobody else does", [
+  breakOff,
+  async (client) => {
+    while (await client.line() !== undefined);
+  },
+], async (server) => {
+  const db = await connect({ port: server.port });
+  await errorOf(db.put("k", "v"));
+  await server.end();
+  const signal = AbortSignal.timeout(20);
+  assert(await errorOf(db.put("k", "v", { signal })) instanceof AbortError);
+  await db.close();
+});
+
 faultTest("destroy ends what waits at once, with what it may have done", [
   async (client) => {
     await client.greet();
