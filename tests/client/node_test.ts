@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { DEFAULT_PORT } from "../../client/client.ts";
 import { ROOT, ServerProcess, tempFolder, testWithProgram } from "../harness.ts";
 
 const PROGRAM = `
@@ -33,6 +34,23 @@ testWithProgram("node", "the client works under Node.js", async () => {
     await using server = await ServerProcess.start({ args: ["--memory"] });
     const output = await run("node", [`${folder}/program.mjs`, String(server.port)]);
     assertEquals(JSON.parse(output), [111, "value €42", [true, true], 3_001]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+testWithProgram("node", "the page's program for Node.js runs as it is printed", async () => {
+  const folder = tempFolder();
+  try {
+    const page = Deno.readTextFileSync(new URL("docs/client.md", ROOT));
+    const [, program] = /```js\n(.*?)```/s.exec(page)!;
+    const file = `${folder}/keyline.mjs`;
+    await run(Deno.execPath(), ["bundle", "-q", "client/client.ts", "-o", file]);
+    await using server = await ServerProcess.start({ args: ["--memory"] });
+    const bundle = Deno.readTextFileSync(file);
+    Deno.writeTextFileSync(file, bundle.replaceAll(String(DEFAULT_PORT), String(server.port)));
+    Deno.writeTextFileSync(`${folder}/program.mjs`, program!);
+    assertEquals(await run("node", [`${folder}/program.mjs`]), "hello from Node.js\n");
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
