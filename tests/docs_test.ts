@@ -93,8 +93,9 @@ testWith(["read"], "CONTRIBUTING.md and the tests name the same variables", () =
   const named = tableUnder("## Tests", "CONTRIBUTING.md").map(([name]) =>
     name!.replaceAll("`", "")
   );
-  const tests = [...Deno.readDirSync(new URL("tests", ROOT))].map(({ name }) =>
-    read(`tests/${name}`)
+  const tests = ["tests", "tests/client", "tests/tools"].flatMap((folder) =>
+    [...Deno.readDirSync(new URL(folder, ROOT))].filter(({ isFile }) => isFile)
+      .map(({ name }) => read(`${folder}/${name}`))
   );
   const used = new Set(tests.join().match(/KEYLINE_(TEST|FUZZ)_[A-Z]+/g));
   assertEquals(named.toSorted(), [...used].toSorted());

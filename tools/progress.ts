@@ -94,6 +94,7 @@ export class Meter implements Disposable {
     this.#options.screen.write(`${line}\n`);
   }
 
+  /** Takes the bar away. */
   [Symbol.dispose](): void {
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#clear();

@@ -57,7 +57,11 @@ export class Prompt {
       historySize: HISTORY_MAX,
       removeHistoryDuplicates: true,
       completer: (line: string, done: (error: null, found: [string[], string]) => void) => {
-        this.#complete(line).then((found) => done(null, found));
+        this.#complete(line).then((found) => {
+          // Whoever typed on meanwhile is not to get a word in the middle of another.
+          const { line: now, cursor } = this.#lines;
+          done(null, now.slice(0, cursor) === line ? found : [[], line]);
+        });
       },
     });
     this.#pager = new Pager(process.stdin, process.stdout);

@@ -122,6 +122,7 @@ export class StreamReader implements Disposable {
     return new ToolError(`${this.#name} sent ${what}: is it ${this.#name}?`);
   }
 
+  /** Ends the connection. */
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }

@@ -79,6 +79,7 @@ terminalTest("usage is shown while one types, and goes when it is typed", async 
 terminalTest("Tab completes verbs from HELP, and keys by their prefix", async (terminal) => {
   await terminal.type("pu");
   await terminal.press("Tab");
+  await terminal.see(/> put key value/);
   await terminal.type("session:4f1a ann");
   await terminal.press("Enter");
   await terminal.see(/> put session:4f1a ann *\n200 OK/);

@@ -5,8 +5,10 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { TARGET_FLAGS } from "../../tools/target.ts";
+import type { Flag } from "../../tools/usage.ts";
 import { findUse } from "../../tools/uses.ts";
-import { runServer, ServerProcess, tempFolder, testWith } from "../harness.ts";
+import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../harness.ts";
 
 const ALL = ["net", "read", "write", "run", "env"] as const;
 
@@ -15,6 +17,17 @@ Deno.test("without a use, and with serve, the arguments are the server's", () =>
     assertEquals(findUse(given), { run: undefined, args: ["--port", "1"] });
   }
   assertEquals(findUse(["backup", "copy.db"]).args, ["--backup", "copy.db"]);
+});
+
+testWith(["read"], "the page of the tools has the options that all of them take", () => {
+  const page = Deno.readTextFileSync(new URL("docs/tools.md", ROOT));
+  for (const [name, flag] of Object.entries<Flag>(TARGET_FLAGS)) {
+    const option = `\`--${name}${flag.hint === undefined ? "" : ` ${flag.hint}`}\``;
+    const preset = flag.preset === undefined ? "" : `\`${flag.preset}\``;
+    const row = page.split("\n").find((line) => line.startsWith(`| ${option} `)) ?? "";
+    const cells = row.split("|").slice(1, -1).map((cell) => cell.trim());
+    assertEquals(cells, [option, preset, flag.help]);
+  }
 });
 
 testWith(ALL, "each use has its own help, and the server's names them all", async () => {
