@@ -6,6 +6,7 @@
 
 import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
+import { setImmediate } from "node:timers";
 import { type Client, KeylineError } from "../client/client.ts";
 import { type History, isKept } from "./shell_history.ts";
 import { Pager } from "./shell_pager.ts";
@@ -60,7 +61,9 @@ export class Prompt {
         this.#complete(line).then((found) => {
           // Whoever typed on meanwhile is not to get a word in the middle of another.
           const { line: now, cursor } = this.#lines;
+          this.#clearHint();
           done(null, now.slice(0, cursor) === line ? found : [[], line]);
+          setImmediate(() => this.#showHint());
         });
       },
     });
