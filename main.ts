@@ -1,6 +1,6 @@
 /**
- * The server: options, then the table, the registry of commands and the listener; then it waits for a
- * signal to end. Run it with `deno task start`; `--help` shows the options.
+ * Which use it is; most often the server: options, then the table, the registry of commands and the
+ * listener; then it waits for a signal to end. Run it with `deno task start`; `--help` shows the options.
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { backUp } from "./tables/durable/backup.ts";
 import { DurableTable } from "./tables/durable/durable_table.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import type { Table } from "./tables/table.ts";
+import { findUse, USES_HELP } from "./tools/uses.ts";
 
 /** The signals that end the server, with the exit code that the second of them brings. */
 const END_SIGNALS = [["SIGINT", 130], ["SIGTERM", 143]] as const;
@@ -39,8 +40,13 @@ if (import.meta.main) {
 }
 
 async function main(): Promise<void> {
-  const settings = readSettings(Deno.args, (name) => Deno.env.get(name));
-  if (settings.help) return console.log(helpText());
+  const { run, args } = findUse(Deno.args);
+  if (run !== undefined) {
+    Deno.exitCode = await run(args);
+    return;
+  }
+  const settings = readSettings(args, (name) => Deno.env.get(name));
+  if (settings.help) return console.log(helpText() + USES_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
   if (settings.backup !== undefined) {
     await backUp(settings.data, settings.backup);

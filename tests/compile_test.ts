@@ -11,7 +11,7 @@ import { importMapFlags, ROOT, tempFolder, testWith } from "./harness.ts";
 
 /** What the server is made of, as the listing of the compiler names it. */
 const PARTS = [
-  ...["commands", "server", "tables"],
+  ...["client", "commands", "server", "tables", "tools"],
   ...["main.ts", "deno.json", "offline/text_line_stream.ts"],
 ];
 /** What is embedded stands behind the runtime, and is smaller than this. */
@@ -39,17 +39,22 @@ testWith(["read", "write", "run"], "the executable holds every file of commands/
   assertMatch(listing, /─ commands\/\* \(/);
 });
 
-testWith(["read", "write", "run"], "the executable holds the server, and no more", async () => {
-  const { listing } = await compile();
-  const top = [...listing.matchAll(/^[├└]─[┬─] (\S+)/gm)].map(([, name]) => name!);
-  assert(top.length > 0, listing);
-  assertEquals(top.filter((name) => !PARTS.includes(name.replace("/*", ""))), []);
-});
+testWith(
+  ["read", "write", "run"],
+  "the executable holds the server, its tools, and no more",
+  async () => {
+    const { listing } = await compile();
+    const top = [...listing.matchAll(/^[├└]─[┬─] (\S+)/gm)].map(([, name]) => name!);
+    assert(top.length > 0, listing);
+    assertEquals(top.filter((name) => !PARTS.includes(name.replace("/*", ""))), []);
+  },
+);
 
-Deno.test("the executable has the permissions of the start, baked in", () => {
-  const { net, read, write, env } = config.permissions.default;
+Deno.test("the executable has the permissions of the start and of the shell, baked in", () => {
+  const { net, read, write } = config.permissions.default;
   assertEquals([net, read, write], [true, true, true]);
   const flags = compileFlags().filter((flag) => flag.startsWith("--allow-"));
+  const { env } = config.permissions.shell;
   const expected = ["--allow-net", "--allow-read", "--allow-write", `--allow-env=${env.allow}`];
   assertEquals(flags, expected);
 });

@@ -192,7 +192,16 @@ memoryTest("replies that are not read cost no memory, and come when they are", a
 
 socketTest("a packet full of costly requests does not keep the others waiting", async () => {
   const folder = tempFolder();
-  const parts = ["main.ts", "deno.json", "server", "tables", "commands", "offline"];
+  const parts = [
+    "main.ts",
+    "deno.json",
+    "server",
+    "tables",
+    "commands",
+    "client",
+    "tools",
+    "offline",
+  ];
   new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
   Deno.writeTextFileSync(`${folder}/commands/costly.ts`, COSTLY);
   await using server = await ServerProcess.start({

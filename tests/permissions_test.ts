@@ -168,7 +168,16 @@ function assertRefused(outcomes: readonly [what: string, outcome: string][]): vo
 function probeTest(name: string, fn: (root: URL) => Promise<void>, program = "sh"): void {
   testWithProgram(program, name, async () => {
     const folder = tempFolder();
-    const parts = ["main.ts", "deno.json", "server", "tables", "commands", "offline"];
+    const parts = [
+      "main.ts",
+      "deno.json",
+      "server",
+      "tables",
+      "commands",
+      "client",
+      "tools",
+      "offline",
+    ];
     new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
     Deno.writeTextFileSync(`${folder}/commands/probe.ts`, PROBE);
     Deno.writeTextFileSync(`${folder}/unused.ts`, "export default 1;");

@@ -15,7 +15,16 @@ import { type Client, ROOT, runServer, ServerProcess, tempFolder, testWith } fro
 const SERVER = ["net", "read", "write", "run", "env"] as const;
 
 /** All that a server is started from. */
-const PROJECT = ["main.ts", "deno.json", "server", "commands", "tables", "offline"];
+const PROJECT = [
+  "main.ts",
+  "deno.json",
+  "server",
+  "commands",
+  "tables",
+  "client",
+  "tools",
+  "offline",
+];
 
 /** What a command file looks like, with this handler. */
 function commandFile(handler: string, arity = `["key"]`): string {

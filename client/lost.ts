@@ -1,0 +1,41 @@
+/**
+ * What becomes of requests that were sent when their connection broke: those that may be sent again
+ * are, and the others fail with an error that says whether they may have taken place.
+ *
+ * @module
+ */
+
+import { performance } from "node:perf_hooks";
+import { LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
+import type { Request } from "./request.ts";
+
+/** How often a request is sent at most: one that ends every server that reads it must end itself. */
+const SENDS_MAX = 3;
+
+/** Fails what can't be sent again, and returns the rest. */
+export function failLost(
+  requests: readonly Request[],
+  { error, timeout, isRetried }: { error: Error; timeout: number; isRetried: boolean },
+): Request[] {
+  const now = performance.now();
+  return requests.filter((request) => {
+    if (request.isSettled) return false;
+    const isLate = request.since <= now - timeout;
+    if (isRetried && request.isSafe && !isLate && request.sends < SENDS_MAX) {
+      request.since = now;
+      return true;
+    }
+    request.fail(lost(request, { error, isLate }));
+    return false;
+  });
+}
+
+/** The error for a request whose reply will not come. */
+function lost(request: Request, { error, isLate }: { error: Error; isLate: boolean }): Error {
+  const mayHaveHappened = request.isChange;
+  const hint = mayHaveHappened ? ". The change may have taken place" : "";
+  const message = `No reply: ${error.message}${hint}`;
+  const options = { cause: error, mayHaveHappened };
+  if (error instanceof ProtocolError) return new ProtocolError(message, options);
+  return isLate ? new TimeoutError(message, options) : new LostReplyError(message, options);
+}

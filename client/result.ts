@@ -1,0 +1,111 @@
+/**
+ * From replies to the results of the client's methods.
+ *
+ * @module
+ */
+
+import { errorOf, ProtocolError } from "./errors.ts";
+import type { Reply } from "./reply_reader.ts";
+import type { Decoder } from "./request.ts";
+
+/** A value with the version that `cas` compares. */
+export interface Versioned {
+  /** The value. */
+  readonly value: string;
+  /** Which state of the key it is. */
+  readonly version: bigint;
+}
+
+/** What came of a `cas`: the new version, or why nothing was stored. */
+export type CasResult =
+  | { readonly outcome: "stored"; readonly version: bigint }
+  | { readonly outcome: "changed" }
+  | { readonly outcome: "missing" };
+
+/** The value, or undefined where there is none. */
+export const value: Decoder<string | undefined> = {
+  ok: (value) => value ?? bad("no value"),
+  reply: undefinedWhereMissing,
+};
+
+/** `version value`, or undefined where there is none. */
+export const versioned: Decoder<Versioned | undefined> = {
+  ok(text = "") {
+    const space = text.indexOf(" ");
+    return { version: bigintOf(text.slice(0, space)), value: text.slice(space + 1) };
+  },
+  reply: undefinedWhereMissing,
+};
+
+/** The seconds that a key has left. */
+export const seconds: Decoder<number | undefined> = {
+  ok: (text = "") => text === "none" ? Infinity : numberOf(text),
+  reply: undefinedWhereMissing,
+};
+
+/** What came of CAS. */
+export const cas: Decoder<CasResult> = {
+  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text) }),
+  reply({ code, text }) {
+    if (code === 404) return { outcome: "missing" };
+    if (code === 409) return { outcome: "changed" };
+    throw errorOf(code, text);
+  },
+};
+
+/** Nothing: it is done. */
+export const nothing: Decoder<void> = { ok() {} };
+
+/** A number that a double holds. */
+export const count: Decoder<number> = { ok: (text = "") => numberOf(text) };
+
+/** A 64-bit integer. */
+export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text) };
+
+/** True, or false for a 409. */
+export const unlessConflict: Decoder<boolean> = {
+  ok: () => true,
+  reply: ({ code, text }) => code === 409 ? false : fail(code, text),
+};
+
+/** True, or false for a 404. */
+export const unlessMissing: Decoder<boolean> = {
+  ok: () => true,
+  reply: ({ code, text }) => code === 404 ? false : fail(code, text),
+};
+
+/** The reply as it is. */
+export const asItIs: Decoder<Reply> = {
+  ok: (value) => ({ code: 200, text: value === undefined ? "OK" : `OK ${value}`, lines: [] }),
+  reply: (reply) => reply,
+};
+
+/** The figures of STATS, by name. Throws ReplyError. */
+export function figures({ code, text, lines }: Reply): Map<string, string> {
+  if (code !== 200) throw errorOf(code, text);
+  return new Map(lines.map((line) => {
+    const space = line.indexOf(" ");
+    return [line.slice(0, space), line.slice(space + 1)];
+  }));
+}
+
+function undefinedWhereMissing({ code, text }: Reply): undefined {
+  return code === 404 ? undefined : fail(code, text);
+}
+
+function fail(code: number, text: string): never {
+  throw errorOf(code, text);
+}
+
+function numberOf(text: string): number {
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : bad("no number");
+}
+
+function bigintOf(text: string): bigint {
+  return /^-?\d+$/.test(text) ? BigInt(text) : bad("no whole number");
+}
+
+function bad(what: string): never {
+  const message = `The server answered ${what} where one was due: is it Keyline?`;
+  throw new ProtocolError(message, { mayHaveHappened: true });
+}

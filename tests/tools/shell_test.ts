@@ -1,0 +1,221 @@
+/**
+ * The shell, on a real terminal and where it is piped into.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { connect } from "../../client/client.ts";
+import { printable, shownReply } from "../../tools/shell_reply.ts";
+import { Words } from "../../tools/shell_words.ts";
+import { ServerProcess, tempFolder, testWith, testWithProgram } from "../harness.ts";
+import { Terminal } from "./terminal.ts";
+import { argumentsOf, runTool } from "./tool.ts";
+
+const ALL = ["net", "read", "write", "run", "env"] as const;
+
+/** A server, a home folder, and what starts the shell in it. */
+async function withShell(
+  fn: (parts: { server: ServerProcess; command: string; home: string }) => Promise<void>,
+  { password }: { password?: string } = {},
+): Promise<void> {
+  const env = password === undefined ? {} : { KEYLINE_PASSWORD: password };
+  await using server = await ServerProcess.start({ args: ["--memory"], env });
+  const home = tempFolder();
+  try {
+    const deno = [Deno.execPath(), ...argumentsOf("shell"), "--port", String(server.port)];
+    await fn({ server, home, command: `HOME=${home} ${deno.join(" ")}` });
+  } finally {
+    Deno.removeSync(home, { recursive: true });
+  }
+}
+
+/** Defines a test with the shell on a terminal. */
+function terminalTest(
+  name: string,
+  fn: (terminal: Terminal, parts: { server: ServerProcess; home: string }) => Promise<void>,
+  { rows = 24 } = {},
+): void {
+  testWithProgram("tmux", name, () =>
+    withShell(async ({ server, home, command }) => {
+      await using terminal = await Terminal.start(command, { rows });
+      await terminal.see(/127\.0\.0\.1:\d+>/);
+      await fn(terminal, { server, home });
+    }));
+}
+
+terminalTest(
+  "what is typed is sent, and its reply shown with its time and in colour",
+  async (terminal) => {
+    await terminal.type("PUT greeting hello world");
+    await terminal.press("Enter");
+    await terminal.see(/200 OK {2}\([\d.]+ ms\)/);
+    await terminal.type("GET none");
+    await terminal.press("Enter");
+    await terminal.see(/404 NOT FOUND/);
+    const colored = await terminal.screen({ colors: true });
+    assertStringIncludes(colored, "\x1b[32m200");
+    assertStringIncludes(colored, "\x1b[33m404");
+    await terminal.press("C-d");
+    await terminal.see(/ended with 1/);
+  },
+);
+
+terminalTest("usage is shown while one types, and goes when it is typed", async (terminal) => {
+  await terminal.type("PUT");
+  await terminal.see(/> PUT key value/);
+  await terminal.type(" a");
+  await terminal.see(/> PUT a value/);
+  await terminal.type(" v");
+  await terminal.see(/> PUT a v *$/m);
+  await terminal.press("Enter");
+  assertMatch(await terminal.see(/200 OK/), /> PUT a v *\n/);
+  await terminal.type("KEYS");
+  await terminal.see(/> KEYS \[prefix \[after\]\]/);
+  await terminal.press("Enter");
+  assertMatch(await terminal.see(/200 OK 1/), /> KEYS *\n/);
+});
+
+terminalTest("Tab completes verbs from HELP, and keys by their prefix", async (terminal) => {
+  await terminal.type("pu");
+  await terminal.press("Tab");
+  await terminal.see(/> put key value/);
+  await terminal.type("session:4f1a ann");
+  await terminal.press("Enter");
+  await terminal.see(/> put session:4f1a ann *\n200 OK/);
+  await terminal.type("GET sess");
+  await terminal.press("Tab");
+  await terminal.see(/> GET session:4f1a/);
+  await terminal.press("Enter");
+  await terminal.see(/200 OK ann/);
+});
+
+terminalTest(
+  "what was typed comes back, also in the next run, but not a password",
+  async (terminal, { home, server }) => {
+    for (const line of ["PUT a 1", "AUTH open sesame", "GET a"]) {
+      await terminal.type(line);
+      await terminal.press("Enter");
+    }
+    await terminal.see(/200 OK 1/);
+    await terminal.press("Up", "Up");
+    await terminal.see(/> PUT a 1 *\n*$/);
+    await terminal.press("C-c", "C-d");
+    await terminal.see(/ended with 0/);
+    const file = `${home}/.keyline_history`;
+    assertEquals(Deno.readTextFileSync(file), "PUT a 1\nGET a\n");
+    assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+    const deno = [Deno.execPath(), ...argumentsOf("shell"), "--port", String(server.port)];
+    await using next = await Terminal.start(`HOME=${home} ${deno.join(" ")}`);
+    await next.see(/:\d+>/);
+    await next.press("Up");
+    await next.see(/> GET a/);
+  },
+);
+
+terminalTest("a long reply is shown a page at a time", async (terminal, { server }) => {
+  await using db = await connect({ port: server.port });
+  await db.putMany(Array.from({ length: 30 }, (_, i) => [`key${10 + i}`, "v"]));
+  await terminal.type("KEYS");
+  await terminal.press("Enter");
+  const first = await terminal.see(/-- more/);
+  assert(!first.includes("key25"));
+  await terminal.press("Space");
+  await terminal.see(/key25[^]*-- more/);
+  await terminal.press("q");
+  await terminal.see(/200 OK 30[^]*>/);
+  assert(!(await terminal.screen()).includes("key39"));
+  await terminal.type("COUNT");
+  await terminal.press("Enter");
+  await terminal.see(/200 OK 30[^]*COUNT[^]*200 OK 30/);
+}, { rows: 10 });
+
+terminalTest("a server that ends does not end the shell", async (terminal, { server }) => {
+  await server.stop("SIGKILL");
+  await terminal.type("GET a");
+  await terminal.press("Enter");
+  // It waits for the server to come back; Ctrl-C is for who does not.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await terminal.press("C-c");
+  await terminal.see(/The request was aborted/);
+  await terminal.press("C-d");
+  await terminal.see(/ended with 3/);
+});
+
+testWithProgram(
+  "tmux",
+  "a password is asked for, and not shown",
+  () =>
+    withShell(async ({ command }) => {
+      await using terminal = await Terminal.start(`${command} --password`);
+      await terminal.see(/Password:/);
+      await terminal.type("open sesame");
+      await terminal.press("Enter");
+      await terminal.see(/\d+>/);
+      await terminal.type("COUNT");
+      await terminal.press("Enter");
+      assert(!(await terminal.see(/200 OK 0/)).includes("sesame"));
+      await using other = await Terminal.start(`${command} --password`);
+      await other.see(/Password:/);
+      await other.type("wrong");
+      await other.press("Enter");
+      await other.see(/401 UNAUTHORIZED[^]*ended with 1/);
+    }, { password: "open sesame" }),
+);
+
+testWith(ALL, "lines that are piped in are answered as telnet would show it", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  const args = ["--port", String(server.port)];
+  const input = "PUT a 1\r\nGET a\nKEYS\n\nQUIT\nPUT b 2\n";
+  const { code, stdout, stderr } = await runTool("shell", { args, input });
+  assertEquals([code, stdout, stderr], [0, "200 OK\n200 OK 1\n200-a\n200 OK 1\n", ""]);
+  const many = Array.from({ length: 5_000 }, (_, i) => `PUT key${i} v\n`).join("");
+  const last = await runTool("shell", { args, input: `${many}COUNT` });
+  assertMatch(last.stdout, /^(200 OK\n){5000}200 OK 5001\n$/);
+});
+
+testWith(ALL, "the exit code is that of the worst reply", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  const args = ["--port", String(server.port)];
+  const cases = [["COUNT", 0], ["GET a\nCOUNT", 1], ["NONE\nGET a", 2], ["GET\n", 2]] as const;
+  for (const [input, expected] of cases) {
+    assertEquals((await runTool("shell", { args, input })).code, expected, input);
+  }
+  const refused = await runTool("shell", { args, input: "GET a\x1b[2J\nCOUNT\n" });
+  assertEquals([refused.code, refused.stdout], [2, "200 OK 0\n"]);
+  const none = await runTool("shell", { args: ["--port", "1"], input: "COUNT\n" });
+  assertEquals(none.code, 1);
+});
+
+Deno.test("nothing that a server sends acts on the terminal", () => {
+  assertEquals(printable("a\x1b[2J\x07\u009b\u202eb\tä€"), "a\\x1b[2J\\x07\\x9b\\u202eb\tä€");
+  const reply = { code: 200, text: "OK \x1b]0;title\x07", lines: ["\x1b[1m"] };
+  const shown = shownReply(reply, { hasColors: false, milliseconds: 1.234 });
+  assertEquals(shown, ["200-\\x1b[1m", "200 OK \\x1b]0;title\\x07  (1.23 ms)"]);
+});
+
+testWith(ALL, "hints name what is missing, and only that", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  await using db = await connect({ port: server.port });
+  const words = await Words.of(db);
+  const hints = {
+    "": "",
+    "PUT": " key value",
+    "put ": "key value",
+    "PUT k": " value",
+    "PUT k ": "value",
+    "PUT k a value": "",
+    "INCR n": " [by]",
+    "KEYS": " [prefix [after]]",
+    "KEYS a": " [after]",
+    "KEYS a ": "[after]",
+    "NONE": "",
+    "COUNT": "",
+  };
+  for (const [line, hint] of Object.entries(hints)) assertEquals(words.hint(line), hint, line);
+  await db.put("*star", "v");
+  assertEquals(await words.complete("GE", db), [["GET ", "GETS "], "GE"]);
+  assertEquals(await words.complete("help in", db), [["incr "], "in"]);
+  assertEquals(await words.complete("GET *", db), [["*star"], "*"]);
+  assertEquals(await words.complete("PUT k v", db), [[], "v"]);
+});

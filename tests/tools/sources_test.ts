@@ -1,0 +1,175 @@
+/**
+ * Import from real servers of another kind, on free ports.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Client, connect } from "../../client/client.ts";
+import { ServerProcess, testWithProgram } from "../harness.ts";
+import { runTool } from "./tool.ts";
+
+/** Runs a server of another kind on a free port, for as long as it is used. */
+async function runOther(
+  program: string,
+  args: (port: string) => string[],
+): Promise<AsyncDisposable & { port: number }> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const child = new Deno.Command(program, {
+    args: args(String(port)),
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  for (let tries = 0; tries < 100; tries++) {
+    try {
+      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+      break;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  return {
+    port,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.status;
+    },
+  };
+}
+
+/** Sends bytes, and waits until as many lines have come. */
+async function send(port: number, { data, lines }: { data: Uint8Array; lines: number }) {
+  using socket = await Deno.connect({ hostname: "127.0.0.1", port });
+  const sent = (async () => {
+    for (let at = 0; at < data.length;) at += await socket.write(data.subarray(at));
+  })();
+  let text = "";
+  const buffer = new Uint8Array(65_536);
+  while (text.split("\r\n").length <= lines) {
+    const length = await socket.read(buffer);
+    if (length === null) break;
+    text += new TextDecoder("latin1").decode(buffer.subarray(0, length));
+  }
+  await sent;
+  return text;
+}
+
+/** Characters as bytes, each as one. */
+function bytesOf(latin1: string): Uint8Array {
+  return Uint8Array.from(latin1, (character) => character.charCodeAt(0));
+}
+
+/** Text as UTF-8, a character for each byte. */
+function utf8(text: string): string {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
+function resp(...args: string[]): string {
+  return `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
+}
+
+async function withServer(fn: (db: Client, port: string[]) => Promise<void>): Promise<void> {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  await using db = await connect({ port: server.port });
+  await fn(db, ["--port", String(server.port)]);
+}
+
+const KEYS = 3_000;
+
+testWithProgram(
+  "redis-server",
+  "import from redis brings strings and their ends, and names the rest",
+  async () => {
+    const flags = [
+      "--bind",
+      "127.0.0.1",
+      "--save",
+      "",
+      "--appendonly",
+      "no",
+      "--requirepass",
+      "pass word",
+    ];
+    await using redis = await runOther("redis-server", (port) => ["--port", port, ...flags]);
+    const commands = [
+      resp("AUTH", "pass word"),
+      resp("SELECT", "2"),
+      ...Array.from({ length: KEYS }, (_, i) => resp("SET", `key:${i}`, utf8(`value ä€ ${i}`))),
+      resp("SET", "session", "v", "EX", "1000"),
+      resp("SET", "binary", "\xff\xfe"),
+      resp("SET", "empty", ""),
+      resp("SET", "lines", "a\r\nCLEAR"),
+      resp("SET", "a key", "v"),
+      resp("SET", "large", "v".repeat(1_100_000)),
+      resp("HSET", "hash", "field", "v"),
+      resp("RPUSH", "list", "v"),
+      resp("SADD", "set", "v"),
+    ];
+    await send(redis.port, { data: bytesOf(commands.join("")), lines: commands.length });
+    await withServer(async (db, port) => {
+      const url = `redis://:pass%20word@127.0.0.1:${redis.port}/2`;
+      const { code, stderr } = await runTool("import", { args: [...port, "--from", url] });
+      assertEquals(code, 1);
+      assertMatch(stderr, /Imported 3,001 keys /);
+      assertEquals(await db.count(), KEYS + 1);
+      assertEquals(await db.get("key:42"), "value ä€ 42");
+      assertEquals(await db.ttl("key:42"), Infinity);
+      const left = (await db.ttl("session"))!;
+      assert(left > 900 && left <= 1_001, String(left));
+      for (const key of ["binary", "empty", "lines", "a key", "large", "hash", "list", "set"]) {
+        assertStringIncludes(stderr, `Left out "${key}": `);
+      }
+      assertStringIncludes(stderr, "Left out 1: it is a hash, which has no counterpart");
+      const wrong = `redis://:wrong@127.0.0.1:${redis.port}`;
+      const refused = await runTool("import", { args: [...port, "--from", wrong] });
+      assertEquals(refused.code, 1);
+      assertMatch(refused.stderr, /^keyline import: redis refuses AUTH: /);
+    });
+  },
+);
+
+testWithProgram(
+  "memcached",
+  "import from memcached brings values and their ends, and names the rest",
+  async () => {
+    await using memcached = await runOther("memcached", (port) => {
+      const flags = ["-l", "127.0.0.1", "-p", port, "-U", "0"];
+      return Deno.uid() === 0 ? [...flags, "-u", "root"] : flags;
+    });
+    const set = (key: string, value: string, ttl = 0) =>
+      `set ${key} 0 ${ttl} ${value.length}\r\n${value}\r\n`;
+    const commands = [
+      ...Array.from({ length: KEYS }, (_, i) => set(`key:${i}`, utf8(`value ä€ ${i}`))),
+      set(utf8("schlüssel%"), "v"),
+      set("session", "v", 1_000),
+      set("binary", "\xff\xfe"),
+      set("empty", ""),
+    ];
+    await send(memcached.port, { data: bytesOf(commands.join("")), lines: commands.length });
+    await withServer(async (db, port) => {
+      const url = `memcached://127.0.0.1:${memcached.port}`;
+      const { code, stderr } = await runTool("import", { args: [...port, "--from", url] });
+      assertEquals(code, 1);
+      assertMatch(stderr, /Imported 3,002 keys /);
+      assertEquals(await db.count(), KEYS + 2);
+      assertEquals(await db.get("key:42"), "value ä€ 42");
+      assertEquals(await db.get("schlüssel%"), "v");
+      const left = (await db.ttl("session"))!;
+      assert(left > 900 && left <= 1_001, String(left));
+      for (const key of ["binary", "empty"]) assertStringIncludes(stderr, `Left out "${key}": `);
+    });
+  },
+);
+
+testWithProgram("sh", "what is no redis and no memcached is told from one", async () => {
+  await withServer(async (_, port) => {
+    for (const kind of ["redis", "memcached"]) {
+      const args = [...port, "--from", `${kind}://127.0.0.1:${port[1]}`];
+      const { code, stderr } = await runTool("import", { args });
+      assertEquals(code, 1);
+      assertMatch(stderr, new RegExp(`^keyline import: ${kind} sent .*: is it ${kind}\\?`));
+    }
+  });
+});

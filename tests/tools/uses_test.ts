@@ -1,0 +1,58 @@
+/**
+ * One program, several uses: which one its first argument names.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { TARGET_FLAGS } from "../../tools/target.ts";
+import type { Flag } from "../../tools/usage.ts";
+import { findUse } from "../../tools/uses.ts";
+import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../harness.ts";
+
+const ALL = ["net", "read", "write", "run", "env"] as const;
+
+Deno.test("without a use, and with serve, the arguments are the server's", () => {
+  for (const given of [["--port", "1"], ["serve", "--port", "1"], ["--", "serve", "--port", "1"]]) {
+    assertEquals(findUse(given), { run: undefined, args: ["--port", "1"] });
+  }
+  assertEquals(findUse(["backup", "copy.db"]).args, ["--backup", "copy.db"]);
+});
+
+testWith(["read"], "the page of the tools has the options that all of them take", () => {
+  const page = Deno.readTextFileSync(new URL("docs/tools.md", ROOT));
+  for (const [name, flag] of Object.entries<Flag>(TARGET_FLAGS)) {
+    const option = `\`--${name}${flag.hint === undefined ? "" : ` ${flag.hint}`}\``;
+    const preset = flag.preset === undefined ? "" : `\`${flag.preset}\``;
+    const row = page.split("\n").find((line) => line.startsWith(`| ${option} `)) ?? "";
+    const cells = row.split("|").slice(1, -1).map((cell) => cell.trim());
+    assertEquals(cells, [option, preset, flag.help]);
+  }
+});
+
+testWith(ALL, "each use has its own help, and the server's names them all", async () => {
+  for (const use of ["shell", "import", "export", "backup"]) {
+    const { code, stdout, stderr } = await runServer([use, "--help"]);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: keyline ${use} `));
+    assertMatch((await runServer(["--help"])).stdout, new RegExp(`\n  keyline ${use} `));
+  }
+});
+
+testWith(ALL, "each use does its work when it is called by its name", async () => {
+  const folder = tempFolder();
+  try {
+    await using server = await ServerProcess.start();
+    const port = ["--port", String(server.port)];
+    assertEquals((await runServer(["shell", ...port])).code, 0);
+    assertEquals((await runServer(["import", ...port])).code, 0);
+    assertEquals((await runServer(["export", "--quiet", ...port])).stdout, "");
+    const backup = await runServer(["backup", `${folder}/copy.db`, "--data", server.data]);
+    assertEquals(backup.code, 0, backup.stderr);
+    assertEquals(Deno.statSync(`${folder}/copy.db`).isFile, true);
+    assertEquals((await runServer(["serve", "--memory", "--port", "x"])).code, 2);
+    assertEquals((await runServer(["nonsense"])).code, 2);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,58 @@
+/**
+ * The lines that were typed, kept in a file that only its owner can read. Passwords are not kept.
+ *
+ * @module
+ */
+
+import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+
+const LINES_MAX = 1_000;
+const OWNER_ONLY = 0o600;
+
+/** What was typed, in this run and in those before. */
+export class History {
+  /** The lines, the last one first. */
+  readonly lines: string[];
+  /** The file, opened once, so that no permission to write is needed later. */
+  readonly #file: number | undefined;
+
+  /** Reads a file, and goes on with it; without one, or where it can't be, nothing is kept. */
+  constructor(file: string | undefined) {
+    this.lines = [];
+    if (file === undefined) return;
+    try {
+      const kept = readLines(file);
+      if (kept.length > LINES_MAX * 2) {
+        const text = kept.slice(-LINES_MAX).join("\n") + "\n";
+        writeFileSync(file, text, { mode: OWNER_ONLY });
+      }
+      this.lines = kept.slice(-LINES_MAX).reverse();
+      this.#file = openSync(file, "a", OWNER_ONLY);
+    } catch {
+      // A shell without a history is better than none.
+    }
+  }
+
+  /** Keeps a line. */
+  add(line: string): void {
+    if (this.#file === undefined || !isKept(line)) return;
+    try {
+      writeSync(this.#file, `${line}\n`);
+    } catch {
+      // A full disk is no reason to end.
+    }
+  }
+}
+
+/** Whether a line may be kept: one that gives a password may not. */
+export function isKept(line: string): boolean {
+  return line.trim() !== "" && !/^ *AUTH( |$)/i.test(line);
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What the shell knows of the server's operations: it completes words and shows what is missing, from
+ * HELP, so that an operation that was added is known like the others.
+ *
+ * @module
+ */
+
+import type { Client } from "../client/client.ts";
+
+/** How many keys are offered at once. */
+const KEYS_MAX = 100;
+
+/** An operation. */
+interface Operation {
+  readonly verb: string;
+  /** What may follow the verb: `key`, `[prefix`, and so on. */
+  readonly words: readonly string[];
+}
+
+/** Completes lines and tells what is missing. */
+export class Words {
+  readonly #operations: Map<string, Operation>;
+
+  private constructor(operations: Operation[]) {
+    this.#operations = new Map(operations.map((operation) => [operation.verb, operation]));
+  }
+
+  /** Asks a server for its operations; there are none where it tells none. */
+  static async of(db: Client): Promise<Words> {
+    const { lines } = await db.request("HELP").catch(() => ({ lines: [] as string[] }));
+    return new Words(lines.map((line) => {
+      const [usage = ""] = line.split("  ", 1);
+      const [verb = "", ...words] = usage.split(" ");
+      return { verb, words };
+    }));
+  }
+
+  /** What is missing on a line, such as ` value`; nothing where it is complete or not known. */
+  hint(line: string): string {
+    const [verb = "", ...typed] = line.trimStart().split(/ +/);
+    const words = this.#operations.get(verb.toUpperCase())?.words;
+    if (words === undefined) return "";
+    // The word that is being typed is not missing, but one that was not begun is.
+    const isBetween = typed.at(-1) === "";
+    const missing = words.slice(isBetween ? typed.length - 1 : typed.length).join(" ");
+    if (missing === "") return "";
+    return isBetween ? balanced(missing) : ` ${balanced(missing)}`;
+  }
+
+  /** The words that could stand in place of the last one on a line. Throws what the client throws. */
+  async complete(line: string, db: Client): Promise<[candidates: string[], word: string]> {
+    const parts = line.trimStart().split(/ +/);
+    const word = parts.at(-1)!;
+    if (parts.length === 1) return [this.#verbs(word), word];
+    const verb = parts[0]!.toUpperCase();
+    const expected = this.#operations.get(verb)?.words[parts.length - 2]?.replace(/^\[|\]+$/g, "");
+    if (expected === "verb") return [this.#verbs(word), word];
+    if (expected !== "key" && expected !== "prefix" && expected !== "after") return [[], word];
+    return [await keysFrom(db, word), word];
+  }
+
+  /** The verbs that begin with a word, in its case. */
+  #verbs(word: string): string[] {
+    const isLower = word !== "" && word === word.toLowerCase();
+    const found = [...this.#operations.keys()].filter((verb) =>
+      verb.startsWith(word.toUpperCase())
+    );
+    return found.map((verb) => `${isLower ? verb.toLowerCase() : verb} `);
+  }
+}
+
+/** The end of `[prefix [after]]` without the brackets that were opened before it. */
+function balanced(usage: string): string {
+  const count = (bracket: string) => usage.split(bracket).length - 1;
+  const surplus = count("]") - count("[");
+  return surplus > 0 ? usage.slice(0, -surplus) : usage;
+}
+
+async function keysFrom(db: Client, prefix: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const key of db.keys(prefix)) {
+    if (found.push(key) >= KEYS_MAX) break;
+  }
+  return found;
+}
