@@ -41,7 +41,9 @@ export interface Row {
 
 /** The key of a row, and when it expires, in milliseconds since 1970; 0 where it does not. */
 export interface ExpiringRow {
+  /** The key. */
   readonly key: Text;
+  /** When it expires, in milliseconds since 1970. */
   readonly expiresAt: number;
 }
 
