@@ -279,6 +279,25 @@ testWith(SERVER, "an address that is not of this machine is told in one line", a
 
 testWith(
   SERVER,
+  "a path that Deno opens for nobody is told without Deno's flag for it",
+  async () => {
+    const path = "/proc/x";
+    const starts = [
+      ["--data", path],
+      ["--memory", "--password-file", path],
+      ["--memory", "--tls-cert", path, "--tls-key", path],
+    ];
+    const ends = await Promise.all(starts.map((args) => runServer(["--port", "0", ...args])));
+    for (const { code, stderr } of ends) {
+      assertMatch(stderr, /^Keyline: Cannot [^\n]*\/proc\/x[^\n]*\n$/);
+      assert(!stderr.includes("allow-all"), stderr);
+      assert(code === 1 || code === 2, stderr);
+    }
+  },
+);
+
+testWith(
+  SERVER,
   "each missing permission is told in one line, with the command that gives it",
   async () => {
     const grants = [
