@@ -26,6 +26,9 @@ const SECOND_SIGNAL_MS = 500;
 /** How often work that can wait is looked for, and how soon again while there is some, in ms. */
 const TEND_MS = { idle: 1_000, busy: 10 };
 
+/** What Deno says of paths such as /proc: no start of Keyline takes the flag that it names. */
+const DENO_ADVICE = /Requires all access to ("[^"]*"), run again with the --allow-all flag/;
+
 /** A start that can't be; the message says what to do. */
 class StartError extends Error {}
 
@@ -171,7 +174,7 @@ function renew(listener: Listener, settings: Settings): void {
     listener.renew(readTls(settings)!.tls);
     console.log("Keyline has read its certificate again");
   } catch (error) {
-    console.error("Cannot renew the certificate:", (error as Error).message);
+    console.error("Cannot renew the certificate:", messageOf(error));
   }
 }
 
@@ -186,5 +189,6 @@ function describe(error: unknown): { code: number; text: string } {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(DENO_ADVICE, "$1 is the system's own, and no server's to open");
 }

@@ -173,6 +173,12 @@ function parseFlags(args: readonly string[]): Flags {
   } catch (error) {
     // Its first sentence says what is wrong; what follows speaks of a Node.js program.
     const [what] = (error as Error).message.split(/\.\s/);
+    if (what === "Unknown option '--password'") {
+      throw new UsageError(
+        "--password is no option, because other users can see the flags of a process: set " +
+          "KEYLINE_PASSWORD, or give a file with --password-file.",
+      );
+    }
     throw new UsageError(`${what}. Run with --help to see the options.`);
   }
 }

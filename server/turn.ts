@@ -40,7 +40,7 @@ const CHUNK_BYTES_MAX = 32_768;
 /** So many lines are split at a time: who stops before the last has split the others in vain. */
 const CHUNK_LINES_MAX = 1_024;
 /** After how many lines to look whether the turn has been busy for long. */
-const LINES_A_LOOK = 16;
+const LINES_A_LOOK = 32;
 const LF = 0x0a;
 const CR = 0x0d;
 

@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../server/connection.ts";
 import { Crowd } from "../server/crowd.ts";
 import { Turn } from "../server/turn.ts";
-import { contextOver } from "./harness.ts";
+import { contextOver, testWith } from "./harness.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
 
 /** How many sockets Deno reads at a time. */
@@ -83,29 +83,33 @@ Deno.test("a turn that comes while it is quiet keeps the round going", async () 
   });
 });
 
-Deno.test("a client of a crowd reads again when the others have had their turn", async () => {
-  await withTimers(async (timers) => {
-    const services = await contextOver();
-    services.figures.connections = 300;
-    const turn = new Turn({ ...services, onFatal: () => {} });
-    const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
-    const connect = () => {
-      const socket = new MemorySocket();
-      return { socket, served: new Connection(socket, { services, turn, limits }).serve() };
-    };
-    const first = Array.from({ length: FULL }, connect);
-    const last = connect();
-    for (const { socket } of first) socket.send("COUNT\r\n", "COUNT\r\n");
-    for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
-    for (const { socket } of first) assertEquals(socket.unread, 1);
-    last.socket.send("COUNT\r\n");
-    assertEquals(await last.socket.reply(), "200 OK 0\r\n");
-    for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
-    while (timers.fire());
-    for (const { socket } of [...first, last]) socket.finish();
-    await Promise.all([...first, last].map(({ served }) => served));
-  });
-});
+testWith(
+  ["read"],
+  "a client of a crowd reads again when the others have had their turn",
+  async () => {
+    await withTimers(async (timers) => {
+      const services = await contextOver();
+      services.figures.connections = 300;
+      const turn = new Turn({ ...services, onFatal: () => {} });
+      const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
+      const connect = () => {
+        const socket = new MemorySocket();
+        return { socket, served: new Connection(socket, { services, turn, limits }).serve() };
+      };
+      const first = Array.from({ length: FULL }, connect);
+      const last = connect();
+      for (const { socket } of first) socket.send("COUNT\r\n", "COUNT\r\n");
+      for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+      for (const { socket } of first) assertEquals(socket.unread, 1);
+      last.socket.send("COUNT\r\n");
+      assertEquals(await last.socket.reply(), "200 OK 0\r\n");
+      for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+      while (timers.fire());
+      for (const { socket } of [...first, last]) socket.finish();
+      await Promise.all([...first, last].map(({ served }) => served));
+    });
+  },
+);
 
 /** Whether a wait is over by now. */
 function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean> } {

@@ -145,6 +145,15 @@ Deno.test("what is no option is told, with the way to see what is one", () => {
   }
 });
 
+Deno.test("who gives the password as a flag is told how to give it, without its words", () => {
+  for (const args of [["--password", "sesame"], ["--password=sesame"], ["--password"]]) {
+    const { message } = assertThrows(() => read(args), UsageError);
+    assertStringIncludes(message, "KEYLINE_PASSWORD");
+    assertStringIncludes(message, "--password-file");
+    assert(!message.includes("sesame"), message);
+  }
+});
+
 Deno.test("a leading -- is tolerated, because deno task hands it on", () => {
   assertHas(read(["--", "--port", "1"]), { port: 1 });
 });

@@ -14,6 +14,8 @@ import { NO_REF } from "./record.ts";
 const PART_BITS = 8;
 const PART_SHIFT = 32 - PART_BITS;
 const PART_SLOTS_MIN = 16;
+/** What an empty part has. */
+const NO_SLOTS = new Int32Array(2);
 /** A part with a larger share of its slots taken grows: probing gets long in a full one. */
 const LOAD_MAX = 0.7;
 
@@ -40,7 +42,8 @@ export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
 
 /** References by the hashes of their keys; the caller compares the keys. */
 export class HashIndex {
-  readonly #parts: Part[] = Array.from({ length: 1 << PART_BITS }, () => new Part());
+  /** Made when they are needed: CLEAR makes a new index, and may come a thousand times a second. */
+  readonly #parts: (Part | undefined)[] = new Array(1 << PART_BITS).fill(undefined);
   #size = 0;
 
   /** How many references there are. */
@@ -53,7 +56,8 @@ export class HashIndex {
    * twice the hash, modulo the length; a hash of 0 ends the search.
    */
   slotsFor(hash: number): Int32Array {
-    return this.#parts[hash >>> PART_SHIFT]!.slots;
+    const part = this.#parts[hash >>> PART_SHIFT];
+    return part === undefined ? NO_SLOTS : part.slots;
   }
 
   /** Adds a reference, whose key is not there. */
@@ -75,7 +79,7 @@ export class HashIndex {
   }
 
   #partOf(hash: number): Part {
-    return this.#parts[hash >>> PART_SHIFT]!;
+    return this.#parts[hash >>> PART_SHIFT] ??= new Part();
   }
 }
 
