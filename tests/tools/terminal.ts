@@ -62,7 +62,8 @@ export class Terminal implements AsyncDisposable {
     const { success, stdout, stderr } = await new Deno.Command("tmux", {
       args: ["-L", this.#socket, ...args],
       cwd: ROOT.pathname,
-      env: { TERM: "xterm-256color" },
+      // The terminal has colours, whatever the tests themselves are told.
+      env: { TERM: "xterm-256color", NO_COLOR: "" },
     }).output();
     if (!success) throw new Error(new TextDecoder().decode(stderr));
     return new TextDecoder().decode(stdout);
