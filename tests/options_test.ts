@@ -175,7 +175,7 @@ Deno.test("the password comes from the environment alone", () => {
   assertThrows(
     () => read(["--password", "open sesame"]),
     UsageError,
-    "Unknown option '--password'",
+    "--password is no option",
   );
 });
 

@@ -84,6 +84,7 @@ function create(path: string): void {
   } finally {
     db.close();
   }
+  if (Deno.build.os !== "windows") Deno.chmodSync(draft, 0o600); // SQLite makes it readable for others.
   Deno.renameSync(draft, path);
 }
 
