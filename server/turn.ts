@@ -109,6 +109,8 @@ export class Turn {
           done += chunk.length;
         } while (done < arrivals.length && !this.#isLong);
         this.#end(arrivals.slice(first, done), rests);
+        // Those that have more submit it now, and belong to the same stretch of work.
+        if (rests.some((rest) => rest !== undefined)) await undefined;
         if (this.#isLong) {
           await pause();
           this.#busySince = performance.now();

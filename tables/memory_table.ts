@@ -31,13 +31,7 @@ export class MemoryTable implements Table {
 
   entry(key: TextLike): Entry | undefined {
     const ref = this.#find(asText(key));
-    if (ref === NO_REF) return undefined;
-    const expiresAt = this.#store.expiresAtOf(ref);
-    return {
-      value: this.#store.valueOf(ref),
-      version: this.#store.versionOf(ref),
-      expiresAt: expiresAt === 0 ? null : expiresAt,
-    };
+    return ref === NO_REF ? undefined : this.#store.entryOf(ref);
   }
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {

@@ -9,7 +9,7 @@
  */
 
 import { copyText, Memory, Text } from "../text.ts";
-import { type Fields, FLAG, HEADER_BYTES, NO_REF, OFFSET } from "./record.ts";
+import { type Fields, FLAG, HEADER_BYTES, NO_REF, OFFSET, recordBytes } from "./record.ts";
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -67,7 +67,7 @@ export class Arena {
 
   /** Writes a record and returns its reference. Throws RangeError where no segment is left. */
   add(key: Text, value: Text, fields: Fields): number {
-    const size = sizeOf(key.length, value.length);
+    const size = recordBytes(key.length, value.length);
     const ref = this.#allocate(size);
     const memory = this.memory(ref);
     const { view } = memory;
@@ -85,7 +85,7 @@ export class Arena {
 
   /** Whether the room of a record is what one with a value of this many bytes would take. */
   fits(ref: number, valueLength: number): boolean {
-    const size = sizeOf(this.keyLength(ref), valueLength);
+    const size = recordBytes(this.keyLength(ref), valueLength);
     const capacity = this.capacity(ref);
     return size <= capacity && 2 * size >= capacity;
   }
@@ -294,9 +294,4 @@ export class Arena {
     this.#segments[number] = undefined;
     this.#freeNumbers.push(number);
   }
-}
-
-/** How much room a record takes, in bytes. */
-function sizeOf(keyLength: number, valueLength: number): number {
-  return (HEADER_BYTES + keyLength + valueLength + UNIT_BYTES - 1) & ~(UNIT_BYTES - 1);
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import type { Entry } from "../table.ts";
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { type Fields, FLAG, NO_REF } from "./record.ts";
 import { Compactor } from "./compactor.ts";
@@ -122,6 +123,16 @@ export class FlatStore {
     return this.#contents.arena.value(ref);
   }
 
+  /** The entry of a record. */
+  entryOf(ref: number): Entry {
+    const expiresAt = this.expiresAtOf(ref);
+    return {
+      value: this.valueOf(ref),
+      version: this.versionOf(ref),
+      expiresAt: expiresAt === 0 ? null : expiresAt,
+    };
+  }
+
   /** The key of a record. */
   keyOf(ref: number): Text {
     return this.#contents.arena.key(ref);
@@ -167,17 +178,12 @@ export class FlatStore {
     arena.free(ref);
   }
 
-  /** The live records that are in no row, in the order of their keys, from a key on. */
-  keysFrom(key: Text): Generator<number> {
-    const { arena, byKey } = this.#contents;
-    return byKey.from((ref) => compareTexts(arena.key(ref), key));
-  }
-
-  /** The same for the keys that begin with a prefix and come after a key. */
+  /** The live records that are in no row and whose keys have a prefix and come after a key, in order. */
   *page({ prefix, after }: { prefix: Text; after: Text }): Generator<number> {
+    const { arena, byKey } = this.#contents;
     const first = compareTexts(after, prefix) > 0 ? after : prefix;
-    for (const ref of this.keysFrom(first)) {
-      const key = this.keyOf(ref);
+    for (const ref of byKey.from((ref) => compareTexts(arena.key(ref), first))) {
+      const key = arena.key(ref);
       if (!startsWith(key, prefix)) return;
       if (after.length === 0 || compareTexts(key, after) > 0) yield ref;
     }

@@ -60,3 +60,8 @@ export const OFFSET = {
 
 /** How many bytes of a record come before its key. */
 export const HEADER_BYTES = 32;
+
+/** How much room a record with a key and a value of these lengths takes; all in bytes. */
+export function recordBytes(keyLength: number, valueLength: number): number {
+  return (HEADER_BYTES + keyLength + valueLength + 7) & ~7;
+}
