@@ -14,7 +14,7 @@ const WAIT_MS_MAX = 30_000;
 const now = performance.now.bind(performance);
 // The server's clock stands still in these tests: on a busy machine a client would be served for long,
 // and a connection make a pause that no test asked for.
-performance.now = () => 0;
+stopClock();
 
 /** The server's end is the interface Socket; the rest is the client's. */
 export class MemorySocket implements Socket {
@@ -115,6 +115,16 @@ export class MemorySocket implements Socket {
     this.#reading?.resolve();
     this.unblock();
   }
+}
+
+/** Lets the clock go on until it is disposed of, for a test of what takes long. */
+export function runClock(): Disposable {
+  performance.now = now;
+  return { [Symbol.dispose]: stopClock };
+}
+
+function stopClock(): void {
+  performance.now = () => 0;
 }
 
 /** Waits until nothing moves any more that moves by itself: for some turns of the event loop. */

@@ -19,7 +19,7 @@ import { MemoryTable } from "../tables/memory_table.ts";
 import { type Entry, TableError } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
 import { contextOver, ROOT, testWith } from "./harness.ts";
-import { MemorySocket, settled, until } from "./memory_socket.ts";
+import { MemorySocket, runClock, settled, until } from "./memory_socket.ts";
 
 const utf8 = new TextEncoder();
 
@@ -252,6 +252,7 @@ Deno.test("members that submit at once each get their own lines, in order", asyn
 });
 
 Deno.test("members with much to split leave moments for others", async () => {
+  using _clock = runClock();
   const { turn } = makeTurn();
   const packet = new Uint8Array(65_536).fill(0x0a);
   let moments = 0;
@@ -808,6 +809,7 @@ testWith(["read"], "half a line is not run, however its client leaves", async ()
 });
 
 testWith(["read"], "a client that floods does not keep another from its reply", async () => {
+  using _clock = runClock();
   const { table, connect } = await makeServer();
   const [flood, other] = [connect(), connect()];
   const packet = utf8.encode("INCR a\n".repeat(9_000));
