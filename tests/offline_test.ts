@@ -159,7 +159,7 @@ function taskTest(name: string, isReached: boolean, fn: (start: Start) => Promis
 /** A copy of what the server is made of, and a program that nobody asked for. */
 function copyOfProject(): string {
   const folder = tempFolder();
-  const parts = ["main.ts", "server", "tables", "commands", "offline"];
+  const parts = ["main.ts", "server", "tables", "commands", "offline", "client", "tools"];
   new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
   Deno.writeTextFileSync(`${folder}/evil.ts`, 'console.log("EVIL");');
   // Without the packages of npm, which no test should have to get.
