@@ -26,10 +26,10 @@ import { Sweeper } from "./sweeper.ts";
 /** How much of the log is moved at a time, in bytes: a transaction for less would not be worth its sync. */
 const MOVE_BYTES = 65_536;
 /** How much is moved for each byte that is committed: so much that no segment has to wait for the other. */
-const MOVE_SHARE = 1.5;
+const MOVE_SHARE = 3;
 /** The options of a table on disk. */
 export interface DurableTableOptions {
-  /** How much memory the flat store may take before it evicts what rows have, in bytes. */
+  /** How much memory the flat store takes before it evicts, in bytes. */
   readonly cacheBytes: number;
   /** The time by which keys expire. */
   readonly now?: Clock;
@@ -50,6 +50,8 @@ export class DurableTable implements Table {
   readonly #mover: Mover;
   readonly #sweeper: Sweeper;
   readonly #overlay: Overlay;
+  /** Whether a turn was committed since the last `maintain`. */
+  #isBusy = false;
   /** How many bytes of the log are to be moved, for what has been committed. */
   #moveDebt = 0;
   #fault: TableError | undefined;
@@ -157,7 +159,8 @@ export class DurableTable implements Table {
       throw this.#noted(error);
     }
     this.#overlay.commit();
-    this.#moveDebt += MOVE_SHARE * bytes;
+    this.#isBusy = true;
+    if (this.#log.isHalfFull) this.#moveDebt += MOVE_SHARE * bytes;
     this.#catchUp();
     return true;
   }
@@ -173,13 +176,18 @@ export class DurableTable implements Table {
   maintain(): boolean {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#log.hasGathered) return true; // In the middle of a turn: a little later.
+    // Keys that change all the time have a newer change soon, and then nothing to move.
+    const canMove = !this.#isBusy || this.#log.isHalfFull || this.#space.isTight;
+    this.#isBusy = false;
     return this.#work(() => {
       const { isTight } = this.#space;
       if (isTight) this.#space.recover();
       const removed = this.#sweeper.step(this.#now(), { hidden: this.#overlay.areRowsHidden });
       this.#overlay.noteSwept(removed);
       return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
-        (isTight && this.#mover.deleteEarly()) || this.#mover.step(MOVE_BYTES) || this.#evict();
+        (isTight && this.#mover.deleteEarly()) ||
+        (canMove ? this.#mover.step(MOVE_BYTES) : this.#log.sealed() !== undefined) ||
+        this.#evict();
     });
   }
 

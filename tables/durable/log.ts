@@ -88,6 +88,11 @@ export class Log {
     return this.#turn;
   }
 
+  /** Whether the segment that takes the next turn has half of its room used up. */
+  get isHalfFull(): boolean {
+    return this.#segments[this.#active].isHalfFull;
+  }
+
   /** How full the segment that takes the next turn is, in bytes. */
   get activeBytes(): number {
     return this.#segments[this.#active].end;

@@ -57,6 +57,11 @@ export class LogSegment {
     this.#roomBytes = roomBytes;
   }
 
+  /** Whether half of the room that it has is used up. */
+  get isHalfFull(): boolean {
+    return this.end > this.#roomBytes / 2;
+  }
+
   /** Whether the room that it has is all but used up. */
   get isFull(): boolean {
     return this.end > this.#roomBytes - this.#roomBytes / 16;
