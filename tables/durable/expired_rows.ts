@@ -13,7 +13,8 @@ const NO_KEY = Text.of("");
 /** Expired rows, but for those that a newer change hides. */
 export class ExpiredRows {
   readonly #rows: Rows;
-  readonly #isHidden: (key: Text) => boolean;
+  /** Whether a newer change hides the row of a key. */
+  readonly isHidden: (key: Text) => boolean;
   /** Rows that expire up to this time are counted, in milliseconds since 1970. */
   #countedUntil = 0;
   #count = 0;
@@ -21,7 +22,7 @@ export class ExpiredRows {
   /** Counts these rows, without those whose key `isHidden`. */
   constructor(rows: Rows, isHidden: (key: Text) => boolean) {
     this.#rows = rows;
-    this.#isHidden = isHidden;
+    this.isHidden = isHidden;
   }
 
   /** How many have expired at `now`, in milliseconds since 1970. Throws TableError. */
@@ -31,7 +32,7 @@ export class ExpiredRows {
       // Times are whole milliseconds: the next one after this is the first that is not counted.
       const after = { expiresAt: Math.floor(this.#countedUntil) + 1, key: NO_KEY };
       for (const { key } of this.#rows.expiring({ after, until: now })) {
-        if (!this.#isHidden(key)) this.#count++;
+        if (!this.isHidden(key)) this.#count++;
       }
       this.#countedUntil = now;
     }

@@ -9,7 +9,6 @@ import { FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
 import { Text } from "../text.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
-import { DIRTY } from "./mover.ts";
 import type { ExpiringRow, Rows } from "./rows.ts";
 
 /** How much a step takes on: keys, and milliseconds. */
@@ -97,15 +96,12 @@ export class Sweeper {
     const until = performance.now() + STEP_MS;
     for (;;) {
       const found = [...rows.expiring({ after: this.#place, until: now, limit: STEP_KEYS })];
-      const expired = found.map(({ key }) => key).filter((key) => !this.#isDirty(key));
+      const expired = found.map(({ key }) => key).filter((key) =>
+        !this.#parts.expiredRows.isHidden(key)
+      );
       // What is removed makes no difference to what comes after it. At the end, from the start again.
       this.#place = found.length < STEP_KEYS ? START : found.at(-1)!;
       if (expired.length > 0 || this.#place === START || performance.now() > until) return expired;
     }
-  }
-
-  #isDirty(key: Text): boolean {
-    const ref = this.#parts.store.find(key);
-    return ref !== NO_REF && (this.#parts.store.flagsOf(ref) & DIRTY) !== 0;
   }
 }
