@@ -6,9 +6,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Connection } from "../server/connection.ts";
-import { Crowd } from "../server/crowd.ts";
-import { Turn } from "../server/turn.ts";
+import { Connection } from "../server/connections/connection.ts";
+import { Rounds } from "../server/turn/fairness.ts";
+import { Turn } from "../server/turn/turn.ts";
 import { contextOver, testWith } from "./harness.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
 
@@ -16,48 +16,48 @@ import { MemorySocket, until } from "./memory_socket.ts";
 const FULL = 128;
 
 Deno.test("clients that fit in one turn wait for nobody", () => {
-  const crowd = new Crowd({ connections: FULL });
-  assertEquals(crowd.others, undefined);
-  crowd.noteTurn(FULL);
-  assertEquals(crowd.others, undefined);
+  const rounds = new Rounds({ connections: FULL });
+  assertEquals(rounds.next(), undefined);
+  rounds.countTurn(FULL);
+  assertEquals(rounds.next(), undefined);
 });
 
 Deno.test("in a crowd each waits until a turn that is not full", async () => {
   await withTimers(async () => {
-    const crowd = new Crowd({ connections: 1_000 });
-    const round = watch(crowd.others);
+    const rounds = new Rounds({ connections: 1_000 });
+    const round = watch(rounds.next());
     for (let i = 0; i < 5; i++) {
-      crowd.noteTurn(FULL);
+      rounds.countTurn(FULL);
       assertEquals(await round.isOver(), false, `turn ${i}`);
-      assert(await watch(crowd.others).isOver() === false, "who comes later waits for the same");
+      assert(await watch(rounds.next()).isOver() === false, "who comes later waits for the same");
     }
-    crowd.noteTurn(FULL - 1);
+    rounds.countTurn(FULL - 1);
     assertEquals(await round.isOver(), true);
   });
 });
 
 Deno.test("in a crowd nobody waits any more when each client has had its turn", async () => {
   await withTimers(async () => {
-    const crowd = new Crowd({ connections: 3 * FULL });
-    const round = watch(crowd.others);
+    const rounds = new Rounds({ connections: 3 * FULL });
+    const round = watch(rounds.next());
     for (const expected of [false, false, true]) {
-      crowd.noteTurn(FULL);
+      rounds.countTurn(FULL);
       assertEquals(await round.isOver(), expected);
     }
-    const next = watch(crowd.others);
-    crowd.noteTurn(FULL);
+    const next = watch(rounds.next());
+    rounds.countTurn(FULL);
     assertEquals(await next.isOver(), false, "and the next round is like the first");
-    crowd.noteTurn(1);
+    rounds.countTurn(1);
   });
 });
 
 Deno.test("idle clients of a crowd are waited for once in a while, and not for long", async () => {
   await withTimers(async (timers) => {
-    const crowd = new Crowd({ connections: FULL + 10 });
+    const rounds = new Rounds({ connections: FULL + 10 });
     const waits: boolean[] = [];
     for (let i = 0; i < 160; i++) {
-      const round = watch(crowd.others);
-      crowd.noteTurn(FULL);
+      const round = watch(rounds.next());
+      rounds.countTurn(FULL);
       waits.push(!await round.isOver());
       let fired = 0;
       while (timers.fire()) fired++;
@@ -71,10 +71,10 @@ Deno.test("idle clients of a crowd are waited for once in a while, and not for l
 
 Deno.test("a turn that comes while it is quiet keeps the round going", async () => {
   await withTimers(async (timers) => {
-    const crowd = new Crowd({ connections: 1_000 });
-    const round = watch(crowd.others);
+    const rounds = new Rounds({ connections: 1_000 });
+    const round = watch(rounds.next());
     for (let i = 0; i < 5; i++) {
-      crowd.noteTurn(FULL);
+      rounds.countTurn(FULL);
       for (let fired = 0; fired < 15; fired++) assert(timers.fire());
       assertEquals(await round.isOver(), false);
     }
@@ -89,7 +89,7 @@ testWith(
   async () => {
     await withTimers(async (timers) => {
       const services = await contextOver();
-      services.figures.connections = 300;
+      services.metrics.connections = 300;
       const turn = new Turn({ ...services, onFatal: () => {} });
       const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
       const connect = () => {

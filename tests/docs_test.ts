@@ -8,9 +8,9 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { mainTable, moreTable, shortTable } from "../bench/report.ts";
 import type { Results } from "../bench/results.ts";
-import { answer } from "../server/gate.ts";
-import { type Option, OPTIONS } from "../server/options.ts";
-import { Line } from "../server/request.ts";
+import { answer } from "../server/dispatch/gate.ts";
+import { type Option, OPTIONS } from "../server/settings.ts";
+import { Line } from "../server/input/line.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import { contextOver, ROOT, ServerProcess, testWith } from "./harness.ts";
 
@@ -62,14 +62,14 @@ testWith(["read"], "the README quotes a whole command file", () => {
   assertEquals(quoted, read("commands/get.ts"));
 });
 
-testWith(["read"], "the README's way through the source names each file once", () => {
-  const named = tableUnder("## Reading the source").map(([file]) => file!.replaceAll("`", ""));
-  const files = ["server", "tables"].flatMap((folder) =>
-    [...Deno.readDirSync(new URL(folder, ROOT))].map(({ name, isDirectory }) =>
-      `${folder}/${name}${isDirectory ? "/*.ts" : ""}`
-    )
-  );
-  assertEquals(named.toSorted(), ["main.ts", "commands/*.ts", ...files].toSorted());
+testWith(["read"], "the README's way through the source names each folder of it once", () => {
+  const named = tableUnder("## Reading the source").map(([place]) => place!.replaceAll("`", ""));
+  const folders = ["server", "commands", "tables"].flatMap((folder) => [
+    `${folder}/`,
+    ...[...Deno.readDirSync(new URL(`${folder}/`, ROOT))]
+      .filter(({ isDirectory }) => isDirectory).map(({ name }) => `${folder}/${name}/`),
+  ]);
+  assertEquals(named.toSorted(), ["main.ts", ...folders].toSorted());
 });
 
 testWith(["read"], "PROTOCOL.md has each operation with its summary and every reply", async () => {

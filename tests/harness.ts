@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Context } from "../server/command.ts";
-import { Figures } from "../server/figures.ts";
-import { loadCommands, Registry } from "../server/registry.ts";
+import type { GateContext } from "../server/dispatch/gate.ts";
+import { Metrics } from "../server/metrics.ts";
+import { loadCommands, Registry } from "../server/dispatch/registry.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import type { Clock, Table } from "../tables/table.ts";
 
@@ -56,12 +56,12 @@ export function hasProgram(program: string): boolean {
 export async function contextOver(
   table: Table = new MemoryTable(),
   { isPassword, now = Date.now }: { isPassword?: (guess: string) => boolean; now?: Clock } = {},
-): Promise<Context> {
+): Promise<GateContext> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return {
     table,
     registry: new Registry(commands),
-    figures: new Figures({ version: "0.0.0", startedAt: now() }),
+    metrics: new Metrics({ version: "0.0.0", startedAt: now() }),
     now,
     client: { authorized: isPassword === undefined, wrongPasswords: 0 },
     ...(isPassword && { isPassword }),

@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { LineReader, type Lines } from "../server/lines.ts";
-import { TelnetFilter } from "../server/telnet.ts";
+import { LineReader, type Lines } from "../server/input/lines.ts";
+import { TelnetFilter } from "../server/input/telnet.ts";
 import { bytesOf, PROTOCOL_CASES, type ProtocolCase, SERVERS } from "./protocol_cases.ts";
 
 /** Cases of more bytes are cut at some places only: each cut reads the whole case. */

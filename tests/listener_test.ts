@@ -7,9 +7,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Flood } from "../server/flood.ts";
-import { Listener } from "../server/listener.ts";
-import { Turn } from "../server/turn.ts";
+import { Flood } from "../server/connections/flood.ts";
+import { Listener } from "../server/connections/listener.ts";
+import { Turn } from "../server/turn/turn.ts";
 import { contextOver, ServerProcess, testWith, testWithProgram } from "./harness.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { Socket } from "../server/connection.ts";
+import type { Socket } from "../server/connections/connection.ts";
 
 /** How long `until` waits, in milliseconds: until it is certain that it waits in vain. */
 const WAIT_MS_MAX = 30_000;

@@ -6,10 +6,10 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Context } from "../server/command.ts";
-import { answer as answerLine } from "../server/gate.ts";
+import type { GateContext } from "../server/dispatch/gate.ts";
+import { answer as answerLine } from "../server/dispatch/gate.ts";
 import type { Reply } from "../server/reply.ts";
-import { Line } from "../server/request.ts";
+import { Line } from "../server/input/line.ts";
 import { DurableTable } from "../tables/durable/durable_table.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import type { Table } from "../tables/table.ts";
@@ -38,10 +38,10 @@ class Desk {
   table: Table;
   now = BEGIN;
   readonly folder: string | undefined;
-  readonly #context: Context;
+  readonly #context: GateContext;
   readonly #between: (desk: Desk) => void;
 
-  constructor(way: keyof typeof WAYS, context: Context) {
+  constructor(way: keyof typeof WAYS, context: GateContext) {
     this.folder = WAYS[way].folder ? tempFolder() : undefined;
     this.table = this.#open();
     this.#between = WAYS[way].between;
@@ -572,7 +572,7 @@ function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1 + 20 * Math.random()));
 }
 
-function answer(line: string, context: Context): Reply | Promise<Reply> {
+function answer(line: string, context: GateContext): Reply | Promise<Reply> {
   return answerLine(Line.of(line), context);
 }
 

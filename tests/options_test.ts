@@ -14,7 +14,7 @@ import {
   type Settings,
   UsageError,
   variableOf,
-} from "../server/options.ts";
+} from "../server/settings.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
@@ -175,7 +175,7 @@ Deno.test("the password comes from the environment alone", () => {
   assertThrows(
     () => read(["--password", "open sesame"]),
     UsageError,
-    "--password is no option",
+    "There is no --password",
   );
 });
 

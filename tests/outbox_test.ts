@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { Outbox, type Recipient } from "../server/outbox.ts";
+import { Outbox, type Recipient } from "../server/turn/outbox.ts";
 import { ok, type Reply, serverError } from "../server/reply.ts";
 import { Memory, Text } from "../tables/text.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
@@ -194,7 +194,7 @@ class Client implements Recipient {
     await until(() => this.#socket.writing === 0 && this.isGone);
   }
 
-  noteTaken(): void {
+  onProgress(): void {
     this.#notes++;
   }
 

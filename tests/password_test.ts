@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Connection } from "../server/connection.ts";
-import { Turn } from "../server/turn.ts";
+import { Connection } from "../server/connections/connection.ts";
+import { Turn } from "../server/turn/turn.ts";
 import { contextOver, runServer, ServerProcess, tempFolder, testWith } from "./harness.ts";
 import { MemorySocket, settled } from "./memory_socket.ts";
 

@@ -7,10 +7,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Context } from "../server/command.ts";
-import { Connection } from "../server/connection.ts";
-import type { Operation } from "../server/registry.ts";
-import { Turn } from "../server/turn.ts";
+import type { GateContext } from "../server/dispatch/gate.ts";
+import { Connection } from "../server/connections/connection.ts";
+import type { Operation } from "../server/dispatch/registry.ts";
+import { Turn } from "../server/turn/turn.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import { Client, contextOver, ServerProcess, testWith } from "./harness.ts";
 import { MemorySocket, until } from "./memory_socket.ts";
@@ -168,7 +168,7 @@ function linesOf(wire: string): string[] {
 }
 
 /** A context for each server: their registries count what was answered. */
-async function makeContexts(): Promise<Record<ServerName, Context>> {
+async function makeContexts(): Promise<Record<ServerName, GateContext>> {
   const password = SERVERS.password.password;
   return {
     plain: await contextOver(),
@@ -178,7 +178,7 @@ async function makeContexts(): Promise<Record<ServerName, Context>> {
 }
 
 /** The codes that the operation of a verb has answered with. */
-function answeredCodes(contexts: Record<ServerName, Context>, verb: string): Set<string> {
+function answeredCodes(contexts: Record<ServerName, GateContext>, verb: string): Set<string> {
   const operations = Object.values(contexts).map(({ registry }) => registry.find(verb)!);
   const codesOf = ({ answered }: Operation) =>
     [...answered.entries()].filter(([, count]) => count > 0).map(([code]) => String(code));
@@ -188,7 +188,7 @@ function answeredCodes(contexts: Record<ServerName, Context>, verb: string): Set
 /** Plays cases over sockets without a network; `cut` makes the packets of what a client sends. */
 async function runInMemory(
   cases: readonly ProtocolCase[],
-  contexts: Record<ServerName, Context>,
+  contexts: Record<ServerName, GateContext>,
   cut: (bytes: Uint8Array) => Uint8Array[],
 ): Promise<void> {
   const failures: string[] = [];
@@ -198,7 +198,7 @@ async function runInMemory(
     const services = { ...contexts[name], table };
     const onFatal = (error: unknown) => failures.push(`${one.name}: ${error}`);
     const limits = { lineBytesMax: 1_048_576, idleTimeout: 0, writeTimeout: 10, ...SERVERS[name] };
-    const turn = new Turn({ table, figures: services.figures, onFatal });
+    const turn = new Turn({ table, metrics: services.metrics, onFatal });
     const socket = new MemorySocket();
     const served = new Connection(socket, { services, turn, limits }).serve();
     failures.push(...await failureOf(one, memoryPeer({ socket, served, cut })));

@@ -7,8 +7,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { UsageError } from "../server/options.ts";
-import { BadCommandError, loadCommands, Registry } from "../server/registry.ts";
+import { UsageError } from "../server/settings.ts";
+import { BadCommandError, loadCommands, Registry } from "../server/dispatch/registry.ts";
 import { type Client, ROOT, runServer, ServerProcess, tempFolder, testWith } from "./harness.ts";
 
 /** What it takes to start a server. */
@@ -89,25 +89,25 @@ const BAD_FILES: readonly (readonly [file: string, text: string, message: string
   ["nosummary.ts", without("summary"), "its summary is missing. Add summary:"],
   ["nosummary.ts", withField("summary", `""`), "its summary is missing. Add summary:"],
   ["nosummary.ts", withField("summary", "1"), "its summary is missing. Add summary:"],
-  ["noarity.ts", without("arity"), "its arity is missing or no list of names. Add arity:"],
-  ["noarity.ts", withField("arity", `"key"`), "its arity is missing or no list of names. Add"],
-  ["noarity.ts", withField("arity", "[1]"), "its arity is missing or no list of names. Add"],
+  ["noarity.ts", without("arity"), "its arity is missing or not a list of names. Add arity:"],
+  ["noarity.ts", withField("arity", `"key"`), "its arity is missing or not a list of names. Add"],
+  ["noarity.ts", withField("arity", "[1]"), "its arity is missing or not a list of names. Add"],
   ["noarity.ts", withField("arity", `["Key"]`), `its arity has "Key": use "name", "name?" or`],
   ["noarity.ts", withField("arity", `["v...", "key"]`), `its arity has "v..." before its end`],
-  ["noarity.ts", withField("arity", `["a?", "key"]`), `its arity has "key" behind one that may`],
+  ["noarity.ts", withField("arity", `["a?", "key"]`), `its arity has "key" after an optional`],
   ["noreplies.ts", without("replies"), "its replies are missing. Add replies:"],
   ["noreplies.ts", withField("replies", "7"), "its replies are missing. Add replies:"],
-  ["nohandler.ts", without("handler"), "its handler is missing or no function. Add handler("],
-  ["nohandler.ts", withField("handler", "{}"), "its handler is missing or no function. Add"],
-  ["badopen.ts", withField("open", `"yes"`), "its open is neither true nor left out. Write"],
+  ["nohandler.ts", without("handler"), "its handler is missing or not a function. Add handler("],
+  ["nohandler.ts", withField("handler", "{}"), "its handler is missing or not a function. Add"],
+  ["badopen.ts", withField("open", `"yes"`), "its open is not true. Write"],
   ["broken.ts", "export default {", "it does not load. Mend what it says:"],
   ["broken.ts", `import "./nosuch.ts";`, "it does not load. Mend what it says:"],
   ["broken.ts", `throw new Error("thrown at import");`, "thrown at import"],
-  ["get2.ts", without(""), "its name is no verb. Name it in lower-case letters"],
-  ["-x.ts", without(""), "its name is no verb. Name it in lower-case letters"],
-  ["get.js", without(""), "its name is no verb. Name it in lower-case letters"],
-  ["get.ts.bak", without(""), "its name is no verb. Name it in lower-case letters"],
-  ["README.md", "# Commands", "its name is no verb. Name it in lower-case letters, as in get.ts"],
+  ["get2.ts", without(""), "its name is not a verb. Name it in lower-case letters"],
+  ["-x.ts", without(""), "its name is not a verb. Name it in lower-case letters"],
+  ["get.js", without(""), "its name is not a verb. Name it in lower-case letters"],
+  ["get.ts.bak", without(""), "its name is not a verb. Name it in lower-case letters"],
+  ["README.md", "# Commands", "its name is not a verb. Name it in lower-case letters, as in get.ts"],
 ];
 
 function withField(name: string, value: string): string {
@@ -191,7 +191,7 @@ testWith(
       const { code, stdout, stderr } = await runServer(["--memory", "--port", "0"], { root });
       assertEquals([code, stdout], [1, ""]);
       const mend = "Add handler(args, context) { … }.";
-      const why = "its handler is missing or no function";
+      const why = "its handler is missing or not a function";
       assertEquals(stderr, `Keyline: Cannot load commands/bad.ts: ${why}. ${mend}\n`);
     } finally {
       Deno.removeSync(root, { recursive: true });
@@ -254,7 +254,7 @@ Deno.test("a disabled operation is not offered, but must be a good one", () => {
 });
 
 Deno.test("a verb to disable that is no operation is told", () => {
-  const message = "--disable names NOSUCH, which is no operation";
+  const message = "--disable names NOSUCH, which is not an operation";
   assertThrows(() => new Registry([["GET", makeCommand()]], ["NOSUCH"]), UsageError, message);
 });
 

@@ -5,7 +5,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Arity, compileArity, Line, splitArguments, usageOf } from "../server/request.ts";
+import { type Arity, compileArity, splitArguments, usageOf } from "../server/dispatch/arity.ts";
+import { Line } from "../server/input/line.ts";
 import { asText, Memory } from "../tables/text.ts";
 
 Deno.test("a line has its verb and its bytes, whatever stands behind the verb", () => {
@@ -176,11 +177,15 @@ Deno.test("compileArity refuses a name that is none", () => {
 
 Deno.test("compileArity refuses a rest that is not the last, and what must be behind what may", () => {
   assertThrows(() => compileArity(["value...", "key"]), TypeError, 'arity has "value..." before');
-  assertThrows(() => compileArity(["after?", "key"]), TypeError, 'arity has "key" behind one that');
+  assertThrows(
+    () => compileArity(["after?", "key"]),
+    TypeError,
+    'arity has "key" after an optional',
+  );
   assertThrows(
     () => compileArity(["after?", "value..."]),
     TypeError,
-    'arity has "value..." behind',
+    'arity has "value..." after',
   );
 });
 

@@ -7,9 +7,9 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { Listener } from "../server/listener.ts";
-import { OPTIONS } from "../server/options.ts";
-import { Turn } from "../server/turn.ts";
+import { Listener } from "../server/connections/listener.ts";
+import { OPTIONS } from "../server/settings.ts";
+import { Turn } from "../server/turn/turn.ts";
 import {
   Client,
   contextOver,
@@ -193,8 +193,8 @@ testWith(
   "a client that comes while the server shuts down is told so",
   async () => {
     const services = await contextOver();
-    const { table, figures } = services;
-    const turn = new Turn({ table, figures, onFatal: () => {} });
+    const { table, metrics } = services;
+    const turn = new Turn({ table, metrics, onFatal: () => {} });
     const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60, connectionsMax: 10 };
     const address = { hostname: "127.0.0.1", port: 0 };
     const listener = new Listener(address, { services, turn, limits });
@@ -246,8 +246,8 @@ testWith(SERVER, "a port in use is told in one line, with what to do", async () 
   const { code, stdout, stderr } = await runServer(["--memory", "--port", String(server.port)]);
   assertEquals(
     stderr,
-    `Keyline: Cannot listen on 127.0.0.1:${server.port}: another program does. ` +
-      "End that one, or choose another port with --port.\n",
+    `Keyline: Cannot listen on 127.0.0.1:${server.port}: another program is listening there. ` +
+      "Stop it, or choose another port with --port.\n",
   );
   assertEquals([code, stdout], [1, ""]);
 });

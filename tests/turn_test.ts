@@ -9,12 +9,13 @@
 import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import type { Command, Context } from "../server/command.ts";
-import { Connection, type Limits } from "../server/connection.ts";
-import { Figures } from "../server/figures.ts";
-import { LineReader, type Lines } from "../server/lines.ts";
-import { loadCommands, Registry } from "../server/registry.ts";
+import type { GateContext } from "../server/dispatch/gate.ts";
+import { Connection, type Limits } from "../server/connections/connection.ts";
+import { Metrics } from "../server/metrics.ts";
+import { LineReader, type Lines } from "../server/input/lines.ts";
+import { loadCommands, Registry } from "../server/dispatch/registry.ts";
 import { busy, final, ok, okay } from "../server/reply.ts";
-import { type Member, Turn } from "../server/turn.ts";
+import { type Member, Turn } from "../server/turn/turn.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import { type Entry, TableError } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
@@ -56,10 +57,10 @@ class FakeTable extends MemoryTable {
 /** A turn over a fake table, and what it does, in its order. */
 function makeTurn() {
   const table = new FakeTable();
-  const figures = new Figures({ version: "0.0.0", startedAt: 0 });
+  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
   const done: unknown[] = [];
   table.onCommit = () => done.push("commit");
-  const turn = new Turn({ table, figures, onFatal: (error) => done.push(error) });
+  const turn = new Turn({ table, metrics, onFatal: (error) => done.push(error) });
   /** Submits a line of a member; its release is told by its name, and by the reply that takes all places. */
   const join = (name: string, then = () => {}) => {
     const member: Member = {
@@ -71,7 +72,7 @@ function makeTurn() {
     };
     return turn.submit(member, linesOf("LINE\n"));
   };
-  return { table, figures, turn, done, join };
+  return { table, metrics, turn, done, join };
 }
 
 /** Whole lines, as a connection submits them. */
@@ -113,11 +114,11 @@ async function makeServer(
 ) {
   const table = new FakeTable();
   const all = [...await loadCommands(new URL("commands/", ROOT)), ...Object.entries(commands)];
-  const services: Context = {
+  const services: GateContext = {
     ...await contextOver(table),
     registry: new Registry(all as [string, unknown][]),
   };
-  const turn = new Turn({ table, figures: services.figures, onFatal: () => {} });
+  const turn = new Turn({ table, metrics: services.metrics, onFatal: () => {} });
   const options = {
     services,
     turn,
@@ -215,15 +216,15 @@ Deno.test("an error of ours in a commit is told to its turn alone, and the serve
 });
 
 Deno.test("only commits that wrote something are counted", async () => {
-  const { table, figures, join } = makeTurn();
+  const { table, metrics, join } = makeTurn();
   join("a");
   await settled();
-  assertEquals(figures.commits, 0);
+  assertEquals(metrics.commits, 0);
   table.put("a", "1");
   join("a");
   await settled();
-  assertEquals(figures.commits, 1);
-  assert(figures.commitMsMax >= 0 && figures.commitMs >= figures.commitMsMax);
+  assertEquals(metrics.commits, 1);
+  assert(metrics.commitMsMax >= 0 && metrics.commitMs >= metrics.commitMsMax);
 });
 
 Deno.test("members that submit at once each get their own lines, in order", async () => {

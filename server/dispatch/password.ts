@@ -1,31 +1,31 @@
 /**
- * The password of a server: where it comes from, and how a guess is compared with it. `main.ts` calls
- * `passwordCheck` at the start; AUTH calls what it returns.
+ * The password: where it comes from, and how to compare a guess with it. The start calls
+ * `passwordCheck`; AUTH calls the function that it returns.
  *
  * @module
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { type Settings, UsageError } from "./options.ts";
-import { Text } from "../tables/text.ts";
-import { hasControl } from "./request.ts";
+import { type Settings, UsageError } from "../settings.ts";
+import { Text } from "../../tables/text.ts";
+import { hasControl } from "../input/line.ts";
 
-/** The longest password: with AUTH before it, it fits in the lines that come before the password. */
+/** The longest password, in bytes: `AUTH` and it must fit in a line of a client without authority. */
 const PASSWORD_BYTES_MAX = 1_000;
 const TAB = 0x09;
-/** After this many wrong passwords a connection ends. */
+/** A connection ends after this many wrong passwords. */
 export const WRONG_PASSWORDS_MAX = 3;
 
 /**
- * What tells the password from a wrong one, in the same time for each; undefined where none is set.
- * Throws UsageError where the server would be open to others without one.
+ * A function that tells whether a guess is the password, in the same time for every guess; undefined where
+ * no password is set. Throws UsageError where other machines could reach the server without one.
  */
 export function passwordCheck(settings: Settings): ((guess: string) => boolean) | undefined {
   const password = readPassword(settings);
   if (password !== undefined && !canBeSent(password)) {
     throw new UsageError(
-      `The password can't be given with AUTH: it must have at most ${PASSWORD_BYTES_MAX} bytes and no ` +
-        "control character. Set another one.",
+      `Cannot use this password: AUTH takes at most ${PASSWORD_BYTES_MAX} bytes and no control ` +
+        "characters. Choose another one.",
     );
   }
   if (password === undefined) {
@@ -37,7 +37,7 @@ export function passwordCheck(settings: Settings): ((guess: string) => boolean) 
     }
     return undefined;
   }
-  // Digests have one length, whatever the guess has, and timingSafeEqual looks at all of it.
+  // All digests are of one length, and timingSafeEqual compares every byte.
   const digest = digestOf(password);
   return (guess) => timingSafeEqual(digestOf(guess), digest);
 }

@@ -1,6 +1,6 @@
 /**
- * Takes telnet's own bytes out of what a client sends (RFC 854, 855), before anything is decoded.
- * `lines.ts` calls it with each packet.
+ * Removes telnet's own bytes from what a client sends (RFC 854, 855), before anything is decoded. The
+ * line reader calls it with each packet.
  *
  * @module
  */
@@ -9,7 +9,7 @@ const NUL = 0x00;
 const LF = 0x0a;
 const CR = 0x0d;
 const SE = 0xf0; // the end of a subnegotiation
-const SB = 0xfa; // its begin
+const SB = 0xfa; // its beginning
 const WILL = 0xfb; // the first of WILL, WONT, DO and DONT, which name an option
 const DO = 0xfd;
 const IAC = 0xff; // "interpret as command"
@@ -18,13 +18,13 @@ const TIMING_MARK = 0x06; // RFC 860
 /** What answers a timing mark: IAC WONT TIMING-MARK. */
 export const NO_TIMING_MARK: Uint8Array = new Uint8Array([IAC, 0xfc, TIMING_MARK]);
 
-/** Where in a telnet sequence the stream stands. */
+/** What the next byte belongs to. */
 type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation command";
 
 /**
- * One client's telnet state. A sequence may be split between packets at any place.
+ * The telnet state of one client. Packets may split a sequence anywhere.
  *
- * IAC IAC is the byte 0xFF (RFC 854), which no UTF-8 text holds. CR NUL ends a line as CR LF does,
+ * IAC IAC is the byte 0xFF (RFC 854), which never occurs in UTF-8. CR NUL ends a line as CR LF does,
  * because that is what a telnet client in character mode sends for the return key.
  */
 export class TelnetFilter {
@@ -33,12 +33,12 @@ export class TelnetFilter {
   #command = 0;
 
   /**
-   * Whether the client waits for a timing mark: telnet asks for one on Ctrl-C, and shows nothing that it
+   * Whether the client waits for a timing mark: telnet asks for one on Ctrl-C, and discards whatever it
    * receives before the answer.
    */
   awaitsTimingMark = false;
 
-  /** The packet without telnet's bytes: the same array where there are none. */
+  /** The packet without telnet's bytes; the same array where there are none. */
   strip(
     packet: Uint8Array<ArrayBuffer>,
     { isPrintable } = { isPrintable: false },
@@ -57,7 +57,7 @@ export class TelnetFilter {
     return text.subarray(0, length);
   }
 
-  /** Takes one byte; returns the byte of text that it is, if it is one. */
+  /** Takes one byte; returns it, or the LF that it stands for, where it is text. */
   #next(byte: number): number | undefined {
     switch (this.#state) {
       case "text":

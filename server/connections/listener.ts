@@ -1,56 +1,50 @@
 /**
- * Accepts clients, keeps their number within its limit, and sees them off at the end. `main.ts` makes
- * it; it makes a connection for each client. Only these two files, and `tls.ts`, touch sockets.
+ * Accepts clients, limits their number, and drains them at the end. It makes a connection for each client.
+ * Only the files of this folder touch sockets.
  *
  * @module
  */
 
-import type { Services } from "./command.ts";
-import { Connection, type Limits } from "./connection.ts";
+import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
 import { Flood } from "./flood.ts";
-import { BUSY_MS_MAX, pause } from "./pause.ts";
-import { busy } from "./reply.ts";
+import { TimeSlice } from "../turn/fairness.ts";
+import { busy } from "../reply.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
-import type { Turn } from "./turn.ts";
 
 /** Where to listen. */
 export interface Address {
-  /** The name or the number of an address of this machine. */
+  /** A name or an address of this machine. */
   readonly hostname: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** The certificate and the key to speak TLS with, both in PEM. */
+  /** The certificate and the key for TLS, in PEM. */
   readonly tls?: Certificate;
 }
 
-/** What connections are made of, and how many there may be. */
-export interface ListenerOptions {
-  /** What their handlers work with. */
-  readonly services: Services;
-  /** The turn that all of them join. */
-  readonly turn: Turn;
-  /** What bounds each of them, and their number. */
+/** What connections need, and how many there may be. */
+export interface ListenerOptions extends ConnectionOptions {
+  /** What bounds each connection, and their number. */
   readonly limits: Limits & { readonly connectionsMax: number };
-  /** What opens the socket, in place of Deno: for tests. */
+  /** Opens the socket in place of Deno, for tests. */
   readonly listen?: (options: Deno.ListenOptions) => Deno.Listener;
 }
 
-/** Connections that wait to be accepted: enough for thousands that come at once. */
+/** How many connections may wait to be accepted: enough for thousands at once. */
 const BACKLOG = 4_096;
-/** How long to wait when the system has no descriptor or no memory left, in milliseconds. */
+/** How long to wait when the system is out of descriptors or memory, in milliseconds. */
 const ACCEPT_RETRY_MS = 100;
-/** What the system says then (accept(2)); all else that it says is about one client, who has gone. */
+/** The errors that say so (accept(2)); any other is about a single client that has gone. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
-/** How many refused clients are told so politely at a time; more are just closed. */
+/** How many refused clients to tell why at a time; others are just closed. */
 const REFUSALS_MAX = 64;
-/** How often quiet connections are looked for, in seconds, at the most and at the least. */
+/** The interval at which to look for quiet connections, in seconds. */
 const SWEEP_SECONDS = { max: 1, min: 0.05 };
-/** How long `drain` waits for what clients have sent already, in milliseconds. */
+/** How long `drain` waits for what clients have already sent, in milliseconds. */
 const DRAIN_RECEIVED_MS = 100;
-/** How long `drain` lets clients take their last replies, in milliseconds. */
+/** How long `drain` gives clients to take their last replies, in milliseconds. */
 const DRAIN_MS = 3_000;
 
-/** A listening socket and the clients that came in by it. */
+/** A listening socket and its clients. */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<Connection, Promise<void>>();
@@ -58,7 +52,7 @@ export class Listener {
   readonly #failures = new Flood();
   readonly #socket: Deno.Listener;
   #refusals = 0;
-  /** What TLS is spoken with, where it is. */
+  /** Set where TLS is. */
   #secureContext: ReturnType<typeof contextOf> | undefined;
   #isDraining = false;
 
@@ -80,14 +74,14 @@ export class Listener {
   }
 
   /**
-   * Takes new clients with a renewed certificate; those that are here keep theirs. Throws, and keeps the
-   * old one, where the new one is wrong.
+   * Uses a renewed certificate for new clients; connected ones keep theirs. Throws, and keeps the old
+   * certificate, where the new one is wrong.
    */
   renew(certificate: Certificate): void {
     this.#secureContext = contextOf(certificate);
   }
 
-  /** Takes no more clients, answers what has been received, and closes all connections. */
+  /** Accepts no more clients, answers what has been received, and closes all connections. */
   async drain(): Promise<void> {
     this.#isDraining = true;
     clearInterval(this.#sweeper);
@@ -100,43 +94,40 @@ export class Listener {
   }
 
   async #accept(): Promise<void> {
-    let busySince = performance.now();
-    // Not `for await`: that one ends for good where descriptors run out.
+    const slice = new TimeSlice();
+    // Not `for await`, which ends for good when descriptors run out.
     for (;;) {
       try {
-        this.#welcome(await this.#socket.accept());
+        this.#admit(await this.#socket.accept());
       } catch (error) {
         if (isClosed(error)) return;
         const { code, message } = error as Error & { code?: string };
         this.#failures.note(`Cannot accept a connection: ${message}`);
-        // Whoever comes next need not wait for one that left before it was accepted.
+        // A client that has left before it was accepted delays nobody else.
         if (SHORTAGES.includes(code ?? "")) await delay(ACCEPT_RETRY_MS);
-        // An error that is there at once lets nobody else go on.
-        if (performance.now() - busySince > BUSY_MS_MAX) {
-          await pause();
-          busySince = performance.now();
-        }
+        // Errors that come at once would never let the event loop go on.
+        if (slice.isUsedUp) await slice.yield();
       }
     }
   }
 
-  #welcome(socket: Deno.Conn): void {
+  #admit(socket: Deno.Conn): void {
     const { services, limits } = this.#options;
-    const { figures } = services;
-    // Replies leave as soon as they are ready.
+    const { metrics } = services;
+    // No waiting to fill a packet: replies leave as soon as they are ready.
     if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay(true);
     const context = this.#secureContext;
-    const spoken = context === undefined ? socket : new TlsSocket(socket, context);
-    const connection = new Connection(spoken, this.#options);
+    const wrapped = context === undefined ? socket : new TlsSocket(socket, context);
+    const connection = new Connection(wrapped, this.#options);
     if (this.#isDraining) return this.#refuse(connection, "shutting down");
-    if (figures.connections >= limits.connectionsMax) {
-      figures.connectionsRefused++;
+    if (metrics.connections >= limits.connectionsMax) {
+      metrics.connectionsRefused++;
       return this.#refuse(connection, "too many connections; try again later");
     }
-    figures.connections++;
-    figures.connectionsInAll++;
+    metrics.connections++;
+    metrics.connectionsInAll++;
     const served = connection.serve().finally(() => {
-      figures.connections--;
+      metrics.connections--;
       this.#connections.delete(connection);
     });
     this.#connections.set(connection, served);
@@ -154,7 +145,7 @@ export class Listener {
   }
 }
 
-/** A tenth of the shorter timeout, so that it holds within a tenth. */
+/** A tenth of the shorter timeout, which so is kept to within a tenth. */
 function sweepSeconds({ idleTimeout, writeTimeout }: Limits): number {
   const shortest = Math.min(idleTimeout || Infinity, writeTimeout);
   return Math.max(SWEEP_SECONDS.min, Math.min(SWEEP_SECONDS.max, shortest / 10));

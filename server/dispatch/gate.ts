@@ -1,27 +1,34 @@
 /**
- * Answers one line: the only way from a line to a handler, and the only place that catches what a
- * handler throws. A connection calls it with each line; it calls `request`, the registry, and then
- * the command. It sees no socket, so the whole protocol can be tried without one.
+ * From a line to a reply. The gate is the only way to a handler, and the only place that catches what
+ * one throws. A connection calls it with each line; it looks the verb up in the registry, splits the
+ * arguments, and runs the command. It sees no socket, so that tests can try the whole protocol without one.
  *
  * @module
  */
 
-import { TableError } from "../tables/table.ts";
-import type { Context, Text } from "./command.ts";
-import type { Operation } from "./registry.ts";
-import { badRequest, Reply, serverError, unauthorized, unsupported } from "./reply.ts";
-import { type Line, splitArguments } from "./request.ts";
+import { TableError } from "../../tables/table.ts";
+import type { Context, Text } from "../command.ts";
+import type { Line } from "../input/line.ts";
+import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
+import { splitArguments } from "./arity.ts";
+import type { Operation, Registry } from "./registry.ts";
+
+/** What the gate works with: what a handler may use, and a registry that finds verbs in lines. */
+export interface GateContext extends Context {
+  /** Finds the operation of a line. */
+  readonly registry: Registry;
+}
 
 /**
- * The reply to a line; a Promise only where the handler returns one. The order is fixed: unknown verb
- * 220, password 401, arguments 400, then the handler.
+ * The reply to a line; a Promise only where the handler returns one. The checks come in this order:
+ * unknown verb 220, password 401, arguments 400, then the handler.
  */
-export function answer(line: Line, context: Context): Reply | Promise<Reply> {
+export function answer(line: Line, context: GateContext): Reply | Promise<Reply> {
   if (line.fault !== undefined) return malformed(`line ${line.fault}`, context);
   if (line.verb.length === 0) return malformed("empty line", context);
   const operation = context.registry.operationOf(line);
   if (operation === undefined) {
-    context.figures.unsupported++;
+    context.metrics.unsupported++;
     return unsupported;
   }
   if (!context.client.authorized && !operation.command.open) {
@@ -53,9 +60,9 @@ function handle(
   }
 }
 
-/** The reply to what is no request: a line that is no text, or HTTP. */
-export function malformed(why: string, { figures }: Context): Reply {
-  figures.malformed++;
+/** The reply to what is no request: a line that is not text, or HTTP. */
+export function malformed(why: string, { metrics }: Pick<Context, "metrics">): Reply {
+  metrics.malformed++;
   return badRequest(why);
 }
 
@@ -65,7 +72,7 @@ function counted(operation: Operation, reply: Reply): Reply {
   return reply;
 }
 
-/** A table's own error is told to the client; any other is a mistake of ours, and told to the log. */
+/** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
 function failed(operation: Operation, error: unknown): Reply {
   if (error instanceof TableError) return counted(operation, serverError(error.message));
   console.error(`Cannot answer ${operation.verb}:`, error);

@@ -1,31 +1,24 @@
 /**
- * Maps each verb to its operation. It reads the folder `commands/` when the server starts, so adding
- * an operation is adding a file; `main.ts` makes it, the gate looks verbs up in it.
+ * Maps each verb to its operation. It reads the folder `commands/` when the server starts, so adding an
+ * operation means adding a file. The gate looks up the verb of each line.
  *
  * @module
  */
 
-import { asText, type Text, type TextLike } from "../tables/text.ts";
-import type { Command } from "./command.ts";
-import { UsageError } from "./options.ts";
-import { type Arity, CASE_BIT, compileArity, Line, usageOf } from "./request.ts";
+import { asText, type Text, type TextLike } from "../../tables/text.ts";
+import type { Command, OperationInfo, Operations } from "../command.ts";
+import { UsageError } from "../settings.ts";
+import { CASE_BIT, Line } from "../input/line.ts";
+import { type Arity, compileArity, usageOf } from "./arity.ts";
 
-/** A command that is offered, with what follows from its fields. */
-export interface Operation {
-  /** In upper case. */
-  readonly verb: string;
-  /** The same as bytes. */
+/** An operation on offer, with what follows from the fields of its command. */
+export interface Operation extends OperationInfo {
+  /** The verb as bytes, in upper case. */
   readonly letters: Uint8Array;
-  /** What its file exports. */
-  readonly command: Command;
-  /** How many arguments it takes. */
+  /** The arguments that it takes. */
   readonly arity: Arity;
-  /** The arguments of the request that is being handled: the same objects for each, made once. */
+  /** The arguments of the request that is being handled: the same objects every time. */
   readonly args: readonly Text[];
-  /** `KEYS [prefix [after]]` */
-  readonly usage: string;
-  /** How many requests were answered with each code, by code. */
-  readonly answered: Float64Array;
 }
 
 const FILE = /^[a-z]+\.ts$/;
@@ -33,26 +26,28 @@ const FILE = /^[a-z]+\.ts$/;
 const VERB_SLOTS = 256;
 const CODE_MAX = 503;
 
-/** A file of `commands/` that can't be offered; the message names it and says how to mend it. */
+/** A file of `commands/` that is no operation; the message names it and says how to mend it. */
 export class BadCommandError extends Error {
-  /** Names the file within `commands/`, what is wrong with it, and the mend. */
+  /** Takes the name of the file, and what is wrong with it and how to mend it. */
   constructor(file: string, why: string, options?: ErrorOptions) {
     super(`Cannot load commands/${file}: ${why}`, options);
   }
 }
 
-/** The operations that a server offers. */
-export class Registry {
-  /** By the hashes of their verbs; a few may share one. A Map would take strings, which lines are not. */
+/** The operations on offer. */
+export class Registry implements Operations {
+  /** By the hash of the verb, which some may share. A Map would need strings, and lines are bytes. */
   readonly #byVerb: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
   readonly #operations: readonly Operation[];
 
-  /** Offers these commands, but for the disabled ones. Throws BadCommandError and UsageError. */
+  /** Offers these commands except the disabled ones. Throws BadCommandError and UsageError. */
   constructor(commands: [verb: string, command: unknown][], disabled: readonly string[] = []) {
     const operations = commands.map(([verb, command]) => makeOperation(verb, command));
     const unknown = disabled.find((verb) => !operations.some((o) => o.verb === verb));
     if (unknown !== undefined) {
-      throw new UsageError(`--disable names ${unknown}, which is no operation. See HELP for them.`);
+      throw new UsageError(
+        `--disable names ${unknown}, which is not an operation. HELP lists them.`,
+      );
     }
     this.#operations = operations
       .filter(({ verb }) => !disabled.includes(verb))
@@ -63,13 +58,13 @@ export class Registry {
     }
   }
 
-  /** The operation of a verb in upper, lower or mixed case. */
+  /** The operation of a verb, in upper, lower or mixed case. */
   find(verb: TextLike): Operation | undefined {
     const line = Line.of(String(verb));
     return line.verb.length === line.bytes.length ? this.operationOf(line) : undefined;
   }
 
-  /** The operation of a line's verb. */
+  /** The operation that a line asks for. */
   operationOf({ verb, verbHash }: Line): Operation | undefined {
     const operations = this.#byVerb[verbHash & (VERB_SLOTS - 1)];
     if (operations === undefined) return undefined;
@@ -79,7 +74,7 @@ export class Registry {
     return undefined;
   }
 
-  /** All operations, by verb. */
+  /** All operations, in the order of their verbs. */
   [Symbol.iterator](): Iterator<Operation> {
     return this.#operations[Symbol.iterator]();
   }
@@ -90,7 +85,7 @@ export class Registry {
   }
 }
 
-/** Whether these bytes are a verb, whose letters are upper case. ASCII only: no other letter has a case. */
+/** Whether a verb has these upper-case letters. Verbs are ASCII, where one bit tells the case. */
 function isVerb({ memory: { bytes }, start, end }: Text, letters: Uint8Array): boolean {
   if (end - start !== letters.length) return false;
   for (let i = 0; i < letters.length; i++) {
@@ -99,7 +94,7 @@ function isVerb({ memory: { bytes }, start, end }: Text, letters: Uint8Array): b
   return true;
 }
 
-/** Loads every file of the folder of commands. Throws BadCommandError at the first that is none. */
+/** Loads every file of the folder. Throws BadCommandError at the first that is no command. */
 export async function loadCommands(folder: URL): Promise<[verb: string, command: unknown][]> {
   const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
   const commands: [string, unknown][] = [];
@@ -112,7 +107,7 @@ export async function loadCommands(folder: URL): Promise<[verb: string, command:
     if (!FILE.test(file)) {
       throw new BadCommandError(
         file,
-        "its name is no verb. Name it in lower-case letters, as in get.ts, or move it elsewhere.",
+        "its name is not a verb. Name it in lower-case letters, as in get.ts, or move it elsewhere.",
       );
     }
     commands.push([verb, await importCommand(new URL(file, folder), file)]);
@@ -153,7 +148,7 @@ function makeOperation(verb: string, exported: unknown): Operation {
   return { verb, letters, command, arity, args, usage: usageOf(verb, arity), answered };
 }
 
-/** What a value lacks to be a Command, and the mend; undefined where it is one. */
+/** Why a value is no Command, and how to mend it; undefined where it is one. */
 function faultOfCommand(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null) {
     return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
@@ -163,16 +158,16 @@ function faultOfCommand(exported: unknown): string | undefined {
     return 'its summary is missing. Add summary: "what it does".';
   }
   if (!Array.isArray(arity) || !arity.every((name) => typeof name === "string")) {
-    return 'its arity is missing or no list of names. Add arity: ["key"], or [] for none.';
+    return 'its arity is missing or not a list of names. Add arity: ["key"], or [] for none.';
   }
   if (typeof replies !== "object" || replies === null) {
     return 'its replies are missing. Add replies: { 200: "what that means" }.';
   }
   if (typeof handler !== "function") {
-    return "its handler is missing or no function. Add handler(args, context) { … }.";
+    return "its handler is missing or not a function. Add handler(args, context) { … }.";
   }
   if (open !== undefined && open !== true) {
-    return "its open is neither true nor left out. Write open: true, or remove it.";
+    return "its open is not true. Write open: true, or remove it.";
   }
   return undefined;
 }

@@ -1,15 +1,15 @@
 /**
- * Tells the log of what may come in floods. The listener gives it each error of a client that could not
- * be accepted, and says at a steady interval that time has passed.
+ * Logs errors that may come in floods. The listener reports each connection that it could not accept, and
+ * calls `sweep` at a steady interval.
  *
  * @module
  */
 
-/** Errors that have come: each kind is told when the first of it comes, and counted from then on. */
+/** Logs the first error of each kind, and counts the rest. */
 export class Flood {
   readonly #counts = new Map<string, { total: number; seen: number }>();
 
-  /** Takes note of one, with the words for it. */
+  /** Logs or counts an error with this text. */
   note(text: string): void {
     const count = this.#counts.get(text);
     if (count !== undefined) {
@@ -20,7 +20,7 @@ export class Flood {
     console.error(text);
   }
 
-  /** Tells how many there were of each kind of which none has come since the last call. */
+  /** Logs the count of each kind of which none has come since the last call. */
   sweep(): void {
     for (const [text, count] of this.#counts) {
       if (count.total > count.seen) {

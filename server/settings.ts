@@ -1,30 +1,30 @@
 /**
- * What a user may set: by a flag, or by a `KEYLINE_` variable of the environment. `main.ts` reads it
- * first; `--help` and the README's table are made from the list below.
+ * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings
+ * first; `--help` and the table in the documents come from the list below.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
 
-/** A setting that nobody gave wrongly yet: how it is written, what it means, what it is by default. */
+/** How to write an option, what it means, and its default. */
 export interface Option {
-  /** What stands behind the flag, as in `--port NUMBER`; none for a switch. */
+  /** What follows the flag, as in `--port NUMBER`; nothing for a switch. */
   readonly hint?: string;
-  /** What it is when nobody sets it. */
+  /** The default. */
   readonly preset?: string;
   /** What it means, in a few words. */
   readonly help: string;
 }
 
-/** Every option, by its flag without `--`, in the order in which help shows them. */
+/** Every option, by its flag without `--`, in the order in which `--help` shows them. */
 export const OPTIONS = {
   host: { hint: "ADDRESS", preset: "127.0.0.1", help: "address to listen on" },
   port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
   data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
   memory: { help: "keep the table in memory, nothing on disk" },
-  cache: { hint: "MIB", preset: "64", help: "memory for entries read or written of late, in MiB" },
-  "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without its end" },
+  cache: { hint: "MIB", preset: "64", help: "memory for recently used entries, in MiB" },
+  "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
@@ -32,15 +32,15 @@ export const OPTIONS = {
   insecure: { help: "listen on any address without a password" },
   "tls-cert": { hint: "FILE", help: "speak TLS with this certificate (PEM)" },
   "tls-key": { hint: "FILE", help: "the key of that certificate (PEM)" },
-  disable: { hint: "VERBS", help: "operations not to offer, as in clear,keys" },
-  backup: { hint: "FILE", help: "copy the table to FILE, also beside a running server, and end" },
+  disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
+  backup: { hint: "FILE", help: "copy the table to FILE and end; a server may be running" },
   help: { help: "show this and end" },
   version: { help: "show the version and end" },
 } as const satisfies Record<string, Option>;
 
 type Name = keyof typeof OPTIONS;
 
-/** What the options of one start come to. */
+/** The settings of one start. */
 export interface Settings {
   /** The address to listen on. */
   readonly host: string;
@@ -48,40 +48,43 @@ export interface Settings {
   readonly port: number;
   /** The folder that holds the table. */
   readonly data: string;
-  /** Whether the table is in memory only. */
+  /** Whether to keep the table in memory only. */
   readonly memory: boolean;
-  /** How much memory the cache of entries may take, in bytes. */
+  /** The size of the cache of entries, in bytes. */
   readonly cacheBytes: number;
-  /** The longest line, in bytes without its end. */
+  /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
-  /** How many clients there may be at a time. */
+  /** How many clients to serve at a time. */
   readonly connectionsMax: number;
-  /** How long a silent client is kept, in seconds; 0 is for ever. */
+  /** When to close a silent client, in seconds; 0: never. */
   readonly idleTimeout: number;
-  /** How long a write may make no progress, in seconds. */
+  /** When to close a client that takes no replies, in seconds. */
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
-  /** `KEYLINE_PASSWORD`: it has no flag, because other users can see the flags of a process. */
+  /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
-  /** Whether any address will do without a password. */
+  /** Whether to listen on any address without a password. */
   readonly insecure: boolean;
-  /** The file of the certificate, in PEM, to speak TLS with. */
+  /** The file of the certificate for TLS, in PEM. */
   readonly tlsCert: string | undefined;
   /** The file of its key, in PEM. */
   readonly tlsKey: string | undefined;
-  /** The verbs that are not offered, in upper case. */
+  /** The verbs not to offer, in upper case. */
   readonly disabled: string[];
   /** The file to copy the table to, instead of serving it. */
   readonly backup: string | undefined;
-  /** Whether to show the help text only. */
+  /** Whether to show the help text and end. */
   readonly help: boolean;
-  /** Whether to show the version only. */
+  /** Whether to show the version and end. */
   readonly version: boolean;
 }
 
-/** A start that is not as it should be; the message says what to do. */
+/** Settings that can't be used; the message says what to do. */
 export class UsageError extends Error {}
+
+/** A start that failed for another reason; the message says what to do. */
+export class StartError extends Error {}
 
 const MIB = 1_048_576;
 const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [
@@ -95,10 +98,10 @@ export function readSettings(
   environment: (name: string) => string | undefined,
 ): Settings {
   const flags = parseFlags(args);
-  // A variable that is empty is as good as none.
+  // An empty variable counts as unset.
   const given = (name: Name) =>
     flags[name] ?? (environment(variableOf(name)) || undefined) ?? presetOf(name);
-  /** What to call an option in a message: as it was given. */
+  /** The name of an option in a message: the way it was given. */
   const called = (name: Name) => flags[name] === undefined ? variableOf(name) : `--${name}`;
   const text = (name: Name) => {
     const value = given(name);
@@ -146,15 +149,15 @@ export function helpText(): string {
 
 Usage: deno task start [options]
 
-Options, with what they are by default:
+Options, with their defaults:
 ${rows.join("\n")}
 
-Each option but help and version can be set in the environment too: --max-line is
-KEYLINE_MAX_LINE, and a flag wins. KEYLINE_PASSWORD sets the password for AUTH.
+Every option except help and version can be set in the environment as well: --max-line is
+KEYLINE_MAX_LINE. A flag takes precedence. KEYLINE_PASSWORD sets the password for AUTH.
 `;
 }
 
-/** The name of an option in the environment. */
+/** The environment variable of an option. */
 export function variableOf(name: string): string {
   return `KEYLINE_${name.toUpperCase().replaceAll("-", "_")}`;
 }
@@ -162,7 +165,7 @@ export function variableOf(name: string): string {
 type Flags = { [name in Name]?: string | boolean };
 
 function parseFlags(args: readonly string[]): Flags {
-  // `deno task start -- --port 1` hands the "--" on.
+  // `deno task start -- --port 1` passes the "--" on.
   const own = args[0] === "--" ? args.slice(1) : args;
   const types = Object.entries<Option>(OPTIONS).map(([name, { hint }]) =>
     [name, { type: hint === undefined ? "boolean" as const : "string" as const }] as const
@@ -171,12 +174,12 @@ function parseFlags(args: readonly string[]): Flags {
   try {
     return parseArgs({ args: [...own], options }).values as Flags;
   } catch (error) {
-    // Its first sentence says what is wrong; what follows speaks of a Node.js program.
+    // Its first sentence says what is wrong; the rest is about Node.js programs.
     const [what] = (error as Error).message.split(/\.\s/);
     if (what === "Unknown option '--password'") {
       throw new UsageError(
-        "--password is no option, because other users can see the flags of a process: set " +
-          "KEYLINE_PASSWORD, or give a file with --password-file.",
+        "There is no --password, because other users can see the flags of a process. Set " +
+          "KEYLINE_PASSWORD, or name a file with --password-file.",
       );
     }
     throw new UsageError(`${what}. Run with --help to see the options.`);

@@ -1,19 +1,19 @@
 /**
- * What the server counts of itself: the listener, the turn and STATS share one of these. Requests
- * are counted by operation, in the registry.
+ * What the server counts: the listener, the turn and the gate count here, STATS reads it. Requests are
+ * counted by operation, in the registry.
  *
  * @module
  */
 
 /** Counts since the server started. */
-export class Figures {
+export class Metrics {
   /** The version of the server. */
   readonly version: string;
   /** When counting began, in milliseconds since 1970. */
   readonly startedAt: number;
   /** Connections that are open now. */
   connections = 0;
-  /** Connections that were taken in all, refused ones not counted. */
+  /** Connections that have been accepted, refused ones not counted. */
   connectionsInAll = 0;
   /** Connections that were refused because there were too many. */
   connectionsRefused = 0;
@@ -23,9 +23,9 @@ export class Figures {
   malformed = 0;
   /** Commits that wrote something. */
   commits = 0;
-  /** What all commits took, in milliseconds. */
+  /** How long all commits took, in milliseconds. */
   commitMs = 0;
-  /** What the longest commit took, in milliseconds. */
+  /** How long the longest commit took, in milliseconds. */
   commitMsMax = 0;
 
   /** Counts from zero; `startedAt` is in milliseconds since 1970. */

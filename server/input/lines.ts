@@ -1,9 +1,9 @@
 /**
- * Turns the bytes of one client into whole, checked lines, still as bytes. `connection.ts` gives it each
+ * Turns the bytes of one client into whole, checked lines, still as bytes. The connection gives it each
  * packet and submits the lines to the turn, where TextLineStream splits them.
  *
- * This guard stands in front of TextLineStream, because that one has no limit, and emits a last line that
- * nothing ended. The guard holds back what is no whole line yet, so an unterminated tail never comes out.
+ * It guards TextLineStream, which has no limit and emits an unterminated last line. The guard holds back
+ * the tail of a packet until the line is whole, so an unterminated line never gets through.
  *
  * @module
  */
@@ -11,18 +11,18 @@
 import { isUtf8 } from "node:buffer";
 import { TelnetFilter } from "./telnet.ts";
 
-/** What is wrong with a line that is no text. */
+/** What is wrong with a line that is not text. */
 export type LineFault = "too long" | "not UTF-8";
 
 /** Whole lines of one client. */
 export interface Lines {
-  /** The lines, each ended by LF or CR LF; valid UTF-8. A line that is no text is empty here. */
+  /** The lines, each with its LF or CR LF; valid UTF-8. A line that is not text is empty here. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** How many there are. */
   readonly count: number;
   /** Whether they hold nothing but printable ASCII. */
   readonly isPrintable: boolean;
-  /** What is wrong with lines that are no text, by their index. */
+  /** What is wrong with the lines that are not text, by index. */
   readonly faults: ReadonlyMap<number, LineFault> | undefined;
 }
 
@@ -53,18 +53,18 @@ export class LineReader {
   readonly #lineBytesMax: number;
   #tailBytesMax: number;
   readonly #tail = new Tail();
-  /** Whether the tail is printable. */
+  /** Whether the tail is printable ASCII. */
   #isTailPrintable = true;
-  /** Whether the line that is coming is too long already, and dropped up to its end. */
+  /** Whether the current line is too long, and the rest of it is to be dropped. */
   #isSkipping = false;
 
-  /** Lines may have this many bytes, without their ends. */
+  /** Lines may have this many bytes, without LF or CR LF. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#tailBytesMax = lineBytesMax;
   }
 
-  /** Whether telnet waits for a timing mark; once it is answered, or another line has come, no more. */
+  /** Whether telnet waits for a timing mark: until it is answered, or another line comes. */
   get awaitsTimingMark(): boolean {
     return this.#telnet.awaitsTimingMark;
   }
@@ -72,14 +72,14 @@ export class LineReader {
     this.#telnet.awaitsTimingMark = awaits;
   }
 
-  /** How many bytes of a line are kept, at most, while its end has not come. */
+  /** How many bytes of an unfinished line to keep at most. */
   set tailBytesMax(bytes: number) {
     this.#tailBytesMax = bytes;
   }
 
   /**
-   * The lines that end in this packet; undefined where none does. They may be a view of the packet, which
-   * must then stay as it is until they are answered.
+   * The lines that end in this packet; undefined where none does. They may be a view of the packet, so
+   * the packet must not change until they are answered.
    */
   take(packet: Uint8Array<ArrayBuffer>): Lines | undefined {
     let survey = surveyOf(packet);
@@ -105,11 +105,11 @@ export class LineReader {
   }
 
   /**
-   * Keeps a line that has not ended; one that has grown too long is dropped up to its end. The length is
-   * looked at before a packet is added, so that no more than the limit and one packet are ever kept.
+   * Keeps an unfinished line, or drops one that has grown too long. It checks the length before it adds a
+   * packet, so it never keeps more than the limit and one packet.
    */
   #keep(bytes: Uint8Array<ArrayBuffer>, isPrintable: boolean): void {
-    // The byte more is for the CR of a CR LF.
+    // The extra byte is for the CR of a CR LF.
     if (this.#tail.length > this.#tailBytesMax + 1) {
       this.#tail.clear();
       this.#isSkipping = true;
@@ -118,7 +118,7 @@ export class LineReader {
     this.#isTailPrintable &&= isPrintable;
   }
 
-  /** The slow way, a line at a time: where one is too long or no UTF-8, the others are served. */
+  /** The slow way, a line at a time: a line that is too long or not UTF-8 spoils no other line. */
   #checkEach(whole: Uint8Array<ArrayBuffer>, count: number): Lines {
     const faults = new Map<number, LineFault>();
     const checked = new Uint8Array(whole.length);
@@ -140,7 +140,7 @@ export class LineReader {
   }
 }
 
-/** A line whose end has not come. Grows by half, so that single bytes are cheap. */
+/** An unfinished line. It grows by half, so that adding single bytes is cheap. */
 class Tail {
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #length = 0;
@@ -160,7 +160,7 @@ class Tail {
     this.#length = length;
   }
 
-  /** The tail and these bytes, as one array; the tail is empty then. */
+  /** Returns the tail with these bytes after it, and empties the tail. */
   take(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
     this.append(bytes);
     const whole = this.#bytes.subarray(0, this.#length);
@@ -174,17 +174,17 @@ class Tail {
   }
 }
 
-/** What the bytes of a packet are. */
+/** What a packet consists of. */
 interface Survey {
   /** How many lines end in it. */
   readonly count: number;
-  /** Where the last of them ends: the byte after its LF. */
+  /** Where the last of these lines ends: the byte after its LF. */
   readonly end: number;
-  /** Whether it holds nothing but printable ASCII, and LF or CR LF. */
+  /** Whether it holds nothing but printable ASCII, LF and CR LF. */
   readonly isPrintable: boolean;
 }
 
-/** Looks at each byte, once: what it finds spares the looks that others would have to take. */
+/** Looks at each byte once, which spares later steps their own look at every byte. */
 function surveyOf(bytes: Uint8Array): Survey {
   let count = 0;
   let end = 0;

@@ -1,49 +1,60 @@
 /**
- * One client: its bytes go in, its replies go out. The listener makes it with an accepted socket; it
- * calls `lines`, then the gate with each line, and the turn lets its replies leave.
+ * One client: its bytes go in, its replies go out. The listener makes one for each accepted socket. A
+ * connection reads packets, submits their lines to the turn, answers each line through the gate when the
+ * turn calls it, and sends the replies when the turn has committed.
  *
  * @module
  */
 
-import type { Client, Context, Services } from "./command.ts";
-import { answer, malformed } from "./gate.ts";
-import { isHttp, isTlsHello } from "./http.ts";
-import { LineReader, type Lines } from "./lines.ts";
-import { Outbox, type Recipient } from "./outbox.ts";
-import { final, type Reply } from "./reply.ts";
-import { NO_TIMING_MARK } from "./telnet.ts";
-import type { Line } from "./request.ts";
-import type { Member, Turn } from "./turn.ts";
+import type { Client } from "../command.ts";
+import { answer, type GateContext, malformed } from "../dispatch/gate.ts";
+import { isHttp, isTlsHello } from "../input/foreign.ts";
+import { LineReader, type Lines } from "../input/lines.ts";
+import { Outbox, type Recipient } from "../turn/outbox.ts";
+import { final, type Reply } from "../reply.ts";
+import { NO_TIMING_MARK } from "../input/telnet.ts";
+import type { Line } from "../input/line.ts";
+import type { Member, Turn } from "../turn/turn.ts";
 
-/** What the sockets of TCP and TLS share; a test can be one too. */
+/** What TCP and TLS sockets have in common; a test can implement it too. */
 export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
 
 /** What bounds one client. */
 export interface Limits {
-  /** The longest line, in bytes without its end. */
+  /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
-  /** How long a silent client is kept, in seconds; 0 is for ever. */
+  /** When to close a silent client, in seconds; 0: never. */
   readonly idleTimeout: number;
-  /** How long a write may make no progress, in seconds. */
+  /** When to close a client that takes no replies, in seconds. */
   readonly writeTimeout: number;
 }
 
-/** Past this many bytes of unsent replies no more lines are taken. */
+/** What all connections of a server share. */
+export interface ConnectionOptions {
+  /** What handlers work with; the gate adds the client. */
+  readonly services: Omit<GateContext, "client">;
+  /** The turn that they join. */
+  readonly turn: Turn;
+  /** What bounds each of them. */
+  readonly limits: Limits;
+}
+
+/** With more than this many bytes of unsent replies a connection takes no more lines. */
 const UNSENT_MAX = 262_144;
-/** The same, and the longest line, for a client that has not given the password. */
+/** The same for a client that has not given the password, and its longest line. */
 const UNAUTHORIZED_UNSENT_MAX = 8_192;
 const UNAUTHORIZED_LINE_MAX = 1_024;
-/** The read buffer begins small, because most of many clients are idle, and grows while it is filled. */
+/** The read buffer starts small, because most clients are idle, and grows while packets fill it. */
 const READ_BYTES_MIN = 1_024;
 const READ_BYTES_MAX = 65_536;
-/** After this many packets in a row that the smallest buffer would hold, it is small again. */
+/** The buffer shrinks after this many packets in a row that the smallest one would hold. */
 const SMALL_PACKETS_MAX = 16;
-/** How long a closed client's last bytes are awaited, in milliseconds. */
+/** How long to wait for the last bytes of a client, in milliseconds. */
 const LINGER_MS = 1_000;
-/** How long a refused client has to take the reason, in milliseconds. */
+/** How long a refused client has to read why, in milliseconds. */
 const REFUSAL_MS = 2_000;
 
-/** What lets the turn release the reply of a handler that returned a Promise. */
+/** Submitted to release the reply of a handler that returned a Promise. */
 const NO_LINES: Lines = {
   bytes: new Uint8Array(0),
   count: 0,
@@ -51,35 +62,35 @@ const NO_LINES: Lines = {
   faults: undefined,
 };
 
-/** One client's connection, from its first byte to its last. */
+/** The connection of one client, from its first byte to its last. */
 export class Connection implements Member, Recipient {
   readonly #socket: Socket;
   readonly #turn: Turn;
   readonly #limits: Limits;
   readonly #client: Client;
-  readonly #context: Context;
+  readonly #context: GateContext;
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
   #buffer = new Uint8Array(READ_BYTES_MIN);
   #smallPackets = 0;
 
-  /** The reply of a handler that returned a Promise, while it is awaited. */
+  /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
-  /** Whether the connection ends once its replies are sent. */
+  /** Whether the connection ends once its replies have been sent. */
   #isLast = false;
-  /** Whether its first line is still to come. */
+  /** Whether its first line has not come yet. */
   #isNew = true;
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
-  /** Sweeps since the client last sent a byte, and since it last took one. */
+  /** How many sweeps ago the client last sent a byte, and last took one. */
   #silentSweeps = 0;
   #stuckSweeps = 0;
 
-  /** Takes over an accepted socket; `serve` or `refuse` is to follow. */
+  /** Takes over an accepted socket; call `serve` or `refuse` next. */
   constructor(
     socket: Socket,
-    { services, turn, limits }: { services: Services; turn: Turn; limits: Limits },
+    { services, turn, limits }: ConnectionOptions,
   ) {
     this.#socket = socket;
     this.#turn = turn;
@@ -104,30 +115,30 @@ export class Connection implements Member, Recipient {
     }
   }
 
-  /** Sends a client away with this reply. Never throws. */
+  /** Sends this reply and closes. Never throws. */
   async refuse(reply: Reply): Promise<void> {
-    // It may not even begin the handshake of TLS, and then no write ends by itself.
+    // Without a TLS handshake the write would never end by itself.
     const timer = setTimeout(() => this.close(), REFUSAL_MS);
     try {
       await this.#socket.write(reply.bytes!);
       await this.#linger();
     } catch {
-      // It left by itself, or took too long.
+      // The client has left, or has taken too long.
     } finally {
       clearTimeout(timer);
       this.close();
     }
   }
 
-  /** Ends the connection once what it has received is answered. */
+  /** Ends the connection once it has answered what it has received. */
   async end(): Promise<void> {
     this.#isEnding = true;
     await this.#outbox.sent();
-    // A connection that is not waiting for bytes ends by itself, behind the packet it is at.
+    // A connection that is not waiting for bytes ends by itself after its current packet.
     if (this.#isReading) this.close();
   }
 
-  /** Ends the connection at once: a read that is waiting fails, and so `serve` comes to its end. */
+  /** Closes the connection at once: a read that is waiting fails, and so `serve` returns. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -135,7 +146,7 @@ export class Connection implements Member, Recipient {
     this.#outbox.close();
   }
 
-  /** Called at a steady interval, in seconds; closes the connection where it was quiet for too long. */
+  /** Closes the connection where it has been quiet for too long. Called at this interval, in seconds. */
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
     if (this.#outbox.isSending) {
@@ -162,12 +173,12 @@ export class Connection implements Member, Recipient {
     this.#outbox.release(failure);
   }
 
-  noteTaken(): void {
+  onProgress(): void {
     this.#stuckSweeps = 0;
     this.#silentSweeps = 0;
   }
 
-  /** Answers packet after packet. Returns whether it was the client that left. */
+  /** Answers packet after packet. Returns whether the client has left. */
   async #servePackets(): Promise<boolean> {
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
@@ -184,23 +195,24 @@ export class Connection implements Member, Recipient {
       if (lines !== undefined) await this.#serveLines(lines);
       if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#fitBuffer(length);
-      if (lines !== undefined && this.#turn.others !== undefined) await this.#turn.others;
+      const others = lines && this.#turn.next();
+      if (others !== undefined) await others;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
   }
 
-  /** Answers lines, and waits where the turn has to: for a Promise, or for a client that does not read. */
+  /** Answers lines, and waits where it must: for a promised reply, or for a client that does not read. */
   async #serveLines(lines: Lines): Promise<void> {
     let rest = await this.#turn.submit(this, lines);
     for (;;) {
-      // Here all replies are released: one that is not would be awaited for ever.
+      // All replies are released here: waiting for one that is not would never end.
       if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
       if (this.#promised !== undefined) {
         const reply = await this.#promised;
         this.#promised = undefined;
         this.#outbox.add(reply);
         this.#isLast = reply.last;
-        // What the handler has changed is to be committed, though nobody takes the rest.
+        // What the handler has changed must be committed, even where no line is left.
         if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
       } else if (this.#isLast || this.#isClosed) {
         return;
@@ -222,13 +234,13 @@ export class Connection implements Member, Recipient {
     return answer(line, this.#context);
   }
 
-  /** The packet of this length that has come, which stands until the next read. */
+  /** The packet of this length that has been read; valid until the next read. */
   #received(length: number): Uint8Array<ArrayBuffer> {
     this.#silentSweeps = 0;
     return this.#buffer.subarray(0, length);
   }
 
-  /** Makes the next packet's buffer larger where this one filled it, small again where none needs it. */
+  /** Enlarges the buffer where a packet has filled it; shrinks it where packets have become small. */
   #fitBuffer(length: number): void {
     const size = this.#buffer.length;
     this.#smallPackets = length <= READ_BYTES_MIN ? this.#smallPackets + 1 : 0;
@@ -240,8 +252,8 @@ export class Connection implements Member, Recipient {
   }
 
   /**
-   * Answers telnet's question of a Ctrl-C, so that it shows replies again. In a quiet moment, because
-   * these bytes are no reply: they must not stand before one of a client that just goes on.
+   * Answers telnet's question after Ctrl-C, so that it shows replies again. It waits for a quiet moment,
+   * because these bytes are not a reply: they must not stand before one in a busy client's stream.
    */
   #answerTimingMark(): void {
     if (this.#outbox.size > 0) return;
@@ -254,8 +266,8 @@ export class Connection implements Member, Recipient {
   }
 
   /**
-   * Says that no more will come, and drops what the client still sends for a moment. If bytes lay
-   * unread at the close, the kernel would send a reset, and the last replies could be lost with it.
+   * Ends the outgoing stream, then drops what the client still sends for a moment. If bytes were left
+   * unread at the close, the kernel would send a reset, and the last replies could be lost.
    */
   async #linger(): Promise<void> {
     await this.#socket.closeWrite();
@@ -268,7 +280,7 @@ export class Connection implements Member, Recipient {
   }
 }
 
-/** Whether an error only says that one side has gone: nothing to report. */
+/** Whether an error only says that one side has gone, which is nothing to log. */
 function isDisconnect(error: unknown): boolean {
   return error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.ConnectionAborted ||

@@ -1,52 +1,52 @@
 /**
- * The replies of one client on their way out. `connection.ts` adds each reply, and releases them once the
- * turn is committed; until then they may still be taken back.
+ * The replies of one client on their way out. The connection adds each reply and releases them once the
+ * turn has committed; until then they can still be replaced by a failure.
  *
  * @module
  */
 
-import { copyText, Memory, type Text } from "../tables/text.ts";
-import { type Reply, VALUE_HEAD, VALUE_TAIL } from "./reply.ts";
+import { copyText, Memory, type Text } from "../../tables/text.ts";
+import { type Reply, VALUE_HEAD, VALUE_TAIL } from "../reply.ts";
 
-/** Whom an outbox tells of its client. */
+/** What an outbox calls. */
 export interface Recipient {
   /** The client has taken some bytes. */
-  noteTaken(): void;
-  /** The client has gone: it takes no more. */
+  onProgress(): void;
+  /** The client has gone. */
   close(): void;
 }
 
-/** Most replies fit in a small buffer, which is used again: making one costs more than filling it. */
+/** Most replies fit in a small buffer. It is reused, because making one costs more than filling it. */
 const SPARE_BYTES = 16_384;
 const SPARES_MAX = 64;
 
 const NONE = new Memory(0);
 const spares: Memory[] = [];
 
-/** The replies of one client that are not sent yet. */
+/** The replies of one client that have not been sent. */
 export class Outbox {
   readonly #socket: Pick<Deno.Conn, "write">;
   readonly #recipient: Recipient;
   #buffer = NONE;
-  /** How much of the buffer is sent. */
+  /** How many bytes of the buffer have been sent. */
   #sentLength = 0;
-  /** How much of it may be sent. */
+  /** How many may be sent. */
   #releasedLength = 0;
-  /** How much of it is filled. */
+  /** How many are filled. */
   #length = 0;
-  /** How many replies may still be taken back. */
+  /** How many replies a failure would still replace. */
   #unreleasedCount = 0;
   #isSending = false;
   #isClosed = false;
   #allSent: PromiseWithResolvers<void> | undefined;
 
-  /** An empty one, which sends to this socket. */
+  /** An empty outbox, which writes to this socket. */
   constructor(socket: Pick<Deno.Conn, "write">, recipient: Recipient) {
     this.#socket = socket;
     this.#recipient = recipient;
   }
 
-  /** How much is not sent, in bytes. */
+  /** The size of what has not been sent, in bytes. */
   get size(): number {
     return this.#length - this.#sentLength;
   }
@@ -56,14 +56,14 @@ export class Outbox {
     return this.#isSending;
   }
 
-  /** Adds a reply, whose bytes are copied. */
+  /** Adds a copy of a reply. */
   add({ bytes, value }: Reply): void {
     if (value === undefined) this.#append(bytes!);
     else this.#appendValue(value);
     this.#unreleasedCount++;
   }
 
-  /** Sends all replies. Where `failure` is given, it takes the place of each that is not released. */
+  /** Sends all replies. Where `failure` is given, it replaces each that was not released before. */
   release(failure?: Reply): void {
     if (failure !== undefined) {
       this.#length = this.#releasedLength;
@@ -74,13 +74,13 @@ export class Outbox {
     if (!this.#isSending) this.#send();
   }
 
-  /** Sends bytes out of band: they are no reply, and the outbox must be empty. */
+  /** Sends bytes that are not a reply; the outbox must be empty. */
   sendAside(bytes: Uint8Array): void {
     this.#append(bytes);
     this.release();
   }
 
-  /** Waits until everything is sent, or nothing can be any more. */
+  /** Waits until everything has been sent, or the client has gone. */
   async sent(): Promise<void> {
     if (this.size === 0 || this.#isClosed) return;
     this.#allSent ??= Promise.withResolvers();
@@ -88,13 +88,13 @@ export class Outbox {
     this.#allSent = undefined;
   }
 
-  /** Sends no more. */
+  /** Stops sending. */
   close(): void {
     this.#isClosed = true;
     this.#allSent?.resolve();
   }
 
-  /** Sends what is released, and what is released meanwhile. One write is under way at a time. */
+  /** Sends what is released, and what is released meanwhile, in one write at a time. */
   async #send(): Promise<void> {
     this.#isSending = true;
     try {
@@ -102,13 +102,13 @@ export class Outbox {
         const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
         const length = await this.#socket.write(bytes);
         this.#sentLength += length;
-        this.#recipient.noteTaken();
+        this.#recipient.onProgress();
       }
     } catch {
       this.#recipient.close();
     }
     this.#isSending = false;
-    if (this.#sentLength === this.#length) this.#letGo();
+    if (this.#sentLength === this.#length) this.#releaseBuffer();
     if (this.size === 0) this.#allSent?.resolve();
   }
 
@@ -127,18 +127,18 @@ export class Outbox {
   #append(bytes: Uint8Array): void {
     if (bytes.length > this.#buffer.bytes.length - this.#length) this.#makeRoom(bytes.length);
     const to = this.#buffer.bytes;
-    // Most replies are short, and a call of `set` takes longer than a loop does.
+    // Most replies are short, and for those a loop is faster than a call of `set`.
     if (bytes.length > 64) to.set(bytes, this.#length);
     else for (let i = 0; i < bytes.length; i++) to[this.#length + i] = bytes[i]!;
     this.#length += bytes.length;
   }
 
-  /** Moves what is not sent to a buffer with this much room after it. */
+  /** Moves what has not been sent to a buffer with this many bytes of room after it. */
   #makeRoom(bytes: number): void {
     const unsent = this.#buffer.bytes.subarray(this.#sentLength, this.#length);
     const size = unsent.length + bytes;
     const spare = size <= SPARE_BYTES ? spares.pop() : undefined;
-    // The buffer before is left alone: a write may be under way with it.
+    // The old buffer must not change: a write may still be reading it.
     this.#buffer = spare ?? new Memory(Math.max(2 * unsent.length + bytes, SPARE_BYTES));
     this.#buffer.bytes.set(unsent);
     this.#releasedLength -= this.#sentLength;
@@ -146,8 +146,8 @@ export class Outbox {
     this.#sentLength = 0;
   }
 
-  /** Holds no memory any more, now that it is empty. */
-  #letGo(): void {
+  /** Gives the buffer back, now that it is empty. */
+  #releaseBuffer(): void {
     if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
       spares.push(this.#buffer);
     }

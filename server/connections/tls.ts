@@ -1,46 +1,63 @@
 /**
- * TLS on a socket that is accepted already. The listener wraps each one where TLS is set; a connection
- * then reads and writes as it does without.
+ * TLS over a socket that has been accepted. Where TLS is set, the listener wraps each socket; the connection
+ * reads and writes as it does without TLS.
  *
- * The listening TLS sockets of Deno close a client only once its handshake is over, so that one that
- * says nothing would keep its descriptor. Here the handshake runs over a plain socket, which can be closed
- * at any time. It is by `node:tls`, because `Deno.startTls` is for clients.
+ * A TLS listener of Deno's closes a client only after its handshake, so a client that says nothing would
+ * keep its descriptor. Here the handshake runs over a plain socket, which can be closed at any time. It
+ * uses `node:tls`, because `Deno.startTls` is for clients only.
  *
  * @module
  */
 
 import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
+import { type Settings, UsageError } from "../settings.ts";
 import type { Socket } from "./connection.ts";
 
 /** A certificate and its key, both in PEM. */
 export interface Certificate {
-  /** The certificate, with those that it rests on behind it. */
+  /** The certificate, followed by its chain. */
   readonly cert: string;
-  /** Its key. */
+  /** Its private key. */
   readonly key: string;
 }
 
-/** How much is read at a time: most clients are idle, and each holds so many bytes. */
+/** The certificate that the settings name; undefined where TLS is not set. Throws UsageError. */
+export function readCertificate(
+  { tlsCert, tlsKey }: Pick<Settings, "tlsCert" | "tlsKey">,
+): Certificate | undefined {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined;
+  return { cert: readText(tlsCert), key: readText(tlsKey) };
+}
+
+function readText(file: string): string {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (error) {
+    throw new UsageError(`Cannot read ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** How many bytes to read at a time. Small, because each client holds a buffer, and most are idle. */
 const READ_BYTES = 4_096;
-/** How much is written at a time, so that it shows that a slow client takes something. */
+/** How many bytes to write at a time, so that a slow client shows progress. */
 const WRITE_BYTES_MAX = 65_536;
 
-/** What sockets are wrapped with. Throws where the certificate and the key are no pair in PEM. */
+/** What to wrap sockets with. Throws where certificate and key are not a matching pair in PEM. */
 export function contextOf({ cert, key }: Certificate): SecureContext {
-  // Deno looks at a certificate when it listens, and at no other time.
+  // Deno checks a certificate only when it listens.
   Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
   return createSecureContext({ cert, key });
 }
 
-/** The server's end of TLS; the handshake takes place while the first bytes are awaited. */
+/** The server's end of TLS. The handshake takes place during the first read. */
 export class TlsSocket implements Socket {
   readonly #socket: Socket;
   readonly #tls: TLSSocket;
   #unread: Uint8Array | undefined;
   #hasEnded = false;
   #isClosed = false;
-  /** Waits for bytes, or for the end of a write. */
+  /** The read and the write that are under way. */
   #reading: PromiseWithResolvers<void> | undefined;
   #writing: PromiseWithResolvers<void> | undefined;
 
@@ -51,7 +68,7 @@ export class TlsSocket implements Socket {
       "close",
       () => this.#lose(),
     );
-    // Its types want a socket of node:net; any stream will do.
+    // Its type asks for a socket of node:net, but any stream will do.
     this.#tls = new TLSSocket(stream as never, { isServer: true, secureContext });
     this.#tls.on("readable", () => this.#reading?.resolve());
     this.#tls.on("end", () => {
@@ -61,7 +78,7 @@ export class TlsSocket implements Socket {
     this.#tls.on("error", () => this.#lose()).on("close", () => this.#lose());
   }
 
-  /** Reads some bytes; null at the end. Throws Interrupted where the connection is gone. */
+  /** Reads some bytes; null at the end of the stream. Throws Interrupted where the connection has been lost. */
   async read(buffer: Uint8Array): Promise<number | null> {
     let bytes: Uint8Array | null;
     while ((bytes = this.#unread ?? this.#tls.read()) === null) {
@@ -76,7 +93,7 @@ export class TlsSocket implements Socket {
     return length;
   }
 
-  /** Writes some of these bytes; returns how many. Throws BrokenPipe where the connection is gone. */
+  /** Writes some of these bytes; returns how many. Throws BrokenPipe where the connection has been lost. */
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#isClosed) throw new Deno.errors.BrokenPipe();
     const part = bytes.subarray(0, WRITE_BYTES_MAX);
@@ -86,13 +103,13 @@ export class TlsSocket implements Socket {
     return part.length;
   }
 
-  /** Says that no more will come; it does not wait until that has left. */
+  /** Ends the outgoing stream; does not wait until the client knows. */
   closeWrite(): Promise<void> {
     this.#tls.end();
     return Promise.resolve();
   }
 
-  /** Closes the socket at once, whether the handshake is over or not. */
+  /** Closes the socket at once, even during the handshake. */
   close(): void {
     this.#lose();
   }
@@ -107,7 +124,7 @@ export class TlsSocket implements Socket {
   }
 }
 
-/** The socket as a stream of Node.js. */
+/** The socket as a Node.js stream. */
 function streamOver(socket: Socket): Duplex {
   const buffer = new Uint8Array(READ_BYTES);
   return new Duplex({
