@@ -107,7 +107,11 @@ const BAD_FILES: readonly (readonly [file: string, text: string, message: string
   ["-x.ts", without(""), "its name is not a verb. Name it in lower-case letters"],
   ["get.js", without(""), "its name is not a verb. Name it in lower-case letters"],
   ["get.ts.bak", without(""), "its name is not a verb. Name it in lower-case letters"],
-  ["README.md", "# Commands", "its name is not a verb. Name it in lower-case letters, as in get.ts"],
+  [
+    "README.md",
+    "# Commands",
+    "its name is not a verb. Name it in lower-case letters, as in get.ts",
+  ],
 ];
 
 function withField(name: string, value: string): string {
