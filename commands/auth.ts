@@ -1,7 +1,7 @@
 /** AUTH password: lets the other operations of this connection run. */
 
 import type { Command, Text } from "../server/command.ts";
-import { WRONG_PASSWORDS_MAX } from "../server/password.ts";
+import { WRONG_PASSWORDS_MAX } from "../server/dispatch/password.ts";
 import { final, okay, unauthorized } from "../server/reply.ts";
 
 export default {

@@ -7,22 +7,22 @@ export default {
   summary: "List figures of the server, its table, and its requests",
   arity: [],
   replies: { 200: "a line for each figure: its name, a space, its value" },
-  handler(_, { table, registry, figures, now }) {
+  handler(_, { table, registry, metrics, now }) {
     const lines = {
-      version: figures.version,
-      uptime_seconds: Math.round((now() - figures.startedAt) / 1_000),
+      version: metrics.version,
+      uptime_seconds: Math.round((now() - metrics.startedAt) / 1_000),
       table: table.location,
       keys: table.count(),
       ...table.stats(),
-      connections: figures.connections,
-      connections_in_all: figures.connectionsInAll,
-      connections_refused: figures.connectionsRefused,
-      commits: figures.commits,
-      commit_ms_mean: (figures.commitMs / (figures.commits || 1)).toFixed(3),
-      commit_ms_max: figures.commitMsMax.toFixed(3),
+      connections: metrics.connections,
+      connections_in_all: metrics.connectionsInAll,
+      connections_refused: metrics.connectionsRefused,
+      commits: metrics.commits,
+      commit_ms_mean: (metrics.commitMs / (metrics.commits || 1)).toFixed(3),
+      commit_ms_max: metrics.commitMsMax.toFixed(3),
       memory_bytes: Deno.memoryUsage().rss,
-      requests_malformed: figures.malformed,
-      requests_unsupported: figures.unsupported,
+      requests_malformed: metrics.malformed,
+      requests_unsupported: metrics.unsupported,
       ...requestsByCode(registry),
     };
     return okLines(Object.entries(lines).map(([name, value]) => `${name} ${value}`));
