@@ -5,9 +5,8 @@
  * @module
  */
 
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
-import { connect as connectTls } from "node:tls";
 import { defer } from "./deferred.ts";
 import {
   AbortError,
@@ -21,6 +20,7 @@ import {
 import { faultOfValue } from "./line.ts";
 import type { ClientSettings } from "./options.ts";
 import { type Reply, ReplyReader, type ReplySink } from "./reply_reader.ts";
+import { openSocket, whyNot } from "./socket.ts";
 
 /** Receives what arrives on a link. */
 export interface LinkOwner extends ReplySink {
@@ -36,15 +36,7 @@ export interface LinkOwner extends ReplySink {
  * taken for HTTP and refused.
  */
 const GREETING = "HELP HELP\r\n";
-/** What the most frequent failures of a connection mean, by their code. */
-const WHY_NOT = new Map([
-  ["ECONNREFUSED", "nothing listens there"],
-  ["ENOTFOUND", "there is no host of that name"],
-  ["EAI_AGAIN", "the name of the host can't be looked up now"],
-]);
-/** How Deno and Node.js report an answer that is not TLS. */
-const IS_NO_TLS = /InvalidContentType|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
-/** The reason of a connection that the server ended. */
+/** The reason for the end of a connection that the server closed. */
 const CLOSED = "the server closed the connection";
 /** How long the server may take to close the connection after QUIT, in milliseconds. */
 const END_MS_MAX = 1_000;
@@ -164,16 +156,6 @@ export function abortError(signal: AbortSignal, mayHaveHappened = false): AbortE
   return new AbortError("The request was aborted", { cause: signal.reason, mayHaveHappened });
 }
 
-function openSocket({ hostname, port, tls, ca }: ClientSettings): Socket {
-  if (!tls) return connectTcp({ host: hostname, port });
-  return connectTls({
-    host: hostname,
-    port,
-    ...isIP(hostname) === 0 && { servername: hostname },
-    ...ca && { ca },
-  });
-}
-
 function authLine(password: string | undefined): string {
   if (password === undefined) return "";
   const fault = faultOfValue(password);
@@ -194,14 +176,9 @@ function describe(error: Error, { hostname, port, tls }: ClientSettings): Error 
     error instanceof known
   );
   if (isClear) return error;
-  const { code = "" } = error as { code?: string };
-  const why = WHY_NOT.get(code) ??
-    (IS_NO_TLS.test(`${code} ${error.message}`)
-      ? "the server does not speak TLS"
-      : error.message || code);
   // A server that waits for a TLS handshake takes our greeting for a broken one.
   const hint = !tls && error.message === CLOSED ? "; it may want TLS" : "";
-  return new ConnectionError(`Cannot connect to ${hostname}:${port}: ${why}${hint}`, {
+  return new ConnectionError(`Cannot connect to ${hostname}:${port}: ${whyNot(error)}${hint}`, {
     cause: error,
   });
 }
