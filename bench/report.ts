@@ -80,8 +80,15 @@ export function moreTable(results: Results): string {
   );
 }
 
-/** Keyline beside Redis in short, for the README: a row for each load, both modes; empty where unmeasured. */
-export function shortTable(results: Results): string {
+/** Keyline beside Redis for the README: a row for each load, then where and when it was measured. */
+export function shortReport(results: Results): string {
+  const { machine, versions, main } = results;
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.fileSystem}`;
+  return `${shortTable(results)}\n\n${where}; ${programs.join(", ")}; ${main?.date}.`;
+}
+
+function shortTable(results: Results): string {
   const cells = results.main?.cells ?? [];
   const durable = cells.filter(({ mode }) => mode === "durable");
   if (durable.length === 0) return "";

@@ -1,11 +1,12 @@
 /**
  * Writes the parts of the documents that repeat the code: the operations, from the files of `commands/`,
- * and the options, from the server's settings. In each document the part stands between two comments.
- * Run it with `deno task docs`; a test fails while a document is stale.
+ * the options, from the server's settings, and the figures of the benchmark. Each part stands between two
+ * comments. Run it with `deno task docs`; a test fails while a document is stale.
  *
  * @module
  */
 
+import { shortReport } from "../bench/report.ts";
 import type { OperationInfo } from "../server/command.ts";
 import { loadCommands, Registry } from "../server/dispatch/registry.ts";
 import { type Option, OPTIONS } from "../server/settings.ts";
@@ -15,13 +16,13 @@ const ROOT = new URL("../", import.meta.url);
 const START = "<!-- written by deno task docs, up to the next comment -->\n";
 const END = "<!-- from here on written by hand -->";
 
-/** The documents that have a generated part, and what makes it. */
+/** The documents that have generated parts, and what makes each of them, in order. */
 export const DOCUMENTS: Readonly<
-  Record<string, (operations: readonly OperationInfo[]) => string>
+  Record<string, readonly ((operations: readonly OperationInfo[]) => string)[]>
 > = {
-  "README.md": operationTable,
-  "PROTOCOL.md": operationSections,
-  "docs/options.md": optionTable,
+  "README.md": [operationTable, benchmarkTable],
+  "PROTOCOL.md": [operationSections],
+  "docs/options.md": [optionTable],
 };
 
 if (import.meta.main) {
@@ -30,16 +31,20 @@ if (import.meta.main) {
   }
 }
 
-/** A document with its generated part as it should be. Throws an Error if the comments are missing. */
+/** A document with its generated parts as they should be. Throws an Error if comments are missing. */
 export async function generate(file: string): Promise<string> {
   const operations = [...new Registry(await loadCommands(new URL("commands/", ROOT)))];
-  const text = Deno.readTextFileSync(new URL(file, ROOT));
-  const from = text.indexOf(START);
-  const to = text.indexOf(END);
-  if (from < 0 || to < from) {
-    throw new Error(`Cannot write ${file}: it lacks the line ${START.trim()} or ${END}`);
+  const makers = DOCUMENTS[file]!;
+  const [first, ...parts] = read(file).split(START);
+  if (parts.length !== makers.length || !parts.every((part) => part.includes(END))) {
+    throw new Error(
+      `Cannot write ${file}: it needs ${makers.length} times ${START.trim()} and ${END}.`,
+    );
   }
-  return `${text.slice(0, from)}${START}\n${DOCUMENTS[file]!(operations)}\n\n${text.slice(to)}`;
+  const written = parts.map((part, i) =>
+    `${START}\n${makers[i]!(operations)}\n\n${part.slice(part.indexOf(END))}`
+  );
+  return first + written.join("");
 }
 
 function operationTable(operations: readonly OperationInfo[]): string {
@@ -62,6 +67,14 @@ function optionTable(): string {
     cell(help),
   ]);
   return table(["option", "default", "what it sets"], rows);
+}
+
+function benchmarkTable(): string {
+  return shortReport(JSON.parse(read("bench/results.json")));
+}
+
+function read(file: string): string {
+  return Deno.readTextFileSync(new URL(file, ROOT));
 }
 
 function code(text: string): string {
