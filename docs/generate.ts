@@ -53,10 +53,11 @@ function operationTable(operations: readonly OperationInfo[]): string {
 }
 
 function operationSections(operations: readonly OperationInfo[]): string {
-  return operations.map(({ usage, command: { summary, details, replies } }) => {
+  return operations.map(({ usage, command: { summary, details, open, replies } }) => {
     const rows = Object.entries(replies).map(([code, when]) => [code, cell(when)]);
-    const paragraphs = details === undefined ? [`${summary}.`] : [`${summary}.`, details];
-    return [`### ${code(usage)}`, ...paragraphs, table(["reply", "when"], rows)].join("\n\n");
+    const first = open ? `${summary}. It needs no password.` : `${summary}.`;
+    return [`### ${code(usage)}`, first, details, table(["reply", "when"], rows)]
+      .filter((paragraph) => paragraph !== undefined).join("\n\n");
   }).join("\n\n");
 }
 
