@@ -6,7 +6,13 @@
  */
 
 /** From 20 us to 10 s, six steps to each power of ten, so that a quantile is at most 1.7 times off. */
-const SECONDS_BOUNDS = boundsOf({ steps: [1, 1.5, 2, 3, 5, 7], from: -5, to: 0, min: 2e-5, max: 10 });
+const SECONDS_BOUNDS = boundsOf({
+  steps: [1, 1.5, 2, 3, 5, 7],
+  from: -5,
+  to: 0,
+  min: 2e-5,
+  max: 10,
+});
 /** From one request to ten thousand. */
 const REQUESTS_BOUNDS = boundsOf({ steps: [1, 2, 5], from: 0, to: 3, min: 1, max: 10_000 });
 
