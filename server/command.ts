@@ -7,7 +7,7 @@
 
 import type { Clock, Table } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Latency, Metrics } from "./metrics.ts";
 import type { Code, Reply } from "./reply.ts";
 
 export type { Text };
@@ -81,7 +81,7 @@ export interface Operations extends Iterable<OperationInfo> {
   find(verb: TextLike): OperationInfo | undefined;
 }
 
-/** What HELP and STATS tell about an operation. */
+/** What HELP and the metrics tell about an operation. */
 export interface OperationInfo {
   /** In upper case. */
   readonly verb: string;
@@ -91,6 +91,8 @@ export interface OperationInfo {
   readonly command: Command;
   /** How many requests got each reply code, indexed by code. */
   readonly answered: Float64Array;
+  /** How long its requests took. */
+  readonly latency: Latency;
 }
 
 /** What the server remembers of one connection between its requests. */

@@ -33,7 +33,7 @@ const SMALL_HEAP = { DENO_V8_FLAGS: "--optimize-for-size,--max-semi-space-size=1
 const REQUESTS = 9_000;
 /** A command that takes a millisecond. */
 const COSTLY = `
-import { okay } from "../../server/reply.ts";
+import { okay } from "../server/reply.ts";
 export default {
   summary: "Take a millisecond",
   arity: [],
