@@ -7,7 +7,7 @@
  */
 
 /**
- * Splits a stream of text into lines. A line ends with LF or CR LF; what ends no line comes out last.
+ * Splits a stream of text into lines, which end with LF or CR LF. Unfinished text comes out last.
  *
  * @example
  * ```ts
@@ -19,7 +19,7 @@
  */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
-    // Parts of a line that has not ended: joined once, so that many small chunks cost linear time.
+    // Parts of an unfinished line, joined only once: many small chunks cost linear time.
     let parts: string[] = [];
     super({
       transform(chunk, controller) {
