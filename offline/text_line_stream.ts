@@ -1,7 +1,7 @@
 /**
- * Stands in for `@std/streams/text-line-stream` where JSR can't be reached: `import_map.json` maps it
- * here. It does what the documentation of that module says, and `tests/system/offline_test.ts` holds whichever
- * of the two is mapped to what we rely on.
+ * Stands in for `@std/streams/text-line-stream` if JSR can't be reached; `import_map.json` maps it here.
+ * It does what that module's documentation says. `tests/system/offline_test.ts` checks what Keyline relies
+ * on, with whichever of the two is mapped.
  *
  * @module
  */
