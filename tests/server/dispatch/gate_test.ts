@@ -26,7 +26,16 @@ Deno.test("a request that is not well formed does not reach its handler", () => 
   const context = contextWith({ store, drop });
   const codeOf = (line: string) => (answer(Line.of(line), context) as { code: number }).code;
   const malformed = [
-    ...["", "   ", "STORE", "STORE a", "STORE a 1", "STORE a 1 ", "STORE a 1 x\x00", "STORE a\t 1 x"],
+    ...[
+      "",
+      "   ",
+      "STORE",
+      "STORE a",
+      "STORE a 1",
+      "STORE a 1 ",
+      "STORE a 1 x\x00",
+      "STORE a\t 1 x",
+    ],
     ...[`STORE ${"k".repeat(1_025)} 1 x`, "DROP", "DROP a 1 2", "DROP a \x7f"],
   ];
   for (const line of malformed) assertEquals(codeOf(line), 400, JSON.stringify(line));
