@@ -12,14 +12,15 @@ import { answer } from "../../server/dispatch/gate.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { contextOver, ROOT, ServerProcess, testWith } from "../support/harness.ts";
+import { ROOT, ServerProcess, testServer, testWith } from "../support/harness.ts";
+import { contextOfAll } from "../support/context.ts";
 
 testWith(["read"], "the README's sessions run as they are printed", async () => {
   const sessions = sessionsOf(read("README.md"));
   assert(sessions.length >= 5, "there are some");
   for (const session of sessions) {
     const now = () => 0; // so that TTL shows what EXPIRE was given
-    const context = await contextOver(new MemoryTable(now), { now });
+    const context = await contextOfAll({ table: new MemoryTable(now), now });
     for (const { request, replies } of session) {
       const reply = await answer(Line.of(request), context);
       assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
@@ -27,8 +28,7 @@ testWith(["read"], "the README's sessions run as they are printed", async () => 
   }
 });
 
-testWith(
-  ["net", "read", "write", "run", "env"],
+testServer(
   "the README's first session runs on a socket",
   async () => {
     await using server = await ServerProcess.start();
@@ -44,7 +44,7 @@ testWith(
 
 testWith(["read"], "the README's table of operations is the registry's", async () => {
   const rows = tableUnder("## Operations");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   assertEquals(rows, [...registry].map(({ usage, command }) => [`\`${usage}\``, command.summary]));
 });
 
@@ -74,7 +74,7 @@ testWith(["read"], "the README's way through the source names each folder of it 
 
 testWith(["read"], "PROTOCOL.md has each operation with its summary and every reply", async () => {
   const text = read("PROTOCOL.md");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   for (const { usage, command } of registry) {
     const [, section = ""] = text.split(`### \`${usage}\`\n`);
     assertStringIncludes(section.split("\n###")[0]!, `${command.summary}.\n`);

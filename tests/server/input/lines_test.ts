@@ -6,40 +6,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { LineReader, type Lines } from "../../../server/input/lines.ts";
+import { LineReader } from "../../../server/input/lines.ts";
 import { TelnetFilter } from "../../../server/input/telnet.ts";
-import {
-  bytesOf,
-  PROTOCOL_CASES,
-  type ProtocolCase,
-  SERVERS,
-} from "../../commands/protocol_cases.ts";
-
-/** Cases of more bytes are cut at some places only: each cut reads the whole case. */
-const CUT_EVERYWHERE_BYTES_MAX = 3_000;
+import { linesBy, linesOf, split } from "../../support/line_cuts.ts";
 
 const utf8 = new TextEncoder();
-
-Deno.test("each case of the protocol gives the same lines wherever a packet ends", () => {
-  for (const one of PROTOCOL_CASES) {
-    const bytes = bytesOf(one);
-    const whole = linesOf([bytes], limitOf(one));
-    for (const at of cutsOf(bytes)) {
-      const lines = linesOf([bytes.subarray(0, at), bytes.subarray(at)], limitOf(one));
-      assertEquals(lines, whole, `${one.name}, cut at ${at}`);
-    }
-  }
-});
-
-Deno.test("each case of the protocol gives the same lines where each byte comes alone", () => {
-  for (const one of PROTOCOL_CASES) {
-    const bytes = bytesOf(one);
-    if (bytes.length > 10 * CUT_EVERYWHERE_BYTES_MAX) continue;
-    const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
-    const whole = linesOf([bytes], limitOf(one));
-    assertEquals(linesOf(single, limitOf(one)), whole, one.name);
-  }
-});
 
 Deno.test("LineReader gives lines without their LF or CR LF, and keeps empty ones", () => {
   assertEquals(linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
@@ -229,42 +200,4 @@ Deno.test("the telnet filter does the same wherever a sequence is cut", () => {
 function strip(...packets: number[][]): number[] {
   const filter = new TelnetFilter();
   return packets.flatMap((packet) => [...filter.strip(new Uint8Array(packet))]);
-}
-
-function limitOf({ server = "plain" }: ProtocolCase): number {
-  return SERVERS[server].lineBytesMax ?? 1_048_576;
-}
-
-/** Where to cut: everywhere; of long cases the ends, and around each line end. */
-function cutsOf(bytes: Uint8Array): number[] {
-  const all = Array.from({ length: bytes.length + 1 }, (_, i) => i);
-  if (bytes.length <= CUT_EVERYWHERE_BYTES_MAX) return all;
-  const isNear = (at: number) => bytes.subarray(Math.max(0, at - 3), at + 3).includes(0x0a);
-  return all.filter((at) => at < 10 || isNear(at) || at % 262_144 === 0);
-}
-
-function linesOf(packets: (string | Uint8Array<ArrayBuffer>)[], lineBytesMax = 1_000): string[] {
-  return linesBy(new LineReader({ lineBytesMax }), packets);
-}
-
-/** The lines of these packets; one that stands for a fault is its words, with a "!". */
-function linesBy(reader: LineReader, packets: (string | Uint8Array<ArrayBuffer>)[]): string[] {
-  return packets.flatMap((packet) => {
-    const lines = reader.take(typeof packet === "string" ? utf8.encode(packet) : packet);
-    return lines === undefined ? [] : split(lines);
-  });
-}
-
-/** Lines as strings, without their ends. */
-function split({ bytes, count, faults }: Lines): string[] {
-  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
-  assertEquals(lines.pop(), "", "the last line is ended");
-  assertEquals(lines.length, count);
-  return lines.map((line, i) => {
-    const fault = faults?.get(i);
-    if (fault === undefined) return line;
-    assertEquals(line, "", "nothing is left of it");
-    return `${fault}!`;
-  });
 }
