@@ -1,7 +1,7 @@
 /**
- * Runs cases of the protocol in every way: in memory with each piece whole and byte by byte, through the
- * line reader cut at every place, and over a socket to a server process. Only the last one takes
- * permissions.
+ * Makes tests of the cases of the protocol. Each case is played in memory, whole and byte by byte, and its
+ * bytes are cut into lines at every place; none of that takes permissions. `over_sockets_test.ts` collects
+ * the cases of all files and plays them to a server process.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { testWithStoppedClock } from "./clock.ts";
 import { type Commands, contextWith } from "./context.ts";
-import { ServerProcess, testServer } from "./harness.ts";
 import { linesWhereverCut } from "./line_cuts.ts";
 import { MemorySocket } from "./memory_socket.ts";
+import { collected } from "./protocol_collection.ts";
 import { bytesOf, type ProtocolCase, type ServerName, SERVERS } from "./protocol_case.ts";
-import { clientPeer, type Cut, failuresOf, memoryPeer } from "./protocol_peer.ts";
+import { type Cut, failuresOf, memoryPeer } from "./protocol_peer.ts";
 
 type Contexts = Record<ServerName, GateContext>;
 
@@ -40,6 +40,7 @@ export function testOperation(commands: Commands, cases: readonly ProtocolCase[]
   const verb = name.toUpperCase();
   const all = [...cases, ...casesOfArity(verb, command)];
   testCases(commands, all);
+  if (collected.isOpen) return;
   testWithStoppedClock(
     `${verb} has a case for each reply that it declares, and no others`,
     async () => {
@@ -62,6 +63,7 @@ export function testOperation(commands: Commands, cases: readonly ProtocolCase[]
 export function testCases(commands: Commands, cases: readonly ProtocolCase[]): void {
   const names = new Set(cases.map(({ name }) => name));
   assert(cases.length > 0 && names.size === cases.length, "each case has a name of its own");
+  if (collected.isOpen) return void collected.cases.push(...cases);
   for (const one of cases) {
     testWithStoppedClock(one.name, async () => {
       const cuts = bytesOf(one).length <= SINGLE_BYTES_MAX ? [whole, byteByByte] : [whole];
@@ -71,11 +73,6 @@ export function testCases(commands: Commands, cases: readonly ProtocolCase[]): v
       linesWhereverCut(bytesOf(one), SERVERS[one.server ?? "plain"].lineBytesMax ?? LINE_BYTES_MAX);
     });
   }
-  testServer(`the ${cases.length} cases of this file hold over a socket`, async () => {
-    const servers = new Set(cases.map(({ server = "plain" }) => server));
-    const failures = await Promise.all([...servers].map((name) => playOverSocket(name, cases)));
-    assertEquals(failures.flat(), []);
-  });
 }
 
 /** What every operation answers to arguments that don't fit its arity, or can't be a key or a value. */
@@ -152,23 +149,5 @@ async function playInMemory(
   const socket = new MemorySocket();
   const served = new Connection(socket, { services, turn, limits }).serve();
   failures.push(...await failuresOf(one, memoryPeer({ socket, served, cut })));
-  return failures;
-}
-
-/** Plays the cases that need this server, one after another; returns what went wrong. */
-async function playOverSocket(name: ServerName, cases: readonly ProtocolCase[]): Promise<string[]> {
-  const { lineBytesMax, password } = SERVERS[name];
-  await using server = await ServerProcess.start({
-    args: ["--memory", ...lineBytesMax === undefined ? [] : ["--max-line", String(lineBytesMax)]],
-    env: password === undefined ? {} : { KEYLINE_PASSWORD: password },
-  });
-  using cleaner = await server.connect();
-  await cleaner.ask(`AUTH ${password}`);
-  const failures: string[] = [];
-  for (const one of cases.filter(({ server = "plain" }) => server === name)) {
-    assertEquals(await cleaner.ask("CLEAR"), "200 OK");
-    using client = await server.connect();
-    failures.push(...await failuresOf(one, clientPeer(client)));
-  }
   return failures;
 }

@@ -18,7 +18,10 @@ import keys from "../../../commands/keys.ts";
 import persist from "../../../commands/persist.ts";
 import put from "../../../commands/put.ts";
 import ttl from "../../../commands/ttl.ts";
+import { answer } from "../../../server/dispatch/gate.ts";
+import { Line } from "../../../server/input/line.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
+import { contextWith } from "../../support/context.ts";
 import { overTables } from "../../support/session.ts";
 
 const test = overTables({
@@ -161,4 +164,19 @@ test("expired keys are removed in steps that no client notices", async (session)
   }
   session.restart();
   await session.expect(["COUNT", "200 OK 1000"], ["ADD k1 2", "200 OK"], ["COUNT", "200 OK 1001"]);
+});
+
+Deno.test("TTL is never 0 or less, even if time passes while it is answered", async () => {
+  let time = 1_700_000_000_000;
+  const tick = () => time++;
+  const context = contextWith({ expire, put, ttl }, { table: new MemoryTable(tick), now: tick });
+  const ask = async (line: string) => (await answer(Line.of(line), context)).wire;
+  for (const seconds of [0.004, 0.005, 0.006, 0.007]) {
+    await ask("PUT a 1");
+    await ask(`EXPIRE a ${seconds}`);
+    for (let reply = ""; !reply.startsWith("404");) {
+      reply = await ask("TTL a");
+      assertMatch(reply, /^(200 OK 0\.00[1-9]|404 NOT FOUND)\r\n$/);
+    }
+  }
 });
