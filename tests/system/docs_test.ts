@@ -14,7 +14,8 @@ import { answer } from "../../server/dispatch/gate.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { contextOver, ROOT, ServerProcess, testWith, testWithProgram } from "../support/harness.ts";
+import { contextOfAll } from "../support/context.ts";
+import { ROOT, ServerProcess, testWith, testWithProgram } from "../support/harness.ts";
 
 const SERVER = ["net", "read", "write", "run", "env"] as const;
 const MIB = 1_048_576;
@@ -47,7 +48,7 @@ for (const [file, count] of [["README.md", 1], ["docs/recipes.md", 5]] as const)
     assertEquals(sessions.length, count);
     for (const session of sessions) {
       const now = () => 0; // so that TTL shows what EXPIRE was given
-      const context = await contextOver(new MemoryTable(now), { now });
+      const context = await contextOfAll({ table: new MemoryTable(now), now });
       for (const { request, replies } of session) {
         const reply = await answer(Line.of(request), context);
         assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
@@ -88,7 +89,7 @@ testWithProgram("nc", "a value survives kill -9 as the README shows it", async (
 
 testWith(["read"], "the README's table of operations is the registry's", async () => {
   const rows = tableUnder("## Operations");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   assertEquals(rows, [...registry].map(({ usage, command }) => [`\`${usage}\``, command.summary]));
 });
 
@@ -125,7 +126,7 @@ testWith(["read"], "the README's way through the source names each folder of it 
 
 testWith(["read"], "PROTOCOL.md has each operation with its summary and every reply", async () => {
   const text = read("PROTOCOL.md");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   for (const { usage, command } of registry) {
     const [, section = ""] = text.split(`### \`${usage}\`\n`);
     assertStringIncludes(section.split("\n###")[0]!, `${command.summary}.`);
@@ -142,7 +143,7 @@ testWith(
     const heading = "## What the process is allowed to do";
     const named = tableUnder(heading, "docs/security.md").flatMap(([names]) => words(names!));
     assertEquals(named.toSorted(), Object.keys(config.permissions.default).toSorted());
-    const { registry } = await contextOver();
+    const { registry } = await contextOfAll();
     const open = [...registry].filter(({ command }) => command.open).map(({ verb }) => verb);
     const [, verbs] = /a connection can use (.*?) only/s.exec(read("docs/security.md"))!;
     assertEquals(words(verbs!), open);

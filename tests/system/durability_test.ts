@@ -12,16 +12,15 @@ import {
   runServer,
   ServerProcess,
   tempFolder,
-  testWith,
+  testServer,
   testWithProgram,
 } from "../support/harness.ts";
 
-const PERMISSIONS = ["net", "read", "write", "run", "env"] as const;
 const PAGE_BYTES = 4_096;
 
 /** A test with a folder for a table. */
 function durableTest(name: string, fn: (data: string) => Promise<void>): void {
-  testWith(PERMISSIONS, name, () => withFolder(fn));
+  testServer(name, () => withFolder(fn));
 }
 
 async function withFolder(fn: (data: string) => Promise<void>): Promise<void> {
