@@ -85,25 +85,6 @@ testServer("a client that ends its side gets all its replies", async () => {
   assertEquals((await client.rest()).split("\r\n").length, 501);
 });
 
-testServer("what nothing ended when the stream ends is not run", async () => {
-  await using server = await ServerProcess.start({ args: ["--memory"] });
-  using client = await server.connect();
-  await client.send("PUT balance 1000\r\nPUT balance 10");
-  await client.finish();
-  assertEquals(await client.rest(), "200 OK\r\n");
-  using other = await server.connect();
-  assertEquals(await other.ask("GET balance"), "200 OK 1000");
-});
-
-testServer("QUIT ends one connection, and the others go on", async () => {
-  await using server = await ServerProcess.start({ args: ["--memory"] });
-  using client = await server.connect();
-  using other = await server.connect();
-  await client.send("PUT a 1\r\nQUIT\r\nPUT a 2\r\nCLEAR\r\n");
-  assertEquals(await client.rest(), "200 OK\r\n200 OK\r\n");
-  assertEquals(await other.ask("GET a"), "200 OK 1");
-});
-
 testServer("a client that breaks off costs nobody anything", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using other = await server.connect();
@@ -117,26 +98,6 @@ testServer("a client that breaks off costs nobody anything", async () => {
   await connectionsAre(other, 1);
   assertEquals(server.output.split("\n").length, 2, "nothing is logged");
 });
-
-testServer(
-  "a client too many is told so, and finds a place when another leaves",
-  async () => {
-    await using server = await ServerProcess.start({
-      args: ["--memory", "--max-connections", "2"],
-    });
-    using first = await server.connect();
-    const second = await server.connect();
-    assertEquals(await first.ask("COUNT"), "200 OK 0");
-    assertEquals(await second.ask("COUNT"), "200 OK 0");
-    using third = await server.connect();
-    assertEquals(await third.rest(), "503 BUSY too many connections; try again later\r\n");
-    assertEquals(await second.ask("QUIT"), "200 OK");
-    second[Symbol.dispose]();
-    await connectionsAre(first, 1);
-    using fourth = await server.connect();
-    assertEquals(await fourth.ask("COUNT"), "200 OK 0");
-  },
-);
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   testServer(`${signal} ends it with 0, once what was received is answered`, async () => {

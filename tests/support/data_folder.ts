@@ -1,0 +1,45 @@
+/**
+ * Data folders for tests that start servers on them, one after another.
+ *
+ * @module
+ */
+
+import { type Client, ServerProcess, tempFolder, testServer } from "./harness.ts";
+
+/** Defines a test of servers that is given a new data folder, which is removed after it. */
+export function testWithFolder(name: string, fn: (data: string) => Promise<void>): void {
+  testServer(name, () => withFolder(fn));
+}
+
+/** Runs this with a new folder, and removes it. */
+export async function withFolder(fn: (data: string) => Promise<void>): Promise<void> {
+  const data = tempFolder();
+  try {
+    await fn(data);
+  } finally {
+    Deno.removeSync(data, { recursive: true });
+  }
+}
+
+/** Runs this with a client of a server on the folder, and stops the server. */
+export async function withServer(
+  data: string,
+  fn: (client: Client) => Promise<void>,
+): Promise<void> {
+  await using server = await ServerProcess.start({ data });
+  using client = await server.connect();
+  await fn(client);
+  await server.stop();
+}
+
+/** The rows' file of a table with 50 keys that a server has stopped with; made once, then copied. */
+export async function makeTable(data: string): Promise<void> {
+  table ??= await (async () => {
+    await withServer(data, async (client) => {
+      for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
+    });
+    return Deno.readFileSync(`${data}/keyline.db`);
+  })();
+  Deno.writeFileSync(`${data}/keyline.db`, table);
+}
+let table: Uint8Array | undefined;
