@@ -5,11 +5,11 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { mainTable, moreTable } from "../../bench/report.ts";
 import type { Results } from "../../bench/results.ts";
 import config from "../../deno.json" with { type: "json" };
-import { DOCUMENTS, generate } from "../../docs/generate.ts";
+import { DOCUMENTS, fill, generate } from "../../docs/generate.ts";
 import { answer } from "../../server/dispatch/gate.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
@@ -27,6 +27,15 @@ testWith(["read"], "the documents have what deno task docs writes", async () => 
     const message = `${file} is stale: run deno task docs`;
     assertEquals(words(read(file)), words(await generate(file)), message);
   }
+});
+
+testWith(["read"], "deno task docs refuses a document that lacks its comments", () => {
+  const text = read("PROTOCOL.md");
+  const [start] = /<!-- written.*?-->\n/.exec(text)!;
+  for (const broken of [text.replace(start, ""), text.split("<!-- from")[0]!, text + start]) {
+    assertThrows(() => fill("X.md", { text: broken, parts: [""] }), Error, "Cannot write X.md");
+  }
+  assertEquals(fill("X.md", { text, parts: ["new"] }).split(start)[1]!.split("\n")[1], "new");
 });
 
 testWith(["read"], "the README has at most 150 lines", () => {

@@ -14,7 +14,7 @@ import { ROOT, tempFolder, testServer, testWith } from "../support/harness.ts";
 
 /** What a user's environment may hold, and a shell program may expand. */
 const VARIABLES = ["MAP", "IMPORT_MAP", "FLAGS", "OPTIONS", "ARGS", "PWD", "OLDPWD", "IFS"];
-const NOTICE = "JSR is not reached: the stand-ins of offline/ take its place\n";
+const NOTICE = "JSR can't be reached: using the stand-ins in offline/\n";
 /** The version of the packages that a registry of a test has. */
 const VERSION = "1.99.0";
 
