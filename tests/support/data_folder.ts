@@ -4,6 +4,7 @@
  * @module
  */
 
+import { backUp } from "../../tables/durable/backup.ts";
 import { type Client, ServerProcess, tempFolder, testServer } from "./harness.ts";
 
 /** Defines a test of servers that is given a new data folder, which is removed after it. */
@@ -32,13 +33,17 @@ export async function withServer(
   await server.stop();
 }
 
-/** The rows' file of a table with 50 keys that a server has stopped with; made once, then copied. */
+/** The backup of a table that a server has written to, restored; made once, and copied from then on. */
 export async function makeTable(data: string): Promise<void> {
   table ??= await (async () => {
     await withServer(data, async (client) => {
       for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
     });
-    return Deno.readFileSync(`${data}/keyline.db`);
+    const copy = `${data}/copy.db`;
+    await backUp(data, copy);
+    const bytes = Deno.readFileSync(copy);
+    for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
+    return bytes;
   })();
   Deno.writeFileSync(`${data}/keyline.db`, table);
 }
