@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { ServerProcess, tempFolder, testWithProgram } from "../support/harness.ts";
+import { ServerProcess, testWithProgram } from "../support/harness.ts";
 import { ProjectCopy } from "../support/project_copy.ts";
 
 /**
