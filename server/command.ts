@@ -1,20 +1,19 @@
 /**
- * What a file of `commands/` exports, and what its handler is given. The registry checks each
- * file against this when the server starts, `satisfies Command` where it is written.
+ * What a file of `commands/` exports, and what its handler is given. TypeScript checks a file against it
+ * where it says `satisfies Command`; the registry checks it again when the server starts.
  *
  * @module
  */
 
 import type { Clock, Table } from "../tables/table.ts";
-import type { Text } from "../tables/text.ts";
+import type { Text, TextLike } from "../tables/text.ts";
+import type { Latency, Metrics } from "./metrics.ts";
 import type { Code, Reply } from "./reply.ts";
-import type { Figures } from "./figures.ts";
-import type { Registry } from "./registry.ts";
 
 export type { Text };
 
 /**
- * One operation. Its verb is the name of its file.
+ * One operation. The name of its file is its verb.
  *
  * @example
  * ```ts
@@ -35,21 +34,23 @@ export type { Text };
 export interface Command<Arguments extends readonly (Text | undefined)[] = never[]> {
   /** What the operation does: one sentence without its full stop. */
   readonly summary: string;
+  /** What else a client must know, in Markdown: a paragraph of its section in PROTOCOL.md. */
+  readonly details?: string;
   /**
-   * The arguments by name, in order. `"key?"` may be missing, and so may all that follow it.
-   * `"value..."`, last, is the rest of the line as it stands, and not empty. An argument named
-   * `key` is held to the rules for keys.
+   * The names of the arguments, in order. `"key?"` may be missing, and so may all that follow it.
+   * `"value..."`, which must come last, is the rest of the line, verbatim and not empty. An argument
+   * named `key` must obey the rules for keys.
    */
   readonly arity: readonly string[];
-  /** What each code that this operation answers means; 400, 401 and 500 go without saying. */
+  /** What each reply code means here; 400, 401 and 500 go without saying. */
   readonly replies: { readonly [code in Code]?: string };
-  /** Set where a client that has not given the password may run it too. */
+  /** Set where a client may run it before it has given the password. */
   readonly open?: true;
   /**
-   * Carries the request out. It runs alone: between its first line and its return no other
-   * client's request does, and if it throws, what it changed is undone. One that returns a Promise
-   * is interrupted at each `await`: it takes its arguments as strings before the first one, changes the
-   * table last and in one step, because what it changed before it throws stays, and replies with strings.
+   * Carries out the request. No other request runs until it returns, and if it throws, its changes are
+   * undone. A handler that returns a Promise gives way at each `await`: it must turn its arguments into
+   * strings before the first one, change the table last and in one step, because nothing undoes that
+   * step, and reply with strings.
    */
   handler(args: Arguments, context: Context): Reply | Promise<Reply>;
 }
@@ -64,14 +65,34 @@ export interface Context extends Services {
 export interface Services {
   /** The keys and values. */
   readonly table: Table;
-  /** The operations that are offered. */
-  readonly registry: Registry;
-  /** What the server counts of itself. */
-  readonly figures: Figures;
-  /** The time by which keys end. */
+  /** The operations on offer. */
+  readonly registry: Operations;
+  /** What the server counts. */
+  readonly metrics: Metrics;
+  /** The clock by which keys expire. */
   readonly now: Clock;
-  /** Where a password is set: whether this is the one. Takes the same time for every guess. */
+  /** Where a password is set: whether a guess is right. Takes the same time for every guess. */
   readonly isPassword?: (guess: string) => boolean;
+}
+
+/** The operations on offer, in the order of their verbs. */
+export interface Operations extends Iterable<OperationInfo> {
+  /** The operation of a verb, in upper, lower or mixed case. */
+  find(verb: TextLike): OperationInfo | undefined;
+}
+
+/** What HELP and the metrics tell about an operation. */
+export interface OperationInfo {
+  /** In upper case. */
+  readonly verb: string;
+  /** How to write a request: `KEYS [prefix [after]]`. */
+  readonly usage: string;
+  /** What its file exports. */
+  readonly command: Command;
+  /** How many requests got each reply code, indexed by code. */
+  readonly answered: Float64Array;
+  /** How long its requests took. */
+  readonly latency: Latency;
 }
 
 /** What the server remembers of one connection between its requests. */

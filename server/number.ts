@@ -1,5 +1,5 @@
 /**
- * Numbers as clients write them: for the commands that take or keep one.
+ * Numbers as clients write them, for the commands that take one or store one.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { TextLike } from "../tables/text.ts";
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
 
-/** A decimal 64-bit integer, as in `-42`; undefined where the text is none. */
+/** A decimal 64-bit integer, as in `-42`; undefined where the text is not one. */
 export function parseInteger(source: TextLike): bigint | undefined {
   const text = String(source);
   // 19 digits hold every 64-bit integer, so longer texts need no arithmetic.
@@ -23,7 +23,7 @@ export function isInt64(value: bigint): boolean {
   return value >= INT64_MIN && value <= INT64_MAX;
 }
 
-/** A duration in seconds, fractions allowed, as milliseconds; undefined where the text is none. */
+/** A duration in seconds, fractions allowed, as milliseconds; undefined where the text is not one. */
 export function parseSeconds(source: TextLike): number | undefined {
   const text = String(source);
   if (!/^\d{1,12}(\.\d{1,9})?$/.test(text)) return undefined;

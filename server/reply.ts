@@ -1,6 +1,6 @@
 /**
- * Replies, and the only place where their texts stand. Handlers and the gate make them with the
- * functions below; an outbox sends them.
+ * Replies, and the only place that holds their texts. Handlers and the gate make them with the functions
+ * below; an outbox sends them.
  *
  * @module
  */
@@ -11,25 +11,25 @@ import { Text } from "../tables/text.ts";
 export type Code = 200 | 220 | 400 | 401 | 404 | 409 | 500 | 503;
 
 const encoder = new TextEncoder();
-/** What comes before a stored value. */
+/** What comes before a stored value in a reply. */
 export const VALUE_HEAD: Uint8Array = encoder.encode("200 OK ");
 /** What comes after it. */
 export const VALUE_TAIL: Uint8Array = encoder.encode("\r\n");
 
-/** What a reply is made of: a text, or a stored value. */
+/** What a reply consists of: a text, or a stored value. */
 interface Parts {
   readonly text?: string;
   readonly value?: Text;
   readonly last?: boolean;
 }
 
-/** What a request is answered with: one line, or several. */
+/** The answer to a request: one line, or several. */
 export class Reply {
   /** The three digits that it starts with. */
   readonly code: Code;
-  /** The whole reply as bytes, its last CR LF included; undefined where it is a stored value. */
+  /** The whole reply as bytes, with its last CR LF; undefined where it is a stored value. */
   readonly bytes: Uint8Array | undefined;
-  /** The stored value, which VALUE_HEAD and VALUE_TAIL go around. */
+  /** The stored value, which goes between VALUE_HEAD and VALUE_TAIL. */
   readonly value: Text | undefined;
   /** Whether the connection ends once this reply is sent. */
   readonly last: boolean;
@@ -42,7 +42,7 @@ export class Reply {
     this.last = last;
   }
 
-  /** The whole reply as a string, its last CR LF included. */
+  /** The whole reply as a string, with its last CR LF. */
   get wire(): string {
     return this.value === undefined
       ? Text.from(Uint8Array.from(this.bytes!)).toString()
@@ -66,8 +66,8 @@ export const unauthorized: Reply = new Reply(401, { text: "401 UNAUTHORIZED\r\n"
 export const notFound: Reply = new Reply(404, { text: "404 NOT FOUND\r\n" });
 
 /**
- * `200 OK <value>`. A value that a table has returned is sent from the table's own bytes, and so must be
- * replied with before the table changes.
+ * `200 OK <value>`. A value that a table has returned is copied from the table's own bytes: reply with it
+ * before the table changes.
  */
 export function ok(value: Text | string | number | bigint): Reply {
   return value instanceof Text
@@ -80,7 +80,7 @@ export function okLines(lines: readonly string[], last: Reply = okay): Reply {
   return new Reply(200, { text: lines.map((line) => `200-${line}\r\n`).join("") + last.wire });
 }
 
-/** `400 BADREQUEST <why>`: recognised but not properly formed. */
+/** `400 BADREQUEST <why>`: recognised, but not well formed. */
 export function badRequest(why: string): Reply {
   return new Reply(400, { text: `400 BADREQUEST ${why}\r\n` });
 }

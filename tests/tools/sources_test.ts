@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, connect } from "../../client/client.ts";
-import { ServerProcess, testWithProgram } from "../harness.ts";
+import { ServerProcess, testWithProgram } from "../support/harness.ts";
 import { runTool } from "./tool.ts";
 
 /** Runs a server of another kind on a free port, for as long as it is used. */
@@ -159,6 +159,31 @@ testWithProgram(
       const left = (await db.ttl("session"))!;
       assert(left > 900 && left <= 1_001, String(left));
       for (const key of ["binary", "empty"]) assertStringIncludes(stderr, `Left out "${key}": `);
+    });
+  },
+);
+
+testWithProgram("redis-server", "a redis that does not speak TLS is not waited for", async () => {
+  await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
+  await withServer(async (_, port) => {
+    const from = ["--from", `rediss://127.0.0.1:${redis.port}`, "--timeout", "1"];
+    const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+    assertEquals(code, 1);
+    assertMatch(stderr, /Cannot connect to redis on .*: no answer in 1 s; does it speak TLS\?\n$/);
+  });
+});
+
+testWithProgram(
+  "redis-server",
+  "an import that stops at a key says how to leave it out",
+  async () => {
+    await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
+    await send(redis.port, { data: bytesOf(resp("RPUSH", "list", "v")), lines: 1 });
+    await withServer(async (_, port) => {
+      const from = ["--from", `redis://127.0.0.1:${redis.port}`, "--on-error", "stop"];
+      const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+      assertEquals(code, 1);
+      assertMatch(stderr, /Stopped at key 1: it is a list, .*\n.*\n.*--on-error skip\n$/);
     });
   },
 );

@@ -8,7 +8,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../tools/usage.ts";
 import { findUse } from "../../tools/uses.ts";
-import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../harness.ts";
+import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 
 const ALL = ["net", "read", "write", "run", "env"] as const;
 
@@ -36,6 +36,17 @@ testWith(ALL, "each use has its own help, and the server's names them all", asyn
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: keyline ${use} `));
     assertMatch((await runServer(["--help"])).stdout, new RegExp(`\n  keyline ${use} `));
+  }
+});
+
+testWith(ALL, "each task of a use has its help", async () => {
+  for (const task of ["start", "shell", "import", "export", "backup"]) {
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "-q", task, "--help"],
+      cwd: ROOT.pathname,
+    }).output();
+    assertEquals(code, 0, task);
+    assertMatch(new TextDecoder().decode(stdout), /\n {2}--help /, task);
   }
 });
 

@@ -12,8 +12,8 @@ import { FlatStore } from "../../../tables/flat/flat_store.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import type { Table } from "../../../tables/table.ts";
 import { Text } from "../../../tables/text.ts";
-import { numberFrom } from "../../harness.ts";
-import { ModelTable } from "../../models/model_table.ts";
+import { numberFrom } from "../../support/harness.ts";
+import { ModelTable } from "../../support/model_table.ts";
 
 const MEBIBYTE = 1_048_576;
 /** A record that is larger has a segment of its own. */

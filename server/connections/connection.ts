@@ -1,0 +1,296 @@
+/**
+ * One client: its bytes go in, its replies go out. The listener makes one for each accepted socket. A
+ * connection reads packets, submits their lines to the turn, answers each line through the gate when the
+ * turn calls it, and sends the replies when the turn has committed.
+ *
+ * @module
+ */
+
+import type { Client } from "../command.ts";
+import { answer, type GateContext, malformed } from "../dispatch/gate.ts";
+import { isHttp, isTlsHello } from "../input/foreign.ts";
+import { LineReader, type Lines } from "../input/lines.ts";
+import { Outbox, type Recipient } from "../turn/outbox.ts";
+import { final, type Reply } from "../reply.ts";
+import { NO_TIMING_MARK } from "../input/telnet.ts";
+import type { Line } from "../input/line.ts";
+import type { Member, Turn } from "../turn/turn.ts";
+
+/** What TCP and TLS sockets have in common; a test can implement it too. */
+export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+
+/** What bounds one client. */
+export interface Limits {
+  /** The longest line, in bytes without LF or CR LF. */
+  readonly lineBytesMax: number;
+  /** When to close a silent client, in seconds; 0: never. */
+  readonly idleTimeout: number;
+  /** When to close a client that takes no replies, in seconds. */
+  readonly writeTimeout: number;
+}
+
+/** What all connections of a server share. */
+export interface ConnectionOptions {
+  /** What handlers work with; the gate adds the client. */
+  readonly services: Omit<GateContext, "client">;
+  /** The turn that they join. */
+  readonly turn: Turn;
+  /** What bounds each of them. */
+  readonly limits: Limits;
+}
+
+/** With more than this many bytes of unsent replies a connection takes no more lines. */
+const UNSENT_MAX = 262_144;
+/** The same for a client that has not given the password, and its longest line. */
+const UNAUTHORIZED_UNSENT_MAX = 8_192;
+const UNAUTHORIZED_LINE_MAX = 1_024;
+/** The read buffer starts small, because most clients are idle, and grows while packets fill it. */
+const READ_BYTES_MIN = 1_024;
+const READ_BYTES_MAX = 65_536;
+/** The buffer shrinks after this many packets in a row that the smallest one would hold. */
+const SMALL_PACKETS_MAX = 16;
+/** How long to wait for the last bytes of a client, in milliseconds. */
+const LINGER_MS = 1_000;
+/** How long a refused client has to read why, in milliseconds. */
+const REFUSAL_MS = 2_000;
+
+/** Submitted to release the reply of a handler that returned a Promise. */
+const NO_LINES: Lines = {
+  bytes: new Uint8Array(0),
+  count: 0,
+  isPrintable: true,
+  faults: undefined,
+};
+
+/** The connection of one client, from its first byte to its last. */
+export class Connection implements Member, Recipient {
+  readonly #socket: Socket;
+  readonly #turn: Turn;
+  readonly #limits: Limits;
+  readonly #client: Client;
+  readonly #context: GateContext;
+  readonly #lines: LineReader;
+  readonly #outbox: Outbox;
+  #buffer = new Uint8Array(READ_BYTES_MIN);
+  #smallPackets = 0;
+
+  /** The reply that a handler has promised. */
+  #promised: Promise<Reply> | undefined;
+  /** Whether the connection ends once its replies have been sent. */
+  #isLast = false;
+  /** Whether its first line has not come yet. */
+  #isNew = true;
+  #isReading = false;
+  #isEnding = false;
+  #isClosed = false;
+  /** How many sweeps ago the client last sent a byte, and last took one. */
+  #silentSweeps = 0;
+  #stuckSweeps = 0;
+
+  /** Takes over an accepted socket; call `serve` or `refuse` next. */
+  constructor(
+    socket: Socket,
+    { services, turn, limits }: ConnectionOptions,
+  ) {
+    this.#socket = socket;
+    this.#turn = turn;
+    this.#limits = limits;
+    this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
+    this.#context = { ...services, client: this.#client };
+    this.#lines = new LineReader(limits);
+    this.#outbox = new Outbox(socket, this);
+    if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+  }
+
+  /** Serves the client until it leaves or is sent away. Never throws. */
+  async serve(): Promise<void> {
+    try {
+      const isLeft = await this.#servePackets();
+      await this.#outbox.sent();
+      if (!isLeft) await this.#linger();
+    } catch (error) {
+      if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Sends this reply and closes. Never throws. */
+  async refuse(reply: Reply): Promise<void> {
+    // Without a TLS handshake the write would never end by itself.
+    const timer = setTimeout(() => this.close(), REFUSAL_MS);
+    try {
+      await this.#socket.write(reply.bytes!);
+      await this.#linger();
+    } catch {
+      // The client has left, or has taken too long.
+    } finally {
+      clearTimeout(timer);
+      this.close();
+    }
+  }
+
+  /** Ends the connection once it has answered what it has received. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    await this.#outbox.sent();
+    // A connection that is not waiting for bytes ends by itself after its current packet.
+    if (this.#isReading) this.close();
+  }
+
+  /** Closes the connection at once: a read that is waiting fails, and so `serve` returns. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#socket.close();
+    this.#outbox.close();
+  }
+
+  /** Closes the connection where it has been quiet for too long. Called at this interval, in seconds. */
+  sweep(interval: number): void {
+    const { idleTimeout, writeTimeout } = this.#limits;
+    if (this.#outbox.isSending) {
+      if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
+    } else if (this.#isReading) {
+      if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
+      const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
+      if (isIdle && idleTimeout > 0) this.close();
+    }
+  }
+
+  answer(line: Line): boolean {
+    const reply = this.#replyTo(line);
+    if (reply instanceof Promise) {
+      this.#promised = reply;
+      return false;
+    }
+    this.#outbox.add(reply);
+    this.#isLast = reply.last;
+    return !reply.last && this.#outbox.size <= this.#unsentMax && !this.#isClosed;
+  }
+
+  release(failure?: Reply): void {
+    this.#outbox.release(failure);
+  }
+
+  onProgress(bytes: number): void {
+    this.#context.metrics.bytesSent += bytes;
+    this.#stuckSweeps = 0;
+    this.#silentSweeps = 0;
+  }
+
+  /** Answers packet after packet. Returns whether the client has left. */
+  async #servePackets(): Promise<boolean> {
+    for (let isFirst = true;; isFirst = false) {
+      this.#isReading = true;
+      const length = await this.#socket.read(this.#buffer);
+      this.#isReading = false;
+      if (length === null) return true;
+      const packet = this.#received(length);
+      if (isFirst && isTlsHello(packet[0]!)) {
+        this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
+        this.#outbox.release();
+        return false;
+      }
+      const lines = this.#lines.take(packet);
+      if (lines !== undefined) await this.#serveLines(lines);
+      if (this.#isLast || this.#isClosed || this.#isEnding) return false;
+      this.#fitBuffer(length);
+      const others = lines && this.#turn.next();
+      if (others !== undefined) await others;
+      if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+    }
+  }
+
+  /** Answers lines, and waits where it must: for a promised reply, or for a client that does not read. */
+  async #serveLines(lines: Lines): Promise<void> {
+    let rest = await this.#turn.submit(this, lines);
+    for (;;) {
+      // All replies are released here: waiting for one that is not would never end.
+      if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
+      if (this.#promised !== undefined) {
+        const reply = await this.#promised;
+        this.#promised = undefined;
+        this.#outbox.add(reply);
+        this.#isLast = reply.last;
+        // What the handler has changed must be committed, even where no line is left.
+        if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
+      } else if (this.#isLast || this.#isClosed) {
+        return;
+      }
+      if (rest === undefined) return;
+      rest = await this.#turn.submit(this, rest);
+    }
+  }
+
+  #replyTo(line: Line): Reply | Promise<Reply> {
+    const isFirst = this.#isNew;
+    this.#isNew = false;
+    if (isHttp(line.text, isFirst)) {
+      return final(malformed("HTTP is not spoken here", this.#context));
+    }
+    if (!this.#client.authorized && line.bytes.length > UNAUTHORIZED_LINE_MAX) {
+      return malformed("line too long", this.#context);
+    }
+    return answer(line, this.#context);
+  }
+
+  /** The packet of this length that has been read; valid until the next read. */
+  #received(length: number): Uint8Array<ArrayBuffer> {
+    this.#silentSweeps = 0;
+    this.#context.metrics.bytesReceived += length;
+    return this.#buffer.subarray(0, length);
+  }
+
+  /** Enlarges the buffer where a packet has filled it; shrinks it where packets have become small. */
+  #fitBuffer(length: number): void {
+    const size = this.#buffer.length;
+    this.#smallPackets = length <= READ_BYTES_MIN ? this.#smallPackets + 1 : 0;
+    if (length === size && size < READ_BYTES_MAX && this.#client.authorized) {
+      this.#buffer = new Uint8Array(4 * size);
+    } else if (size > READ_BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
+      this.#buffer = new Uint8Array(READ_BYTES_MIN);
+    }
+  }
+
+  /**
+   * Answers telnet's question after Ctrl-C, so that it shows replies again. It waits for a quiet moment,
+   * because these bytes are not a reply: they must not stand before one in a busy client's stream.
+   */
+  #answerTimingMark(): void {
+    if (this.#outbox.size > 0) return;
+    this.#lines.awaitsTimingMark = false;
+    this.#outbox.sendAside(NO_TIMING_MARK);
+  }
+
+  get #unsentMax(): number {
+    return this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
+  }
+
+  /**
+   * Ends the outgoing stream, then drops what the client still sends for a moment. If bytes were left
+   * unread at the close, the kernel would send a reset, and the last replies could be lost.
+   */
+  async #linger(): Promise<void> {
+    await this.#socket.closeWrite();
+    const timer = setTimeout(() => this.close(), LINGER_MS);
+    try {
+      while (await this.#socket.read(this.#buffer) !== null);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Whether an error only says that one side has gone, which is nothing to log. */
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.InvalidData || // a TLS handshake that failed
+    error instanceof Deno.errors.TimedOut ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource;
+}

@@ -1,0 +1,117 @@
+/**
+ * The arguments of a request, checked against what its command declares. The registry compiles each
+ * command's `arity` once; the gate splits each line by it. Pure.
+ *
+ * @module
+ */
+
+import type { Text } from "../../tables/text.ts";
+import { hasControl, type Line } from "../input/line.ts";
+
+/** The arguments that a command takes. */
+export interface Arity {
+  /** What they are called, in order. */
+  readonly names: readonly string[];
+  /** How many of them are fields; one more may be the rest of the line. */
+  readonly fields: number;
+  /** How many of them must be there. */
+  readonly required: number;
+  /** Which of them are keys. */
+  readonly keys: readonly boolean[];
+  /** Whether the last one is the rest of the line, verbatim. */
+  readonly verbatim: boolean;
+}
+
+/** The longest key, in bytes of UTF-8. */
+export const KEY_BYTES_MAX = 1_024;
+
+const NAME = /^[a-z]+(\?|\.\.\.)?$/;
+const LONG_KEY = `key longer than ${KEY_BYTES_MAX} bytes`;
+const SPACE = 0x20;
+const TAB = 0x09;
+
+/**
+ * Splits what follows the verb of a line into the arguments that `arity` names, and checks keys and
+ * values. Fills `args` and returns how many there are; where they are not well formed, what is wrong, in
+ * words for the client.
+ */
+export function splitArguments(
+  line: Line,
+  { arity, args }: { readonly arity: Arity; readonly args: readonly Text[] },
+): number | string {
+  const { memory, end } = line.bytes;
+  const { bytes } = memory;
+  const { fields, keys } = arity;
+  let count = 0;
+  let at = line.verb.end + 1;
+  for (; count < fields; count++) {
+    while (at < end && bytes[at] === SPACE) at++;
+    if (at >= end) break;
+    const start = at;
+    while (at < end && bytes[at] !== SPACE) at++;
+    const arg = args[count]!;
+    arg.memory = memory;
+    arg.start = start;
+    arg.end = at++;
+    if (keys[count] && arg.end - start > KEY_BYTES_MAX) return LONG_KEY;
+  }
+  if (arity.verbatim) {
+    if (count === fields && at < end) {
+      const arg = args[count++]!;
+      arg.memory = memory;
+      arg.start = at;
+      arg.end = end;
+    }
+  } else {
+    while (at < end && bytes[at] === SPACE) at++;
+    if (at < end) return "too many arguments";
+  }
+  if (count < arity.required) return "too few arguments";
+  if (line.isPrintable) return count;
+  return controlFault(args, { arity, count }) ?? count;
+}
+
+/** Which argument holds a control character, in words for the client; undefined where none does. */
+function controlFault(
+  args: readonly Text[],
+  { arity, count }: { arity: Arity; count: number },
+): string | undefined {
+  for (let i = 0; i < count; i++) {
+    const isRest = i === arity.fields;
+    if (isRest && hasControl(args[i]!, TAB)) return "control character in value";
+    if (!isRest && hasControl(args[i]!)) return `control character in ${arity.names[i]!}`;
+  }
+  return undefined;
+}
+
+/** Compiles the `arity` of a command file. Throws a TypeError that says what is wrong with it. */
+export function compileArity(names: readonly string[]): Arity {
+  let required = 0;
+  names.forEach((name, i) => {
+    if (!NAME.test(name)) {
+      throw new TypeError(`arity has "${name}": use "name", "name?" or "name..."`);
+    }
+    if (name.endsWith("...") && i < names.length - 1) {
+      throw new TypeError(`arity has "${name}" before its end: only the last may be the rest`);
+    }
+    if (!name.endsWith("?")) {
+      if (required < i) throw new TypeError(`arity has "${name}" after an optional argument`);
+      required++;
+    }
+  });
+  return {
+    names: names.map((name) => name.replace(/\?$|\.\.\.$/, "")),
+    keys: names.map((name) => name === "key" || name === "key?"),
+    fields: names.filter((name) => !name.endsWith("...")).length,
+    required,
+    verbatim: names.at(-1)?.endsWith("...") ?? false,
+  };
+}
+
+/** How to write a request, for a 400, HELP and the documents: `KEYS [prefix [after]]`. */
+export function usageOf(verb: string, arity: Arity): string {
+  const required = arity.names.slice(0, arity.required);
+  const optional = arity.names.slice(arity.required);
+  const tail = optional.map((name) => ` [${name}`).join("") + "]".repeat(optional.length);
+  return [verb, ...required].join(" ") + tail;
+}

@@ -1,0 +1,175 @@
+/**
+ * Maps each verb to its operation. It reads the folder `commands/` when the server starts, so adding an
+ * operation means adding a file. The gate looks up the verb of each line.
+ *
+ * @module
+ */
+
+import { asText, type Text, type TextLike } from "../../tables/text.ts";
+import type { Command, OperationInfo, Operations } from "../command.ts";
+import { UsageError } from "../settings.ts";
+import { CASE_BIT, Line } from "../input/line.ts";
+import { Latency } from "../metrics.ts";
+import { type Arity, compileArity, usageOf } from "./arity.ts";
+
+/** An operation on offer, with what follows from the fields of its command. */
+export interface Operation extends OperationInfo {
+  /** The verb as bytes, in upper case. */
+  readonly letters: Uint8Array;
+  /** The arguments that it takes. */
+  readonly arity: Arity;
+  /** The arguments of the request that is being handled: the same objects every time. */
+  readonly args: readonly Text[];
+}
+
+const FILE = /^[a-z]+\.ts$/;
+/** A power of two, well above the number of operations. */
+const VERB_SLOTS = 256;
+const CODE_MAX = 503;
+
+/** A file of `commands/` that is no operation; the message names it and says how to mend it. */
+export class BadCommandError extends Error {
+  /** Takes the name of the file, and what is wrong with it and how to mend it. */
+  constructor(file: string, why: string, options?: ErrorOptions) {
+    super(`Cannot load commands/${file}: ${why}`, options);
+  }
+}
+
+/** The operations on offer. */
+export class Registry implements Operations {
+  /** By the hash of the verb, which some may share. A Map would need strings, and lines are bytes. */
+  readonly #byVerb: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
+  readonly #operations: readonly Operation[];
+
+  /** Offers these commands except the disabled ones. Throws BadCommandError and UsageError. */
+  constructor(commands: [verb: string, command: unknown][], disabled: readonly string[] = []) {
+    const operations = commands.map(([verb, command]) => makeOperation(verb, command));
+    const unknown = disabled.find((verb) => !operations.some((o) => o.verb === verb));
+    if (unknown !== undefined) {
+      throw new UsageError(
+        `--disable names ${unknown}, which is not an operation. HELP lists them.`,
+      );
+    }
+    this.#operations = operations
+      .filter(({ verb }) => !disabled.includes(verb))
+      .sort((a, b) => a.verb < b.verb ? -1 : 1);
+    for (const operation of this.#operations) {
+      const slot = Line.of(operation.verb).verbHash & (VERB_SLOTS - 1);
+      (this.#byVerb[slot] ??= []).push(operation);
+    }
+  }
+
+  /** The operation of a verb, in upper, lower or mixed case. */
+  find(verb: TextLike): Operation | undefined {
+    const line = Line.of(String(verb));
+    return line.verb.length === line.bytes.length ? this.operationOf(line) : undefined;
+  }
+
+  /** The operation that a line asks for. */
+  operationOf({ verb, verbHash }: Line): Operation | undefined {
+    const operations = this.#byVerb[verbHash & (VERB_SLOTS - 1)];
+    if (operations === undefined) return undefined;
+    for (let i = 0; i < operations.length; i++) {
+      if (isVerb(verb, operations[i]!.letters)) return operations[i];
+    }
+    return undefined;
+  }
+
+  /** All operations, in the order of their verbs. */
+  [Symbol.iterator](): Iterator<Operation> {
+    return this.#operations[Symbol.iterator]();
+  }
+
+  /** How many operations there are. */
+  get size(): number {
+    return this.#operations.length;
+  }
+}
+
+/** Whether a verb has these upper-case letters. Verbs are ASCII, where one bit tells the case. */
+function isVerb({ memory: { bytes }, start, end }: Text, letters: Uint8Array): boolean {
+  if (end - start !== letters.length) return false;
+  for (let i = 0; i < letters.length; i++) {
+    if ((bytes[start + i]! & ~CASE_BIT) !== letters[i]) return false;
+  }
+  return true;
+}
+
+/** Loads every file of the folder. Throws BadCommandError at the first that is no command. */
+export async function loadCommands(folder: URL): Promise<[verb: string, command: unknown][]> {
+  const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
+  const commands: [string, unknown][] = [];
+  for (const file of files) {
+    const verb = verbOf(file);
+    const other = files.find((other) => other !== file && verbOf(other) === verb);
+    if (other !== undefined) {
+      throw new BadCommandError(file, `${other} has the same verb. Remove or rename one of them.`);
+    }
+    if (!FILE.test(file)) {
+      throw new BadCommandError(
+        file,
+        "its name is not a verb. Name it in lower-case letters, as in get.ts, or move it elsewhere.",
+      );
+    }
+    commands.push([verb, await importCommand(new URL(file, folder), file)]);
+  }
+  return commands;
+}
+
+function verbOf(file: string): string {
+  return file.replace(/\.ts$/, "").toUpperCase();
+}
+
+async function importCommand(url: URL, file: string): Promise<unknown> {
+  try {
+    const module = await import(url.href);
+    return module.default;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new BadCommandError(file, `it does not load. Mend what it says: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+function makeOperation(verb: string, exported: unknown): Operation {
+  const file = `${verb.toLowerCase()}.ts`;
+  const fault = faultOfCommand(exported);
+  if (fault !== undefined) throw new BadCommandError(file, fault);
+  const command = exported as Command;
+  let arity: Arity;
+  try {
+    arity = compileArity(command.arity);
+  } catch (error) {
+    throw new BadCommandError(file, `its ${(error as Error).message}.`);
+  }
+  const answered = new Float64Array(CODE_MAX + 1);
+  const args = arity.names.map(() => asText(""));
+  const letters = new TextEncoder().encode(verb);
+  const usage = usageOf(verb, arity);
+  return { verb, letters, command, arity, args, usage, answered, latency: new Latency() };
+}
+
+/** Why a value is no Command, and how to mend it; undefined where it is one. */
+function faultOfCommand(exported: unknown): string | undefined {
+  if (typeof exported !== "object" || exported === null) {
+    return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
+  }
+  const { summary, arity, replies, open, handler } = exported as Record<string, unknown>;
+  if (typeof summary !== "string" || summary === "") {
+    return 'its summary is missing. Add summary: "what it does".';
+  }
+  if (!Array.isArray(arity) || !arity.every((name) => typeof name === "string")) {
+    return 'its arity is missing or not a list of names. Add arity: ["key"], or [] for none.';
+  }
+  if (typeof replies !== "object" || replies === null) {
+    return 'its replies are missing. Add replies: { 200: "what that means" }.';
+  }
+  if (typeof handler !== "function") {
+    return "its handler is missing or not a function. Add handler(args, context) { … }.";
+  }
+  if (open !== undefined && open !== true) {
+    return "its open is not true. Write open: true, or remove it.";
+  }
+  return undefined;
+}

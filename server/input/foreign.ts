@@ -1,0 +1,28 @@
+/**
+ * Recognises HTTP and TLS, which are not spoken here. The connection asks about a client's first bytes and
+ * about each line; where the answer is yes, it refuses, runs nothing of what follows, and closes.
+ *
+ * Our verbs are HTTP's methods. Without this check `curl -X PUT` would store a key, and any web page
+ * that can make a browser POST to localhost could send a line `CLEAR`.
+ *
+ * @module
+ */
+
+const REQUEST_LINE = / HTTP\/\d+(\.\d+)?$/; // RFC 9112 section 3
+const HOST_FIELD = /^host:/i; // RFC 9112 section 3.2: each request has one
+const TLS_HANDSHAKE = 0x16; // RFC 8446 section 5.1: the type of a ClientHello's record
+
+/** Whether the first byte of a connection opens a TLS handshake. */
+export function isTlsHello(firstByte: number): boolean {
+  return firstByte === TLS_HANDSHAKE;
+}
+
+/** Whether a line belongs to an HTTP request; a request line counts only as the first of a connection. */
+export function isHttp(line: string, isFirst: boolean): boolean {
+  return (isFirst && REQUEST_LINE.test(line)) || (isH(line.charCodeAt(0)) && HOST_FIELD.test(line));
+}
+
+/** Checked first, because running a regular expression on every line is slow. */
+function isH(unit: number): boolean {
+  return unit === 0x68 || unit === 0x48;
+}

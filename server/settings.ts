@@ -1,0 +1,217 @@
+/**
+ * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings
+ * first; `--help` and the table in the documents come from the list below.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+
+/** How to write an option, what it means, and its default. */
+export interface Option {
+  /** What follows the flag, as in `--port NUMBER`; nothing for a switch. */
+  readonly hint?: string;
+  /** The default. */
+  readonly preset?: string;
+  /** What it means, in a few words. */
+  readonly help: string;
+}
+
+/** Every option, by its flag without `--`, in the order in which `--help` shows them. */
+export const OPTIONS = {
+  host: { hint: "ADDRESS", preset: "127.0.0.1", help: "address to listen on" },
+  port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
+  data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
+  memory: { help: "keep the table in memory, nothing on disk" },
+  cache: { hint: "MIB", preset: "64", help: "memory for recently used entries, in MiB" },
+  "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
+  "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
+  "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
+  "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
+  "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
+  insecure: { help: "listen on any address without a password" },
+  "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
+  "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
+  disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
+  backup: { hint: "FILE", help: "copy the table to FILE and end; a server may be running" },
+  help: { help: "show this and exit" },
+  version: { help: "show the version and exit" },
+} as const satisfies Record<string, Option>;
+
+type Name = keyof typeof OPTIONS;
+
+/** The settings of one start. */
+export interface Settings {
+  /** The address to listen on. */
+  readonly host: string;
+  /** The port to listen on; 0 for a free one. */
+  readonly port: number;
+  /** The folder that holds the table. */
+  readonly data: string;
+  /** Whether to keep the table in memory only. */
+  readonly memory: boolean;
+  /** The size of the cache of entries, in bytes. */
+  readonly cacheBytes: number;
+  /** The longest line, in bytes without LF or CR LF. */
+  readonly lineBytesMax: number;
+  /** How many clients to serve at a time. */
+  readonly connectionsMax: number;
+  /** When to close a silent client, in seconds; 0: never. */
+  readonly idleTimeout: number;
+  /** When to close a client that takes no replies, in seconds. */
+  readonly writeTimeout: number;
+  /** The file whose first line is the password. */
+  readonly passwordFile: string | undefined;
+  /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
+  readonly password: string | undefined;
+  /** Whether to listen on any address without a password. */
+  readonly insecure: boolean;
+  /** The file of the certificate for TLS, in PEM. */
+  readonly tlsCert: string | undefined;
+  /** The file of its key, in PEM. */
+  readonly tlsKey: string | undefined;
+  /** The verbs not to offer, in upper case. */
+  readonly disabled: string[];
+  /** The file to copy the table to, instead of serving it. */
+  readonly backup: string | undefined;
+  /** Whether to show the help text and end. */
+  readonly help: boolean;
+  /** Whether to show the version and end. */
+  readonly version: boolean;
+}
+
+/** Settings that can't be used; the message says what to do. */
+export class UsageError extends Error {}
+
+/** A start that failed for another reason; the message says what to do. */
+export class StartError extends Error {}
+
+const MIB = 1_048_576;
+const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [
+  "",
+  false,
+]]);
+
+/** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
+export function readSettings(
+  args: readonly string[],
+  environment: (name: string) => string | undefined,
+): Settings {
+  const flags = parseFlags(args);
+  // An empty variable counts as unset.
+  const given = (name: Name) =>
+    flags[name] ?? (environment(variableOf(name)) || undefined) ?? presetOf(name);
+  /** The name of an option in a message: the way it was given. */
+  const called = (name: Name) => flags[name] === undefined ? variableOf(name) : `--${name}`;
+  const text = (name: Name) => {
+    const value = given(name);
+    if (value === "") throw new UsageError(`${called(name)} must not be empty.`);
+    return value === undefined ? undefined : String(value);
+  };
+  const whole = (name: Name, range: Range) => wholeNumber(called(name), text(name)!, range);
+  const seconds = (name: Name, min: number) => decimalNumber(called(name), text(name)!, min);
+  const settings: Settings = {
+    host: text("host")!,
+    port: whole("port", { min: 0, max: 65_535 }),
+    data: text("data")!,
+    memory: switchOf("memory", given("memory")),
+    cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
+    lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
+    connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
+    idleTimeout: seconds("idle-timeout", 0),
+    writeTimeout: seconds("write-timeout", 0.1),
+    passwordFile: text("password-file"),
+    password: environment("KEYLINE_PASSWORD"),
+    insecure: switchOf("insecure", given("insecure")),
+    tlsCert: text("tls-cert"),
+    tlsKey: text("tls-key"),
+    disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
+    backup: text("backup"),
+    help: switchOf("help", flags.help),
+    version: switchOf("version", flags.version),
+  };
+  if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
+    throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
+  }
+  if (settings.memory && settings.backup !== undefined) {
+    throw new UsageError("--backup copies the table on disk: leave out --memory.");
+  }
+  return settings;
+}
+
+/** The help text. */
+export function helpText(): string {
+  const rows = Object.entries<Option>(OPTIONS).map(([name, { hint, preset, help }]) => {
+    const flag = `--${name}${hint === undefined ? "" : ` ${hint}`}`;
+    return `  ${flag.padEnd(26)}${help}${preset === undefined ? "" : ` [${preset}]`}`;
+  });
+  return `Keyline: a key-value server that you can telnet to
+
+Usage: deno task start [options]
+
+Options, with their defaults:
+${rows.join("\n")}
+
+Every option except help and version can be set in the environment as well: --max-line is
+KEYLINE_MAX_LINE. A flag takes precedence. KEYLINE_PASSWORD sets the password for AUTH.
+`;
+}
+
+/** The environment variable of an option. */
+export function variableOf(name: string): string {
+  return `KEYLINE_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+type Flags = { [name in Name]?: string | boolean };
+
+function parseFlags(args: readonly string[]): Flags {
+  // `deno task start -- --port 1` passes the "--" on.
+  const own = args[0] === "--" ? args.slice(1) : args;
+  const types = Object.entries<Option>(OPTIONS).map(([name, { hint }]) =>
+    [name, { type: hint === undefined ? "boolean" as const : "string" as const }] as const
+  );
+  const options = { ...Object.fromEntries(types), help: { type: "boolean" as const, short: "h" } };
+  try {
+    return parseArgs({ args: [...own], options }).values as Flags;
+  } catch (error) {
+    // Its first sentence says what is wrong; the rest is about Node.js programs.
+    const [what] = (error as Error).message.split(/\.\s/);
+    if (what === "Unknown option '--password'") {
+      throw new UsageError(
+        "There is no --password, because other users can see the flags of a process. Set " +
+          "KEYLINE_PASSWORD, or name a file with --password-file.",
+      );
+    }
+    throw new UsageError(`${what}. Run with --help to see the options.`);
+  }
+}
+
+function presetOf(name: Name): string | undefined {
+  return (OPTIONS[name] as Option).preset;
+}
+
+function switchOf(name: Name, given: string | boolean | undefined): boolean {
+  if (typeof given !== "string") return given ?? false;
+  const value = SWITCHES.get(given.toLowerCase());
+  if (value === undefined) {
+    throw new UsageError(`${variableOf(name)} must be 1 or 0: it is "${given}".`);
+  }
+  return value;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function wholeNumber(name: string, given: string, { min, max }: Range): number {
+  const value = /^\d+$/.test(given) ? Number(given) : NaN;
+  if (value >= min && value <= max) return value;
+  throw new UsageError(`${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
+}
+
+function decimalNumber(name: string, given: string, min: number): number {
+  const value = /^\d+(\.\d+)?$/.test(given) ? Number(given) : NaN;
+  if (value >= min) return value;
+  throw new UsageError(`${name} must be a number of seconds, at least ${min}: it is "${given}".`);
+}

@@ -1,0 +1,28 @@
+/**
+ * Ends the process well on Ctrl-C or SIGTERM. The server registers it before it listens, so that a signal
+ * finds its handler at any time.
+ *
+ * @module
+ */
+
+/** The signals that end the server, each with the exit code of a second one. */
+const END_SIGNALS = [["SIGINT", 130], ["SIGTERM", 143]] as const;
+/** Ctrl-C under `deno task` arrives twice at once: a second signal counts after this, in milliseconds. */
+const SECOND_SIGNAL_MS = 500;
+
+/** Calls `end` on the first signal, then exits with 0; exits at once on the second. */
+export function endOnSignals(end: () => Promise<void>): void {
+  let firstAt: number | undefined;
+  for (const [signal, code] of END_SIGNALS) {
+    Deno.addSignalListener(signal, async () => {
+      if (firstAt !== undefined) {
+        if (performance.now() - firstAt > SECOND_SIGNAL_MS) Deno.exit(code);
+        return;
+      }
+      firstAt = performance.now();
+      await end();
+      console.log("Keyline has ended");
+      Deno.exit(0);
+    });
+  }
+}

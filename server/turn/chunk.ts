@@ -1,0 +1,95 @@
+/**
+ * The lines that go through TextLineStream together. The turn loads a chunk with the lines of as many
+ * connections as fit, because a chunk costs as much as several lines do.
+ *
+ * @module
+ */
+
+import { Memory, Text } from "../../tables/text.ts";
+import type { Lines } from "../input/lines.ts";
+
+/** The size of a chunk, in bytes; a line that is longer makes a chunk of its own. */
+const CHUNK_BYTES_MAX = 32_768;
+/** How many lines to split at a time: those after the last that a connection takes are split in vain. */
+const CHUNK_LINES_MAX = 1_024;
+const LF = 0x0a;
+const CR = 0x0d;
+
+// The lines are valid UTF-8. ignoreBOM: a leading U+FEFF is text, and without it two keys would be one.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A chunk of lines. One object serves chunk after chunk: what it holds is valid until the next load. */
+export class Chunk {
+  readonly #buffer = new Memory(CHUNK_BYTES_MAX);
+  #source = new Text(this.#buffer, 0, 0);
+
+  /** Takes in the lines of these connections, or the head of the only one. */
+  load(all: readonly { readonly lines: Lines }[]): void {
+    const first = headOf(all[0]!.lines).bytes;
+    if (first.length > CHUNK_BYTES_MAX) {
+      this.#source = Text.from(first);
+      return;
+    }
+    let length = 0;
+    for (const { lines } of all) {
+      const { bytes } = headOf(lines);
+      this.#buffer.bytes.set(bytes, length);
+      length += bytes.length;
+    }
+    this.#source = new Text(this.#buffer, 0, length);
+  }
+
+  /** Where the bytes are. */
+  get memory(): Memory {
+    return this.#source.memory;
+  }
+
+  /** The whole chunk as a string. */
+  get text(): string {
+    return decoder.decode(this.#source.toBytes());
+  }
+
+  /** The end of the line that begins at this byte, without its LF or CR LF. */
+  endOfLine(from: number): number {
+    const { bytes } = this.memory;
+    const lf = bytes.indexOf(LF, from);
+    return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
+  }
+
+  /** The beginning of the line after the one that ends at this byte. */
+  lineAfter(end: number): number {
+    return this.memory.bytes[end] === CR ? end + 2 : end + 1;
+  }
+}
+
+/** How many of these arrivals fit in one chunk, from this one on: at least one. */
+export function countFitting(arrivals: readonly { readonly lines: Lines }[], from: number): number {
+  let [bytes, lines] = [0, 0];
+  let to = from;
+  while (to < arrivals.length) {
+    const arrival = arrivals[to]!.lines;
+    bytes += arrival.bytes.length;
+    lines += arrival.count;
+    if ((bytes > CHUNK_BYTES_MAX || lines > CHUNK_LINES_MAX) && to > from) break;
+    to++;
+  }
+  return to - from;
+}
+
+/** The first of these lines, as many as may be split at a time. */
+export function headOf(lines: Lines): Lines {
+  if (lines.count <= CHUNK_LINES_MAX) return lines;
+  let end = 0;
+  for (let i = 0; i < CHUNK_LINES_MAX; i++) end = lines.bytes.indexOf(LF, end) + 1;
+  return { ...lines, bytes: lines.bytes.subarray(0, end), count: CHUNK_LINES_MAX };
+}
+
+/** The lines that are left, in memory of their own; undefined where none are. */
+export function restOf(
+  { bytes, count, isPrintable, faults }: Lines,
+  { taken, from }: { taken: number; from: number },
+): Lines | undefined {
+  if (taken === count) return undefined;
+  const left = faults && new Map([...faults].map(([i, fault]) => [i - taken, fault]));
+  return { bytes: bytes.slice(from), count: count - taken, isPrintable, faults: left };
+}

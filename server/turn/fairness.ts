@@ -1,0 +1,98 @@
+/**
+ * Fairness among clients, in two rules. A turn gives the event loop a chance every few milliseconds, and
+ * a client that has been served waits until the others have been. The turn and the listener keep time with
+ * a `TimeSlice`; connections wait for the next of the `Rounds` before they read again.
+ *
+ * @module
+ */
+
+import type { Metrics } from "../metrics.ts";
+
+/** How long one stretch of work may hold up the event loop, in milliseconds. */
+const SLICE_MS = 15;
+
+/** A stretch of work, after which the event loop must go on. */
+export class TimeSlice {
+  #startedAt = performance.now();
+
+  /** Whether the work has held up the event loop for long enough. */
+  get isUsedUp(): boolean {
+    return performance.now() - this.#startedAt > SLICE_MS;
+  }
+
+  /** Begins the next slice. */
+  restart(): void {
+    this.#startedAt = performance.now();
+  }
+
+  /** Lets the event loop read the other sockets, then begins the next slice. */
+  async yield(): Promise<void> {
+    // A timer, because the event loop polls all sockets only when it has nothing else to do.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    this.restart();
+  }
+}
+
+/** How many sockets Deno reads at a time: Tokio, under it, makes a task yield after so many operations. */
+const READS_MAX = 128;
+/** A round has ended when no turn comes during this many timers in a row: one alone may fire too early. */
+const QUIET_TIMERS = 16;
+const TIMER_MS = 1;
+/** For how many rounds to rely on the size of one that ended in silence, because that silence costs time. */
+const ROUNDS_REMEMBERED = 64;
+
+/**
+ * Rounds of service, for more clients than Deno reads at a time. Nobody is served twice in a round.
+ *
+ * Deno reads the sockets that became ready last first. Where each client sends its next request as soon as
+ * it has a reply, the same few would always be served, and the others would wait for seconds.
+ */
+export class Rounds {
+  readonly #metrics: Pick<Metrics, "connections">;
+  /** How many clients this round has served. */
+  #served = 0;
+  /** How many clients are busy, as far as that is known, and for how many rounds to believe it. */
+  #busy = Infinity;
+  #roundsRemembered = 0;
+  #round: PromiseWithResolvers<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** The metrics tell how many clients there are. */
+  constructor(metrics: Pick<Metrics, "connections">) {
+    this.#metrics = metrics;
+  }
+
+  /** The end of this round, for a client that has been served; undefined where all fit in one turn. */
+  next(): Promise<void> | undefined {
+    if (this.#metrics.connections <= READS_MAX) return undefined;
+    this.#round ??= Promise.withResolvers();
+    return this.#round.promise;
+  }
+
+  /** Counts the clients that a turn has served. A turn that is not full leaves nobody waiting. */
+  countTurn(clients: number): void {
+    if (this.#round === undefined) return; // Nobody waits.
+    clearTimeout(this.#timer);
+    this.#served += clients;
+    const size = Math.min(this.#busy, this.#metrics.connections);
+    if (clients < READS_MAX || this.#served >= size) this.#endRound();
+    else this.#endRoundIfQuiet(QUIET_TIMERS);
+  }
+
+  #endRoundIfQuiet(timers: number): void {
+    if (timers > 0) {
+      this.#timer = setTimeout(() => this.#endRoundIfQuiet(timers - 1), TIMER_MS);
+      return;
+    }
+    this.#busy = this.#served;
+    this.#roundsRemembered = ROUNDS_REMEMBERED;
+    this.#endRound();
+  }
+
+  #endRound(): void {
+    if (this.#roundsRemembered > 0 && --this.#roundsRemembered === 0) this.#busy = Infinity;
+    this.#served = 0;
+    this.#round?.resolve();
+    this.#round = undefined;
+  }
+}

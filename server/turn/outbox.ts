@@ -1,0 +1,157 @@
+/**
+ * The replies of one client on their way out. The connection adds each reply and releases them once the
+ * turn has committed; until then they can still be replaced by a failure.
+ *
+ * @module
+ */
+
+import { copyText, Memory, type Text } from "../../tables/text.ts";
+import { type Reply, VALUE_HEAD, VALUE_TAIL } from "../reply.ts";
+
+/** What an outbox calls. */
+export interface Recipient {
+  /** The client has taken this many bytes. */
+  onProgress(bytes: number): void;
+  /** The client has gone. */
+  close(): void;
+}
+
+/** Most replies fit in a small buffer. It is reused, because making one costs more than filling it. */
+const SPARE_BYTES = 16_384;
+const SPARES_MAX = 64;
+
+const NONE = new Memory(0);
+const spares: Memory[] = [];
+
+/** The replies of one client that have not been sent. */
+export class Outbox {
+  readonly #socket: Pick<Deno.Conn, "write">;
+  readonly #recipient: Recipient;
+  #buffer = NONE;
+  /** How many bytes of the buffer have been sent. */
+  #sentLength = 0;
+  /** How many may be sent. */
+  #releasedLength = 0;
+  /** How many are filled. */
+  #length = 0;
+  /** How many replies a failure would still replace. */
+  #unreleasedCount = 0;
+  #isSending = false;
+  #isClosed = false;
+  #allSent: PromiseWithResolvers<void> | undefined;
+
+  /** An empty outbox, which writes to this socket. */
+  constructor(socket: Pick<Deno.Conn, "write">, recipient: Recipient) {
+    this.#socket = socket;
+    this.#recipient = recipient;
+  }
+
+  /** The size of what has not been sent, in bytes. */
+  get size(): number {
+    return this.#length - this.#sentLength;
+  }
+
+  /** Whether a write is under way. */
+  get isSending(): boolean {
+    return this.#isSending;
+  }
+
+  /** Adds a copy of a reply. */
+  add({ bytes, value }: Reply): void {
+    if (value === undefined) this.#append(bytes!);
+    else this.#appendValue(value);
+    this.#unreleasedCount++;
+  }
+
+  /** Sends all replies. Where `failure` is given, it replaces each that was not released before. */
+  release(failure?: Reply): void {
+    if (failure !== undefined) {
+      this.#length = this.#releasedLength;
+      for (let i = 0; i < this.#unreleasedCount; i++) this.#append(failure.bytes!);
+    }
+    this.#releasedLength = this.#length;
+    this.#unreleasedCount = 0;
+    if (!this.#isSending) this.#send();
+  }
+
+  /** Sends bytes that are not a reply; the outbox must be empty. */
+  sendAside(bytes: Uint8Array): void {
+    this.#append(bytes);
+    this.release();
+  }
+
+  /** Waits until everything has been sent, or the client has gone. */
+  async sent(): Promise<void> {
+    if (this.size === 0 || this.#isClosed) return;
+    this.#allSent ??= Promise.withResolvers();
+    await this.#allSent.promise;
+    this.#allSent = undefined;
+  }
+
+  /** Stops sending. */
+  close(): void {
+    this.#isClosed = true;
+    this.#allSent?.resolve();
+  }
+
+  /** Sends what is released, and what is released meanwhile, in one write at a time. */
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    try {
+      while (this.#sentLength < this.#releasedLength && !this.#isClosed) {
+        const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
+        const length = await this.#socket.write(bytes);
+        this.#sentLength += length;
+        this.#recipient.onProgress(length);
+      }
+    } catch {
+      this.#recipient.close();
+    }
+    this.#isSending = false;
+    if (this.#sentLength === this.#length) this.#releaseBuffer();
+    if (this.size === 0) this.#allSent?.resolve();
+  }
+
+  #appendValue(value: Text): void {
+    const length = value.length + VALUE_HEAD.length + VALUE_TAIL.length;
+    if (length > this.#buffer.bytes.length - this.#length) this.#makeRoom(length);
+    const { bytes } = this.#buffer;
+    let at = this.#length;
+    for (let i = 0; i < VALUE_HEAD.length; i++) bytes[at++] = VALUE_HEAD[i]!;
+    copyText(value, this.#buffer, at);
+    at += value.length;
+    for (let i = 0; i < VALUE_TAIL.length; i++) bytes[at++] = VALUE_TAIL[i]!;
+    this.#length = at;
+  }
+
+  #append(bytes: Uint8Array): void {
+    if (bytes.length > this.#buffer.bytes.length - this.#length) this.#makeRoom(bytes.length);
+    const to = this.#buffer.bytes;
+    // Most replies are short, and for those a loop is faster than a call of `set`.
+    if (bytes.length > 64) to.set(bytes, this.#length);
+    else for (let i = 0; i < bytes.length; i++) to[this.#length + i] = bytes[i]!;
+    this.#length += bytes.length;
+  }
+
+  /** Moves what has not been sent to a buffer with this many bytes of room after it. */
+  #makeRoom(bytes: number): void {
+    const unsent = this.#buffer.bytes.subarray(this.#sentLength, this.#length);
+    const size = unsent.length + bytes;
+    const spare = size <= SPARE_BYTES ? spares.pop() : undefined;
+    // The old buffer must not change: a write may still be reading it.
+    this.#buffer = spare ?? new Memory(Math.max(2 * unsent.length + bytes, SPARE_BYTES));
+    this.#buffer.bytes.set(unsent);
+    this.#releasedLength -= this.#sentLength;
+    this.#length -= this.#sentLength;
+    this.#sentLength = 0;
+  }
+
+  /** Gives the buffer back, now that it is empty. */
+  #releaseBuffer(): void {
+    if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
+      spares.push(this.#buffer);
+    }
+    this.#buffer = NONE;
+    this.#sentLength = this.#releasedLength = this.#length = 0;
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * The turn: all lines that arrive in one turn of the event loop are split and answered, then the table
+ * commits once, then all their replies leave, one write for each connection.
+ *
+ * Group commit and the gathering of replies are this one mechanism. It makes `200 OK` durable and fast at
+ * once, and because replies to reads wait for the same commit, nobody ever sees a value that a crash could
+ * still take back. Connections submit their lines; the turn calls them with each line, then the table,
+ * then the connections again.
+ *
+ * @module
+ */
+
+import { type Table, TableError } from "../../tables/table.ts";
+import { Line } from "../input/line.ts";
+import type { Lines } from "../input/lines.ts";
+import { Splitter } from "../input/splitter.ts";
+import type { Metrics } from "../metrics.ts";
+import { type Reply, serverError } from "../reply.ts";
+import { Chunk, countFitting, headOf, restOf } from "./chunk.ts";
+import { Rounds, TimeSlice } from "./fairness.ts";
+
+/** A connection, as the turn sees it. */
+export interface Member {
+  /** Answers a line. False: it takes no more lines for now. */
+  answer(line: Line): boolean;
+  /** Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. */
+  release(failure?: Reply): void;
+}
+
+/** Lines that wait for their turn. */
+interface Arrival {
+  readonly member: Member;
+  readonly lines: Lines;
+  readonly resolve: (rest: Lines | undefined) => void;
+}
+
+/** After how many lines to look at the clock. */
+const LINES_A_LOOK = 32;
+
+/** The turns of a server, one after another. */
+export class Turn {
+  readonly #table: Table;
+  readonly #metrics: Metrics;
+  readonly #onFatal: (error: unknown) => void;
+  readonly #rounds: Rounds;
+  readonly #splitter = new Splitter();
+  readonly #chunk = new Chunk();
+  readonly #line = new Line();
+  readonly #slice = new TimeSlice();
+  #arrivals: Arrival[] = [];
+  /** When the first of these arrivals came. */
+  #arrivedAt = 0;
+  #isRunning = false;
+
+  /** `onFatal` is called after the replies where the table can't go on: the server must end. */
+  constructor(
+    { table, metrics, onFatal }: {
+      table: Table;
+      metrics: Metrics;
+      onFatal: (error: unknown) => void;
+    },
+  ) {
+    this.#table = table;
+    this.#metrics = metrics;
+    this.#onFatal = onFatal;
+    this.#rounds = new Rounds(metrics);
+  }
+
+  /**
+   * Answers the lines of a connection, commits, and releases their replies. Resolves with the lines that
+   * the connection did not take.
+   */
+  submit(member: Member, lines: Lines): Promise<Lines | undefined> {
+    return new Promise((resolve) => {
+      if (this.#arrivals.length === 0) this.#arrivedAt = performance.now();
+      this.#arrivals.push({ member, lines, resolve });
+      if (this.#isRunning) return;
+      this.#isRunning = true;
+      // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
+      queueMicrotask(() => this.#run());
+    });
+  }
+
+  /** When a connection may read again after its turn; undefined: at once. */
+  next(): Promise<void> | undefined {
+    return this.#rounds.next();
+  }
+
+  async #run(): Promise<void> {
+    this.#slice.restart();
+    while (this.#arrivals.length > 0) {
+      const arrivals = this.#arrivals;
+      const arrivedAt = this.#arrivedAt;
+      this.#arrivals = [];
+      let done = 0;
+      while (done < arrivals.length) {
+        const first = done;
+        const rests: (Lines | undefined)[] = [];
+        do {
+          const count = countFitting(arrivals, done);
+          await this.#answerChunk(arrivals.slice(done, done + count), rests);
+          done += count;
+        } while (done < arrivals.length && !this.#slice.isUsedUp);
+        this.#end(arrivals.slice(first, done), rests);
+        // One look at the clock for all of them: the time of the first, which is the longest.
+        this.#metrics.countTurn(performance.now() - arrivedAt);
+        // Connections that have more lines submit them now, in the same time slice.
+        if (rests.some((rest) => rest !== undefined)) await undefined;
+        if (this.#slice.isUsedUp) await this.#slice.yield();
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  /** Answers the lines of some connections, and notes which lines each did not take. */
+  async #answerChunk(arrivals: readonly Arrival[], rests: (Lines | undefined)[]): Promise<void> {
+    const chunk = this.#chunk;
+    chunk.load(arrivals);
+    this.#splitter.write(chunk.text);
+    const { memory } = chunk;
+    const line = this.#line;
+    let start = 0;
+    for (const { member, lines: all } of arrivals) {
+      const lines = headOf(all);
+      const { isPrintable, faults, count } = lines;
+      line.isPrintable = isPrintable;
+      let at = start;
+      let rest: Lines | undefined;
+      for (let i = 0; i < count; i++) {
+        const text = (await this.#splitter.next()).value!;
+        if (rest !== undefined) continue;
+        const end = isPrintable ? at + text.length : chunk.endOfLine(at);
+        line.read(text, { memory, start: at, end });
+        line.fault = faults?.get(i);
+        at = chunk.lineAfter(end);
+        const isTaking = member.answer(line) &&
+          (i % LINES_A_LOOK !== LINES_A_LOOK - 1 || !this.#slice.isUsedUp);
+        if (!isTaking || i === count - 1) rest = restOf(all, { taken: i + 1, from: at - start });
+      }
+      rests.push(rest);
+      start += lines.bytes.length;
+    }
+  }
+
+  #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): void {
+    this.#rounds.countTurn(arrivals.length);
+    const error = this.#commit();
+    const failure = error && serverError(error.message);
+    for (let i = 0; i < arrivals.length; i++) {
+      const { member, resolve } = arrivals[i]!;
+      member.release(failure);
+      resolve(rests[i]);
+    }
+    if (error?.fatal) this.#onFatal(error);
+  }
+
+  /** Commits. Returns what went wrong; the table is then as it was before the turn. */
+  #commit(): TableError | undefined {
+    const startedAt = performance.now();
+    try {
+      if (this.#table.commit()) this.#metrics.countCommit(performance.now() - startedAt);
+      return undefined;
+    } catch (error) {
+      this.#metrics.countFailedCommit();
+      console.error("Cannot commit:", error);
+      // Any other error is a mistake of ours, and must not end the server for everybody.
+      return error instanceof TableError ? error : new TableError("internal error");
+    }
+  }
+}

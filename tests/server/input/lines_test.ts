@@ -1,0 +1,143 @@
+/**
+ * From bytes to lines: LineReader. That a case of the protocol makes the same lines wherever its packets
+ * end is shown with the case.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { LineReader } from "../../../server/input/lines.ts";
+import { linesBy, linesOf, split } from "../../support/line_cuts.ts";
+
+const utf8 = new TextEncoder();
+
+Deno.test("LineReader returns lines without their LF or CR LF, and keeps empty ones", () => {
+  assertEquals(linesOf(["a\nb\r\n\n\r\nc d\n"]), ["a", "b", "", "", "c d"]);
+});
+
+Deno.test("LineReader returns the lines that each packet completes", () => {
+  const reader = new LineReader({ lineBytesMax: 100 });
+  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.take(utf8.encode(text)));
+  assertEquals(taken.map((lines) => lines && split(lines)), [
+    undefined,
+    ["ab"],
+    ["c", "", ""],
+    undefined,
+    ["d"],
+  ]);
+});
+
+Deno.test("LineReader counts its lines, and says which of them are at fault", () => {
+  const reader = new LineReader({ lineBytesMax: 8 });
+  const bad = [0xc3, 0x0a];
+  const packet = [
+    ...bad,
+    ...utf8.encode("a\r\n\n123456789\r\né\n"),
+    ...bad,
+    ...utf8.encode("tail"),
+  ];
+  const { bytes, count, isPrintable, faults } = reader.take(Uint8Array.from(packet))!;
+  assertEquals(new TextDecoder().decode(bytes), "\na\r\n\n\né\n\n");
+  assertEquals([count, isPrintable], [6, false]);
+  assertEquals([...faults!], [[0, "not UTF-8"], [3, "too long"], [5, "not UTF-8"]]);
+  const rest = reader.take(utf8.encode("\n"))!;
+  assertEquals([split(rest), rest.isPrintable], [["tail"], false]);
+});
+
+Deno.test("LineReader reports no faults if all lines are text", () => {
+  const reader = new LineReader({ lineBytesMax: 100 });
+  for (const text of ["a\n", "é\r\n", "\n\n\n"]) {
+    assertEquals(reader.take(utf8.encode(text))!.faults, undefined);
+  }
+});
+
+Deno.test("LineReader drops a last line without its LF", () => {
+  assertEquals(linesOf(["a\nb"]), ["a"]);
+  assertEquals(linesOf(["b"]), []);
+  assertEquals(linesOf(["a\nb\r"]), ["a"]);
+});
+
+Deno.test("LineReader recognises lines of printable ASCII, wherever their packets end", () => {
+  const isPrintable = (...packets: number[][]) => {
+    const reader = new LineReader({ lineBytesMax: 100 });
+    return packets.map((packet) => reader.take(Uint8Array.from(packet))).at(-1)?.isPrintable;
+  };
+  const [CR, LF, a] = [0x0d, 0x0a, 0x61];
+  for (let byte = 0; byte < 0xff; byte++) {
+    const expected = byte === LF || (byte >= 0x20 && byte < 0x7f);
+    assertEquals(isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
+    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
+    assertEquals(
+      isPrintable([a, LF, byte], [a, LF]),
+      expected,
+      `byte ${byte}, begins a line`,
+    );
+    assertEquals(
+      isPrintable([a, byte, LF], [a, LF]),
+      true,
+      `byte ${byte}, in an earlier packet`,
+    );
+  }
+  assertEquals(isPrintable([a, CR, LF, a, LF]), true, "lines may end with CR LF");
+  assertEquals(
+    isPrintable([0xff, 0xf1, a, LF]),
+    true,
+    "telnet's bytes are not part of a line",
+  );
+  assertEquals(isPrintable([0xff, 0xff, a, LF]), false, "but a doubled one is");
+  assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
+});
+
+Deno.test("LineReader holds no part of a packet's buffer once its lines are answered", () => {
+  const buffer = utf8.encode("GET a");
+  const reader = new LineReader({ lineBytesMax: 100 });
+  assertEquals(reader.take(buffer), undefined);
+  buffer.set(utf8.encode("XXXXX"));
+  const end = utf8.encode("bc\nPUT");
+  assertEquals(split(reader.take(end)!), ["GET abc"]);
+  end.fill(0);
+  assertEquals(split(reader.take(utf8.encode(" d\n"))!), ["PUT d"]);
+});
+
+Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", () => {
+  for (const end of ["\n", "\r\n"]) {
+    assertEquals(linesOf([`12345678${end}x\n`], 8), ["12345678", "x"]);
+    assertEquals(linesOf([`123456789${end}x\n`], 8), ["too long!", "x"]);
+    assertEquals(linesOf(["12345678", end, "x\n"], 8), ["12345678", "x"]);
+    assertEquals(linesOf(["123456789", end, "x\n"], 8), ["too long!", "x"]);
+  }
+  assertEquals(linesOf(["12345678\r", "\nx\n"], 8), ["12345678", "x"]);
+  assertEquals(linesOf(["12345678\r\r", "\nx\n"], 8), ["too long!", "x"]);
+});
+
+Deno.test("LineReader counts the limit in bytes, not in characters", () => {
+  assertEquals(linesOf(["éééé\nééééé\n"], 8), ["éééé", "too long!"]);
+});
+
+Deno.test("LineReader refuses a long line once, however many packets it takes", () => {
+  const packets = ["a\n", ...Array(50).fill("0123456789"), "\nb\n"];
+  assertEquals(linesOf(packets, 20), ["a", "too long!", "b"]);
+});
+
+Deno.test("LineReader keeps no more of an unfinished line than tailBytesMax", () => {
+  const reader = new LineReader({ lineBytesMax: 1_000 });
+  reader.tailBytesMax = 10;
+  assertEquals(linesBy(reader, ["0123456789", "\n"]), ["0123456789"]);
+  assertEquals(linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), ["too long!"]);
+  assertEquals(linesBy(reader, ["01234567890123456789\n"]), ["01234567890123456789"]);
+  reader.tailBytesMax = 1_000;
+  assertEquals(linesBy(reader, ["0123456789", "0123456789", "0", "\n"]), [
+    "012345678901234567890",
+  ]);
+});
+
+Deno.test("LineReader refuses a line that is not UTF-8, and no other line of its packet", () => {
+  const packet = new Uint8Array([...utf8.encode("é\n"), 0xc3, 0x0a, ...utf8.encode("\ufeffè\n")]);
+  assertEquals(linesOf([packet]), ["é", "not UTF-8!", "\ufeffè"]);
+});
+
+Deno.test("LineReader takes no line for a fault that only reads like one", () => {
+  const half = new Uint8Array([0xed, 0xa0, 0x80, ...utf8.encode("too long\n")]);
+  assertEquals(linesOf([half]), ["not UTF-8!"], "half of a surrogate pair is no UTF-8");
+  assertEquals(linesOf(["too long\nnot UTF-8\n"]), ["too long", "not UTF-8"]);
+});

@@ -1,0 +1,185 @@
+/**
+ * The turn: one commit for all requests of a turn, their replies after it, and what happens where the
+ * commit fails.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { LineReader, type Lines } from "../../../server/input/lines.ts";
+import { Metrics } from "../../../server/metrics.ts";
+import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { testWithStoppedClock } from "../../support/clock.ts";
+import {
+  DISK_FAILED,
+  diskFailure,
+  FakeTable,
+  logOf,
+  MemoryServer,
+} from "../../support/memory_server.ts";
+import { settled } from "../../support/memory_socket.ts";
+
+const utf8 = new TextEncoder();
+
+/** A turn over a fake table, and what it does, in order. */
+function makeTurn() {
+  const table = new FakeTable();
+  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
+  const done: unknown[] = [];
+  table.onCommit = () => done.push("commit");
+  const turn = new Turn({ table, metrics, onFatal: (error) => done.push(error) });
+  /** Submits a line of a member; `done` gets its name at its release, and the failure if there is one. */
+  const join = (name: string, then = () => {}) => {
+    const member: Member = {
+      answer: () => true,
+      release(failure) {
+        done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
+        then();
+      },
+    };
+    return turn.submit(member, lineOf("LINE"));
+  };
+  return { table, metrics, turn, done, join };
+}
+
+/** A line, as a connection submits it. */
+function lineOf(text: string): Lines {
+  return new LineReader({ lineBytesMax: 100 }).take(utf8.encode(`${text}\n`))!;
+}
+
+testWithStoppedClock(
+  "a turn commits once for all its members, and then their replies leave",
+  async () => {
+    const { done, join } = makeTurn();
+    for (const name of ["a", "b", "c"]) join(name);
+    assertEquals(done, [], "nothing leaves before the turn ends");
+    await settled();
+    assertEquals(done, ["commit", "a", "b", "c"]);
+  },
+);
+
+testWithStoppedClock("a turn is over before the event loop goes on", async () => {
+  const { done, join } = makeTurn();
+  let isLater = false;
+  const later = new Promise<void>((resolve) =>
+    setImmediate(() => {
+      isLater = true;
+      resolve();
+    })
+  );
+  await join("a");
+  assertEquals([done, isLater], [["commit", "a"], false]);
+  await later;
+});
+
+testWithStoppedClock("a member that submits while replies leave is in the next turn", async () => {
+  const { done, join } = makeTurn();
+  join("a", () => void join("late"));
+  join("b");
+  await settled();
+  assertEquals(done, ["commit", "a", "b", "commit", "late"]);
+});
+
+testWithStoppedClock(
+  "a failed commit answers every member of its turn, and no later one",
+  async () => {
+    const { table, done, join } = makeTurn();
+    const log = await logOf(async () => {
+      table.failure = diskFailure();
+      join("a");
+      join("b");
+      await settled();
+    });
+    table.failure = undefined;
+    join("c");
+    await settled();
+    assertEquals(done, ["commit", `a: ${DISK_FAILED}`, `b: ${DISK_FAILED}`, "commit", "c"]);
+    assertEquals(log.length, 1);
+    assert(log[0]!.startsWith("Cannot commit:"), log[0]);
+  },
+);
+
+testWithStoppedClock(
+  "a commit that fails for good ends the server, after the replies",
+  async () => {
+    const { table, done, join } = makeTurn();
+    table.failure = diskFailure({ fatal: true });
+    await logOf(async () => {
+      join("a");
+      await settled();
+    });
+    assertEquals(done, ["commit", `a: ${DISK_FAILED}`, table.failure]);
+  },
+);
+
+testWithStoppedClock("a bug in a commit costs its turn alone, and the server goes on", async () => {
+  const { table, done, join } = makeTurn();
+  table.failure = new TypeError("x is not a function");
+  const log = await logOf(async () => {
+    join("a");
+    await join("b");
+  });
+  table.failure = undefined;
+  await join("c");
+  const failed = "500 ERROR internal error\r\n";
+  assertEquals(done, ["commit", `a: ${failed}`, `b: ${failed}`, "commit", "c"]);
+  assert(log[0]!.includes("x is not a function"), log[0]);
+});
+
+testWithStoppedClock("only commits that wrote something are counted", async () => {
+  const { table, metrics, join } = makeTurn();
+  join("a");
+  await settled();
+  assertEquals(metrics.commitSeconds.count, 0);
+  table.put("a", "1");
+  join("a");
+  await settled();
+  assertEquals(metrics.commitSeconds.count, 1);
+  const { sum, max } = metrics.commitSeconds;
+  assert(max >= 0 && sum >= max);
+});
+
+testWithStoppedClock("requests of many connections in one turn share one commit", async () => {
+  const server = new MemoryServer();
+  const clients = Array.from({ length: 5 }, () => server.connect());
+  let sentBefore = 0;
+  server.table.onCommit = () => clients.forEach(({ socket }) => sentBefore += socket.writes.length);
+  clients.forEach(({ socket }, i) => socket.send(`PUT ${i} a\nGET ${i}\nPUT ${i} b\n`));
+  await settled();
+  assertEquals([server.table.commits, sentBefore], [1, 0], "commits, and writes before them");
+  for (const { socket, served } of clients) {
+    assertEquals(socket.take(), "200 OK\r\n200 OK a\r\n200 OK\r\n");
+    assertEquals(socket.writes.length, 1, "one write");
+    socket.finish();
+    await served;
+  }
+});
+
+testWithStoppedClock(
+  "each request of a turn whose commit fails is 500, and none of its changes stays",
+  async () => {
+    const server = new MemoryServer();
+    const clients = [server.connect(), server.connect()];
+    clients[0]!.socket.send("PUT kept 1\n");
+    await settled();
+    assertEquals(clients[0]!.socket.take(), "200 OK\r\n");
+    server.table.failure = diskFailure();
+    await logOf(async () => {
+      // A write, a read, a reply of several lines, an unknown verb, and a line that is no request.
+      clients[0]!.socket.send("PUT kept 2\nGET kept\nKEYS\nNOSUCH\n\n");
+      clients[1]!.socket.send("CLEAR\nPUT new 1\n");
+      await settled();
+    });
+    assertEquals(clients[0]!.socket.take(), DISK_FAILED.repeat(5));
+    assertEquals(clients[1]!.socket.take(), DISK_FAILED.repeat(2));
+    server.table.failure = undefined;
+    clients[1]!.socket.send("GET kept\nGET new\nCOUNT\n");
+    await settled();
+    assertEquals(clients[1]!.socket.take(), "200 OK 1\r\n404 NOT FOUND\r\n200 OK 1\r\n");
+    for (const { socket, served } of clients) {
+      socket.finish();
+      await served;
+    }
+  },
+);

@@ -1,0 +1,294 @@
+/**
+ * What the tests share: tests that are ignored where they lack a permission or a program, the server as a
+ * process of its own, and a client that speaks the protocol.
+ *
+ * @module
+ */
+
+type Permission = "net" | "read" | "write" | "run" | "env" | "sys";
+type TestFunction = (t: Deno.TestContext) => void | Promise<void>;
+
+/** What it takes to run a server, or another program, and to talk to it. */
+export const SERVER_PERMISSIONS: readonly Permission[] = ["net", "read", "write", "run", "env"];
+
+/** The root of the project. */
+export const ROOT = new URL("../../", import.meta.url);
+
+const utf8 = new TextEncoder();
+/** How long a client waits for bytes, in milliseconds: long enough for a busy machine. */
+const REPLY_MS_MAX = 60_000;
+
+/**
+ * Defines a test that needs permissions, and is ignored where they are missing;
+ * `without_permissions_test.ts` says which command grants them.
+ */
+export function testWith(permissions: readonly Permission[], name: string, fn: TestFunction): void {
+  Deno.test({ name, ignore: !isGranted(permissions), fn });
+}
+
+/** Defines a test that runs a server, or another program, and talks to it. */
+export function testServer(name: string, fn: TestFunction): void {
+  testWith(SERVER_PERMISSIONS, name, fn);
+}
+
+/** The same for Linux alone, where the test looks into /proc. */
+export function testServerOnLinux(name: string, fn: TestFunction): void {
+  if (Deno.build.os === "linux") testServer(name, fn);
+  else Deno.test({ name: `${name} (ignored: needs /proc)`, ignore: true, fn });
+}
+
+/** The same where a program is installed; elsewhere the test is ignored, and its name says so. */
+export function testWithProgram(program: string, name: string, fn: TestFunction): void {
+  if (!isGranted(["run"]) || hasProgram(program)) testServer(name, fn);
+  else Deno.test({ name: `${name} (ignored: ${program} is not installed)`, ignore: true, fn });
+}
+
+/** Whether these tests run with all of these permissions. */
+export function isGranted(permissions: readonly Permission[]): boolean {
+  return permissions.every((name) => Deno.permissions.querySync({ name }).state === "granted");
+}
+
+/** Whether a program is on the PATH. */
+export function hasProgram(program: string): boolean {
+  return new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" })
+    .outputSync().success;
+}
+
+/** A number from the environment, where that may be read and has one. */
+export function numberFrom(variable: string, preset: number): number {
+  const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return Number(granted && Deno.env.get(variable) || preset);
+}
+
+/** A new folder for one test. */
+export function tempFolder(): string {
+  return Deno.makeTempDirSync({ prefix: "keyline-test-" });
+}
+
+/** How to start a server for a test. */
+export interface ServerOptions {
+  /** Flags beside `--port` and `--data`. */
+  readonly args?: readonly string[];
+  readonly env?: Record<string, string>;
+  /** The data folder; where it is left out, a new one that is removed at the end. */
+  readonly data?: string;
+  /** A program to run Deno under, such as strace, and its arguments. */
+  readonly under?: readonly string[];
+  /** The folder of the project to start; this one where it is left out. */
+  readonly root?: URL;
+}
+
+/**
+ * The server, started as the task starts it: `deno run -P main.ts`. Use it with `await using`, which kills
+ * it.
+ */
+export class ServerProcess implements AsyncDisposable {
+  readonly port: number;
+  readonly data: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #output: { text: string; done: Promise<unknown> };
+  readonly #removeData: boolean;
+  #status: Deno.CommandStatus | undefined;
+
+  private constructor(child: Deno.ChildProcess, options: {
+    port: number;
+    data: string;
+    removeData: boolean;
+    output: { text: string; done: Promise<unknown> };
+  }) {
+    this.#child = child;
+    this.port = options.port;
+    this.data = options.data;
+    this.#output = options.output;
+    this.#removeData = options.removeData;
+  }
+
+  /** Starts a server on a free port and waits until it listens. Throws what it printed if it exits. */
+  static async start(options: ServerOptions = {}): Promise<ServerProcess> {
+    const data = options.data ?? tempFolder();
+    const child = spawnServer(["--port", "0", "--data", data, ...options.args ?? []], options);
+    const output = { text: "", done: Promise.resolve<unknown>(undefined) };
+    const listening = Promise.withResolvers<number>();
+    const collect = async (stream: ReadableStream<Uint8Array>) => {
+      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+        output.text += text;
+        const port = /listens on \S*:(\d+)/.exec(output.text)?.[1];
+        if (port !== undefined) listening.resolve(Number(port));
+      }
+    };
+    output.done = Promise.all([collect(child.stdout), collect(child.stderr)]).then(() =>
+      listening.reject(new Error(`The server exited: ${output.text}`))
+    );
+    listening.promise.catch(() => {});
+    const port = await listening.promise;
+    return new ServerProcess(child, { port, data, output, removeData: options.data === undefined });
+  }
+
+  /** The process id; of the program that it runs under, if there is one. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** All that it has printed so far, on both streams. */
+  get output(): string {
+    return this.#output.text;
+  }
+
+  /** Sends a signal. */
+  signal(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** Waits until it exits. */
+  async status(): Promise<Deno.CommandStatus> {
+    this.#status ??= await this.#child.status;
+    await this.#output.done;
+    return this.#status;
+  }
+
+  /** Asks it to exit, and waits until it has. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
+    if (this.#status === undefined) {
+      try {
+        this.signal(signal);
+      } catch {
+        // It has exited by itself.
+      }
+    }
+    return await this.status();
+  }
+
+  /** Opens a connection to it. */
+  connect(): Promise<Client> {
+    return Client.connect(this.port);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop("SIGKILL");
+    if (this.#removeData) Deno.removeSync(this.data, { recursive: true });
+  }
+}
+
+/** Runs the server until it exits, for starts that fail; returns the exit code and what it printed. */
+export async function runServer(
+  args: readonly string[],
+  options: ServerOptions = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const child = spawnServer(args, options);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+function spawnServer(args: readonly string[], options: ServerOptions): Deno.ChildProcess {
+  const root = (options.root ?? ROOT).pathname;
+  const deno = [Deno.execPath(), "run", "--quiet", "-P", ...importMapFlags(), "main.ts", ...args];
+  const [program, ...rest] = [...options.under ?? [], ...deno];
+  return new Deno.Command(program!, {
+    args: rest,
+    cwd: root,
+    env: { NO_COLOR: "1", DENO_NO_PROMPT: "1", ...options.env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** The import map that these tests run with, for the processes that they start. */
+export function importMapFlags(): string[] {
+  const isStandIn = import.meta.resolve("@std/assert").startsWith("file:");
+  return isStandIn ? [`--import-map=${new URL("offline/import_map.json", ROOT).pathname}`] : [];
+}
+
+/** A client on a socket. Every wait is bounded. Use it with `using`. */
+export class Client implements Disposable {
+  readonly #socket: Deno.TcpConn;
+  #received = "";
+
+  private constructor(socket: Deno.TcpConn) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+  }
+
+  static async connect(port: number): Promise<Client> {
+    return new Client(await Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+
+  /** Sends text or bytes as they are. */
+  async send(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? utf8.encode(data) : data;
+    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
+  }
+
+  /** The next line of a reply without its CR LF; undefined at the end of the stream. */
+  async line(): Promise<string | undefined> {
+    for (;;) {
+      const end = this.#received.indexOf("\r\n");
+      if (end >= 0) {
+        const line = this.#received.slice(0, end);
+        this.#received = this.#received.slice(end + 2);
+        return line;
+      }
+      if (!await this.#receive()) return undefined;
+    }
+  }
+
+  /** The lines of the next reply: all but the last have a `-` after the code. */
+  async reply(): Promise<string[]> {
+    const lines: string[] = [];
+    for (;;) {
+      const line = await this.line();
+      if (line === undefined) return lines;
+      lines.push(line);
+      if (line[3] !== "-") return lines;
+    }
+  }
+
+  /** Sends a line and returns the last line of its reply. */
+  async ask(line: string): Promise<string | undefined> {
+    await this.send(`${line}\r\n`);
+    return (await this.reply()).at(-1);
+  }
+
+  /** All that arrives until the server closes the connection. */
+  async rest(): Promise<string> {
+    while (await this.#receive());
+    const rest = this.#received;
+    this.#received = "";
+    return rest;
+  }
+
+  /** Closes the client's side. */
+  async finish(): Promise<void> {
+    await this.#socket.closeWrite();
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.#socket.close();
+    } catch {
+      // It is closed already.
+    }
+  }
+
+  /** Reads some bytes of text; false at the end of the stream. */
+  async #receive(): Promise<boolean> {
+    const buffer = new Uint8Array(65_536);
+    const timer = setTimeout(() => this[Symbol.dispose](), REPLY_MS_MAX);
+    try {
+      const length = await this.#socket.read(buffer);
+      if (length === null) return false;
+      this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.ConnectionReset) return false;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+}
