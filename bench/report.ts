@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { table } from "../docs/markdown.ts";
 import { GENERATOR_CPU_MAX } from "./generator.ts";
 import { CONTENDERS, type Mode, NAMES, type Protocol } from "./peers.ts";
 import type { Cell, CellFigures, Results } from "./results.ts";
@@ -79,8 +80,15 @@ export function moreTable(results: Results): string {
   );
 }
 
-/** Keyline beside Redis in short, for the README: a row for each load, both modes; empty where unmeasured. */
-export function shortTable(results: Results): string {
+/** Keyline beside Redis for the README: a row for each load, then where and when it was measured. */
+export function shortReport(results: Results): string {
+  const { machine, versions, main } = results;
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.fileSystem}`;
+  return `${shortTable(results)}\n\n${where}; ${programs.join(", ")}; ${main?.date}.`;
+}
+
+function shortTable(results: Results): string {
   const cells = results.main?.cells ?? [];
   const durable = cells.filter(({ mode }) => mode === "durable");
   if (durable.length === 0) return "";
@@ -101,28 +109,6 @@ export function shortTable(results: Results): string {
   });
   const heads = ["durable: requests/s", "to Redis", "memory: requests/s", "to Redis"];
   return table(["clients × in flight", "writes", ...heads], rows, { leftColumns: 1 });
-}
-
-/** Puts Markdown cells into a table with the padding that `deno fmt` wants. */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  { leftColumns }: { leftColumns: number },
-): string {
-  const widths = head.map((cell, column) =>
-    Math.max(3, cell.length, ...rows.map((row) => row[column]?.length ?? 0))
-  );
-  const line = (row: readonly string[]) => {
-    const cells = widths.map((width, column) => {
-      const cell = row[column] ?? "";
-      return column < leftColumns ? cell.padEnd(width) : cell.padStart(width);
-    });
-    return `| ${cells.join(" | ")} |`;
-  };
-  const rule = widths.map((width, column) =>
-    column < leftColumns ? "-".repeat(width) : "-".repeat(width - 1) + ":"
-  );
-  return [line(head), line(rule), ...rows.map(line)].join("\n");
 }
 
 function machineTable({ machine, versions }: Results): string {

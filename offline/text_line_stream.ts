@@ -1,6 +1,6 @@
 /**
  * Stands in for `@std/streams/text-line-stream` where JSR can't be reached: `import_map.json` maps it
- * here. It does what the documentation of that module says, and `tests/offline_test.ts` holds whichever
+ * here. It does what the documentation of that module says, and `tests/system/offline_test.ts` holds whichever
  * of the two is mapped to what we rely on.
  *
  * @module

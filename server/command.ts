@@ -7,7 +7,7 @@
 
 import type { Clock, TableView } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Latency, Metrics } from "./metrics.ts";
 import type { Code, Reply } from "./reply.ts";
 
 export type { Text };
@@ -34,6 +34,8 @@ export type { Text };
 export interface Command<Arguments extends readonly (Text | undefined)[] = never[]> {
   /** What the operation does: one sentence without its full stop. */
   readonly summary: string;
+  /** What else a client must know, in Markdown: a paragraph of its section in PROTOCOL.md. */
+  readonly details?: string;
   /**
    * The names of the arguments, in order. `"key?"` may be missing, and so may all that follow it.
    * `"value..."`, which must come last, is the rest of the line, verbatim and not empty. An argument
@@ -79,7 +81,7 @@ export interface Operations extends Iterable<OperationInfo> {
   find(verb: TextLike): OperationInfo | undefined;
 }
 
-/** What HELP and STATS tell about an operation. */
+/** What HELP and the metrics tell about an operation. */
 export interface OperationInfo {
   /** In upper case. */
   readonly verb: string;
@@ -89,6 +91,8 @@ export interface OperationInfo {
   readonly command: Command;
   /** How many requests got each reply code, indexed by code. */
   readonly answered: Float64Array;
+  /** How long its requests took. */
+  readonly latency: Latency;
 }
 
 /** What the server remembers of one connection between its requests. */

@@ -1,9 +1,19 @@
 /**
- * What the server counts: the listener, the turn and the gate count here, STATS reads it. Requests are
- * counted by operation, in the registry.
+ * What the server counts: the listener, connections, the turn and the gate count here. The figures of
+ * `figures.ts` are read from it when somebody asks, so counting costs a request next to nothing.
  *
  * @module
  */
+
+import { Histogram } from "./histogram.ts";
+
+/** How long the requests of one operation took. */
+export class Latency {
+  /** From when the lines of a packet join a turn to when its replies leave, in seconds. */
+  readonly seconds: Histogram = Histogram.ofSeconds();
+  /** How many requests the current turn has answered: they are all counted when it ends. */
+  pending = 0;
+}
 
 /** Counts since the server started. */
 export class Metrics {
@@ -14,19 +24,30 @@ export class Metrics {
   /** Connections that are open now. */
   connections = 0;
   /** Connections that have been accepted, refused ones not counted. */
-  connectionsInAll = 0;
+  connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
   connectionsRefused = 0;
+  /** Bytes that clients have sent, and bytes of replies that they have taken; those of TLS not counted. */
+  bytesReceived = 0;
+  bytesSent = 0;
   /** Requests whose verb no operation has. */
   unsupported = 0;
   /** Lines that are no request: empty, too long, not UTF-8, HTTP. */
   malformed = 0;
-  /** Commits that wrote something. */
-  commits = 0;
-  /** How long all commits took, in milliseconds. */
-  commitMs = 0;
-  /** How long the longest commit took, in milliseconds. */
-  commitMsMax = 0;
+  /** How long each commit that wrote something took, in seconds. */
+  readonly commitSeconds: Histogram = Histogram.ofSeconds();
+  /** Commits that failed. */
+  commitsFailed = 0;
+  /** Whether the last commit failed. */
+  isCommitFailing = false;
+  /** How many requests each turn answered, which share its commit. */
+  readonly turnRequests: Histogram = Histogram.ofRequests();
+  /** Whether the server is shutting down. */
+  isDraining = false;
+  /** How late the event loop was, in seconds: measured where somebody looks at it, else empty. */
+  readonly loopDelay: Histogram = Histogram.ofSeconds();
+  /** The operations that the current turn has answered. */
+  readonly #inTurn: Latency[] = [];
 
   /** Counts from zero; `startedAt` is in milliseconds since 1970. */
   constructor({ version, startedAt }: { version: string; startedAt: number }) {
@@ -36,8 +57,29 @@ export class Metrics {
 
   /** Counts a commit that took this many milliseconds. */
   countCommit(ms: number): void {
-    this.commits++;
-    this.commitMs += ms;
-    this.commitMsMax = Math.max(this.commitMsMax, ms);
+    this.commitSeconds.add(ms / 1_000);
+    this.isCommitFailing = false;
+  }
+
+  /** Counts a commit that failed. */
+  countFailedCommit(): void {
+    this.commitsFailed++;
+    this.isCommitFailing = true;
+  }
+
+  /** Counts a request of the current turn. */
+  countAnswer(latency: Latency): void {
+    if (latency.pending++ === 0) this.#inTurn.push(latency);
+  }
+
+  /** Counts the requests of a turn, whose replies leave this many milliseconds after their lines came. */
+  countTurn(ms: number): void {
+    let requests = 0;
+    for (let latency; (latency = this.#inTurn.pop()) !== undefined;) {
+      requests += latency.pending;
+      latency.seconds.add(ms / 1_000, latency.pending);
+      latency.pending = 0;
+    }
+    if (requests > 0) this.turnRequests.add(requests);
   }
 }

@@ -173,7 +173,8 @@ export class Connection implements Member, Recipient {
     this.#outbox.release(failure);
   }
 
-  onProgress(): void {
+  onProgress(bytes: number): void {
+    this.#context.metrics.bytesSent += bytes;
     this.#stuckSweeps = 0;
     this.#silentSweeps = 0;
   }
@@ -237,6 +238,7 @@ export class Connection implements Member, Recipient {
   /** The packet of this length that has been read; valid until the next read. */
   #received(length: number): Uint8Array<ArrayBuffer> {
     this.#silentSweeps = 0;
+    this.#context.metrics.bytesReceived += length;
     return this.#buffer.subarray(0, length);
   }
 

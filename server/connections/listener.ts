@@ -125,7 +125,7 @@ export class Listener {
       return this.#refuse(connection, "too many connections; try again later");
     }
     metrics.connections++;
-    metrics.connectionsInAll++;
+    metrics.connectionsAccepted++;
     const served = connection.serve().finally(() => {
       metrics.connections--;
       this.#connections.delete(connection);

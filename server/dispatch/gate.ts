@@ -32,12 +32,12 @@ export function answer(line: Line, context: GateContext): Reply | Promise<Reply>
     return unsupported;
   }
   if (!context.client.authorized && !operation.command.open) {
-    return counted(operation, unauthorized);
+    return counted(operation, unauthorized, context);
   }
   const { args } = operation;
   const count = splitArguments(line, operation);
   if (typeof count === "string") {
-    return counted(operation, badRequest(`${count}; usage: ${operation.usage}`));
+    return counted(operation, badRequest(`${count}; usage: ${operation.usage}`), context);
   }
   return handle(operation, count === args.length ? args : args.slice(0, count), context);
 }
@@ -50,13 +50,14 @@ function handle(
   const mark = context.table.mark();
   try {
     const reply = operation.command.handler(args as never, context);
-    if (reply instanceof Reply || !(reply instanceof Promise)) return counted(operation, reply);
-    return reply.then((late) => counted(operation, late)).catch((error) =>
-      failed(operation, error)
-    );
+    if (reply instanceof Reply || !(reply instanceof Promise)) {
+      return counted(operation, reply, context);
+    }
+    return reply.then((late) => counted(operation, late, context))
+      .catch((error) => failed(operation, error, context));
   } catch (error) {
     context.table.undo(mark);
-    return failed(operation, error);
+    return failed(operation, error, context);
   }
 }
 
@@ -66,15 +67,18 @@ export function malformed(why: string, { metrics }: Pick<Context, "metrics">): R
   return badRequest(why);
 }
 
-function counted(operation: Operation, reply: Reply): Reply {
+function counted(operation: Operation, reply: Reply, { metrics }: Context): Reply {
   if (!(reply instanceof Reply)) throw new TypeError("its handler returned no reply");
   operation.answered[reply.code]!++;
+  metrics.countAnswer(operation.latency);
   return reply;
 }
 
 /** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
-function failed(operation: Operation, error: unknown): Reply {
-  if (error instanceof TableError) return counted(operation, serverError(error.message));
+function failed(operation: Operation, error: unknown, context: Context): Reply {
+  if (error instanceof TableError) {
+    return counted(operation, serverError(error.message), context);
+  }
   console.error(`Cannot answer ${operation.verb}:`, error);
-  return counted(operation, serverError("internal error"));
+  return counted(operation, serverError("internal error"), context);
 }

@@ -9,6 +9,7 @@ import { asText, type Text, type TextLike } from "../../tables/text.ts";
 import type { Command, OperationInfo, Operations } from "../command.ts";
 import { UsageError } from "../settings.ts";
 import { CASE_BIT, Line } from "../input/line.ts";
+import { Latency } from "../metrics.ts";
 import { type Arity, compileArity, usageOf } from "./arity.ts";
 
 /** An operation on offer, with what follows from the fields of its command. */
@@ -145,7 +146,8 @@ function makeOperation(verb: string, exported: unknown): Operation {
   const answered = new Float64Array(CODE_MAX + 1);
   const args = arity.names.map(() => asText(""));
   const letters = new TextEncoder().encode(verb);
-  return { verb, letters, command, arity, args, usage: usageOf(verb, arity), answered };
+  const usage = usageOf(verb, arity);
+  return { verb, letters, command, arity, args, usage, answered, latency: new Latency() };
 }
 
 /** Why a value is no Command, and how to mend it; undefined where it is one. */

@@ -10,8 +10,8 @@ import { type Reply, VALUE_HEAD, VALUE_TAIL } from "../reply.ts";
 
 /** What an outbox calls. */
 export interface Recipient {
-  /** The client has taken some bytes. */
-  onProgress(): void;
+  /** The client has taken this many bytes. */
+  onProgress(bytes: number): void;
   /** The client has gone. */
   close(): void;
 }
@@ -102,7 +102,7 @@ export class Outbox {
         const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
         const length = await this.#socket.write(bytes);
         this.#sentLength += length;
-        this.#recipient.onProgress();
+        this.#recipient.onProgress(length);
       }
     } catch {
       this.#recipient.close();

@@ -48,6 +48,8 @@ export class Turn {
   readonly #line = new Line();
   readonly #slice = new TimeSlice();
   #arrivals: Arrival[] = [];
+  /** When the first of these arrivals came. */
+  #arrivedAt = 0;
   #isRunning = false;
 
   /** `onFatal` is called after the replies where the table can't go on: the server must end. */
@@ -70,6 +72,7 @@ export class Turn {
    */
   submit(member: Member, lines: Lines): Promise<Lines | undefined> {
     return new Promise((resolve) => {
+      if (this.#arrivals.length === 0) this.#arrivedAt = performance.now();
       this.#arrivals.push({ member, lines, resolve });
       if (this.#isRunning) return;
       this.#isRunning = true;
@@ -87,6 +90,7 @@ export class Turn {
     this.#slice.restart();
     while (this.#arrivals.length > 0) {
       const arrivals = this.#arrivals;
+      const arrivedAt = this.#arrivedAt;
       this.#arrivals = [];
       let done = 0;
       while (done < arrivals.length) {
@@ -98,6 +102,8 @@ export class Turn {
           done += count;
         } while (done < arrivals.length && !this.#slice.isUsedUp);
         this.#end(arrivals.slice(first, done), rests);
+        // One look at the clock for all of them: the time of the first, which is the longest.
+        this.#metrics.countTurn(performance.now() - arrivedAt);
         // Connections that have more lines submit them now, in the same time slice.
         if (rests.some((rest) => rest !== undefined)) await undefined;
         if (this.#slice.isUsedUp) await this.#slice.yield();
@@ -155,6 +161,7 @@ export class Turn {
       if (this.#table.commit()) this.#metrics.countCommit(performance.now() - startedAt);
       return undefined;
     } catch (error) {
+      this.#metrics.countFailedCommit();
       console.error("Cannot commit:", error);
       // Any other error is a mistake of ours, and must not end the server for everybody.
       return error instanceof TableError ? error : new TableError("internal error");

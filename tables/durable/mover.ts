@@ -21,6 +21,11 @@ const EARLY_ROWS = 64;
 /** A record with one of these flags differs from its row. */
 export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
 
+/** What marks a record whose newest change is in this segment of the log, and in no row. */
+export function dirtyFlag(parity: Parity): number {
+  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+}
+
 /** What the mover works on. */
 export interface MoverParts {
   /** What knows the newest change of each key. */
@@ -125,7 +130,7 @@ export class Mover {
         flushed = change.number;
         left -= sizeOfChange(change);
         if (change.kind === KIND.CLEAR) this.#clearUpTo(change.number);
-        const ref = change.kind === KIND.CLEAR ? NO_REF : this.#newest(change);
+        const ref = change.kind === KIND.CLEAR ? NO_REF : this.#newest(change, parity);
         if (ref === NO_REF) continue;
         this.#moveRow(ref);
         refs.push(ref);
@@ -145,9 +150,12 @@ export class Mover {
   }
 
   /** The record of a change, where it is the newest of its key. */
-  #newest({ key, number }: NumberedChange): number {
-    const ref = this.#parts.store.find(key);
-    return ref !== NO_REF && this.#parts.store.numberOf(ref) === number ? ref : NO_REF;
+  #newest({ key, number }: NumberedChange, parity: Parity): number {
+    const { store } = this.#parts;
+    const ref = store.find(key);
+    // A clean record may keep a number of long ago: only those of dirty ones are unique in their 32 bits.
+    if (ref === NO_REF || (store.flagsOf(ref) & dirtyFlag(parity)) === 0) return NO_REF;
+    return store.hasNumber(ref, number) ? ref : NO_REF;
   }
 
   #moveRow(ref: number): void {
@@ -171,8 +179,7 @@ export class Mover {
     const { store, expiredRows } = this.#parts;
     if (!store.isLive(ref)) return store.remove(ref);
     expiredRows.note(store.expiresAtOf(ref), 1);
-    const dirty = parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-    store.setFlags(ref, (store.flagsOf(ref) & ~dirty) | FLAG.IN_ROWS);
+    store.setFlags(ref, (store.flagsOf(ref) & ~dirtyFlag(parity)) | FLAG.IN_ROWS);
   }
 
   /** Within a transaction: what a CLEAR up to this change removes. Only the newest one counts. */

@@ -12,7 +12,7 @@ import { compareTexts, startsWith, Text } from "../text.ts";
 import { KIND, type NumberedChange } from "./change.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log } from "./log.ts";
-import { DIRTY, type Mover } from "./mover.ts";
+import { DIRTY, dirtyFlag, type Mover } from "./mover.ts";
 import type { Rows } from "./rows.ts";
 import { UndoStack } from "./undo_stack.ts";
 
@@ -284,8 +284,4 @@ export class Overlay {
       if (expiresAt === 0 || expiresAt > now) yield row.key;
     }
   }
-}
-
-function dirtyFlag(parity: 0 | 1): number {
-  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
 }

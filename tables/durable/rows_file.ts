@@ -18,7 +18,7 @@ const PAGE_BYTES = 4_096;
 /** Files up to this many bytes are checked whole when they are opened; larger ones where they are read. */
 const CHECK_BYTES_MAX = 33_554_432;
 /** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
-const PAGE_CACHE_KIB = 16_384;
+const PAGE_CACHE_KIB = 8_192;
 
 /**
  * Opens the rows of a folder, or makes them. Even that takes some room, which a full disk has only in the

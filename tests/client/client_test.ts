@@ -16,7 +16,7 @@ import {
   ConnectionError,
   UnauthorizedError,
 } from "../../client/client.ts";
-import { ServerProcess, tempFolder, testWith, testWithProgram } from "../harness.ts";
+import { ServerProcess, tempFolder, testWith, testWithProgram } from "../support/harness.ts";
 
 const SEED = Number(
   Deno.permissions.querySync({ name: "env" }).state === "granted"

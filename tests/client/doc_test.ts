@@ -7,7 +7,7 @@
 
 import { assert, assertStringIncludes } from "@std/assert";
 import { DEFAULT_PORT } from "../../client/client.ts";
-import { ROOT, ServerProcess, tempFolder, testWith } from "../harness.ts";
+import { ROOT, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 
 testWith(
   ["net", "read", "write", "run", "env"],

@@ -18,7 +18,7 @@ import {
   QueueFullError,
   TimeoutError,
 } from "../../client/client.ts";
-import { ServerProcess, testWith } from "../harness.ts";
+import { ServerProcess, testWith } from "../support/harness.ts";
 import { type FakeClient, FakeServer } from "./fake_server.ts";
 
 type Script = (client: FakeClient) => Promise<void>;

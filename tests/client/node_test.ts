@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DEFAULT_PORT } from "../../client/client.ts";
-import { ROOT, ServerProcess, tempFolder, testWithProgram } from "../harness.ts";
+import { ROOT, ServerProcess, tempFolder, testWithProgram } from "../support/harness.ts";
 
 const PROGRAM = `
 import { connect, ConflictError, ArgumentError } from "./client.mjs";

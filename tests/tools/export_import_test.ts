@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, connect } from "../../client/client.ts";
-import { ServerProcess, testWith } from "../harness.ts";
+import { ServerProcess, testWith } from "../support/harness.ts";
 import { runTool, startTool } from "./tool.ts";
 
 /** How many keys make the round trip. */

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { connect } from "../../client/client.ts";
 import { printable, shownReply } from "../../tools/shell_reply.ts";
 import { Words } from "../../tools/shell_words.ts";
-import { ServerProcess, tempFolder, testWith, testWithProgram } from "../harness.ts";
+import { ServerProcess, tempFolder, testWith, testWithProgram } from "../support/harness.ts";
 import { Terminal } from "./terminal.ts";
 import { argumentsOf, runTool } from "./tool.ts";
 

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, connect } from "../../client/client.ts";
-import { ServerProcess, testWithProgram } from "../harness.ts";
+import { ServerProcess, testWithProgram } from "../support/harness.ts";
 import { runTool } from "./tool.ts";
 
 /** Runs a server of another kind on a free port, for as long as it is used. */

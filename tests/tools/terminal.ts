@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ROOT } from "../harness.ts";
+import { ROOT } from "../support/harness.ts";
 
 /** How long a test waits for what should be on the screen, in milliseconds. */
 const WAIT_MS_MAX = 15_000;

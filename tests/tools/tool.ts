@@ -5,7 +5,7 @@
  */
 
 import config from "../../deno.json" with { type: "json" };
-import { ROOT } from "../harness.ts";
+import { ROOT } from "../support/harness.ts";
 
 /** What came of a run. */
 export interface Outcome {

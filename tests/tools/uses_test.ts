@@ -8,7 +8,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../tools/usage.ts";
 import { findUse } from "../../tools/uses.ts";
-import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../harness.ts";
+import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 
 const ALL = ["net", "read", "write", "run", "env"] as const;
 

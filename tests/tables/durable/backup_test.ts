@@ -8,7 +8,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { backUp } from "../../../tables/durable/backup.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
-import { tempFolder, testWith } from "../../harness.ts";
+import { tempFolder, testWith } from "../../support/harness.ts";
 
 const OPTIONS = { cacheBytes: 0, segmentBytes: 1_024 };
 

@@ -11,8 +11,8 @@ import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
-import { tempFolder, testWith } from "../../harness.ts";
-import { ModelTable } from "../../models/model_table.ts";
+import { tempFolder, testWith } from "../../support/harness.ts";
+import { ModelTable } from "../../support/model_table.ts";
 import { type Draw, drawFrom } from "./fake_disk.ts";
 
 const OPERATIONS = 200;

@@ -12,7 +12,7 @@ import { assert, assertEquals } from "@std/assert";
 import { KIND } from "../../../tables/durable/change.ts";
 import type { Log } from "../../../tables/durable/log.ts";
 import { Text } from "../../../tables/text.ts";
-import { testWith } from "../../harness.ts";
+import { testWith } from "../../support/harness.ts";
 import { type Draw, drawFrom, FakeFile, type Files, logOn } from "./fake_disk.ts";
 
 /** How many turns a run commits, and how many disks it tries at each step that a disk takes. */

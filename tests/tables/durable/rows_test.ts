@@ -14,7 +14,7 @@ import { SCHEMA_VERSION, upgrade } from "../../../tables/durable/schema.ts";
 import { UndoStack } from "../../../tables/durable/undo_stack.ts";
 import { TableError } from "../../../tables/table.ts";
 import { Text } from "../../../tables/text.ts";
-import { tempFolder, testWith } from "../../harness.ts";
+import { tempFolder, testWith } from "../../support/harness.ts";
 
 /** A test with rows in a new folder. */
 function rowsTest(name: string, fn: (rows: Rows, folder: string) => void): void {

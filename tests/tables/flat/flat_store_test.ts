@@ -12,8 +12,8 @@ import { FlatStore } from "../../../tables/flat/flat_store.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import type { Table } from "../../../tables/table.ts";
 import { Text } from "../../../tables/text.ts";
-import { numberFrom } from "../../harness.ts";
-import { ModelTable } from "../../models/model_table.ts";
+import { numberFrom } from "../../support/harness.ts";
+import { ModelTable } from "../../support/model_table.ts";
 
 const MEBIBYTE = 1_048_576;
 /** A record that is larger has a segment of its own. */
@@ -229,6 +229,25 @@ Deno.test("a key that expires is listed as such until it is changed", () => {
     keyOf(3),
     keyOf(4),
   ]);
+});
+
+Deno.test("a record gives back its fields, whatever follows its value", () => {
+  const store = new FlatStore();
+  const key = Text.of("k".repeat(1_024));
+  const flags = FLAG.DIRTY_1 | FLAG.IN_ROWS;
+  const many = 2 ** 32;
+  const version = 2 ** 47 + 3;
+  for (let length = 1; length < 40; length++) {
+    for (const expiresAt of [0, 1_700_000_000_123.5, 0, Number.MAX_SAFE_INTEGER]) {
+      const value = Text.of("v".repeat(length));
+      const ref = store.write(key, value, { version, expiresAt, flags, number: many + length });
+      assertEquals(store.versionOf(ref), version);
+      assertEquals([store.expiresAtOf(ref), store.flagsOf(ref)], [expiresAt, flags]);
+      assertEquals(String(store.valueOf(ref)), String(value));
+      assertEquals([store.keyOf(ref).length, store.find(key)], [1_024, ref]);
+      assert(store.hasNumber(ref, many + length) && !store.hasNumber(ref, many + length + 1));
+    }
+  }
 });
 
 Deno.test("eviction takes what rows have, and nothing that is dirty", () => {

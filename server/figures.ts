@@ -1,0 +1,230 @@
+/**
+ * The figures that the server gives of itself: each stands here once, with its name, its kind, what it
+ * means and how to read it. STATS lists them for people, `/metrics` for Prometheus.
+ *
+ * Names are those of Prometheus' guide: base units, the unit last, and `_total` behind what only grows.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { Services } from "./command.ts";
+import type { Histogram } from "./histogram.ts";
+
+/** What figures are read from. */
+export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
+
+/** The same, with what the table says of itself, asked once. */
+interface Reading extends Source {
+  readonly stats: Readonly<Record<string, number>>;
+}
+
+/** One value of a figure. */
+export interface Sample {
+  /** What tells it from the figure's other values: the operation, the code. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** A number, or many of them by size. */
+  readonly value: number | Histogram;
+}
+
+/** One figure. */
+export interface Figure {
+  /** Its name, without `keyline_` before it. */
+  readonly name: string;
+  /** A counter only grows, a gauge goes up and down, a histogram counts by size. */
+  readonly type: "counter" | "gauge" | "histogram";
+  /** What it means, in a sentence without its full stop. */
+  readonly help: string;
+  /** Its values; a figure that has none now is left out. */
+  read(reading: Reading): readonly Sample[];
+}
+
+/** A figure with its values of the moment. */
+export interface FigureValues {
+  /** Which figure. */
+  readonly figure: Figure;
+  /** Its values: at least one. */
+  readonly samples: readonly Sample[];
+}
+
+/** The name of the figure whose labels are texts, of which STATS makes lines of their own. */
+export const INFO = "info";
+
+/** Every figure, in the order in which they are listed. */
+export const FIGURES: readonly Figure[] = [
+  {
+    name: INFO,
+    type: "gauge",
+    help: "The version of the server, and where its table is",
+    read: ({ table, metrics: { version } }) => [{
+      labels: { version, table: table.location },
+      value: 1,
+    }],
+  },
+  gauge(
+    "uptime_seconds",
+    "Seconds since the server started",
+    ({ metrics, now }) => Math.round((now() - metrics.startedAt) / 1_000),
+  ),
+  gauge("keys", "Keys in the table", countOf),
+  ofTable("table_bytes", "gauge", "Memory that entries take, in bytes"),
+  ofTable("disk_bytes", "gauge", "Size of the rows on disk, in bytes"),
+  ofTable("log_bytes", "gauge", "How much of the active log segment is used, in bytes"),
+  ofTable("rows", "gauge", "Keys that have a row on disk"),
+  ofTable("cache_hits_total", "counter", "Look-ups that found their entry in memory"),
+  ofTable("cache_misses_total", "counter", "Look-ups that had to ask the rows on disk"),
+  ofTable("expired_keys_total", "counter", "Expired keys that were removed"),
+  ofTable(
+    "writable",
+    "gauge",
+    "1 where the table takes changes, 0 where the disk is full or failed",
+  ),
+  gauge("connections", "Clients that are connected", ({ metrics }) => metrics.connections),
+  counter(
+    "connections_accepted_total",
+    "Connections that were accepted",
+    ({ metrics }) => metrics.connectionsAccepted,
+  ),
+  counter(
+    "connections_refused_total",
+    "Connections that were refused because there were too many",
+    ({ metrics }) => metrics.connectionsRefused,
+  ),
+  counter(
+    "received_bytes_total",
+    "Bytes that clients have sent",
+    ({ metrics }) => metrics.bytesReceived,
+  ),
+  counter(
+    "sent_bytes_total",
+    "Bytes of replies that clients have taken",
+    ({ metrics }) => metrics.bytesSent,
+  ),
+  counter(
+    "commits_total",
+    "Commits that wrote something",
+    ({ metrics }) => metrics.commitSeconds.count,
+  ),
+  counter("commits_failed_total", "Commits that failed", ({ metrics }) => metrics.commitsFailed),
+  histogram(
+    "commit_duration_seconds",
+    "How long commits take, their sync included",
+    ({ metrics }) => metrics.commitSeconds,
+  ),
+  histogram("turn_requests", "Requests that one turn answers, and one commit makes durable", (
+    { metrics },
+  ) => metrics.turnRequests),
+  histogram("event_loop_delay_seconds", "How late timers are, while the admin port is open", (
+    { metrics },
+  ) => metrics.loopDelay),
+  gauge(
+    "memory_bytes",
+    "Memory of the process (resident set), in bytes",
+    () => Deno.memoryUsage().rss,
+  ),
+  counter("cpu_seconds_total", "Processor time that the process has used, in seconds", cpuSeconds),
+  counter(
+    "requests_malformed_total",
+    "Lines that are no request",
+    ({ metrics }) => metrics.malformed,
+  ),
+  counter(
+    "requests_unsupported_total",
+    "Requests whose verb no operation has",
+    ({ metrics }) => metrics.unsupported,
+  ),
+  {
+    name: "requests_total",
+    type: "counter",
+    help: "Requests that were answered, by operation and reply code",
+    read: ({ registry }) => [...registry].flatMap(answersOf),
+  },
+  {
+    name: "request_duration_seconds",
+    type: "histogram",
+    help: "From when a line joins a turn to when its reply leaves, by operation",
+    read: ({ registry }) =>
+      [...registry].filter(({ latency }) => latency.seconds.max > 0).map(({ verb, latency }) => ({
+        labels: { operation: verb.toLowerCase() },
+        value: latency.seconds,
+      })),
+  },
+];
+
+/** Reads every figure; those that have no value now are left out. */
+export function readFigures(source: Source): FigureValues[] {
+  const reading = { ...source, stats: source.table.stats() };
+  return FIGURES.map((figure) => ({ figure, samples: figure.read(reading) }))
+    .filter(({ samples }) => samples.length > 0);
+}
+
+/** The names under which a table's `stats()` may give something; anything else would be shown nowhere. */
+export const TABLE_STATS: ReadonlySet<string> = new Set(
+  FIGURES.map(({ name }) => statOf(name)),
+);
+
+function gauge(name: string, help: string, read: (reading: Reading) => number | undefined): Figure {
+  return single(name, { type: "gauge", help, read });
+}
+
+function counter(name: string, help: string, read: (reading: Reading) => number): Figure {
+  return single(name, { type: "counter", help, read });
+}
+
+/** A histogram; left out while it is empty. */
+function histogram(name: string, help: string, of: (reading: Reading) => Histogram): Figure {
+  const read = (reading: Reading) => of(reading).count > 0 ? of(reading) : undefined;
+  return single(name, { type: "histogram", help, read });
+}
+
+/** What a table gives by itself; left out where it does not. */
+function ofTable(name: string, type: "counter" | "gauge", help: string): Figure {
+  return single(name, { type, help, read: ({ stats }) => stats[statOf(name)] });
+}
+
+/** A figure of one value. */
+function single(
+  name: string,
+  { type, help, read }: Pick<Figure, "type" | "help"> & {
+    read: (reading: Reading) => number | Histogram | undefined;
+  },
+): Figure {
+  return {
+    name,
+    type,
+    help,
+    read(reading) {
+      const value = read(reading);
+      return value === undefined ? [] : [{ value }];
+    },
+  };
+}
+
+/** The name that STATS has for a figure, and a table's `stats()`: `_total` says nothing to a person. */
+export function statOf(name: string): string {
+  return name.replace(/_total$/, "");
+}
+
+/** How many keys there are; undefined where the table can't tell now. */
+function countOf({ table }: Source): number | undefined {
+  try {
+    return table.count();
+  } catch {
+    return undefined;
+  }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+/** How many requests of an operation got each code, for those that were given at least once. */
+function answersOf(
+  { verb, answered }: { verb: string; answered: Float64Array },
+): { labels: { operation: string; code: string }; value: number }[] {
+  return [...answered.entries()].filter(([, count]) => count > 0).map(([code, value]) => ({
+    labels: { operation: verb.toLowerCase(), code: String(code) },
+    value,
+  }));
+}

@@ -1,0 +1,222 @@
+/**
+ * How a line is taken apart: verb and rest, then the arguments that the command names.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  type Arity,
+  compileArity,
+  splitArguments,
+  usageOf,
+} from "../../../server/dispatch/arity.ts";
+import { Line } from "../../../server/input/line.ts";
+import { asText, Memory } from "../../../tables/text.ts";
+
+Deno.test("a line has its verb and its bytes, whatever stands behind the verb", () => {
+  for (const text of ["GET a", "PUT a  b ", "PUT  a", "GET a é"]) {
+    const line = Line.of(text);
+    assertEquals([String(line.verb), String(line.bytes), line.text], [
+      text.slice(0, 3),
+      text,
+      text,
+    ]);
+    assertEquals([line.isPrintable, line.fault], [false, undefined]);
+  }
+});
+
+Deno.test("a line finds a verb that stands alone, and one behind spaces", () => {
+  for (const text of ["QUIT", "QUIT ", "   QUIT", "   QUIT   "]) {
+    assertEquals(verbOf(text), "QUIT");
+  }
+  assertEquals(verbOf("  GET a"), "GET");
+});
+
+Deno.test("an empty line has an empty verb, and so has one of spaces", () => {
+  assertEquals(Line.of("").verb.length, 0);
+  assertEquals(Line.of("    ").verb.length, 0);
+});
+
+Deno.test("a verb ends at no other white space", () => {
+  for (const sign of ["\t", "\u00a0", "\u2028", "\u3000", "\ufeff", "\r", "\v"]) {
+    assertEquals(verbOf(`GET${sign}a`), `GET${sign}a`);
+    assertEquals(verbOf(`${sign} a`), sign);
+  }
+});
+
+Deno.test("a line that is read again is the next line, wherever its bytes lie", () => {
+  const { bytes } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n").memory;
+  const memory = new Memory(bytes);
+  const line = new Line();
+  const one = compileArity(["key"]);
+  const read = (text: string, start: number) =>
+    line.read(text, { memory, start, end: start + asText(text).length });
+  read("PUT first 1", 0);
+  assertEquals([String(line.verb), String(line.bytes)], ["PUT", "PUT first 1"]);
+  assertEquals(splitLine(line, compileArity(["key", "value..."])), ["first", "1"]);
+  read("  GET é", 13);
+  assertEquals([String(line.verb), String(line.bytes)], ["GET", "  GET é"]);
+  assertEquals(splitLine(line, one), ["é"]);
+  read("", 23);
+  assertEquals(line.verb.length, 0);
+  assertEquals(splitLine(line, one), "too few arguments");
+  read("QUIT", 25);
+  assertEquals([String(line.verb), splitLine(line, one)], ["QUIT", "too few arguments"]);
+});
+
+Deno.test("splitArguments takes fields apart at one space or more", () => {
+  assertEquals(split("a", "key"), ["a"]);
+  assertEquals(split("  a  ", "key"), ["a"]);
+  assertEquals(split(" a   b ", "key", "by?"), ["a", "b"]);
+  assertEquals(split("a", "key", "by?"), ["a"]);
+  assertEquals(split("", "prefix?", "after?"), []);
+});
+
+Deno.test("splitArguments takes the rest as it stands behind one space", () => {
+  assertEquals(split("a b", "key", "value..."), ["a", "b"]);
+  assertEquals(split("a  b ", "key", "value..."), ["a", " b "]);
+  assertEquals(split("a  ", "key", "value..."), ["a", " "]);
+  assertEquals(split("   a b  c", "key", "value..."), ["a", "b  c"]);
+  assertEquals(split("a   7   b c", "key", "version", "value..."), ["a", "7", "  b c"]);
+  assertEquals(split(" secret ", "password..."), [" secret "]);
+});
+
+Deno.test("splitArguments tells too few from too many", () => {
+  assertEquals(split("", "key"), "too few arguments");
+  assertEquals(split("   ", "key"), "too few arguments");
+  assertEquals(split("a", "key", "seconds"), "too few arguments");
+  assertEquals(split("a", "key", "value..."), "too few arguments");
+  assertEquals(split("a ", "key", "value..."), "too few arguments");
+  assertEquals(split("", "password..."), "too few arguments");
+  assertEquals(split("a 7", "key", "version", "value..."), "too few arguments");
+  assertEquals(split("a b", "key"), "too many arguments");
+  assertEquals(split("a b c", "key", "by?"), "too many arguments");
+  assertEquals(split("a"), "too many arguments");
+  assertEquals(split("  "), []);
+});
+
+Deno.test("splitArguments refuses control characters in every field", () => {
+  for (let code = 0; code < 0x20; code++) {
+    const sign = String.fromCharCode(code);
+    assertEquals(split(`a${sign}`, "key"), "control character in key");
+    assertEquals(split(`a ${sign}`, "key", "by?"), "control character in by");
+  }
+  assertEquals(split("\x7f", "key"), "control character in key");
+  assertEquals(split("\x80\x9f\u2028", "key"), ["\x80\x9f\u2028"], "these are no ASCII ones");
+});
+
+Deno.test("splitArguments refuses control characters in the rest, but for TAB", () => {
+  for (const code of [...Array(0x20).keys(), 0x7f]) {
+    const value = `x${String.fromCharCode(code)}y`;
+    const expected = code === 0x09 ? ["a", value] : "control character in value";
+    assertEquals(split(`a ${value}`, "key", "value..."), expected, `code ${code}`);
+  }
+});
+
+Deno.test("splitArguments holds printable text to all rules but that of control characters", () => {
+  const printable = (rest: string, ...names: string[]) => {
+    const line = Line.of(`VERB ${rest}`);
+    line.isPrintable = true;
+    return splitLine(line, compileArity(names));
+  };
+  assertEquals(printable("a  b ", "key", "value..."), ["a", " b "]);
+  assertEquals(printable("a", "key", "value..."), "too few arguments");
+  assertEquals(printable("a b", "key"), "too many arguments");
+  assertEquals(printable("k".repeat(1_025), "key"), "key longer than 1024 bytes");
+  assertEquals(printable("k".repeat(1_025), "prefix?").length, 1);
+});
+
+Deno.test("splitArguments holds a key to 1,024 bytes of UTF-8", () => {
+  for (const sign of ["k", "é", "€", "🗝"]) {
+    const bytes = new TextEncoder().encode(sign).length;
+    const longest = sign.repeat(Math.floor(1_024 / bytes)) + "k".repeat(1_024 % bytes);
+    assertEquals(split(longest, "key"), [longest]);
+    assertEquals(split(`${longest}k`, "key"), "key longer than 1024 bytes");
+    assertEquals(split(`k${longest} x`, "key", "value..."), "key longer than 1024 bytes");
+  }
+});
+
+Deno.test("splitArguments holds nothing but an argument named key to the length of keys", () => {
+  const long = "x".repeat(2_000);
+  assertEquals(split(long, "prefix?"), [long]);
+  assertEquals(split(`a ${long}`, "key", "value..."), ["a", long]);
+});
+
+Deno.test("compileArity counts what must be there", () => {
+  assertEquals(compileArity([]), {
+    names: [],
+    keys: [],
+    fields: 0,
+    required: 0,
+    verbatim: false,
+  });
+  assertEquals(compileArity(["key"]), {
+    names: ["key"],
+    keys: [true],
+    fields: 1,
+    required: 1,
+    verbatim: false,
+  });
+  assertEquals(compileArity(["prefix?", "after?"]), {
+    names: ["prefix", "after"],
+    keys: [false, false],
+    fields: 2,
+    required: 0,
+    verbatim: false,
+  });
+  assertEquals(compileArity(["key", "value..."]), {
+    names: ["key", "value"],
+    keys: [true, false],
+    fields: 1,
+    required: 2,
+    verbatim: true,
+  });
+});
+
+Deno.test("compileArity refuses a name that is none", () => {
+  for (const name of ["", "Key", "a b", "key??", "key..", "...", "?", "key...?", "key?...", "k1"]) {
+    assertThrows(() => compileArity([name]), TypeError, `arity has "${name}": use`);
+  }
+});
+
+Deno.test("compileArity refuses a rest that is not the last, and what must be behind what may", () => {
+  assertThrows(() => compileArity(["value...", "key"]), TypeError, 'arity has "value..." before');
+  assertThrows(
+    () => compileArity(["after?", "key"]),
+    TypeError,
+    'arity has "key" after an optional',
+  );
+  assertThrows(
+    () => compileArity(["after?", "value..."]),
+    TypeError,
+    'arity has "value..." after',
+  );
+});
+
+Deno.test("usageOf shows what may be missing in brackets", () => {
+  assertEquals(usage("CLEAR"), "CLEAR");
+  assertEquals(usage("GET", "key"), "GET key");
+  assertEquals(usage("PUT", "key", "value..."), "PUT key value");
+  assertEquals(usage("INCR", "key", "by?"), "INCR key [by]");
+  assertEquals(usage("KEYS", "prefix?", "after?"), "KEYS [prefix [after]]");
+});
+
+function split(rest: string, ...names: string[]): string[] | string {
+  return splitLine(Line.of(`VERB ${rest}`), compileArity(names));
+}
+
+/** The arguments of a line as strings, or what is wrong with them. */
+function splitLine(line: Line, arity: Arity): string[] | string {
+  const into = arity.names.map(() => asText(""));
+  const count = splitArguments(line, { arity, args: into });
+  return typeof count === "string" ? count : into.slice(0, count).map(String);
+}
+
+function verbOf(text: string): string {
+  return String(Line.of(text).verb);
+}
+
+function usage(verb: string, ...names: string[]): string {
+  return usageOf(verb, compileArity(names));
+}

@@ -1,0 +1,291 @@
+/**
+ * The password: who gets in, who is sent away, and what a client may cost before it has given it;
+ * then the address that is refused without one, and operations that are not offered.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Connection } from "../../../server/connections/connection.ts";
+import { Turn } from "../../../server/turn/turn.ts";
+import {
+  contextOver,
+  runServer,
+  ServerProcess,
+  tempFolder,
+  testWith,
+} from "../../support/harness.ts";
+import { MemorySocket, settled } from "../../support/memory_socket.ts";
+
+const PASSWORD = "open  sesame ";
+const UNAUTHORIZED = "401 UNAUTHORIZED";
+/** The longest line before AUTH, in bytes. */
+const LINE_BYTES_MAX = 1_024;
+
+function socketTest(name: string, fn: () => Promise<void>): void {
+  testWith(["net", "read", "write", "run", "env"], name, fn);
+}
+
+function startGuarded(): Promise<ServerProcess> {
+  return ServerProcess.start({ args: ["--memory"], env: { KEYLINE_PASSWORD: PASSWORD } });
+}
+
+socketTest("without the password only AUTH, HELP and QUIT are served", async () => {
+  await using server = await startGuarded();
+  using client = await server.connect();
+  const { registry } = await contextOver();
+  const verbs = [...registry].map(({ verb }) => verb);
+  for (const verb of verbs.filter((verb) => !["AUTH", "HELP", "QUIT"].includes(verb))) {
+    // Wrong arguments too: who has not given the password is not told what is wrong.
+    for (const rest of ["", " k", " k v", " a b c d e"]) {
+      assertEquals(await client.ask(verb + rest), UNAUTHORIZED, verb + rest);
+    }
+  }
+  assertEquals(await client.ask("HELP"), "200 OK");
+  assertEquals(await client.ask("HELP get"), "200 OK");
+  assertEquals(await client.ask("NOSUCH verb"), "220 UNSUPPORTED");
+  assertMatch((await client.ask(""))!, /^400 /);
+  assertEquals(await client.ask("QUIT"), "200 OK");
+  assertEquals(await client.rest(), "");
+});
+
+socketTest("the password lets a connection in, and only that one", async () => {
+  await using server = await startGuarded();
+  using client = await server.connect();
+  using other = await server.connect();
+  assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
+  assertEquals(await client.ask("PUT k v"), "200 OK");
+  assertEquals(await client.ask("GET k"), "200 OK v");
+  assertEquals(await other.ask("GET k"), UNAUTHORIZED);
+});
+
+socketTest("the password is compared to its last space", async () => {
+  await using server = await startGuarded();
+  for (
+    const guess of [PASSWORD.trim(), ` ${PASSWORD}`, PASSWORD.toUpperCase(), "x", `${PASSWORD}x`]
+  ) {
+    using client = await server.connect();
+    assertEquals(await client.ask(`AUTH ${guess}`), UNAUTHORIZED, JSON.stringify(guess));
+    assertEquals(await client.ask("GET k"), UNAUTHORIZED, JSON.stringify(guess));
+  }
+});
+
+socketTest("three wrong passwords end the connection, whatever stands between them", async () => {
+  await using server = await startGuarded();
+  using client = await server.connect();
+  await client.send(`AUTH a\nHELP get\nAUTH b\nGET k\nAUTH\nAUTH c\nAUTH ${PASSWORD}\nPUT k v\n`);
+  const codes = (await client.rest()).split("\r\n").filter((line) => /^\d{3} /.test(line))
+    .map((line) => line.slice(0, 3));
+  assertEquals(codes, ["401", "200", "401", "401", "400", "401"]);
+  using other = await server.connect();
+  assertEquals(await other.ask(`AUTH ${PASSWORD}`), "200 OK");
+  assertEquals(await other.ask("GET k"), "404 NOT FOUND");
+});
+
+socketTest("a wrong password takes away what the right one gave", async () => {
+  await using server = await startGuarded();
+  using client = await server.connect();
+  assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
+  assertEquals(await client.ask("AUTH wrong"), UNAUTHORIZED);
+  assertEquals(await client.ask("GET k"), UNAUTHORIZED);
+});
+
+socketTest("the first line of --password-file is the password", async () => {
+  const folder = tempFolder();
+  const file = `${folder}/password`;
+  for (
+    const [text, password] of [["one two\n", "one two"], ["a\r\nb\n", "a"], ["ä", "ä"]] as const
+  ) {
+    Deno.writeTextFileSync(file, text);
+    await using server = await ServerProcess.start({
+      args: ["--memory", "--password-file", file],
+      env: { KEYLINE_PASSWORD: "not this one" },
+    });
+    using client = await server.connect();
+    assertEquals(await client.ask("AUTH not this one"), UNAUTHORIZED);
+    assertEquals(await client.ask(`AUTH ${password}`), "200 OK");
+    assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+  }
+  Deno.removeSync(folder, { recursive: true });
+});
+
+socketTest("without a password AUTH succeeds and changes nothing", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  using client = await server.connect();
+  assertEquals(await client.ask("AUTH anything"), "200 OK");
+  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+});
+
+// What it may cost
+
+socketTest("before AUTH a line of 1 KiB is served, and a longer one is not", async () => {
+  await using server = await startGuarded();
+  using client = await server.connect();
+  const padded = (length: number, letter = "x") => {
+    const fill = letter.repeat((length - "GET ".length) / byteLength(letter));
+    return `GET ${fill}`.padEnd(length - byteLength(fill) + fill.length);
+  };
+  // Whole, and in pieces: what is a line must not depend on the packets it comes in.
+  for (const letter of ["x", "ä", "漢"]) {
+    for (
+      const [length, reply] of [
+        [LINE_BYTES_MAX, UNAUTHORIZED],
+        [LINE_BYTES_MAX + 1, "400 BADREQUEST line too long"],
+        [2 * LINE_BYTES_MAX, "400 BADREQUEST line too long"],
+        [100 * LINE_BYTES_MAX, "400 BADREQUEST line too long"],
+      ] as const
+    ) {
+      const line = padded(length, letter);
+      assertEquals(await client.ask(line), reply, `${length} bytes of ${letter}`);
+      for (let at = 0; at < line.length; at += 500) {
+        await client.send(line.slice(at, at + 500));
+        if (length < 10_000) await delay(10);
+      }
+      assertEquals(await client.ask(""), reply, `${length} bytes of ${letter} in pieces`);
+    }
+  }
+  assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
+});
+
+socketTest("AUTH gives the full limits, also to what came in one packet with it", async () => {
+  await using server = await startGuarded();
+  for (const size of [LINE_BYTES_MAX, 20_000, 60_000, 1_000_000]) {
+    using client = await server.connect();
+    const value = "v".repeat(size);
+    await client.send(`AUTH ${PASSWORD}\nPUT k ${value}\nGET k\n`);
+    assertEquals(await client.line(), "200 OK");
+    assertEquals(await client.line(), "200 OK", `a value of ${size} bytes`);
+    assertEquals(await client.line(), `200 OK ${value}`);
+  }
+});
+
+testWith(["read"], "before AUTH few replies wait for a client that takes none", async () => {
+  const context = await contextOver(undefined, { isPassword: () => false });
+  const limits = { lineBytesMax: 1_048_576, idleTimeout: 0, writeTimeout: 60 };
+  const turn = new Turn({ ...context, onFatal: () => {} });
+  const socket = new MemorySocket();
+  socket.block();
+  socket.send("HELP\n".repeat(1_000));
+  const served = new Connection(socket, { services: context, turn, limits }).serve();
+  await settled();
+  const waiting = socket.writes.reduce((sum, bytes) => sum + bytes, 0);
+  assert(waiting > 0 && waiting < 16_384, `${waiting} bytes wait`);
+  const help = context.registry.find("HELP")!;
+  assert(help.answered[200]! < 20, `it answered ${help.answered[200]} requests that nobody read`);
+  socket.unblock();
+  socket.finish();
+  await served;
+  assertEquals(help.answered[200], 1_000);
+});
+
+// Starts
+
+socketTest("an address that others can reach is refused without a password", async () => {
+  for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.com", "127.0.0.1.example.com"]) {
+    const { code, stderr } = await runServer(["--memory", "--port", "0", "--host", host]);
+    assertEquals(code, 2, host);
+    assertStringIncludes(stderr, `Cannot listen on ${host} without a password`);
+    assertStringIncludes(stderr, "KEYLINE_PASSWORD");
+    assertStringIncludes(stderr, "--password-file");
+    assertStringIncludes(stderr, "--insecure");
+    assert(!stderr.includes(" at "), `a stack trace is no message: ${stderr}`);
+  }
+});
+
+socketTest("with a password, or --insecure, it listens on any address", async () => {
+  for (
+    const [args, env, reply] of [
+      [["--insecure"], {}, "404 NOT FOUND"],
+      [[], { KEYLINE_INSECURE: "1" }, "404 NOT FOUND"],
+      [[], { KEYLINE_PASSWORD: "x" }, UNAUTHORIZED],
+    ] as const
+  ) {
+    await using server = await ServerProcess.start({
+      args: ["--memory", "--host", "0.0.0.0", ...args],
+      env,
+    });
+    using client = await server.connect();
+    assertEquals(await client.ask("GET k"), reply);
+  }
+});
+
+socketTest("an empty password does not open an address to others", async () => {
+  const { code } = await runServer(["--memory", "--port", "0", "--host", "0.0.0.0"], {
+    env: { KEYLINE_PASSWORD: "" },
+  });
+  assertEquals(code, 2);
+});
+
+socketTest("a password file that is missing or empty stops the start", async () => {
+  const folder = tempFolder();
+  Deno.writeTextFileSync(`${folder}/empty`, "\nsecond line\n");
+  for (const file of [`${folder}/nowhere`, `${folder}/empty`, folder]) {
+    const { code, stderr } = await runServer(["--memory", "--port", "0", "--password-file", file]);
+    assertEquals(code, 2, file);
+    assertStringIncludes(stderr, file);
+    assert(!stderr.includes("second line"));
+  }
+  Deno.removeSync(folder, { recursive: true });
+});
+
+socketTest("a password that AUTH could never give stops the start", async () => {
+  for (const password of ["two\nlines", "bell\x07", "x".repeat(LINE_BYTES_MAX - 4)]) {
+    const { code, stderr } = await runServer(["--memory", "--port", "0"], {
+      env: { KEYLINE_PASSWORD: password },
+    });
+    assertEquals(code, 2, JSON.stringify(password.slice(0, 20)));
+    assert(!stderr.includes(password), "the message shows the password");
+  }
+});
+
+socketTest("a password of 1,000 bytes is taken", async () => {
+  const password = "é".repeat(500);
+  await using server = await ServerProcess.start({
+    args: ["--memory"],
+    env: { KEYLINE_PASSWORD: password },
+  });
+  using client = await server.connect();
+  assertEquals(await client.ask(`AUTH ${password}`), "200 OK");
+  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+});
+
+socketTest("a flag with the password itself does not exist", async () => {
+  const { code, stderr } = await runServer(["--memory", "--port", "0", "--password", "secret"]);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "--password");
+  assert(!stderr.includes("secret"), "the message shows the password");
+});
+
+socketTest("a disabled operation is unsupported and gone from HELP", async () => {
+  await using server = await ServerProcess.start({
+    args: ["--memory", "--disable", "clear, KEYS"],
+  });
+  using client = await server.connect();
+  assertEquals(await client.ask("PUT k v"), "200 OK");
+  for (const line of ["CLEAR", "clear", "KEYS", "KEYS k"]) {
+    assertEquals(await client.ask(line), "220 UNSUPPORTED", line);
+  }
+  for (const verb of ["CLEAR", "KEYS"]) {
+    assertEquals(await client.ask(`HELP ${verb}`), "404 NOT FOUND");
+  }
+  await client.send("HELP\n");
+  const help = (await client.reply()).join("\n");
+  assertStringIncludes(help, "GET key");
+  assert(!/^200-(CLEAR|KEYS)/m.test(help), help);
+  assertEquals(await client.ask("GET k"), "200 OK v");
+});
+
+socketTest("an operation to disable that does not exist stops the start", async () => {
+  const { code, stderr } = await runServer(["--memory", "--port", "0", "--disable", "clear,gett"]);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "GETT");
+  assertStringIncludes(stderr, "--disable");
+});
+
+function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,212 @@
+/**
+ * What a user may set, by flags and by the environment, and what is said to one who sets it
+ * wrongly.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  helpText,
+  type Option,
+  OPTIONS,
+  readSettings,
+  type Settings,
+  UsageError,
+  variableOf,
+} from "../../server/settings.ts";
+
+/** Each option that takes a value, with a good value and the setting that it makes. */
+const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
+  ["host", "localhost", { host: "localhost" }],
+  ["port", "0", { port: 0 }],
+  ["port", "65535", { port: 65_535 }],
+  ["data", "/var/lib/keyline", { data: "/var/lib/keyline" }],
+  ["cache", "0", { cacheBytes: 0 }],
+  ["cache", "128", { cacheBytes: 134_217_728 }],
+  ["max-line", "64", { lineBytesMax: 64 }],
+  ["max-line", "67108864", { lineBytesMax: 67_108_864 }],
+  ["max-connections", "1", { connectionsMax: 1 }],
+  ["idle-timeout", "0", { idleTimeout: 0 }],
+  ["idle-timeout", "0.5", { idleTimeout: 0.5 }],
+  ["write-timeout", "0.1", { writeTimeout: 0.1 }],
+  ["password-file", "/run/password", { passwordFile: "/run/password" }],
+  ["disable", "clear", { disabled: ["CLEAR"] }],
+  ["disable", "clear,Keys, QUIT,", { disabled: ["CLEAR", "KEYS", "QUIT"] }],
+  ["backup", "copy.db", { backup: "copy.db" }],
+];
+
+/** Each kind of wrong number, with what is said about it. */
+const WRONG: readonly (readonly [name: string, value: string, message: string])[] = [
+  ["port", "65536", "--port must be a whole number from 0 to 65535"],
+  ["port", "80.5", "--port must be a whole number from 0 to 65535"],
+  ["port", "0x50", "--port must be a whole number from 0 to 65535"],
+  ["port", "1e3", "--port must be a whole number from 0 to 65535"],
+  ["port", " 80", "--port must be a whole number from 0 to 65535"],
+  ["cache", "1048577", "--cache must be a whole number from 0 to 1048576"],
+  ["max-line", "63", "--max-line must be a whole number from 64 to 67108864"],
+  ["max-line", "67108865", "--max-line must be a whole number from 64 to 67108864"],
+  ["max-connections", "0", "--max-connections must be a whole number from 1 to 1000000"],
+  ["idle-timeout", "soon", "--idle-timeout must be a number of seconds, at least 0"],
+  ["write-timeout", "0", "--write-timeout must be a number of seconds, at least 0.1"],
+];
+
+const SWITCHES = ["memory", "insecure"] as const;
+
+Deno.test("without flags and environment every setting is what help says", () => {
+  const expected: Settings = {
+    host: "127.0.0.1",
+    port: 5395,
+    data: "data",
+    memory: false,
+    cacheBytes: 67_108_864,
+    lineBytesMax: 1_048_576,
+    connectionsMax: 10_000,
+    idleTimeout: 0,
+    writeTimeout: 60,
+    passwordFile: undefined,
+    password: undefined,
+    insecure: false,
+    tlsCert: undefined,
+    tlsKey: undefined,
+    disabled: [],
+    backup: undefined,
+    help: false,
+    version: false,
+  };
+  assertEquals(read([]), expected);
+});
+
+Deno.test("each option can be set by a flag, and by a variable", () => {
+  for (const [name, value, setting] of GOOD) {
+    assertHas(read([`--${name}`, value]), setting);
+    assertHas(read([`--${name}=${value}`]), setting);
+    assertHas(read([], { [variableOf(name)]: value }), setting);
+  }
+});
+
+Deno.test("each option is set by one of these tests", () => {
+  const tested = [...GOOD.map(([name]) => name), ...SWITCHES, "tls-cert", "tls-key"];
+  const names = Object.keys(OPTIONS).filter((name) => name !== "help" && name !== "version");
+  assertEquals(names.filter((name) => !tested.includes(name)), []);
+});
+
+Deno.test("a flag wins over the environment", () => {
+  for (const [name, value, setting] of GOOD) {
+    assertHas(read([`--${name}`, value], { [variableOf(name)]: "1" }), setting);
+  }
+  for (const name of SWITCHES) {
+    assertHas(read([`--${name}`], { [variableOf(name)]: "0" }), { [name]: true });
+  }
+});
+
+Deno.test("a switch is on by its flag, by 1 and by true, and off by 0, by false and by nothing", () => {
+  for (const name of SWITCHES) {
+    assertHas(read([`--${name}`]), { [name]: true });
+    for (const value of ["1", "true", "TRUE"]) {
+      assertHas(read([], { [variableOf(name)]: value }), { [name]: true });
+    }
+    for (const value of ["0", "false", ""]) {
+      assertHas(read([], { [variableOf(name)]: value }), { [name]: false });
+    }
+    const message = `${variableOf(name)} must be 1 or 0: it is "yes please".`;
+    assertThrows(() => read([], { [variableOf(name)]: "yes please" }), UsageError, message);
+  }
+});
+
+Deno.test("a variable that is empty is as good as none", () => {
+  const variables = Object.keys(OPTIONS).map((name) => [variableOf(name), ""]);
+  assertEquals(read([], Object.fromEntries(variables)), read([]));
+});
+
+Deno.test("a wrong number is told with its option, what it may be, and what it is", () => {
+  for (const [name, value, message] of WRONG) {
+    assertThrows(() => read([`--${name}=${value}`]), UsageError, `${message}: it is "${value}".`);
+    assertThrows(() => read([], { [variableOf(name)]: value }), UsageError, `it is "${value}".`);
+  }
+});
+
+Deno.test("a wrong number in the environment is told with the name of its variable", () => {
+  for (const [name, value] of WRONG) {
+    assertThrows(() => read([], { [variableOf(name)]: value }), UsageError, variableOf(name));
+  }
+});
+
+Deno.test("what is no option is told, with the way to see what is one", () => {
+  const wrong = [["--prot", "1"], ["-p", "1"], ["start"], ["--port"], ["--memory=1"], [
+    "--no-memory",
+  ]];
+  for (
+    const args of [...wrong, ["--port", "-1"], ["--idle-timeout", "-5"], ["--", "--", "start"]]
+  ) {
+    const { message } = assertThrows(() => read(args), UsageError);
+    assert(message.endsWith(". Run with --help to see the options."), message);
+    assert(!message.includes("\n"), `${message} is longer than a line`);
+  }
+});
+
+Deno.test("who gives the password as a flag is told how to give it, without its words", () => {
+  for (const args of [["--password", "sesame"], ["--password=sesame"], ["--password"]]) {
+    const { message } = assertThrows(() => read(args), UsageError);
+    assertStringIncludes(message, "KEYLINE_PASSWORD");
+    assertStringIncludes(message, "--password-file");
+    assert(!message.includes("sesame"), message);
+  }
+});
+
+Deno.test("a leading -- is tolerated, because deno task hands it on", () => {
+  assertHas(read(["--", "--port", "1"]), { port: 1 });
+});
+
+Deno.test("--tls-cert and --tls-key go together", () => {
+  assertHas(read(["--tls-cert", "c", "--tls-key", "k"]), { tlsCert: "c", tlsKey: "k" });
+  assertHas(read(["--tls-cert", "c"], { KEYLINE_TLS_KEY: "k" }), { tlsCert: "c", tlsKey: "k" });
+  for (const args of [["--tls-cert", "c"], ["--tls-key", "k"]]) {
+    assertThrows(() => read(args), UsageError, "--tls-cert and --tls-key go together");
+  }
+});
+
+Deno.test("--backup does not go with --memory", () => {
+  assertThrows(() => read(["--backup", "x", "--memory"]), UsageError, "leave out --memory");
+});
+
+Deno.test("the password comes from the environment alone", () => {
+  assertHas(read([], { KEYLINE_PASSWORD: "open sesame" }), { password: "open sesame" });
+  assertThrows(
+    () => read(["--password", "open sesame"]),
+    UsageError,
+    "There is no --password",
+  );
+});
+
+Deno.test("--help and --version are flags alone", () => {
+  assertHas(read(["--help"]), { help: true });
+  assertHas(read(["-h"]), { help: true });
+  assertHas(read(["--version"]), { version: true });
+  assertHas(read([], { KEYLINE_HELP: "1", KEYLINE_VERSION: "1" }), { help: false, version: false });
+});
+
+Deno.test("help shows each option with its value, its meaning and its preset, in few columns", () => {
+  const help = helpText();
+  for (const [name, { hint, help: meaning, preset }] of Object.entries<Option>(OPTIONS)) {
+    const line = help.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
+    assert(line !== undefined, `--${name} is not in it`);
+    assertStringIncludes(line, hint === undefined ? `--${name}` : `--${name} ${hint}`);
+    assertStringIncludes(line, meaning);
+    if (preset !== undefined) assertStringIncludes(line, `[${preset}]`);
+  }
+  assert(help.split("\n").every((line) => line.length <= 100));
+});
+
+Deno.test("a variable is named as its flag is", () => {
+  assertEquals(variableOf("port"), "KEYLINE_PORT");
+  assertEquals(variableOf("max-connections"), "KEYLINE_MAX_CONNECTIONS");
+});
+
+function read(args: string[], variables: Record<string, string> = {}): Settings {
+  return readSettings(args, (name) => variables[name]);
+}
+
+function assertHas(settings: Settings, expected: Partial<Settings>): void {
+  assertEquals({ ...settings, ...expected }, settings);
+}

@@ -1,0 +1,153 @@
+/**
+ * The crowd: with more clients than Deno reads at a time, nobody is served twice while others wait. The
+ * sockets have no network, and the timers are the test's own.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { Connection } from "../../../server/connections/connection.ts";
+import { Rounds } from "../../../server/turn/fairness.ts";
+import { Turn } from "../../../server/turn/turn.ts";
+import { contextOver, testWith } from "../../support/harness.ts";
+import { MemorySocket, until } from "../../support/memory_socket.ts";
+
+/** How many sockets Deno reads at a time. */
+const FULL = 128;
+
+Deno.test("clients that fit in one turn wait for nobody", () => {
+  const rounds = new Rounds({ connections: FULL });
+  assertEquals(rounds.next(), undefined);
+  rounds.countTurn(FULL);
+  assertEquals(rounds.next(), undefined);
+});
+
+Deno.test("in a crowd each waits until a turn that is not full", async () => {
+  await withTimers(async () => {
+    const rounds = new Rounds({ connections: 1_000 });
+    const round = watch(rounds.next());
+    for (let i = 0; i < 5; i++) {
+      rounds.countTurn(FULL);
+      assertEquals(await round.isOver(), false, `turn ${i}`);
+      assert(await watch(rounds.next()).isOver() === false, "who comes later waits for the same");
+    }
+    rounds.countTurn(FULL - 1);
+    assertEquals(await round.isOver(), true);
+  });
+});
+
+Deno.test("in a crowd nobody waits any more when each client has had its turn", async () => {
+  await withTimers(async () => {
+    const rounds = new Rounds({ connections: 3 * FULL });
+    const round = watch(rounds.next());
+    for (const expected of [false, false, true]) {
+      rounds.countTurn(FULL);
+      assertEquals(await round.isOver(), expected);
+    }
+    const next = watch(rounds.next());
+    rounds.countTurn(FULL);
+    assertEquals(await next.isOver(), false, "and the next round is like the first");
+    rounds.countTurn(1);
+  });
+});
+
+Deno.test("idle clients of a crowd are waited for once in a while, and not for long", async () => {
+  await withTimers(async (timers) => {
+    const rounds = new Rounds({ connections: FULL + 10 });
+    const waits: boolean[] = [];
+    for (let i = 0; i < 160; i++) {
+      const round = watch(rounds.next());
+      rounds.countTurn(FULL);
+      waits.push(!await round.isOver());
+      let fired = 0;
+      while (timers.fire()) fired++;
+      assert(fired <= 16, `${fired} timers`);
+      assertEquals(await round.isOver(), true);
+    }
+    const waited = waits.flatMap((wait, i) => wait ? [i] : []);
+    assertEquals(waited, [0, 64, 128]);
+  });
+});
+
+Deno.test("a turn that comes while it is quiet keeps the round going", async () => {
+  await withTimers(async (timers) => {
+    const rounds = new Rounds({ connections: 1_000 });
+    const round = watch(rounds.next());
+    for (let i = 0; i < 5; i++) {
+      rounds.countTurn(FULL);
+      for (let fired = 0; fired < 15; fired++) assert(timers.fire());
+      assertEquals(await round.isOver(), false);
+    }
+    assert(timers.fire());
+    assertEquals(await round.isOver(), true);
+  });
+});
+
+testWith(
+  ["read"],
+  "a client of a crowd reads again when the others have had their turn",
+  async () => {
+    await withTimers(async (timers) => {
+      const services = await contextOver();
+      services.metrics.connections = 300;
+      const turn = new Turn({ ...services, onFatal: () => {} });
+      const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
+      const connect = () => {
+        const socket = new MemorySocket();
+        return { socket, served: new Connection(socket, { services, turn, limits }).serve() };
+      };
+      const first = Array.from({ length: FULL }, connect);
+      const last = connect();
+      for (const { socket } of first) socket.send("COUNT\r\n", "COUNT\r\n");
+      for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+      for (const { socket } of first) assertEquals(socket.unread, 1);
+      last.socket.send("COUNT\r\n");
+      assertEquals(await last.socket.reply(), "200 OK 0\r\n");
+      for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
+      while (timers.fire());
+      for (const { socket } of [...first, last]) socket.finish();
+      await Promise.all([...first, last].map(({ served }) => served));
+    });
+  },
+);
+
+/** Whether a wait is over by now. */
+function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean> } {
+  let isOver = wait === undefined;
+  wait?.then(() => isOver = true);
+  return { isOver: () => until(() => true).then(() => isOver) };
+}
+
+/**
+ * Runs a test whose timers fire when it says so, and never by themselves. The clock stands, so that a turn
+ * takes no time however busy the machine is: it would wait for a timer otherwise.
+ */
+async function withTimers(
+  run: (timers: { fire: () => boolean }) => Promise<void>,
+): Promise<void> {
+  const { setTimeout, clearTimeout } = globalThis;
+  const { now } = performance;
+  const waiting = new Map<number, () => void>();
+  let id = 0;
+  Object.assign(globalThis, {
+    setTimeout: (callback: () => void) => {
+      waiting.set(++id, callback);
+      return id;
+    },
+    clearTimeout: (id: number) => waiting.delete(id),
+  });
+  const fire = () => {
+    const [next] = waiting;
+    if (next === undefined) return false;
+    waiting.delete(next[0]);
+    next[1]();
+    return true;
+  };
+  performance.now = () => 0;
+  try {
+    await run({ fire });
+  } finally {
+    performance.now = now;
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+  }
+}

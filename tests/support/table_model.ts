@@ -1,0 +1,146 @@
+/**
+ * What the tests of tables share: every kind of table under one interface, with a clock that stands
+ * until it is moved, and with the end and the new start of a process.
+ *
+ * @module
+ */
+
+import { MemoryTable } from "../../tables/memory_table.ts";
+import { DurableTable } from "../../tables/durable/durable_table.ts";
+import type { Clock, Page, Table } from "../../tables/table.ts";
+import { tempFolder, testWith } from "./harness.ts";
+import { ModelTable } from "./model_table.ts";
+
+/** When the clock of a new setup stands, in milliseconds since 1970. */
+export const BEGIN = 1_000_000;
+/** A flat store is larger than this at once, so that tests see hits, misses and evictions. */
+const CACHE_BYTES = 4_096;
+/** Segments of the log that hold some turns of a test, and ones that hold all of them. */
+const SEGMENT_BYTES = { some: 4_096, all: 1_048_576 };
+
+/** More steps of work than any test leaves waiting. */
+const STEPS_MAX = 10_000;
+
+/** A table with a clock of its own. Use it with `using`, which removes what it has on disk. */
+export class TableSetup implements Disposable {
+  /** The time of the table, in milliseconds since 1970. */
+  now = BEGIN;
+  readonly #folder: string | undefined;
+  readonly #open: (folder: string, now: Clock) => Table;
+  #table: Table;
+
+  /** A new, empty table. */
+  constructor({ open, hasFolder }: Kind) {
+    this.#open = open;
+    this.#folder = hasFolder ? tempFolder() : undefined;
+    this.#table = open(this.#folder ?? "", () => this.now);
+  }
+
+  /** The table, as it was opened last. */
+  get table(): Table {
+    return this.#table;
+  }
+
+  /** Ends the use of the table and begins it anew: what was not committed is gone. */
+  reopen(): void {
+    this.#table.undo(0);
+    if (this.#folder === undefined) return;
+    this.#table.close();
+    this.#table = this.#open(this.#folder, () => this.now);
+  }
+
+  /** Keys of a page, with everything in the page that is left out here. */
+  keys({ prefix = "", after = "", limit = 1_000 }: Partial<Page> = {}): string[] {
+    return this.#table.keys({ prefix, after, limit });
+  }
+
+  /** The value of a key as a string. */
+  get(key: string): string | undefined {
+    return this.#table.get(key)?.toString();
+  }
+
+  /** What a test may know of a key, the value as a string. */
+  entry(key: string): { value: string; version: number; expiresAt: number | null } | undefined {
+    const entry = this.#table.entry(key);
+    return entry && { ...entry, value: String(entry.value) };
+  }
+
+  /** Does all the work that waits, in how many steps it takes. */
+  maintainAll(): number {
+    let steps = 1;
+    while (this.#table.maintain()) {
+      if (++steps > STEPS_MAX) throw new Error("the work that waits comes to no end");
+    }
+    return steps;
+  }
+
+  /** Puts a key so often that what was stored before it is moved to rows, where a table has some. */
+  moveAllBut(key: string): void {
+    for (let i = 0; i < 4; i++) {
+      this.#table.put(key, "x".repeat(SEGMENT_BYTES.some));
+      this.#table.commit();
+      this.maintainAll();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#table.close();
+    if (this.#folder !== undefined) Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
+/** A kind of table, and how one is opened. */
+export interface Kind {
+  readonly name: string;
+  readonly hasFolder: boolean;
+  readonly open: (folder: string, now: Clock) => Table;
+}
+
+/** The plainest table, which the others are held against. */
+export const MODEL_TABLE: Kind = {
+  name: "model table",
+  hasFolder: false,
+  open: (_, now) => new ModelTable(now),
+};
+
+/** The table of `--memory`. */
+export const MEMORY_TABLE: Kind = {
+  name: "memory table",
+  hasFolder: false,
+  open: (_, now) => new MemoryTable(now),
+};
+
+/** The table on disk, with hardly a change in its log, so that the rows are used as well. */
+export const DURABLE_TABLE: Kind = {
+  name: "durable table",
+  hasFolder: true,
+  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.some),
+};
+
+/** The same as a server has it: all that a test stores stays in the log. */
+export const DURABLE_LOG: Kind = {
+  name: "durable table, all in its log",
+  hasFolder: true,
+  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.all),
+};
+
+/** The tables of a server. */
+export const REAL_TABLES: readonly Kind[] = [MEMORY_TABLE, DURABLE_TABLE, DURABLE_LOG];
+
+function openDurable(folder: string, now: Clock, segmentBytes: number): Table {
+  return new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, segmentBytes });
+}
+
+/** Defines a test for each of these kinds of table; all of them where they are left out. */
+export function testEach(
+  name: string,
+  fn: (setup: TableSetup) => void,
+  kinds: readonly Kind[] = [MODEL_TABLE, ...REAL_TABLES],
+): void {
+  for (const kind of kinds) {
+    testWith(kind.hasFolder ? ["read", "write"] : [], `${kind.name}: ${name}`, () => {
+      using setup = new TableSetup(kind);
+      fn(setup);
+    });
+  }
+}

@@ -1,0 +1,337 @@
+/**
+ * Kills the server at random moments, over one folder, while it loads, while it removes what has ended
+ * or was cleared, and while it shortens its log. After each new start COUNT, KEYS and GET must agree with
+ * each other, and with a model of what was asked for and acknowledged.
+ *
+ * `KEYLINE_TEST_ROUNDS` sets how often it is killed, `KEYLINE_FUZZ_SEED` what is asked for.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { type Client, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+
+const KEYS = 100_000;
+/** How many changes make a log worth being shortened; and how many a round adds to such a one, at most. */
+const CHANGES_MIN = 220_000;
+const MORE_CHANGES_MAX = 40_000;
+/** How many requests are sent at once, and how many such packets may be without a reply. */
+const PACKET = 2_000;
+const PACKETS_UNANSWERED_MAX = 8;
+/** Packets that wait for each other follow, so many at most, and so small that one shortens a log by little. */
+const SMALL_PACKETS_MAX = 60;
+const SMALL_PACKET_MAX = 600;
+/** A key that ends has ended after this, in seconds; all others stay. */
+const END_SECONDS_MAX = 1.5;
+/** How long the server has for its own work before it is killed, at most, in milliseconds. */
+const REST_MS_MAX = 2_500;
+const LOAD_MS_MAX = 1_500;
+
+/** What is asked for: EXPIRE where `seconds` is set, PUT where `value` is, else DELETE, or CLEAR of all. */
+interface Change {
+  readonly key: string | undefined;
+  readonly value?: string;
+  readonly seconds?: number;
+}
+
+/** What a key holds; undefined where it holds nothing. */
+type State = { readonly value: string; readonly ends: boolean } | undefined;
+
+testWith(
+  ["net", "read", "write", "run", "env"],
+  "a server that is killed at its own work agrees with a model, and with itself",
+  async () => {
+    const rounds = Number(Deno.env.get("KEYLINE_TEST_ROUNDS") || 5);
+    const seed = Number(Deno.env.get("KEYLINE_FUZZ_SEED") || Math.floor(2 ** 31 * Math.random()));
+    const begun = performance.now();
+    console.log(`${rounds} rounds, KEYLINE_FUZZ_SEED=${seed}`);
+    const draw = randomOf(seed);
+    const data = tempFolder();
+    const model = new Model(draw);
+    for (let round = 1; round <= rounds; round++) {
+      await loadAndKill(data, { model, draw });
+      // What may have ended has ended.
+      await sleep(1_000 * END_SECONDS_MAX + 100);
+      // The second start finds what the first one has made of it.
+      let stored = 0;
+      for (const start of ["first", "second"]) {
+        const when = `seed ${seed}, round ${round}, ${start} start`;
+        await using server = await ServerProcess.start({ data });
+        using client = await server.connect();
+        if (start === "first") stored = await check(server, { model, when });
+        await checkCount(client, stored, when);
+        await sleep(draw(REST_MS_MAX) / 2);
+        await checkCount(client, stored, `${when}, a moment later`);
+        await server.stop("SIGKILL");
+      }
+    }
+    Deno.removeSync(data, { recursive: true });
+    console.log(
+      `${model.acknowledged} acknowledged changes, ${
+        ((performance.now() - begun) / 1_000).toFixed(0)
+      } s`,
+    );
+  },
+);
+
+/** What the keys hold, as far as it is acknowledged, and what else may have taken place. */
+class Model {
+  readonly keys: readonly string[] = Array.from({ length: KEYS }, (_, i) => `key-${i}`);
+  acknowledged = 0;
+  readonly #draw: (below: number) => number;
+  #serial = 0;
+  /** The keys are walked through, so that many changes pass before a key has its next. */
+  #at = 0;
+  /** Acknowledged, then with all that was sent. */
+  readonly #certain = new Map<string, State>();
+  readonly #sent = new Map<string, State>();
+  /** All that was sent in this round; so many of them are acknowledged. */
+  #changes: Change[] = [];
+  #certainCount = 0;
+  /** Whether the log has no more than what came behind a CLEAR. */
+  isFresh = true;
+
+  constructor(draw: (below: number) => number) {
+    this.#draw = draw;
+  }
+
+  /** Draws the next change, and takes note that it is sent. */
+  next(): Change {
+    const change = this.#drawChange();
+    this.#changes.push(change);
+    apply(this.#sent, change);
+    return change;
+  }
+
+  /** Takes note that CLEAR is sent. */
+  clear(): void {
+    this.#changes.push({ key: undefined });
+    this.#sent.clear();
+  }
+
+  /** Takes note of the reply to the oldest of those that were sent and have none. */
+  acknowledge(): void {
+    apply(this.#certain, this.#changes[this.#certainCount++]!);
+    this.acknowledged++;
+  }
+
+  /** What GET may answer for each key, now that what may have ended has ended. */
+  possible(): Map<string, Set<string | undefined>> {
+    const now = new Map(this.#certain);
+    const possible = new Map(this.keys.map((key) => [key, new Set([valueOf(now.get(key))])]));
+    for (const change of this.#changes.slice(this.#certainCount)) {
+      apply(now, change);
+      if (change.key !== undefined) possible.get(change.key)!.add(valueOf(now.get(change.key)));
+      else for (const values of possible.values()) values.add(undefined);
+    }
+    return possible;
+  }
+
+  /** Goes on from what is stored. */
+  adopt(stored: ReadonlyMap<string, string>): void {
+    this.#changes = [];
+    this.#certainCount = 0;
+    for (const states of [this.#certain, this.#sent]) {
+      states.clear();
+      for (const [key, value] of stored) states.set(key, { value, ends: false });
+    }
+  }
+
+  #drawChange(): Change {
+    const kind = this.#draw(100);
+    if (kind >= 30) this.#at = (this.#at + 1 + this.#draw(2)) % KEYS;
+    const key = this.keys[this.#at]!;
+    const state = this.#sent.get(key);
+    // A key that ends is given no other end: whether it still has one would be a matter of time.
+    if (kind < 40 && state !== undefined && !state.ends) {
+      return { key, seconds: (50 + this.#draw(1_000 * END_SECONDS_MAX - 50)) / 1_000 };
+    }
+    if (kind < 50) return { key };
+    return { key, value: `${key}/${++this.#serial}` };
+  }
+}
+
+/** A new start, load, perhaps a CLEAR in it, time for the server's own work, and a kill. */
+async function loadAndKill(
+  data: string,
+  { model, draw }: { model: Model; draw: (below: number) => number },
+): Promise<void> {
+  await using server = await ServerProcess.start({ data });
+  using client = await Pipe.connect(server.port);
+  const count = model.isFresh ? CHANGES_MIN : draw(MORE_CHANGES_MAX);
+  const clearAt = !model.isFresh && draw(5) === 0 ? draw(count) : undefined;
+  const more = Array.from({ length: draw(SMALL_PACKETS_MAX) }, () => draw(SMALL_PACKET_MAX));
+  const loading = load(client, { model, count, clearAt, more });
+  const isInMidst = draw(4) === 0;
+  model.isFresh = clearAt !== undefined;
+  if (isInMidst) await sleep(draw(LOAD_MS_MAX));
+  else {
+    await loading;
+    await sleep(draw(REST_MS_MAX));
+  }
+  await server.stop("SIGKILL");
+  await loading;
+}
+
+/** Sends changes, many at a time and then few, until there are enough or the server ends. */
+async function load(
+  client: Pipe,
+  { model, count, clearAt = Infinity, more }: {
+    model: Model;
+    count: number;
+    clearAt: number | undefined;
+    more: readonly number[];
+  },
+): Promise<void> {
+  const receive = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      assertEquals(await client.line(), "200 OK");
+      model.acknowledge();
+    }
+  };
+  const unanswered: number[] = [];
+  try {
+    for (let sent = 0; sent < count; sent += PACKET) {
+      const isClear = sent <= clearAt && clearAt < sent + PACKET;
+      if (isClear) model.clear();
+      const lines = Array.from({ length: PACKET }, () => lineOf(model.next()));
+      await client.send((isClear ? "CLEAR\n" : "") + lines.join(""));
+      unanswered.push(PACKET + (isClear ? 1 : 0));
+      if (unanswered.length > PACKETS_UNANSWERED_MAX) await receive(unanswered.shift()!);
+    }
+    for (const count of unanswered) await receive(count);
+    for (const count of more) {
+      const lines = Array.from({ length: count }, () => lineOf(model.next()));
+      await client.send(lines.join(""));
+      await receive(count);
+    }
+  } catch (error) {
+    if (!isBroken(error)) throw error;
+  }
+}
+
+/** Holds KEYS and the GET of each key against each other and against the model; returns how many there are. */
+async function check(
+  server: ServerProcess,
+  { model, when }: { model: Model; when: string },
+): Promise<number> {
+  using pipe = await Pipe.connect(server.port);
+  using client = await server.connect();
+  const stored = new Map<string, string>();
+  const possible = model.possible();
+  for (let from = 0; from < KEYS; from += PACKET) {
+    const keys = model.keys.slice(from, from + PACKET);
+    await pipe.send(keys.map((key) => `GET ${key}\n`).join(""));
+    for (const key of keys) {
+      const reply = await pipe.line();
+      const value = reply === "404 NOT FOUND" ? undefined : reply.slice("200 OK ".length);
+      if (value !== undefined) stored.set(key, value);
+      const values = possible.get(key)!;
+      if (!values.has(value)) {
+        throw new Error(`${when}: GET ${key} is ${reply}, not ${[...values]}`);
+      }
+    }
+  }
+  const keys = await keysOf(client);
+  assert(isSame(keys, [...stored.keys()].sort()), `${when}: KEYS has others than GET`);
+  model.adopt(stored);
+  return stored.size;
+}
+
+async function checkCount(client: Client, stored: number, when: string): Promise<void> {
+  assertEquals(await client.ask("COUNT"), `200 OK ${stored}`, `${when}: COUNT`);
+}
+
+/** A client that is quick with many short replies. Throws BrokenPipe where the server has ended. */
+class Pipe implements Disposable {
+  readonly #socket: Deno.TcpConn;
+  readonly #buffer = new Uint8Array(262_144);
+  readonly #decoder = new TextDecoder();
+  #lines: string[] = [];
+  #next = 0;
+  #rest = "";
+
+  private constructor(socket: Deno.TcpConn) {
+    this.#socket = socket;
+  }
+
+  static async connect(port: number): Promise<Pipe> {
+    return new Pipe(await Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+
+  async send(text: string): Promise<void> {
+    const bytes = new TextEncoder().encode(text);
+    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
+  }
+
+  /** The next line; at once where it is here, because a Promise for each would take most of the time. */
+  line(): string | Promise<string> {
+    return this.#next < this.#lines.length ? this.#lines[this.#next++]! : this.#receive();
+  }
+
+  async #receive(): Promise<string> {
+    do {
+      const length = await this.#socket.read(this.#buffer);
+      if (length === null) throw new Deno.errors.BrokenPipe();
+      this.#rest += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
+      this.#lines = this.#rest.split("\r\n");
+      this.#rest = this.#lines.pop()!;
+      this.#next = 0;
+    } while (this.#lines.length === 0);
+    return this.#lines[this.#next++]!;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
+
+/** All keys, page by page. */
+async function keysOf(client: Client): Promise<string[]> {
+  const keys: string[] = [];
+  for (;;) {
+    await client.send(`KEYS * ${keys.at(-1) ?? ""}\n`);
+    const reply = await client.reply();
+    keys.push(...reply.slice(0, -1).map((line) => line.slice("200-".length)));
+    if (!reply.at(-1)!.endsWith(" more")) return keys;
+  }
+}
+
+function apply(states: Map<string, State>, { key, value, seconds }: Change): void {
+  if (key === undefined) states.clear();
+  else if (seconds !== undefined) states.set(key, { value: states.get(key)!.value, ends: true });
+  else if (value !== undefined) states.set(key, { value, ends: false });
+  else states.delete(key);
+}
+
+/** What is left of a state when all that ends has ended. */
+function valueOf(state: State): string | undefined {
+  return state?.ends === false ? state.value : undefined;
+}
+
+function lineOf({ key, value, seconds }: Change): string {
+  if (seconds !== undefined) return `EXPIRE ${key} ${seconds}\n`;
+  return value === undefined ? `DELETE ${key}\n` : `PUT ${key} ${value}\n`;
+}
+
+/** Whole numbers below another, the same ones for the same seed (a linear congruential generator). */
+function randomOf(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor(state / 2 ** 32 * below);
+  };
+}
+
+function isSame(some: readonly string[], others: readonly string[]): boolean {
+  return some.length === others.length && some.every((one, i) => one === others[i]);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Whether an error only says that the server was killed. */
+function isBroken(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.BrokenPipe;
+}

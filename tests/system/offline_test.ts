@@ -1,0 +1,195 @@
+/**
+ * What Keyline relies on from `@std/streams` and `@std/assert`, held against whichever is mapped: the
+ * packages of JSR, or the stand-ins of `offline/`; and that the tasks choose between them, whether JSR is
+ * reached or not, by nothing that a user's environment holds.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { assert, assertEquals, AssertionError, assertMatch, assertThrows } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import config from "../../deno.json" with { type: "json" };
+import { ROOT, tempFolder, testWith } from "../support/harness.ts";
+
+/** What a user's environment may hold, and a shell program may expand. */
+const VARIABLES = ["MAP", "IMPORT_MAP", "FLAGS", "OPTIONS", "ARGS", "PWD", "OLDPWD", "IFS"];
+const NOTICE = "JSR is not reached: the stand-ins of offline/ take its place\n";
+/** The version of the packages that a registry of a test has. */
+const VERSION = "1.99.0";
+
+function linesOf(chunks: string[]): Promise<string[]> {
+  return Array.fromAsync(ReadableStream.from(chunks).pipeThrough(new TextLineStream()));
+}
+
+Deno.test("TextLineStream splits at LF and drops one CR before it", async () => {
+  assertEquals(await linesOf(["a\nb\r\nc\r\r\nd\re\n"]), ["a", "b", "c\r", "d\re"]);
+});
+
+Deno.test("TextLineStream keeps empty lines", async () => {
+  assertEquals(await linesOf(["\n\r\n\na\n\n"]), ["", "", "", "a", ""]);
+});
+
+Deno.test("TextLineStream joins a line whose parts come in several chunks", async () => {
+  assertEquals(await linesOf(["he", "", "l", "lo\r", "\nwor", "ld\n"]), ["hello", "world"]);
+});
+
+Deno.test("TextLineStream emits what nothing ended, last", async () => {
+  assertEquals(await linesOf(["a\nb"]), ["a", "b"]);
+});
+
+Deno.test("TextLineStream splits only there, and changes no other character", async () => {
+  const line = "\u2028\u0085\v\f\ufeff\ud800 \t";
+  assertEquals(await linesOf([`${line}\n`]), [line]);
+});
+
+Deno.test("TextLineStream emits as many lines as a chunk of whole lines has LFs", async () => {
+  const stream = new TextLineStream();
+  const writer = stream.writable.getWriter();
+  const reader = stream.readable.getReader();
+  for (let count = 1; count <= 100; count++) {
+    writer.write("line\r\n".repeat(count));
+    for (let i = 0; i < count; i++) assertEquals((await reader.read()).value, "line");
+  }
+  writer.close();
+  assertEquals((await reader.read()).done, true);
+});
+
+Deno.test("the assertions tell equal from different", () => {
+  assertEquals({ a: [1, { b: "c" }] }, { a: [1, { b: "c" }] });
+  assertThrows(() => assertEquals({ a: 1 }, { a: 2 }), AssertionError);
+  assertThrows(() => assertEquals([1], [1, 2]), AssertionError);
+  assertThrows(() => assert(false), AssertionError);
+  assertThrows(() => assertThrows(() => {}, Error), AssertionError);
+});
+
+testWith(["read"], "the stand-ins' map has each import of deno.json", () => {
+  const importsOf = (file: string): Record<string, string> =>
+    JSON.parse(Deno.readTextFileSync(new URL(file, ROOT))).imports;
+  const standIns = Object.entries(importsOf("offline/import_map.json"));
+  for (const [name, target] of Object.entries(importsOf("deno.json"))) {
+    const [, standIn] = standIns.find(([specifier]) => specifier.startsWith(name)) ?? [];
+    // The packages of JSR have a file of ours; all others are the same in both.
+    assertMatch(standIn ?? "", target.startsWith("jsr:") ? /^\.\/\w+\.ts$/ : /^npm:/, name);
+    if (!target.startsWith("jsr:")) assertEquals(standIn, target);
+  }
+});
+
+Deno.test("no task expands a variable", () => {
+  for (const [name, { command }] of Object.entries(config.tasks)) {
+    assertEquals(command.replaceAll("$(", "").includes("$"), false, name);
+  }
+});
+
+for (const isReached of [true, false]) {
+  taskTest("a task runs what it says, whatever the environment holds", isReached, async (start) => {
+    const evil = Object.fromEntries(VARIABLES.map((name) => [name, `${start.folder}/evil.ts`]));
+    for (const args of [["--version"], ["--", "--version"]]) {
+      const { code, stdout, stderr } = await start.output(args, evil);
+      assertEquals(stdout, `keyline ${config.version} (deno ${Deno.version.deno})\n`);
+      assertEquals([code, stderr], [0, isReached ? "" : NOTICE]);
+    }
+  });
+
+  taskTest("a task hands on options and exit codes", isReached, async (start) => {
+    const { code, stderr } = await start.output(["--memory", "--port", "a b"]);
+    assertMatch(stderr, /Keyline: --port must be [^\n]*"a b"\.\n$/);
+    assertEquals(code, 2);
+  });
+
+  taskTest("a task hands on a signal", isReached, async (start) => {
+    const task = start.spawn(["--memory", "--port", "0"]);
+    let text = "";
+    for await (const part of task.stdout.pipeThrough(new TextDecoderStream())) {
+      if (!text.includes("listens on") && (text + part).includes("listens on")) {
+        task.kill("SIGTERM");
+      }
+      text += part;
+    }
+    await task.stderr.cancel();
+    assertEquals((await task.status).code, 0);
+    assertMatch(text, /\nKeyline has ended\n$/);
+  });
+}
+
+/** `deno task start` in a copy of the project, by a machine that has nothing of JSR yet. */
+interface Start {
+  readonly folder: string;
+  output(
+    args: string[],
+    env?: Record<string, string>,
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
+  spawn(args: string[], env?: Record<string, string>): Deno.ChildProcess;
+}
+
+/** Defines a test of the start where JSR is reached, or where it is not. */
+function taskTest(name: string, isReached: boolean, fn: (start: Start) => Promise<void>): void {
+  const title = `${name}, JSR ${isReached ? "reached" : "not reached"}`;
+  testWith(["net", "read", "write", "run", "env"], title, async () => {
+    const folder = copyOfProject();
+    await using registry = serveRegistry();
+    const jsr = isReached ? registry.addr.port : 1; // where nobody listens
+    const spawn: Start["spawn"] = (args, env) =>
+      new Deno.Command(Deno.execPath(), {
+        args: ["task", "-q", "start", ...args],
+        cwd: folder,
+        env: {
+          NO_COLOR: "1",
+          DENO_DIR: `${folder}/cache`,
+          JSR_URL: `http://127.0.0.1:${jsr}/`,
+          ...env,
+        },
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+    const output: Start["output"] = async (args, env) => {
+      const { code, stdout, stderr } = await spawn(args, env).output();
+      const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+      return { code, stdout: out!, stderr: err! };
+    };
+    try {
+      await fn({ folder, output, spawn });
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+/** A copy of what the server is made of, and a program that nobody asked for. */
+function copyOfProject(): string {
+  const folder = tempFolder();
+  const parts = ["main.ts", "server", "tables", "commands", "offline", "client", "tools"];
+  new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
+  Deno.writeTextFileSync(`${folder}/evil.ts`, 'console.log("EVIL");');
+  // Without the packages of npm, which no test should have to get.
+  for (const file of ["deno.json", "offline/import_map.json"]) {
+    const json = JSON.parse(Deno.readTextFileSync(new URL(file, ROOT)));
+    delete json.imports["fast-check"];
+    Deno.writeTextFileSync(`${folder}/${file}`, JSON.stringify(json));
+  }
+  return folder;
+}
+
+/** A registry as JSR is one, with the stand-ins for packages. */
+function serveRegistry(): Deno.HttpServer<Deno.NetAddr> {
+  const files = new Map<string, string>();
+  for (
+    const [name, path, file] of [
+      ["assert", ".", "assert.ts"],
+      ["streams", "./text-line-stream", "text_line_stream.ts"],
+    ] as const
+  ) {
+    const text = Deno.readTextFileSync(new URL(`offline/${file}`, ROOT));
+    const checksum = `sha256-${createHash("sha256").update(text).digest("hex")}`;
+    const manifest = { [`/${file}`]: { size: text.length, checksum } };
+    const version = { manifest, exports: { [path]: `./${file}` } };
+    files.set(`/@std/${name}/meta.json`, JSON.stringify({ versions: { [VERSION]: {} } }));
+    files.set(`/@std/${name}/${VERSION}_meta.json`, JSON.stringify(version));
+    files.set(`/@std/${name}/${VERSION}/${file}`, text);
+  }
+  return Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ url }) => {
+    const text = files.get(new URL(url).pathname);
+    return text === undefined ? new Response(null, { status: 404 }) : new Response(text);
+  });
+}
