@@ -103,3 +103,9 @@ export class TableError extends Error {
     this.fatal = fatal;
   }
 }
+
+/**
+ * Thrown to a handler where the table must fetch something first. The turn does so and runs the request
+ * again.
+ */
+export class NotFetchedError extends Error {}

@@ -13,11 +13,11 @@ import { Lane, timeOfMark } from "./lane.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
 import type { Compare } from "./messages.ts";
 import { KeySpace } from "./record.ts";
-import { MISSING, Snapshot, type SnapshotSource } from "./snapshot.ts";
+import { Snapshot, type SnapshotSource } from "./snapshot.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Versions } from "./versions.ts";
 
-export { MISSING, Snapshot, UncertainError };
+export { Snapshot, UncertainError };
 
 /** How to open a table. */
 export interface EtcdOptions extends EtcdLocation {
@@ -59,7 +59,6 @@ export class EtcdTable {
   #laneCount = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
-  #transactions = 0;
   #conflicts = 0;
 
   private constructor(options: EtcdOptions) {
@@ -85,7 +84,7 @@ export class EtcdTable {
     const table = new EtcdTable(options);
     const deadline = Date.now() + options.timeout;
     try {
-      await table.#versions.ensure(deadline);
+      await table.#versions.take(deadline);
       await table.#removeOldMarks(deadline);
       await table.#sweeper.step(deadline);
     } catch (error) {
@@ -97,18 +96,18 @@ export class EtcdTable {
     return table;
   }
 
-  /** Begins the table of a turn. Waits where no versions are left. */
-  async begin(deadline: number): Promise<Snapshot> {
-    await this.#versions.ensure(deadline);
+  /** Begins the table of a turn. */
+  begin(): Snapshot {
+    this.#versions.refill(this.#options.timeout);
     return new Snapshot(this.#source);
   }
 
   /** Whether a snapshot has come to more than one transaction takes. */
   exceeds(snapshot: Snapshot): boolean {
-    const { changes, compared, wantedCount } = snapshot;
+    const { changes, comparedCount, wantedCount } = snapshot;
     // One more for the mark.
     return wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
-      compared.size + 1 > OPS_MAX || changes.bytes > BYTES_MAX;
+      comparedCount + 1 > OPS_MAX || changes.bytes > BYTES_MAX;
   }
 
   /** Fetches all that a snapshot wants, at one revision. Throws TableError. */
@@ -139,7 +138,6 @@ export class EtcdTable {
     const lane = this.#freeLanes.pop() ?? this.#makeLane();
     let isUsable = true;
     try {
-      this.#transactions++;
       const isCommitted = await lane.commit({ compare, ops }, deadline);
       if (!isCommitted) this.#conflicts++;
       return isCommitted;
@@ -176,9 +174,8 @@ export class EtcdTable {
 
   #stats(): Record<string, number> {
     return {
-      table_transactions: this.#transactions,
-      table_conflicts: this.#conflicts,
-      table_expired_removed: this.#sweeper.removed,
+      conflicts: this.#conflicts,
+      expired_keys: this.#sweeper.removed,
     };
   }
 

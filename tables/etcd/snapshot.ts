@@ -9,14 +9,21 @@
  * @module
  */
 
-import { type Entry, NO_EXPIRY, type Page, TableError, type TableView } from "../table.ts";
+import {
+  type Entry,
+  NO_EXPIRY,
+  NotFetchedError,
+  type Page,
+  TableError,
+  type TableView,
+} from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
 import { decodeEntry, type KeySpace } from "./record.ts";
 import type { Get, TxnResult } from "./messages.ts";
 import { Changes } from "./changes.ts";
 
-/** Thrown to a handler that needs what has not been fetched. */
-export const MISSING: Error = new Error("not fetched yet");
+/** One for all: it is thrown often, and nobody looks where. */
+const MISSING: NotFetchedError = new NotFetchedError("not fetched yet");
 
 /** What the engine held under a key. */
 export interface Found {
@@ -58,6 +65,9 @@ export class Snapshot implements TableView {
   #isMissing = false;
   /** What the current request has done. */
   #reads: string[] = [];
+  #wantedNow: string[] = [];
+  #pagesNow: string[] = [];
+  #missedBefore = false;
   #readsWhole = false;
   #readsChanges = false;
   #isTouched = false;
@@ -175,9 +185,22 @@ export class Snapshot implements TableView {
     return this.#isTouched;
   }
 
+  /** Whether there is anything to commit. */
+  get isChanged(): boolean {
+    return this.#changes.size > 0 || this.#changes.isCleared;
+  }
+
+  /** How many keys the commit must find unchanged, at most, with those that the current request has read. */
+  get comparedCount(): number {
+    return this.#compared.size + (this.#restsOnReads ? this.#reads.length : 0);
+  }
+
   /** Begins with the next request. */
   beginRequest(): void {
     this.#reads = [];
+    this.#wantedNow = [];
+    this.#pagesNow = [];
+    this.#missedBefore = this.#isMissing;
     this.#readsWhole = this.#readsChanges = this.#isTouched = false;
     this.#changesBefore = this.#changes.mark();
   }
@@ -186,15 +209,25 @@ export class Snapshot implements TableView {
    * Ends with it. What it has changed rests on what it has read, and so does what it has read together
    * with changes of this turn: the commit must find that unchanged.
    */
-  endRequest(): void {
-    const isChanged = this.#changes.mark() !== this.#changesBefore;
-    if (this.#isMissing) return;
-    if (isChanged && this.#readsWhole) {
-      // Etcd can't compare a range that keys may have left.
-      throw new TableError("can't count or list keys and change them in one request over etcd");
-    }
-    if (!isChanged && !this.#readsChanges) return;
+  keepRequest(): void {
+    if (this.#isMissing || !this.#restsOnReads) return;
     for (const key of this.#reads) this.#compared.set(key, this.#found.get(key)!.modRevision);
+  }
+
+  /** Ends with it as if it had not been. */
+  dropRequest(): void {
+    this.#changes.undo(this.#changesBefore);
+    for (const key of this.#wantedNow) this.#wanted.delete(key);
+    for (const name of this.#pagesNow) this.#pages.delete(name);
+    this.#isMissing = this.#missedBefore;
+  }
+
+  /** Why the current request can't be carried out, in words for clients; undefined where it can. */
+  get refusal(): string | undefined {
+    // Etcd can't compare a range that keys may have left.
+    return this.#readsWhole && this.#hasChanged
+      ? "can't count or list keys and change them in one request over etcd"
+      : undefined;
   }
 
   /**
@@ -203,6 +236,14 @@ export class Snapshot implements TableView {
    */
   get needsFreshTurn(): boolean {
     return this.#readsWhole && this.#changesBefore > 0 && !this.#changes.isCleared;
+  }
+
+  /** Forgets what was fetched, because it has changed. */
+  forget(): void {
+    this.#found.clear();
+    for (const wanted of this.#pages.values()) wanted.keys = undefined;
+    this.#count = undefined;
+    this.#isMissing = this.wantedCount > 0 || this.#isCountWanted;
   }
 
   /** Forgets what requests have done, so that they can run again over the same entries. */
@@ -256,6 +297,14 @@ export class Snapshot implements TableView {
     return this.#found.get(key);
   }
 
+  get #hasChanged(): boolean {
+    return this.#changes.mark() !== this.#changesBefore;
+  }
+
+  get #restsOnReads(): boolean {
+    return this.#hasChanged || this.#readsChanges;
+  }
+
   #entry(key: string): Entry | undefined {
     this.#isTouched = true;
     const change = this.#changes.get(key);
@@ -284,6 +333,7 @@ export class Snapshot implements TableView {
     if (this.#changes.isCleared) return undefined;
     const found = this.#found.get(key);
     if (found === undefined) {
+      if (!this.#wanted.has(key)) this.#wantedNow.push(key);
       this.#wanted.add(key);
       this.#isMissing = true;
     }
@@ -300,6 +350,7 @@ export class Snapshot implements TableView {
     const name = JSON.stringify(page);
     const wanted = this.#pages.get(name);
     if (wanted?.keys !== undefined) return wanted.keys;
+    if (wanted === undefined) this.#pagesNow.push(name);
     this.#pages.set(name, { page, keys: undefined });
     this.#isMissing = true;
     return [];

@@ -22,7 +22,7 @@ export class Versions {
   #end = 0;
   /** The block that follows, once it is there. */
   #following: { next: number; end: number } | undefined;
-  #taking: Promise<void> | undefined;
+  #isTaking = false;
 
   /** `key` is where the engine has the first free number. */
   constructor(cluster: Cluster, key: Uint8Array<ArrayBuffer>) {
@@ -40,16 +40,19 @@ export class Versions {
     return this.#next++;
   }
 
-  /** Sees to it that a turn's worth of versions is there; waits only where they are not. */
-  ensure(deadline: number): Promise<void> | undefined {
-    if (this.#following !== undefined || this.#end - this.#next > LEFT_MIN) return undefined;
-    this.#taking ??= this.#take(deadline).finally(() => this.#taking = undefined);
-    if (this.#end - this.#next < LEFT_MIN / 2) return this.#taking;
-    this.#taking.catch(() => {}); // The next turn tries again.
-    return undefined;
+  /** Takes the next block in time, while others go on with what is left. */
+  refill(timeout: number): void {
+    if (this.#isTaking || this.#following !== undefined || this.#end - this.#next > LEFT_MIN) {
+      return;
+    }
+    this.#isTaking = true;
+    this.take(Date.now() + timeout)
+      .catch(() => {}) // The next turn tries again.
+      .finally(() => this.#isTaking = false);
   }
 
-  async #take(deadline: number): Promise<void> {
+  /** Takes the next block. Throws TableError. */
+  async take(deadline: number): Promise<void> {
     for (;;) {
       const get = { type: "get", key: this.#key } as const;
       const { results } = await this.#cluster.repeatable({ success: [get] }, deadline);

@@ -56,7 +56,7 @@ export function hasProgram(program: string): boolean {
 export async function contextOver(
   table: Table = new MemoryTable(),
   { isPassword, now = Date.now }: { isPassword?: (guess: string) => boolean; now?: Clock } = {},
-): Promise<GateContext> {
+): Promise<GateContext & { readonly table: Table }> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return {
     table,
