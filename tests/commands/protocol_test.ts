@@ -12,7 +12,14 @@ import { Connection } from "../../server/connections/connection.ts";
 import type { Operation } from "../../server/dispatch/registry.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { Client, contextOver, ServerProcess, testWith } from "../support/harness.ts";
+import { EtcdCluster } from "../support/etcd.ts";
+import {
+  Client,
+  contextOver,
+  ServerProcess,
+  testWith,
+  testWithProgram,
+} from "../support/harness.ts";
 import { MemorySocket, until } from "../support/memory_socket.ts";
 import { bytesOf, PROTOCOL_CASES, type ProtocolCase, SERVERS } from "./protocol_cases.ts";
 
@@ -53,18 +60,15 @@ testWith(["read"], "they hold where each byte comes alone", async () => {
 });
 
 testWith(["net", "read", "write", "run", "env"], "they hold over a socket", async () => {
-  const failures: string[] = [];
-  await Promise.all(SERVER_NAMES.map(async (name) => {
-    await using server = await startServer(name);
-    using cleaner = await server.connect();
-    await cleaner.ask(`AUTH ${SERVERS[name].password}`);
-    for (const one of casesFor(name)) {
-      await cleaner.ask("CLEAR");
-      using client = await server.connect();
-      failures.push(...await failureOf(one, clientPeer(client)));
-    }
-  }));
-  assertEquals(failures, []);
+  await runOverSockets((name) => startServer(name, { args: ["--memory"] }));
+});
+
+testWithProgram("etcd", "they hold where the table is in etcd", async () => {
+  await using cluster = await EtcdCluster.start();
+  // A prefix for each, because their cases run at the same time and clear their tables.
+  await runOverSockets((name) =>
+    startServer(name, { table: cluster.url(name.replaceAll(" ", "-")) })
+  );
 });
 
 testWith(["read"], "each operation has a case for each reply that it declares", async () => {
@@ -256,10 +260,30 @@ function clientPeer(client: Client): Peer {
   };
 }
 
-function startServer(name: ServerName): Promise<ServerProcess> {
+/** Plays all cases over real sockets; returns when all servers have ended. */
+async function runOverSockets(start: (name: ServerName) => Promise<ServerProcess>): Promise<void> {
+  const failures: string[] = [];
+  await Promise.all(SERVER_NAMES.map(async (name) => {
+    await using server = await start(name);
+    using cleaner = await server.connect();
+    await cleaner.ask(`AUTH ${SERVERS[name].password}`);
+    for (const one of casesFor(name)) {
+      await cleaner.ask("CLEAR");
+      using client = await server.connect();
+      failures.push(...await failureOf(one, clientPeer(client)));
+    }
+  }));
+  assertEquals(failures, []);
+}
+
+function startServer(
+  name: ServerName,
+  { args = [], table }: { args?: readonly string[]; table?: string },
+): Promise<ServerProcess> {
   const { lineBytesMax, password } = SERVERS[name];
   return ServerProcess.start({
-    args: ["--memory", ...lineBytesMax === undefined ? [] : ["--max-line", String(lineBytesMax)]],
+    args: [...args, ...lineBytesMax === undefined ? [] : ["--max-line", String(lineBytesMax)]],
     env: password === undefined ? {} : { KEYLINE_PASSWORD: password },
+    ...(table !== undefined && { table }),
   });
 }
