@@ -60,15 +60,14 @@ testWith(["read"], "they hold where each byte comes alone", async () => {
 });
 
 testWith(["net", "read", "write", "run", "env"], "they hold over a socket", async () => {
-  await runOverSockets((name) => startServer(name, { args: ["--memory"] }));
+  await runOverSockets((name) => startServer(name, { args: ["--memory"] }), () => "memory");
 });
 
 testWithProgram("etcd", "they hold where the table is in etcd", async () => {
   await using cluster = await EtcdCluster.start();
   // A prefix for each, because their cases run at the same time and clear their tables.
-  await runOverSockets((name) =>
-    startServer(name, { table: cluster.url(name.replaceAll(" ", "-")) })
-  );
+  const tableOf = (name: ServerName) => cluster.url(name.replaceAll(" ", "-"));
+  await runOverSockets((name) => startServer(name, { table: tableOf(name) }), tableOf);
 });
 
 testWith(["read"], "each operation has a case for each reply that it declares", async () => {
@@ -260,8 +259,11 @@ function clientPeer(client: Client): Peer {
   };
 }
 
-/** Plays all cases over real sockets; returns when all servers have ended. */
-async function runOverSockets(start: (name: ServerName) => Promise<ServerProcess>): Promise<void> {
+/** Plays all cases over real sockets, to servers whose STATS name this location. */
+async function runOverSockets(
+  start: (name: ServerName) => Promise<ServerProcess>,
+  locationOf: (name: ServerName) => string,
+): Promise<void> {
   const failures: string[] = [];
   await Promise.all(SERVER_NAMES.map(async (name) => {
     await using server = await start(name);
@@ -270,7 +272,10 @@ async function runOverSockets(start: (name: ServerName) => Promise<ServerProcess
     for (const one of casesFor(name)) {
       await cleaner.ask("CLEAR");
       using client = await server.connect();
-      failures.push(...await failureOf(one, clientPeer(client)));
+      const expect = one.expect.map((line) =>
+        line === "200-table memory" ? `200-table ${locationOf(name)}` : line
+      );
+      failures.push(...await failureOf({ ...one, expect }, clientPeer(client)));
     }
   }));
   assertEquals(failures, []);
