@@ -72,6 +72,8 @@ export interface BatchOptions {
   readonly deadline: number;
   /** Called where others have changed what it has read. */
   readonly onConflict: () => void;
+  /** Takes back lines of which not one found a place: they are the first of the next batch. */
+  readonly onUnplaced: (arrival: Arrival) => void;
 }
 
 /** How long to wait at most before requests are run again, in milliseconds. */
@@ -123,6 +125,14 @@ export class Batch {
     return slot.reply?.last !== true;
   }
 
+  /** Ends with the lines of that connection. */
+  endArrival(): void {
+    const { arrival, slots } = this.#groups.at(-1)!;
+    if (slots.length > 0) return;
+    this.#groups.pop();
+    this.#options.onUnplaced(arrival);
+  }
+
   /** Fetches, runs, commits, and replies. */
   async serve(): Promise<void> {
     let error: unknown;
@@ -134,7 +144,12 @@ export class Batch {
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) console.error("Cannot tell whether a turn took place:", error);
     const failure = error instanceof TableError ? serverError(error.message) : undefined;
-    for (const { arrival: { member, resolve }, slots, rest } of this.#groups) {
+    for (const { arrival, slots, rest } of this.#groups) {
+      const { member, resolve } = arrival;
+      if (slots.length === 0) {
+        this.#options.onUnplaced(arrival);
+        continue;
+      }
       if (isUncertain && slots.some(({ isSettled }) => !isSettled)) {
         member.close();
         resolve(undefined);

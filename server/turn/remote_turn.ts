@@ -35,6 +35,8 @@ export class RemoteTurn {
   readonly #line = new Line();
   #arrivals: Arrival[] = [];
   #waitingLines = 0;
+  /** How many of them have found no place in an earlier batch. */
+  #unplaced = 0;
   #isGathering = false;
   #batches = 0;
   #batchesMax = BATCHES_MAX;
@@ -84,7 +86,8 @@ export class RemoteTurn {
 
   get #mayBegin(): boolean {
     if (this.#batches === 0) return this.#arrivals.length > 0;
-    return this.#batches < this.#batchesMax && this.#waitingLines >= FULL_LINES;
+    if (this.#batches >= this.#batchesMax) return false;
+    return this.#unplaced > 0 || this.#waitingLines >= FULL_LINES;
   }
 
   async #fill(): Promise<Batch> {
@@ -98,17 +101,23 @@ export class RemoteTurn {
         this.#batchesMax = 1;
         this.#calmBatches = 0;
       },
+      onUnplaced: (arrival) => this.#takeBack(arrival),
     });
-    let lines = 0;
-    let taken = 0;
-    while (taken < this.#arrivals.length && !batch.isFull && lines < BATCH_LINES_MAX) {
-      const arrival = this.#arrivals[taken++]!;
+    this.#unplaced = 0;
+    for (let lines = 0; this.#arrivals.length > 0 && !batch.isFull && lines < BATCH_LINES_MAX;) {
+      const arrival = this.#arrivals.shift()!;
       this.#waitingLines -= arrival.lines.count;
       lines += arrival.lines.count;
       await this.#add(batch, arrival);
     }
-    this.#arrivals.splice(0, taken);
     return batch;
+  }
+
+  /** Who found no place is the first of the next batch, which need not wait for this one. */
+  #takeBack(arrival: Arrival): void {
+    this.#arrivals.unshift(arrival);
+    this.#waitingLines += arrival.lines.count;
+    this.#unplaced++;
   }
 
   /** Adds the lines of a connection, as many as find a place. */
@@ -132,5 +141,6 @@ export class RemoteTurn {
       isTaking = await batch.add(line, { taken: i, from: at, next });
       at = next;
     }
+    batch.endArrival();
   }
 }
