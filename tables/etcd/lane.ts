@@ -20,6 +20,9 @@ export interface Commit {
   readonly ops: readonly Op[];
 }
 
+/** What a lane needs of a cluster. */
+export type Engine = Pick<Cluster, "once" | "repeatable">;
+
 /** How long to wait before the next attempt, in milliseconds. */
 const RETRY_MS = 50;
 
@@ -27,7 +30,7 @@ const RETRY_MS = 50;
 export class Lane {
   /** Where its mark is. */
   readonly key: Uint8Array<ArrayBuffer>;
-  readonly #cluster: Cluster;
+  readonly #cluster: Engine;
   readonly #settleMs: number;
   /** The revision that changed the mark last; 0: there is none. */
   #modRevision = 0;
@@ -35,7 +38,7 @@ export class Lane {
 
   /** `settleMs` is how long to look for what became of a transaction, in milliseconds. */
   constructor(
-    cluster: Cluster,
+    cluster: Engine,
     { key, settleMs }: { key: Uint8Array<ArrayBuffer>; settleMs: number },
   ) {
     this.#cluster = cluster;
