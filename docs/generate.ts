@@ -31,20 +31,25 @@ if (import.meta.main) {
   }
 }
 
-/** A document with its generated parts as they should be. Throws an Error if comments are missing. */
+/** A document with its generated parts as they should be. Throws what `fill` throws. */
 export async function generate(file: string): Promise<string> {
   const operations = [...new Registry(await loadCommands(new URL("commands/", ROOT)))];
-  const makers = DOCUMENTS[file]!;
-  const [first, ...parts] = read(file).split(START);
-  if (parts.length !== makers.length || !parts.every((part) => part.includes(END))) {
+  return fill(file, { text: read(file), parts: DOCUMENTS[file]!.map((make) => make(operations)) });
+}
+
+/** Puts parts between the comments of a document, in order. Throws an Error if there are not as many. */
+export function fill(
+  file: string,
+  { text, parts }: { text: string; parts: readonly string[] },
+): string {
+  const [first, ...rest] = text.split(START);
+  if (rest.length !== parts.length || !rest.every((part) => part.includes(END))) {
     throw new Error(
-      `Cannot write ${file}: it needs ${makers.length} times ${START.trim()} and ${END}.`,
+      `Cannot write ${file}: it needs ${START.trim()} and ${END} ${parts.length} times.`,
     );
   }
-  const written = parts.map((part, i) =>
-    `${START}\n${makers[i]!(operations)}\n\n${part.slice(part.indexOf(END))}`
-  );
-  return first + written.join("");
+  return first +
+    rest.map((old, i) => `${START}\n${parts[i]}\n\n${old.slice(old.indexOf(END))}`).join("");
 }
 
 function operationTable(operations: readonly OperationInfo[]): string {

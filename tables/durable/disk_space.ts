@@ -6,7 +6,7 @@
  */
 
 import { DiskFullError } from "./errors.ts";
-import type { Rows } from "./rows.ts";
+import type { RowsStorage } from "./rows_storage.ts";
 
 /** How much is held back: the room to move the write-ahead log into the file, and to log deletions. */
 const RESERVE_BYTES = 4_194_304;
@@ -24,7 +24,7 @@ const ZEROS = new Uint8Array(65_536);
 
 /** The room of a table on its disk. */
 export class DiskSpace {
-  readonly #rows: Rows;
+  readonly #storage: RowsStorage;
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
@@ -32,8 +32,8 @@ export class DiskSpace {
   #isFull = false;
 
   /** Holds room back in a folder. */
-  constructor(folder: string, rows: Rows) {
-    this.#rows = rows;
+  constructor(folder: string, storage: RowsStorage) {
+    this.#storage = storage;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
       read: true,
@@ -60,7 +60,7 @@ export class DiskSpace {
    * DiskFullError.
    */
   claimGrowth(): void {
-    const growth = this.#rows.growthBytes;
+    const growth = this.#storage.growthBytes;
     if (growth <= (this.isTight ? 0 : this.#reserveBytes)) return;
     // Large values, which want as much again in the file.
     if (this.isTight || !this.#hold(2 * growth)) throw new DiskFullError();
@@ -78,7 +78,8 @@ export class DiskSpace {
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
   checkpointIfDue(): void {
     const pagesMax = this.isTight ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
-    const isDue = this.#rows.walPages > pagesMax || this.#rows.growthBytes > RESERVE_BYTES / 2;
+    const isDue = this.#storage.walPages > pagesMax ||
+      this.#storage.growthBytes > RESERVE_BYTES / 2;
     if (isDue) this.#checkpoint(this.isTight ? "TRUNCATE" : "PASSIVE");
   }
 
@@ -92,7 +93,7 @@ export class DiskSpace {
     if (!this.isTight) return;
     this.#checkpoint("TRUNCATE");
     const hasRoom = this.#hold(RESERVE_BYTES + ROOM_BYTES_MIN) ||
-      this.#rows.freeBytes >= FREE_BYTES_MIN;
+      this.#storage.freeBytes >= FREE_BYTES_MIN;
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
@@ -106,7 +107,7 @@ export class DiskSpace {
 
   #checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
     try {
-      this.#rows.checkpoint(mode);
+      this.#storage.checkpoint(mode);
       if (this.#reserveBytes > RESERVE_BYTES) this.#cutTo(RESERVE_BYTES);
     } catch (error) {
       // It stays where it is, and is moved when there is room.

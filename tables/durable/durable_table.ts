@@ -16,7 +16,7 @@ import { DiskSpace } from "./disk_space.ts";
 import { DiskFullError } from "./errors.ts";
 import { ExpiredRows } from "./expired_rows.ts";
 import { FolderLock } from "./folder_lock.ts";
-import { Log } from "./log.ts";
+import { Log, newSalt } from "./log.ts";
 import { Mover } from "./mover.ts";
 import { Overlay } from "./overlay.ts";
 import type { Rows } from "./rows.ts";
@@ -35,6 +35,8 @@ export interface DurableTableOptions {
   readonly now?: Clock;
   /** How large a segment of the log is, in bytes; tests set it low. */
   readonly segmentBytes?: number;
+  /** How much of the log a step moves at least, in bytes; tests set it low. */
+  readonly moveBytes?: number;
 }
 
 /** A table in a folder. One process at a time has it open. */
@@ -42,6 +44,7 @@ export class DurableTable implements Table {
   readonly location: string;
   readonly #now: Clock;
   readonly #cacheBytes: number;
+  readonly #moveBytes: number;
   readonly #lock: FolderLock;
   readonly #store = new FlatStore();
   readonly #rows: Rows;
@@ -60,11 +63,12 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, segmentBytes }: DurableTableOptions,
+    { cacheBytes, now = Date.now, segmentBytes, moveBytes = MOVE_BYTES }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#now = now;
     this.#cacheBytes = cacheBytes;
+    this.#moveBytes = moveBytes;
     const open: { close(): void }[] = [];
     const opened = <Part extends { close(): void }>(part: Part): Part => {
       open.push(part);
@@ -73,10 +77,15 @@ export class DurableTable implements Table {
     try {
       this.#lock = opened(new FolderLock(folder));
       this.#rows = opened(openRows(folder));
-      const { flushed, turn, salt } = this.#rows.state;
-      const options = { flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
+      const isNew = this.#rows.state.salt === 0;
+      const salt = isNew ? newSalt() : this.#rows.state.salt;
+      const { flushed, turn } = this.#rows.state;
+      const options = { isNew, flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
       this.#log = opened(Log.open(folder, options));
-      this.#space = opened(new DiskSpace(folder, this.#rows));
+      this.#lock.syncNames();
+      // Only now: a log that the rows know of, and that is not there, is a loss.
+      if (isNew) this.#rows.setSalt(salt);
+      this.#space = opened(new DiskSpace(folder, this.#rows.storage));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
       this.#mover = new Mover({
@@ -90,7 +99,6 @@ export class DurableTable implements Table {
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
       this.#overlay.replay();
-      this.#lock.syncNames();
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;
@@ -186,7 +194,7 @@ export class DurableTable implements Table {
       this.#overlay.noteSwept(removed);
       return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
         (isTight && this.#mover.deleteEarly()) ||
-        (canMove ? this.#mover.step(MOVE_BYTES) : this.#log.sealed() !== undefined) ||
+        (canMove ? this.#mover.step(this.#moveBytes) : this.#log.sealed() !== undefined) ||
         this.#evict();
     });
   }
@@ -194,7 +202,7 @@ export class DurableTable implements Table {
   stats(): Record<string, number> {
     return {
       table_bytes: this.#store.bytes,
-      disk_bytes: this.#rows.bytes,
+      disk_bytes: this.#rows.storage.bytes,
       log_bytes: this.#log.activeBytes,
       rows: this.#rows.state.count,
       cache_hits: this.#overlay.hits,
@@ -247,7 +255,7 @@ export class DurableTable implements Table {
    */
   #catchUp(): void {
     try {
-      if (this.#moveDebt >= MOVE_BYTES) {
+      if (this.#moveDebt >= this.#moveBytes) {
         const debt = this.#moveDebt;
         this.#moveDebt = 0;
         this.#work(() => this.#mover.step(debt));

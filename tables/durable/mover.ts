@@ -13,7 +13,8 @@ import type { FlatStore } from "../flat/flat_store.ts";
 import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
 import { tableError } from "./errors.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
-import type { Log, Parity } from "./log.ts";
+import type { Log } from "./log.ts";
+import type { Parity } from "./log_segment.ts";
 import type { Rows } from "./rows.ts";
 
 /** How many rows are removed at a time before their turn. */
@@ -94,37 +95,41 @@ export class Mover {
   step(bytes: number): boolean {
     const sealed = this.#parts.log.sealed();
     if (sealed === undefined) return false;
-    const { log, store } = this.#parts;
-    try {
-      if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
-      else this.#move(bytes, sealed.parity);
-    } catch (error) {
-      log.rewindSealed(); // What was read back is not moved.
-      throw error;
+    const { log, store, rows } = this.#parts;
+    if (rows.state.flushed < sealed.lastChange) {
+      try {
+        if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
+        else this.#move(bytes, sealed);
+      } catch (error) {
+        log.rewindSealed(); // What was read back is not moved.
+        throw error;
+      }
     }
-    if (this.#parts.rows.state.flushed >= sealed.lastChange) log.releaseSealed();
+    if (rows.state.flushed >= sealed.lastChange) {
+      rows.endMoves(); // Until now a power cut could take back what was moved, and the log had it still.
+      log.releaseSealed();
+    }
     return true;
   }
 
   /** Takes the whole segment as moved: each of its keys has a newer change. */
   #skip(lastChange: number): void {
-    this.#parts.rows.transaction(() => {
+    this.#parts.rows.move(() => {
       this.#clearUpTo(lastChange);
       this.#setFlushed(lastChange);
     });
     this.#noteCleared(lastChange);
   }
 
-  #move(bytes: number, parity: Parity): void {
+  #move(bytes: number, { parity, lastChange }: { parity: Parity; lastChange: number }): void {
     const { log, rows } = this.#parts;
     const refs: number[] = [];
     let flushed = rows.state.flushed;
-    rows.transaction(() => {
+    rows.move(() => {
       for (let left = bytes; left > 0;) {
         const change = log.nextSealed(flushed);
         if (change === undefined) {
-          flushed = log.sealed()!.lastChange;
-          this.#checkAllMoved(parity, refs.length);
+          flushed = lastChange;
           break;
         }
         flushed = change.number;
@@ -135,6 +140,7 @@ export class Mover {
         this.#moveRow(ref);
         refs.push(ref);
       }
+      if (flushed >= lastChange) this.#checkAllMoved(parity, refs.length);
       this.#setFlushed(flushed);
       this.#parts.claimGrowth();
     });

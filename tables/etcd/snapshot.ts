@@ -277,6 +277,7 @@ export class Snapshot implements TableView {
   /** Takes what was fetched. False: it counts or lists keys, and expired ones are still among them. */
   take({ results }: TxnResult): boolean {
     let i = 0;
+    this.#isMissing = false;
     for (const key of this.#wanted) {
       const [kv] = results[i++]!.kvs;
       const entry = kv && decodeEntry(kv.value);

@@ -5,16 +5,17 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { mainTable, moreTable } from "../../bench/report.ts";
 import type { Results } from "../../bench/results.ts";
 import config from "../../deno.json" with { type: "json" };
-import { DOCUMENTS, generate } from "../../docs/generate.ts";
+import { DOCUMENTS, fill, generate } from "../../docs/generate.ts";
 import { answer } from "../../server/dispatch/gate.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { contextOver, ROOT, ServerProcess, testWith, testWithProgram } from "../support/harness.ts";
+import { contextOfAll } from "../support/context.ts";
+import { ROOT, ServerProcess, testWith, testWithProgram } from "../support/harness.ts";
 
 const SERVER = ["net", "read", "write", "run", "env"] as const;
 const MIB = 1_048_576;
@@ -28,6 +29,15 @@ testWith(["read"], "the documents have what deno task docs writes", async () => 
   }
 });
 
+testWith(["read"], "deno task docs refuses a document that lacks its comments", () => {
+  const text = read("PROTOCOL.md");
+  const [start] = /<!-- written.*?-->\n/.exec(text)!;
+  for (const broken of [text.replace(start, ""), text.split("<!-- from")[0]!, text + start]) {
+    assertThrows(() => fill("X.md", { text: broken, parts: [""] }), Error, "Cannot write X.md");
+  }
+  assertEquals(fill("X.md", { text, parts: ["new"] }).split(start)[1]!.split("\n")[1], "new");
+});
+
 testWith(["read"], "the README has at most 150 lines", () => {
   assert(read("README.md").trimEnd().split("\n").length <= 150);
 });
@@ -38,7 +48,7 @@ for (const [file, count] of [["README.md", 1], ["docs/recipes.md", 5]] as const)
     assertEquals(sessions.length, count);
     for (const session of sessions) {
       const now = () => 0; // so that TTL shows what EXPIRE was given
-      const context = await contextOver(new MemoryTable(now), { now });
+      const context = await contextOfAll({ table: new MemoryTable(now), now });
       for (const { request, replies } of session) {
         const reply = await answer(Line.of(request), context);
         assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
@@ -79,7 +89,7 @@ testWithProgram("nc", "a value survives kill -9 as the README shows it", async (
 
 testWith(["read"], "the README's table of operations is the registry's", async () => {
   const rows = tableUnder("## Operations");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   assertEquals(rows, [...registry].map(({ usage, command }) => [`\`${usage}\``, command.summary]));
 });
 
@@ -116,7 +126,7 @@ testWith(["read"], "the README's way through the source names each folder of it 
 
 testWith(["read"], "PROTOCOL.md has each operation with its summary and every reply", async () => {
   const text = read("PROTOCOL.md");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   for (const { usage, command } of registry) {
     const [, section = ""] = text.split(`### \`${usage}\`\n`);
     assertStringIncludes(section.split("\n###")[0]!, `${command.summary}.`);
@@ -133,7 +143,7 @@ testWith(
     const heading = "## What the process is allowed to do";
     const named = tableUnder(heading, "docs/security.md").flatMap(([names]) => words(names!));
     assertEquals(named.toSorted(), Object.keys(config.permissions.default).toSorted());
-    const { registry } = await contextOver();
+    const { registry } = await contextOfAll();
     const open = [...registry].filter(({ command }) => command.open).map(({ verb }) => verb);
     const [, verbs] = /a connection can use (.*?) only/s.exec(read("docs/security.md"))!;
     assertEquals(words(verbs!), open);

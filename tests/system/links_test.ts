@@ -1,5 +1,6 @@
 /**
- * Each relative link of each document leads to a file that exists, and to a heading that this file has.
+ * Each relative link of each document leads to a file that exists, and to a heading that this file has; and
+ * each path that a document or a comment names exists.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ROOT, testWith } from "../support/harness.ts";
 
 testWith(["read"], "each link between documents leads somewhere", () => {
-  const documents = documentsIn("").filter((path) => !path.includes("node_modules/"));
+  const documents = filesIn("", ".md");
   assert(documents.length >= 10, "there are some");
   const broken = documents.flatMap((path) =>
     linksOf(textOf(path)).filter((link) => !leadsSomewhere(link, path)).map((link) =>
@@ -16,6 +17,20 @@ testWith(["read"], "each link between documents leads somewhere", () => {
     )
   );
   assertEquals(broken, []);
+});
+
+testWith(["read"], "each path of this project that stands in backticks exists", () => {
+  const ignored = textOf(".gitignore").split("\n");
+  const folders = [...Deno.readDirSync(ROOT)]
+    .filter(({ name, isDirectory }) => isDirectory && !ignored.includes(`/${name}/`))
+    .map(({ name }) => name.replace(".", "[.]"));
+  // VERB stands for any.
+  const path = new RegExp(`\`((?:${folders.join("|")})/(?!VERB)[\\w./-]*)\``, "g");
+  const missing = [...filesIn("", ".md"), ...filesIn("", ".ts")].flatMap((file) =>
+    [...textOf(file).matchAll(path)].filter(([, named]) => !exists(new URL(named!, ROOT)))
+      .map(([, named]) => `${file}: ${named}`)
+  );
+  assertEquals(missing, []);
 });
 
 Deno.test("a heading's anchor is the one that forges make", () => {
@@ -29,11 +44,11 @@ Deno.test("links in code are none, and links over two lines are some", () => {
   assertEquals(linksOf(text), ["b.md", "d.svg", "i.md#j"]);
 });
 
-function documentsIn(folder: string): string[] {
+function filesIn(folder: string, ext: string): string[] {
   return [...Deno.readDirSync(new URL(folder || ".", ROOT))].flatMap(({ name, isDirectory }) => {
-    if (name.startsWith(".")) return [];
-    if (isDirectory) return documentsIn(`${folder}${name}/`);
-    return name.endsWith(".md") ? [`${folder}${name}`] : [];
+    if (name.startsWith(".") || name === "node_modules") return [];
+    if (isDirectory) return filesIn(`${folder}${name}/`, ext);
+    return name.endsWith(ext) ? [`${folder}${name}`] : [];
   });
 }
 
@@ -51,12 +66,17 @@ function linksOf(markdown: string): string[] {
 function leadsSomewhere(link: string, from: string): boolean {
   const [path, anchor] = link.split("#") as [string, string?];
   const target = path === "" ? new URL(from, ROOT) : new URL(path, new URL(from, ROOT));
+  if (!exists(target)) return false;
+  return anchor === undefined || anchorsOf(Deno.readTextFileSync(target)).includes(anchor);
+}
+
+function exists(path: URL): boolean {
   try {
-    if (Deno.statSync(target).isDirectory) return anchor === undefined;
+    Deno.statSync(path);
+    return true;
   } catch {
     return false;
   }
-  return anchor === undefined || anchorsOf(Deno.readTextFileSync(target)).includes(anchor);
 }
 
 /** The anchors of a document: its headings in lower case, hyphens for spaces, no punctuation. */
