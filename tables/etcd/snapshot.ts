@@ -62,6 +62,8 @@ export class Snapshot implements TableView {
   #changes = new Changes();
   #isCountWanted = false;
   #count: number | undefined;
+  /** When it was counted, in milliseconds since 1970. */
+  #fetchedAt = 0;
   #isMissing = false;
   /** What the current request has done. */
   #reads: string[] = [];
@@ -121,7 +123,8 @@ export class Snapshot implements TableView {
     this.#readsWhole = this.#isTouched = true;
     let count = this.#changes.isCleared ? 0 : this.#fetchedCount();
     for (const [key, { after }] of this.#changes) {
-      if (isLive(this.#before(key), this.#source.now())) count--;
+      // What was counted was so when it was fetched, and may have expired since.
+      if (isLive(this.#before(key), this.#fetchedAt)) count--;
       if (isLive(after, this.#source.now())) count++;
     }
     this.#throwIfMissing();
@@ -264,7 +267,8 @@ export class Snapshot implements TableView {
     }
     if (this.#isCountWanted) ops.push({ type: "get", ...space.entries, countOnly: true });
     if (this.isWhole) {
-      ops.push({ type: "get", ...space.expiredBy(now()), limit: 1, keysOnly: true });
+      this.#fetchedAt = now();
+      ops.push({ type: "get", ...space.expiredBy(this.#fetchedAt), limit: 1, keysOnly: true });
     }
     return ops;
   }

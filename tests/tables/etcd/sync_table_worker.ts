@@ -13,7 +13,7 @@ import { type Call, meetingIn } from "./sync_table.ts";
 const TIMEOUT_MS = 20_000;
 
 let table: EtcdTable;
-let snapshot: Snapshot;
+let snapshot: Snapshot | undefined;
 let now = 0;
 
 const worker = globalThis as unknown as {
@@ -33,6 +33,8 @@ worker.onmessage = ({ data: memory }) => {
 };
 
 async function answerTo(call: Call): Promise<{ value?: unknown } | { error: string }> {
+  // A turn runs as soon as it has fetched; here the clock may have been moved since.
+  if (call.now !== now) snapshot?.forget();
   ({ now } = call);
   try {
     return { value: await carryOut(call) };
@@ -56,47 +58,48 @@ async function carryOut({ method, args: [first, second, third] }: Call): Promise
     case "maintain":
       return await table.maintain(deadline);
     case "commit": {
-      const { isChanged } = snapshot;
-      if (isChanged && !await table.commit(snapshot, deadline)) throw new Error("a conflict");
+      const { isChanged } = snapshot!;
+      if (isChanged && !await table.commit(snapshot!, deadline)) throw new Error("a conflict");
       begin();
       return isChanged;
     }
   }
+  const current = snapshot!;
   const run = (): unknown => {
     switch (method) {
       case "entry": {
-        const entry = snapshot.entry(first as string);
+        const entry = current.entry(first as string);
         return entry && { ...entry, value: String(entry.value) };
       }
       case "put":
-        return snapshot.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
+        return current.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
       case "expire":
-        return snapshot.expire(first as string, second as number | null);
+        return current.expire(first as string, second as number | null);
       case "delete":
-        return snapshot.delete(first as string);
+        return current.delete(first as string);
       case "clear":
-        return snapshot.clear();
+        return current.clear();
       case "count":
-        return snapshot.count();
+        return current.count();
       case "keys":
-        return snapshot.keys(first as Page);
+        return current.keys(first as Page);
       case "mark":
-        return snapshot.mark();
+        return current.mark();
       case "undo":
-        return snapshot.undo(first as number);
+        return current.undo(first as number);
       case "stats":
-        return snapshot.stats();
+        return current.stats();
     }
     throw new Error(`no method ${method}`);
   };
   for (;;) {
-    const mark = snapshot.mark();
+    const mark = current.mark();
     try {
       return run();
     } catch (error) {
       if (!(error instanceof NotFetchedError)) throw error;
-      snapshot.undo(mark);
-      await table.fetch(snapshot, deadline);
+      current.undo(mark);
+      await table.fetch(current, deadline);
     }
   }
 }
