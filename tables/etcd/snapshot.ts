@@ -26,10 +26,12 @@ import { Changes } from "./changes.ts";
 const MISSING: NotFetchedError = new NotFetchedError("not fetched yet");
 
 /** What the engine held under a key. */
-export interface Found {
+interface Found {
   /** 0 where it held nothing. */
   readonly modRevision: number;
   readonly entry: Entry | undefined;
+  /** Whether it is none that Keyline has written. */
+  readonly isForeign: boolean;
 }
 
 /** What a snapshot needs of its table. */
@@ -285,21 +287,14 @@ export class Snapshot implements TableView {
     for (const key of this.#wanted) {
       const [kv] = results[i++]!.kvs;
       const entry = kv && decodeEntry(kv.value);
-      if (kv !== undefined && entry === undefined) {
-        throw new TableError("another program has written to the table");
-      }
-      this.#found.set(key, { modRevision: kv?.modRevision ?? 0, entry });
+      const isForeign = kv !== undefined && entry === undefined;
+      this.#found.set(key, { modRevision: kv?.modRevision ?? 0, entry, isForeign });
     }
     for (const wanted of this.#pages.values()) {
       wanted.keys = results[i++]!.kvs.map(({ key }) => this.#source.space.keyOf(key));
     }
     if (this.#isCountWanted) this.#count = results[i++]!.count;
     return !this.isWhole || results[i]!.count === 0;
-  }
-
-  /** What the engine held under a key when it was fetched. */
-  found(key: string): Found | undefined {
-    return this.#found.get(key);
   }
 
   get #hasChanged(): boolean {
@@ -342,6 +337,7 @@ export class Snapshot implements TableView {
       this.#wanted.add(key);
       this.#isMissing = true;
     }
+    if (found?.isForeign) throw new TableError("another program has written to the table");
     return found?.entry;
   }
 
