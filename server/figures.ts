@@ -66,7 +66,7 @@ export const FIGURES: readonly Figure[] = [
     "Seconds since the server started",
     ({ metrics, now }) => Math.round((now() - metrics.startedAt) / 1_000),
   ),
-  gauge("keys", "Keys in the table", countOf),
+  gauge("keys", "Keys in the table", keyCount),
   ofTable("table_bytes", "gauge", "Memory that entries take, in bytes"),
   ofTable("disk_bytes", "gauge", "Size of the rows on disk, in bytes"),
   ofTable("log_bytes", "gauge", "How much of the active log segment is used, in bytes"),
@@ -205,8 +205,8 @@ export function statOf(name: string): string {
   return name.replace(/_total$/, "");
 }
 
-/** How many keys there are; undefined where the table can't tell now. */
-function countOf({ table }: Source): number | undefined {
+/** How many keys there are; undefined where the table can't tell at any time, as one elsewhere. */
+export function keyCount({ table }: Source): number | undefined {
   try {
     return table.count();
   } catch {

@@ -8,6 +8,7 @@
 
 import type { Client } from "../command.ts";
 import { answer, type GateContext, malformed } from "../dispatch/gate.ts";
+import { logEvent } from "../event_log.ts";
 import { isHttp, isTlsHello } from "../input/foreign.ts";
 import { LineReader, type Lines } from "../input/lines.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
@@ -109,7 +110,7 @@ export class Connection implements Member, Recipient {
       await this.#outbox.sent();
       if (!isLeft) await this.#linger();
     } catch (error) {
-      if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
+      if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {
       this.close();
     }

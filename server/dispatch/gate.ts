@@ -8,6 +8,7 @@
 
 import { TableError } from "../../tables/table.ts";
 import type { Context, Text } from "../command.ts";
+import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
@@ -79,6 +80,6 @@ function failed(operation: Operation, error: unknown, context: Context): Reply {
   if (error instanceof TableError) {
     return counted(operation, serverError(error.message), context);
   }
-  console.error(`Cannot answer ${operation.verb}:`, error);
+  logEvent("error", `Cannot answer ${operation.verb}`, { error });
   return counted(operation, serverError("internal error"), context);
 }

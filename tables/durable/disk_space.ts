@@ -6,6 +6,7 @@
  */
 
 import { DiskFullError } from "./errors.ts";
+import type { Report } from "../report.ts";
 import type { Rows } from "./rows.ts";
 
 /** How much is held back: the room to move the write-ahead log into the file, and to log deletions. */
@@ -25,6 +26,7 @@ const ZEROS = new Uint8Array(65_536);
 /** The room of a table on its disk. */
 export class DiskSpace {
   readonly #rows: Rows;
+  readonly #report: Report;
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
@@ -32,8 +34,9 @@ export class DiskSpace {
   #isFull = false;
 
   /** Holds room back in a folder. */
-  constructor(folder: string, rows: Rows) {
+  constructor(folder: string, { rows, report }: { rows: Rows; report: Report }) {
     this.#rows = rows;
+    this.#report = report;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
       read: true,
@@ -72,7 +75,7 @@ export class DiskSpace {
     this.#checkpoint("TRUNCATE");
     if (this.#isFull) return;
     this.#isFull = true;
-    console.error("Keyline: the disk is full: PUT is refused until there is room");
+    this.#report("warn", "The disk is full: PUT is refused until there is room");
   }
 
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
@@ -96,7 +99,7 @@ export class DiskSpace {
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
-    console.error("Keyline: there is room on the disk again, and PUT goes on");
+    this.#report("info", "There is room on the disk again, and PUT goes on");
   }
 
   /** Lets go of its file; the room stays taken for the next start. */

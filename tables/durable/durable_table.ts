@@ -10,6 +10,7 @@
 
 import { FlatStore } from "../flat/flat_store.ts";
 import { NO_REF } from "../flat/record.ts";
+import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table, TableError } from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
 import { DiskSpace } from "./disk_space.ts";
@@ -35,12 +36,15 @@ export interface DurableTableOptions {
   readonly now?: Clock;
   /** How large a segment of the log is, in bytes; tests set it low. */
   readonly segmentBytes?: number;
+  /** What is told of what happens to the table. */
+  readonly report?: Report;
 }
 
 /** A table in a folder. One process at a time has it open. */
 export class DurableTable implements Table {
   readonly location: string;
   readonly #now: Clock;
+  readonly #report: Report;
   readonly #cacheBytes: number;
   readonly #lock: FolderLock;
   readonly #store = new FlatStore();
@@ -60,10 +64,11 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, segmentBytes }: DurableTableOptions,
+    { cacheBytes, now = Date.now, segmentBytes, report = NO_REPORT }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#now = now;
+    this.#report = report;
     this.#cacheBytes = cacheBytes;
     const open: { close(): void }[] = [];
     const opened = <Part extends { close(): void }>(part: Part): Part => {
@@ -76,7 +81,7 @@ export class DurableTable implements Table {
       const { flushed, turn, salt } = this.#rows.state;
       const options = { flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
       this.#log = opened(Log.open(folder, options));
-      this.#space = opened(new DiskSpace(folder, this.#rows));
+      this.#space = opened(new DiskSpace(folder, { rows: this.#rows, report }));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
       this.#mover = new Mover({
@@ -89,7 +94,7 @@ export class DurableTable implements Table {
       });
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
-      this.#overlay.replay();
+      this.#replay();
       this.#lock.syncNames();
     } catch (error) {
       for (const part of open.reverse()) part.close();
@@ -199,6 +204,8 @@ export class DurableTable implements Table {
       rows: this.#rows.state.count,
       cache_hits: this.#overlay.hits,
       cache_misses: this.#overlay.misses,
+      expired_keys: this.#sweeper.removedInAll,
+      writable: Number(this.#fault === undefined && !this.#space.isFull),
     };
   }
 
@@ -208,6 +215,14 @@ export class DurableTable implements Table {
     this.#log.close();
     this.#space.close();
     this.#lock.close();
+  }
+
+  /** Takes up what the log holds, and tells how much that was. */
+  #replay(): void {
+    const startedAt = performance.now();
+    const changes = this.#overlay.replay();
+    const seconds = Number(((performance.now() - startedAt) / 1_000).toPrecision(3));
+    if (changes > 0) this.#report("info", "The log was replayed", { changes, seconds });
   }
 
   #find(key: Text): number {
@@ -254,7 +269,7 @@ export class DurableTable implements Table {
       }
       this.#evict();
     } catch (error) {
-      console.error("Keyline cannot move changes to the table's rows:", error);
+      this.#report("error", "Cannot move changes to the rows of the table", { error });
     }
   }
 
@@ -293,7 +308,7 @@ export class DurableTable implements Table {
   #tell(error: unknown): void {
     if (error instanceof DiskFullError || this.#hasTold) return;
     this.#hasTold = true;
-    console.error("Keyline cannot read or write the table:", error);
+    this.#report("error", "Cannot read or write the table", { error });
   }
 
   /** Takes note of what a failure means for what comes next. */

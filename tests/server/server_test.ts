@@ -13,6 +13,7 @@ import { Turn } from "../../server/turn/turn.ts";
 import {
   Client,
   contextOver,
+  eventOf,
   importMapFlags,
   ROOT,
   runServer,
@@ -30,7 +31,7 @@ testWith(SERVER, "the banner says where it listens, on what, and what to type", 
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const operations = [...Deno.readDirSync(new URL("commands/", ROOT))].length;
   assertEquals(
-    server.output,
+    server.printed,
     `Keyline listens on 127.0.0.1:${server.port}, table in memory, ${operations} operations. ` +
       `Try: telnet 127.0.0.1 ${server.port}\n`,
   );
@@ -115,7 +116,7 @@ testWith(SERVER, "a client that breaks off costs nobody anything", async () => {
   }
   assertEquals(await other.ask("COUNT"), "200 OK 1");
   await connectionsAre(other, 1);
-  assertEquals(server.output.split("\n").length, 2, "nothing is logged");
+  assertEquals(server.log.length, 1, "nothing but the start is logged");
 });
 
 testWith(
@@ -159,7 +160,11 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Array(20).fill(99),
     );
     assertEquals(await code, 0);
-    assert(server.output.endsWith("\nKeyline has ended\n"), server.output);
+    const last = server.output.trimEnd().split("\n").at(-1)!;
+    assertMatch(
+      eventOf(last),
+      /^info {2}Keyline has stopped seconds=\d+ connections=20 .*commits=/,
+    );
     for (const client of [slow!, ...others]) client[Symbol.dispose]();
     await using again = await ServerProcess.start({ data: server.data });
     using client = await again.connect();
@@ -221,7 +226,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
     await delay(700);
     assertEquals(hasEnded, false);
     assertEquals(await endCode(server, signal), code);
-    assert(!server.output.includes("Keyline has ended"), server.output);
+    assert(!server.output.includes("Keyline has stopped"), server.output);
   });
 }
 

@@ -10,7 +10,13 @@ import { assert, assertEquals } from "@std/assert";
 import { Flood } from "../../../server/connections/flood.ts";
 import { Listener } from "../../../server/connections/listener.ts";
 import { Turn } from "../../../server/turn/turn.ts";
-import { contextOver, ServerProcess, testWith, testWithProgram } from "../../support/harness.ts";
+import {
+  contextOver,
+  eventOf,
+  ServerProcess,
+  testWith,
+  testWithProgram,
+} from "../../support/harness.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";
 
 /** Resets so many connections before a server is likely to accept them. */
@@ -30,7 +36,7 @@ testWith(["read"], "clients that left before they were accepted keep nobody wait
     socket.send("COUNT\r\n");
     assertEquals(await socket.reply(), "200 OK 0\r\n");
     assertEquals(waits, []);
-    assertEquals(log, ["Cannot accept a connection: not connected"]);
+    assertEquals(log, ["error Cannot accept a connection: not connected"]);
   });
 });
 
@@ -59,7 +65,7 @@ Deno.test("a flood is told when it begins, and with a count when it is over", ()
       for (let i = 0; i < 100; i++) flood.note("Cannot do it");
       flood.note("Cannot do that");
       flood.sweep();
-      assertEquals(log, ["Cannot do it", "Cannot do that"]);
+      assertEquals(log, ["error Cannot do it", "error Cannot do that"]);
     }
     for (let sweep = 0; sweep < 3; sweep++) flood.sweep();
     flood.note("Cannot do it");
@@ -67,8 +73,8 @@ Deno.test("a flood is told when it begins, and with a count when it is over", ()
     flood.sweep();
   });
   assertEquals(log, [
-    ...["Cannot do it", "Cannot do that"],
-    ...["Cannot do it (300 times)", "Cannot do that (3 times)", "Cannot do it"],
+    ...["error Cannot do it", "error Cannot do that"],
+    ...["error Cannot do it count=300", "error Cannot do that count=3", "error Cannot do it"],
   ]);
 });
 
@@ -118,7 +124,7 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
   };
   const { setTimeout } = globalThis;
   const { error } = console;
-  console.error = (text: string) => log.push(text);
+  console.error = (line: string) => log.push(eventOf(line));
   // A pause of a millisecond lets others go on; it waits for nothing.
   const fake = (callback: () => void, ms: number) =>
     ms <= 1 ? setTimeout(callback, ms) : waits.push(callback);
@@ -140,7 +146,7 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
 function withLog(run: (log: string[]) => void): string[] {
   const log: string[] = [];
   const { error } = console;
-  console.error = (text: string) => log.push(text);
+  console.error = (line: string) => log.push(eventOf(line));
   try {
     run(log);
   } finally {

@@ -19,7 +19,7 @@ import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import { type Entry, TableError } from "../../../tables/table.ts";
 import type { Text, TextLike } from "../../../tables/text.ts";
-import { contextOver, ROOT, testWith } from "../../support/harness.ts";
+import { contextOver, eventOf, ROOT, testWith } from "../../support/harness.ts";
 import { MemorySocket, runClock, settled, until } from "../../support/memory_socket.ts";
 
 const utf8 = new TextEncoder();
@@ -188,7 +188,7 @@ Deno.test("a commit that fails is told to all that are in its turn, and to none 
   await settled();
   assertEquals(done, ["commit", `a: ${DISK_FAILED}`, `b: ${DISK_FAILED}`, "commit", "c"]);
   assertEquals(log.length, 1);
-  assert(log[0]!.startsWith("Cannot commit:"), log[0]);
+  assert(eventOf(log[0]!).startsWith("error Cannot commit: Error: the disk failed"), log[0]);
 });
 
 Deno.test("a commit that fails for good ends the server, behind the replies", async () => {
