@@ -36,7 +36,7 @@ export async function loadFiles(): Promise<Map<string, Answer>> {
     files.set("/uplot.css", file("css", chart.style));
   } catch (error) {
     // Metrics and health do without it, and so does the page.
-    const why = error instanceof Error ? error.message : String(error);
+    const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
     logEvent("warn", `The live page has no charts, because uPlot can't be fetched: ${why}`);
   }
   return files;

@@ -1,6 +1,6 @@
 /** The charts of the page, drawn by uPlot from the frames that there are. */
 
-import { bytes, duration, number } from "./format.js";
+import { bytes, clock, duration, number } from "./format.js";
 
 const HEIGHT = 190;
 /** Colours that stand out on light and on dark, also for most who see fewer of them (Okabe and Ito). */
@@ -39,6 +39,7 @@ const CHARTS = [
   {
     caption: "Memory",
     format: bytes,
+    increments: Array.from({ length: 31 }, (_, i) => 2 ** (i + 10)),
     lines: [["resident", (frame) => frame.memory]],
   },
 ];
@@ -131,7 +132,8 @@ class Chart {
 
   #build(data) {
     if (this.#canvas.clientWidth === 0) return;
-    const { caption, format, lines, isLogarithmic } = this.#options;
+    const { caption, format, lines, isLogarithmic, increments } = this.#options;
+    const filter = isLogarithmic ? { filter: onlyPowersOfTen } : {};
     const style = getComputedStyle(document.documentElement);
     const axis = {
       stroke: style.getPropertyValue("--faint"),
@@ -151,13 +153,19 @@ class Chart {
           x: { range: () => [this.#span.from, this.#span.until] },
           y: { range, distr: isLogarithmic ? 3 : 1 },
         },
-        axes: [axis, {
-          ...axis,
-          size: 62,
-          values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : format(tick)),
-        }],
+        axes: [
+          { ...axis, size: 30, space: 70, values: (_plot, ticks) => ticks.map(clock) },
+          {
+            ...axis,
+            size: 76,
+            grid: { ...axis.grid, ...filter },
+            ticks: { ...axis.ticks, ...filter },
+            ...(increments && { incrs: increments }),
+            values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : format(tick)),
+          },
+        ],
         series: [
-          { label: "at" },
+          { label: "at", value: (_plot, time) => time === null ? "–" : clock(time) },
           ...lines.map(([label], i) => ({
             label,
             stroke: COLOURS[i],
@@ -178,4 +186,11 @@ class Chart {
     const width = this.#canvas.clientWidth;
     if (width > 0 && width !== this.#plot?.width) this.#plot?.setSize({ width, height: HEIGHT });
   }
+}
+
+/** A line for each of the nine steps between two powers of ten would be all that one sees. */
+function onlyPowersOfTen(_plot, ticks) {
+  return ticks.map((tick) =>
+    Number.isInteger(Math.round(1e9 * Math.log10(tick)) / 1e9) ? tick : null
+  );
 }

@@ -39,3 +39,10 @@ export function span(seconds) {
   if (hours > 0) return `${hours} h ${minutes} min`;
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
+
+/** The time of day, of seconds since 1970. */
+export function clock(seconds) {
+  const date = new Date(seconds * 1_000);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()]
+    .map((part) => String(part).padStart(2, "0")).join(":");
+}
