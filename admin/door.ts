@@ -9,7 +9,7 @@
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { logEvent } from "../server/event_log.ts";
 import type { Inside, SideDoor } from "../server/server.ts";
 import { StartError } from "../server/settings.ts";
@@ -72,7 +72,14 @@ function handlerOf(
     ["/healthz", () => plain(200, "alive")],
     ["/readyz", () => isReady(services)],
   ]);
+  const busy = new WeakSet<Socket>();
   return async (request, response) => {
+    // Requests behind one that is not answered yet would be answered into memory without a bound, and a
+    // body would be read for as long as it comes. Neither browsers nor Prometheus send any.
+    const { socket } = request;
+    if (busy.has(socket) || hasBody(request)) return void socket.destroy();
+    busy.add(socket);
+    response.on("finish", () => busy.delete(socket));
     try {
       const { pathname, searchParams } = new URL(request.url ?? "/", "http://admin");
       if (request.method !== "GET" && request.method !== "HEAD") {
@@ -93,6 +100,10 @@ function handlerOf(
       if (!response.headersSent) send(response, plain(500, "The server failed; its log says why."));
     }
   };
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
