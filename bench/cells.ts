@@ -1,6 +1,6 @@
 /**
- * The main comparison and the curves: the same load on one server after the other, round by round,
- * so that a machine that gets slower or faster meanwhile does so for all. Called by main.ts.
+ * The main comparison and the curves: the same load on one server after another, round by round, so
+ * that a machine that changes its speed does so for all of them. Called by main.ts.
  *
  * @module
  */
@@ -20,13 +20,13 @@ import {
 export interface Bench {
   readonly drive: Drive;
   readonly contenders: readonly Contender[];
-  /** Where the servers' folders are made. */
+  /** Where the servers get their folders. */
   readonly folder: string;
   readonly rounds: number;
   readonly seconds: number;
-  /** A run of a few seconds that shows that everything works, and whose figures mean nothing. */
+  /** Whether to run for a few seconds, to show that everything works; the figures mean nothing. */
   readonly quick: boolean;
-  /** Tells how far it is. */
+  /** Reports progress. */
   readonly progress: (line: string) => void;
 }
 
@@ -145,7 +145,7 @@ async function measureShapes(
   return curves;
 }
 
-/** Starts all contenders and stores every key, so that no read misses. */
+/** Starts all contenders and stores every key, so that every read finds one. */
 async function startFilled(bench: Bench, contenders: readonly Contender[]) {
   const servers: Server[] = [];
   const stop = async () => {

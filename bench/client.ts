@@ -10,7 +10,7 @@ import { type Client, connect } from "../client/client.ts";
 import { type Server, startServer } from "./peers.ts";
 import { stopAll } from "./processes.ts";
 
-/** What both clients are asked to do. */
+/** What both clients can do. */
 interface Asker extends AsyncDisposable {
   /** Reads a key. */
   get(key: string): Promise<unknown>;
@@ -18,7 +18,7 @@ interface Asker extends AsyncDisposable {
   put(key: string, value: string): Promise<unknown>;
 }
 
-/** The part of npm's `redis` that is used; it is fetched only when this runs. */
+/** What is used of npm's `redis`, which is fetched when this runs. */
 interface RedisClient {
   connect(): Promise<unknown>;
   get(key: string): Promise<string | null>;
@@ -30,7 +30,7 @@ const REDIS = "npm:redis@^6.3.1";
 const KEYS = 1_000;
 const VALUE = "v".repeat(64);
 const AT_ONCE = [1, 16, 64];
-/** One request of so many is a write. */
+/** One request in this many is a write. */
 const WRITE_EACH = 10;
 const ROOT = `${import.meta.dirname}/..`;
 

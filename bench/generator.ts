@@ -30,13 +30,13 @@ export interface Figures {
   readonly generatorCpu: number;
 }
 
-/** Drives a server, and throws where a reply was wrong or missing. */
+/** Drives a server. Throws if a reply is wrong or missing. */
 export type Drive = (server: Server, load: Load) => Promise<Figures>;
 
-/** From this share of one CPU on, what was measured is the generator, not the server. */
+/** If the generator uses this share of one CPU or more, it is the limit, not the server. */
 export const GENERATOR_CPU_MAX = 0.95;
 
-/** Compiles load.c into the folder; a missing compiler is told with what to install. */
+/** Compiles load.c into the folder. If there is no compiler, the error says what to install. */
 export async function buildGenerator(folder: string): Promise<Drive> {
   const source = `${import.meta.dirname}/load.c`;
   const program = `${folder}/load`;

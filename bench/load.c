@@ -10,11 +10,11 @@
  *   FLIGHT    requests in flight for each client
  *   MS        milliseconds at most; VALUE: bytes of each value; WRITES: percent of the requests
  *
- * Closed loop: a client sends a batch of FLIGHT requests with one write, waits until all of their
- * replies are there, and sends the next batch. What is timed is the round trip of a batch.
+ * Closed loop: a client sends a batch of FLIGHT requests with one write, waits for all of
+ * the replies, and sends the next batch. It times the round trip of a batch.
  *
- * A batch is good where its first reply begins as it should, and where all of it has the expected
- * number of lines and of bytes (all values have one length). Bad ones make the exit code 1.
+ * A batch is good if its first reply begins as it should and the whole has the expected number of
+ * lines and of bytes (all values have the same length). A bad batch makes the exit code 1.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -34,7 +34,7 @@
 enum { KEY_DIGITS = 10, READ_BYTES = 1 << 18, EVENTS_MAX = 256, DRAIN_MS = 10000 };
 enum mode { RUN, ABSENT, FILL, CONNECT, MODES };
 
-/* A request ready to be copied: only the digits of its key are written anew each time. */
+/* A request ready to be copied: only the digits of its key change. */
 struct request {
   const char *text;
   size_t length, key_at;
@@ -42,7 +42,7 @@ struct request {
   long lines, bytes;
 };
 
-/* One connection, its batch, and what is still to come for it. */
+/* One connection, its batch, and what it still expects. */
 struct client {
   int fd;
   bool wrong;
@@ -141,7 +141,7 @@ static void open_client(struct client *c) {
   watch(c, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-/* Writes what is left of a batch; what the socket doesn't take yet waits for EPOLLOUT. */
+/* Writes the rest of a batch; what the socket doesn't take waits for EPOLLOUT. */
 static void send_rest(struct client *c) {
   bool again = c->out_sent || mode == CONNECT;
   ssize_t sent = send(c->fd, c->out + c->out_sent, c->out_length - c->out_sent, MSG_NOSIGNAL);
@@ -159,7 +159,7 @@ static void add(struct client *c, const struct request *r, uint64_t key) {
   c->lines_due += r->lines, c->bytes_due += r->bytes;
 }
 
-/* Sends the next batch; false where there is nothing left to send. */
+/* Sends the next batch; false if there is nothing left to send. */
 static bool begin(struct client *c) {
   c->batch = flight < unsent ? flight : unsent;
   if (!c->batch) return false;
@@ -175,11 +175,11 @@ static bool begin(struct client *c) {
   return true;
 }
 
-/* Reads what is there; true where the batch has ended, well or not. */
+/* Reads what has arrived; true when the batch is complete, good or bad. */
 static bool receive(struct client *c) {
   ssize_t got = read(c->fd, incoming, READ_BYTES);
   if (got < 0 && errno == EAGAIN) return false;
-  if (got <= 0) { /* fatal, but where connecting is measured: there it is one client less */
+  if (got <= 0) { /* fatal, except in the mode connect, which then has one client less */
     if (mode != CONNECT) fail(got ? strerror(errno) : "the server closed a connection");
     return close(c->fd), ++bad;
   }
@@ -215,7 +215,7 @@ int main(int argc, char **argv) {
   if (clients < 1 || flight < 1 || keys < 1 || value < 1) fail("a count must be 1 at least");
   speak(argv[2]);
 
-  alarm((ms + DRAIN_MS) / 1000 + 20); /* whatever happens, this ends */
+  alarm((ms + DRAIN_MS) / 1000 + 20); /* whatever happens, it exits */
   struct rlimit files;
   getrlimit(RLIMIT_NOFILE, &files);
   setrlimit(RLIMIT_NOFILE, &(struct rlimit){files.rlim_max, files.rlim_max});
@@ -237,7 +237,7 @@ int main(int argc, char **argv) {
   double seconds = (now_ns() - start) / 1e9, rate = answered / seconds;
   double share = (clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / 1e9 / seconds;
 
-  /* What is in flight now isn't counted, but timed: the longest wait may be among it. */
+  /* Batches in flight now are timed but not counted: the longest wait may be among them. */
   end += DRAIN_MS * 1000000ul;
   for (unsent = 0; busy > 0 && now_ns() < end;) serve_events(100);
   if (busy > 0) fprintf(stderr, "load: %ld clients without all of their replies\n", busy);

@@ -1,5 +1,5 @@
 /**
- * Describes the machine that is measured on: a figure says little without it. Called by main.ts.
+ * Describes the machine: a figure says little without it. Called by main.ts.
  *
  * @module
  */
@@ -10,7 +10,7 @@ const SYNCS = 100;
 const SYNC_BYTES = 4096;
 const KIB_PER_GIB = 1024 * 1024;
 
-/** What this machine is, and how long the disk under `folder` takes to keep a small write. */
+/** What this machine is, and how long the disk under `folder` takes to sync a small write. */
 export async function describeMachine(folder: string): Promise<Machine> {
   const processors = await readProc("cpuinfo");
   const memoryKib = /^MemTotal:\s+(\d+)/m.exec(await readProc("meminfo"))?.[1];

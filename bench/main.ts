@@ -19,19 +19,19 @@ const HELP = `Keyline beside Redis and memcached, where they are installed, unde
 
 Usage: deno task bench [options]
 
-What to measure: the table, where nothing is chosen
+What to measure; the table by default
   --table           requests per second and round trips, cell by cell
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
   --more            start, memory, large values, longest stalls, many clients
 
 How
-  --rounds NUMBER   how often each cell is measured; the median counts [5]
+  --rounds NUMBER   how often to measure each cell; the median counts [5]
   --seconds NUMBER  how long each time [2]
-  --folder FOLDER   where the servers keep their files meanwhile [the system's for such files]
-  --quick           everything, but small and once, in well under a minute: does it all work?
-  --save            put what was measured into bench/results.json, bench/RESULTS.md and the drawing
-  --render          measure nothing; make RESULTS.md and the drawing from results.json again
-  --help            show this and end
+  --folder FOLDER   where the servers keep their files [the system's temporary folder]
+  --quick           a small run of everything, in under a minute, to see whether it works
+  --save            write the figures to bench/results.json, bench/RESULTS.md and the plot
+  --render          measure nothing; render RESULTS.md and the plot from results.json
+  --help            show this and exit
 `;
 const FILES = {
   results: `${import.meta.dirname}/results.json`,
@@ -76,7 +76,7 @@ async function main(options: Options): Promise<void> {
 async function measure(options: Options, folder: string): Promise<Results> {
   const peers = await installedPeers();
   for (const protocol of ["redis", "memcached"] as const) {
-    if (!peers[protocol]) console.error(`${NAMES[protocol]} is not installed: it is left out.`);
+    if (!peers[protocol]) console.error(`${NAMES[protocol]} is not installed, so it is left out.`);
   }
   const bench: Bench = {
     drive: await buildGenerator(folder),
@@ -89,7 +89,9 @@ async function measure(options: Options, folder: string): Promise<Results> {
   };
   const machine = await describeMachine(folder);
   if (machine.fileSystem === "tmpfs") {
-    console.error("The servers' files are on a tmpfs: what is durable is too fast. Use --folder.");
+    console.error(
+      "The servers' files are on tmpfs, where syncing costs nothing. Choose a disk with --folder.",
+    );
   }
   return {
     machine,
@@ -126,7 +128,7 @@ function identity({ machine, versions }: Partial<Results>): string {
   return JSON.stringify([machine?.cpu, machine?.cores, machine?.kernel, versions]);
 }
 
-/** Waits first for what is tidied up, so what fails meanwhile is told by nothing but the code. */
+/** Tidies up, then exits with the code of the signal. */
 function endOnSignals(tidy: () => Promise<void>): void {
   for (const [name, code] of END_SIGNALS) {
     Deno.addSignalListener(name, async () => {
@@ -175,7 +177,7 @@ function parseFlags(args: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    const [what] = (error as Error).message.split(". "); // what follows isn't about this program
+    const [what] = (error as Error).message.split(". "); // the rest is about Node.js programs
     throw new Error(`${what}. Run with --help to see the options.`);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What requests per second don't show: start, memory, large values, the longest stalls, and many
+ * What requests per second don't show: start-up, memory, large values, the longest stalls, and many
  * clients. Called by main.ts.
  *
  * @module
@@ -13,7 +13,7 @@ import { median, type MorePart, type MoreRow } from "./results.ts";
 /** One figure of one server: what it is, its unit, and its value. */
 type Figure = readonly [what: string, unit: string, value: number];
 
-/** How much is done, in earnest and in the quick mode. */
+/** How much to do in a full run, and in a quick one. */
 interface Scale {
   readonly starts: number;
   readonly keys: number;
@@ -109,7 +109,7 @@ async function manyKeys({ bench, contender, scale }: Subject): Promise<Figure[]>
   return figures;
 }
 
-/** One client asks for a key without end while another one removes all keys. */
+/** One client asks for a key again and again while another one removes all keys. */
 async function clearing({ bench, contender, scale }: Subject): Promise<Figure[]> {
   await using server = await serve({ bench, contender });
   await bench.drive(server, fill(scale.keys));
@@ -138,7 +138,7 @@ async function largeValues({ bench, contender, scale }: Subject): Promise<Figure
   ];
 }
 
-/** Long enough for what a server does now and then, such as a checkpoint or a rewrite. */
+/** Long enough to include what a server does now and then, such as a checkpoint or a rewrite. */
 async function steadyWrites({ bench, contender, scale }: Subject): Promise<Figure[]> {
   await using server = await serve({ bench, contender });
   const load = { ...RUN, inFlight: 16, writes: 100, seconds: scale.longSeconds };
@@ -166,7 +166,7 @@ async function crowds({ bench, contender, scale }: Subject): Promise<Figure[]> {
   return figures;
 }
 
-/** Every other client has sent half a line, which the server has to keep. */
+/** Every other client has sent half a line, which the server must keep. */
 async function idleClients({ bench, contender, scale }: Subject): Promise<Figure[]> {
   const clients = scale.crowds.at(-1);
   if (clients === undefined) return [];
@@ -196,7 +196,7 @@ async function idleClients({ bench, contender, scale }: Subject): Promise<Figure
   }
 }
 
-/** A server that is stopped where its block ends; without a folder it gets an empty one. */
+/** A server that stops at the end of its block; without a folder, it gets an empty one. */
 async function serve(
   { bench, contender }: { bench: Bench; contender: Contender },
   folder?: string,

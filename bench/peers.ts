@@ -1,15 +1,15 @@
 /**
- * Starts the servers that are compared, each on a free port of 127.0.0.1 with a folder of its own,
- * and knows what differs between them. Called by main.ts, cells.ts and more.ts.
+ * Starts the servers to compare, each on a free port of 127.0.0.1 with its own folder, and knows how
+ * they differ. Called by main.ts, cells.ts and more.ts.
  *
  * @module
  */
 import { descendants, openFilesMax, output, Program, readProc, sleep } from "./processes.ts";
 
-/** A server by the protocol that it speaks to the load generator. */
+/** A server, named for the protocol in which the load generator speaks to it. */
 export type Protocol = "keyline" | "redis" | "memcached";
 
-/** Whether a change is on disk before it is acknowledged, or never. */
+/** Whether a change is on disk before it is acknowledged, or is never written. */
 export type Mode = "durable" | "memory";
 
 /** What is compared: a server in one of its modes. */
@@ -18,7 +18,7 @@ export interface Contender {
   readonly mode: Mode;
 }
 
-/** A contender that answers until it is disposed; `startMs`: from its start to a first reply. */
+/** A running contender; `startMs` is the time from its start to its first reply. */
 export interface Server extends Contender, AsyncDisposable {
   readonly port: number;
   readonly pid: number;
@@ -34,14 +34,14 @@ export const CONTENDERS: readonly Contender[] = [
   { protocol: "memcached", mode: "memory" },
 ];
 
-/** The names that people know the servers by. */
+/** The servers' names, for people. */
 export const NAMES: Readonly<Record<Protocol, string>> = {
   keyline: "Keyline",
   redis: "Redis",
   memcached: "memcached",
 };
 
-/** The line that removes all keys at once. */
+/** The line that removes all keys. */
 export const CLEAR_LINES: Readonly<Record<Protocol, string>> = {
   keyline: "CLEAR",
   redis: "FLUSHALL",
@@ -120,12 +120,12 @@ function commandLine(
     const args = ["--port", `${port}`, "--bind", "127.0.0.1", "--dir", folder, "--save", ""];
     return ["redis-server", ...args, "--appendonly", ...files];
   }
-  // Its default of 64 MiB would evict what the larger measurements store. It refuses to be root.
+  // Its default of 64 MiB would evict keys of the larger measurements. It refuses to run as root.
   const args = ["-l", "127.0.0.1", "-p", `${port}`, "-U", "0", "-m", "4096", "-u", "nobody"];
   return ["memcached", ...args, "-c", `${clients}`];
 }
 
-/** All three answer `get` with one line; a server that is still reading its files with an error. */
+/** All three answer `get` with one line; a server that is still loading answers with an error. */
 async function firstReply(port: number, program: Program): Promise<void> {
   let ended = false;
   program.ended.then(() => ended = true);

@@ -1,6 +1,6 @@
 /**
- * Draws the throughput curves as one SVG file, by hand and with no library: both axes logarithmic,
- * readable on light and on dark ground. Called by main.ts.
+ * Draws the throughput curves as one SVG file, without a library. Both axes are logarithmic, and it is
+ * readable on a light and on a dark background. Called by main.ts.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const STYLE = `
     @media (prefers-color-scheme: dark) { text { fill: #adbac7; } }
   `;
 
-/** Where a panel's figures lie. */
+/** Where a panel is drawn. */
 interface Scale {
   readonly x: (at: number) => number;
   readonly y: (requestsPerS: number) => number;

@@ -1,7 +1,6 @@
 /**
- * The programs that the benchmark starts. Each is remembered until it has ended, so that whatever
- * happens exactly those are ended, by their process ids. Called by all that starts something:
- * peers.ts, generator.ts and main.ts.
+ * The programs that the benchmark starts. It remembers each one until it exits, so that it can stop
+ * exactly these, by their process ids, whatever happens. Called by peers.ts, generator.ts and main.ts.
  *
  * @module
  */
@@ -12,15 +11,15 @@ const SAID_CHARS = 2_000;
 const running = new Set<Program>();
 const commands = new Set<AbortController>();
 
-/** A program that runs beside the benchmark until it is stopped. */
+/** A program that runs until it is stopped. */
 export class Program {
-  /** The process that a polite stop signals, where it isn't the one that was started. */
+  /** The process to signal for a clean stop, if it is not the one that was started. */
   servingPid: number;
   readonly pid: number;
   readonly ended: Promise<Deno.CommandStatus>;
   #said = "";
 
-  /** Starts the command in `cwd`, without any input. */
+  /** Starts the command in `cwd`, without input. */
   constructor(command: string, args: readonly string[], options: { cwd?: string } = {}) {
     const child = new Deno.Command(command, {
       args: [...args],
@@ -36,12 +35,12 @@ export class Program {
     running.add(this);
   }
 
-  /** The end of what it printed, for the message that tells why something failed. */
+  /** The end of what it printed, for error messages. */
   get said(): string {
     return this.#said.trim();
   }
 
-  /** Asks it to end, and after ten seconds kills it and all that it had started. */
+  /** Asks it to stop; after ten seconds, kills it and every program that it started. */
   async stop(): Promise<void> {
     if (!running.has(this)) return;
     const family = [this.pid, ...await descendants(this.pid)];
@@ -59,13 +58,13 @@ export class Program {
   }
 }
 
-/** Ends every program and every command that is still running. */
+/** Stops every program and every command that is still running. */
 export async function stopAll(): Promise<void> {
   for (const command of commands) command.abort();
   await Promise.all([...running].map((program) => program.stop()));
 }
 
-/** What a short command prints; throws with its own words where it fails or takes too long. */
+/** What a short command prints. Throws what it printed if it fails or takes too long. */
 export async function output(
   command: string,
   args: readonly string[],
@@ -100,7 +99,7 @@ export async function residentBytes(pid: number): Promise<number> {
   return Number(kib) * 1024;
 }
 
-/** The processes below a process, each parent before its children. */
+/** The descendants of a process, each parent before its children. */
 export async function descendants(pid: number): Promise<number[]> {
   const children = (await readProc(`${pid}/task/${pid}/children`).catch(() => ""))
     .split(" ").filter(Boolean).map(Number);
@@ -108,13 +107,13 @@ export async function descendants(pid: number): Promise<number[]> {
     .flat();
 }
 
-/** How many files, sockets among them, a program started from here may have open. */
+/** How many files and sockets a program started from here can have open. */
 export async function openFilesMax(): Promise<number> {
   const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(await readProc("self/limits"))?.[1];
   return hard === "unlimited" ? Infinity : Number(hard);
 }
 
-/** A file of /proc: Deno itself reads those under --allow-all only, `cat` under --allow-run. */
+/** A file of /proc. Deno reads these with --allow-all only, so `cat` does it. */
 export function readProc(path: string): Promise<string> {
   return output("cat", [`/proc/${path}`]);
 }
@@ -136,6 +135,6 @@ function signal(pid: number, name: Deno.Signal): void {
   try {
     Deno.kill(pid, name);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has ended by itself
+    if (!(error instanceof Deno.errors.NotFound)) throw error; // it has already exited
   }
 }

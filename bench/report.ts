@@ -1,9 +1,10 @@
 /**
- * Renders what was measured as Markdown, laid out as `deno fmt` lays it out. Called by main.ts, and
- * by whoever holds a published table to results.json.
+ * Renders the figures as Markdown. Called by main.ts for RESULTS.md, by docs/generate.ts for the README,
+ * and by the test that holds both to results.json.
  *
  * @module
  */
+import { table } from "../docs/markdown.ts";
 import { GENERATOR_CPU_MAX } from "./generator.ts";
 import { CONTENDERS, type Mode, NAMES, type Protocol } from "./peers.ts";
 import type { Cell, CellFigures, Results } from "./results.ts";
@@ -15,8 +16,8 @@ const LIMIT_MARK = "†";
 export function page(results: Results): string {
   const parts = [
     "# Results",
-    "What `deno task bench` measured. This page is rendered from results.json: nothing in it is " +
-    "typed by hand. Trust the ratios more than the numbers, which another machine changes.",
+    "What `deno task bench` measured. This page is rendered from results.json; nothing in it is " +
+    "typed by hand. Trust the ratios more than the rates, which depend on the machine.",
     machineTable(results),
   ];
   const { main, curves, more } = results;
@@ -24,11 +25,11 @@ export function page(results: Results): string {
     parts.push(
       "## The same load, server by server",
       `${main.keys.toLocaleString("en")} keys, values of ${main.valueBytes} bytes, the median of ` +
-        `${main.rounds} rounds of ${main.seconds} s, interleaved (${main.date}). Each client ` +
-        "sends its requests in flight with one write, waits for all of the replies, and sends " +
-        "again; the times are of such a round trip. A ratio is the median of the ratios of the " +
-        "rounds: above 1, Keyline is the faster one. Durable: a write is on disk before its " +
-        "reply (Redis: `appendfsync always`). Memory: nothing is written to disk.",
+        `${main.rounds} interleaved rounds of ${main.seconds} s (${main.date}). Each client ` +
+        "sends its requests in flight with one write, waits for all replies, and sends again; " +
+        "the times are of such a round trip. A ratio is the median of the rounds' ratios; above " +
+        "1, Keyline is faster. Durable: a write is on disk before its reply (Redis: " +
+        "`appendfsync always`). Memory: nothing is written to disk.",
       mainTable(results),
     );
   }
@@ -42,26 +43,26 @@ export function page(results: Results): string {
   }
   if (more) {
     parts.push(
-      "## Start, memory, stalls, many clients",
-      `Each measured once, but the start without keys, which is a median (${more.date}). CLEAR ` +
-        "is FLUSHALL in Redis and flush_all in memcached.",
+      "## Start-up, memory, stalls, many clients",
+      `Each was measured once, except the start without keys, which is a median (${more.date}). ` +
+        "CLEAR is FLUSHALL in Redis and flush_all in memcached.",
       moreTable(results),
     );
   }
   return parts.join("\n\n") + "\n";
 }
 
-/** The main comparison, a table for each mode; empty where it wasn't measured. */
+/** The main comparison, a table for each mode; empty if it was not measured. */
 export function mainTable(results: Results): string {
   const cells = results.main?.cells ?? [];
   const tables = (["durable", "memory"] as const).map((mode) => modeTable(mode, cells));
   const all = tables.filter(Boolean).join("\n\n");
   return all.includes(LIMIT_MARK)
-    ? `${all}\n\n${LIMIT_MARK} The load generator was at its limit here, not the server.`
+    ? `${all}\n\n${LIMIT_MARK} The load generator was the limit here, not the server.`
     : all;
 }
 
-/** The other figures, one row for each; empty where they weren't measured. */
+/** The other figures, a row for each; empty if they were not measured. */
 export function moreTable(results: Results): string {
   const rows = results.more?.rows ?? [];
   const measured = new Set(rows.flatMap(({ values }) => Object.keys(values)));
@@ -79,8 +80,15 @@ export function moreTable(results: Results): string {
   );
 }
 
-/** Keyline beside Redis in short, for the README: a row for each load, both modes; empty where unmeasured. */
-export function shortTable(results: Results): string {
+/** Keyline beside Redis for the README: a row for each load, then where and when it was measured. */
+export function shortReport(results: Results): string {
+  const { machine, versions, main } = results;
+  const programs = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.fileSystem}`;
+  return `${shortTable(results)}\n\n${where}; ${programs.join(", ")}; ${main?.date}.`;
+}
+
+function shortTable(results: Results): string {
   const cells = results.main?.cells ?? [];
   const durable = cells.filter(({ mode }) => mode === "durable");
   if (durable.length === 0) return "";
@@ -101,28 +109,6 @@ export function shortTable(results: Results): string {
   });
   const heads = ["durable: requests/s", "to Redis", "memory: requests/s", "to Redis"];
   return table(["clients × in flight", "writes", ...heads], rows, { leftColumns: 1 });
-}
-
-/** Puts Markdown cells into a table with the padding that `deno fmt` wants. */
-export function table(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  { leftColumns }: { leftColumns: number },
-): string {
-  const widths = head.map((cell, column) =>
-    Math.max(3, cell.length, ...rows.map((row) => row[column]?.length ?? 0))
-  );
-  const line = (row: readonly string[]) => {
-    const cells = widths.map((width, column) => {
-      const cell = row[column] ?? "";
-      return column < leftColumns ? cell.padEnd(width) : cell.padStart(width);
-    });
-    return `| ${cells.join(" | ")} |`;
-  };
-  const rule = widths.map((width, column) =>
-    column < leftColumns ? "-".repeat(width) : "-".repeat(width - 1) + ":"
-  );
-  return [line(head), line(rule), ...rows.map(line)].join("\n");
 }
 
 function machineTable({ machine, versions }: Results): string {
@@ -177,7 +163,7 @@ function ratio(value: number | undefined): string {
   return value === undefined ? NOTHING : value.toFixed(2);
 }
 
-/** Two digits at least, and no more behind the point than that takes. */
+/** At least two digits, one of them after the point if need be. */
 function figure(value: number | undefined): string {
   if (value === undefined) return NOTHING;
   const digits = Math.abs(value) < 10 ? 1 : 0;

@@ -1,12 +1,12 @@
 /**
- * The shape of results.json, from which every table and drawing is made. Written by main.ts, read
- * by report.ts, plot.ts, and by whoever holds a published table to it.
+ * The shape of results.json, from which every table and plot is made. Written by main.ts; read by
+ * report.ts and plot.ts.
  *
  * @module
  */
 import type { Mode, Protocol } from "./peers.ts";
 
-/** All that was measured; a part that has never been measured is missing. */
+/** Everything that was measured; parts that were not are missing. */
 export interface Results {
   readonly machine: Machine;
   /** Versions by the name of the program. */
@@ -16,7 +16,7 @@ export interface Results {
   readonly more?: MorePart;
 }
 
-/** Where it was measured; `syncUs` is the median time of writing 4 KiB and syncing them. */
+/** The machine; `syncUs` is the median time to write and sync 4 KiB. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -92,7 +92,7 @@ export interface MorePart {
   readonly rows: readonly MoreRow[];
 }
 
-/** One figure of each server, by `mode protocol`; it is missing where it wasn't measured. */
+/** One figure of each server, by `mode protocol`; missing if it was not measured. */
 export interface MoreRow {
   readonly what: string;
   readonly unit: string;

@@ -1,6 +1,5 @@
 /**
- * A client for Keyline, for Deno and for Node.js 20 and later. It depends on nothing but what both
- * bring along.
+ * A client for Keyline, for Deno and for Node.js 20 and later. It has no dependencies.
  *
  * ```ts
  * import { connect } from "@keyline/client";
@@ -10,10 +9,9 @@
  * console.log(await db.get("greeting"));
  * ```
  *
- * Requests that are made at once travel in one write, and their replies come back in order, so
- * `Promise.all` is as fast as it gets. Where the connection breaks, the client makes a new one; what
- * changes nothing is asked again, and a change whose reply did not come fails with an error that says
- * so: it is never sent twice unasked.
+ * Requests made together go out in one write, so `Promise.all` is all that a program needs to be fast.
+ * If the connection breaks, the client makes a new one. It repeats requests that change nothing; a
+ * change whose reply did not arrive fails with an error that says so, and is never sent twice unasked.
  *
  * @module
  */
@@ -24,7 +22,7 @@ import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
 import { isReading, keyLine, rawLine } from "./line.ts";
 import { getEach, putEach } from "./many.ts";
-import { type ConnectOptions, settingsOf } from "./options.ts";
+import { type ConnectOptions, settingsOf, timeoutOf } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
 import type { Reply } from "./reply_reader.ts";
 import { type CallOptions, type Decoder, makeRequest } from "./request.ts";
@@ -39,13 +37,13 @@ export { faultOfKey, faultOfValue } from "./line.ts";
 export type { KeysOptions } from "./keys.ts";
 export type { CasResult, Versioned } from "./result.ts";
 
-/** What `put` and `add` take beside what every call takes. */
+/** What `put` takes in addition to the options of every call. */
 export interface PutOptions extends CallOptions {
-  /** In how many seconds the key ends; it stays where this is left out. Two requests: see `put`. */
+  /** How many seconds from now the key expires; never by default. It takes a second request. */
   readonly ttl?: number | undefined;
 }
 
-/** `Symbol.asyncDispose`, or what stands in for it where a Node.js 20 has none yet. */
+/** `Symbol.asyncDispose`, or its stand-in for early versions of Node.js 20, which lack it. */
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ??
   Symbol.for("Symbol.asyncDispose");
 
@@ -59,16 +57,16 @@ const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ??
  * console.log(await db.count());
  * ```
  *
- * Throws ConnectionError where no server answers, UnauthorizedError where the password is wrong,
- * BusyError where the server has too many clients.
+ * Throws ConnectionError if no server answers, UnauthorizedError if the password is wrong, BusyError if
+ * the server has too many clients, and AbortError if `signal` is aborted.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   return new Client(await Pipeline.open(settingsOf(options), options.signal));
 }
 
 /**
- * A connection to a server, which is made again where it is lost. `connect` makes one; `await using`
- * or `close` ends it. All methods throw a KeylineError where they fail.
+ * A connection to a server that is made again when it is lost. `connect` creates one; `await using` or
+ * `close` ends it. A method that fails rejects with a KeylineError.
  */
 export class Client {
   readonly #pipeline: Pipeline;
@@ -78,19 +76,19 @@ export class Client {
     this.#pipeline = pipeline;
   }
 
-  /** The value under a key; undefined where it has none. */
+  /** Returns the value stored under a key, or undefined if there is none. */
   get(key: string, options?: CallOptions): Promise<string | undefined> {
     return this.#ask(keyLine("GET", key), result.value, options);
   }
 
-  /** The value under a key with its version, for `cas`; undefined where it has none. */
+  /** Returns the value stored under a key with its version, for `cas`, or undefined if there is none. */
   gets(key: string, options?: CallOptions): Promise<result.Versioned | undefined> {
     return this.#ask(keyLine("GETS", key), result.versioned, options);
   }
 
   /**
-   * Stores a value under a key, in place of another, and takes the end off that the other had. With
-   * `ttl`, a second request sets an end once the value is stored.
+   * Stores a value under a key, replacing another one and its expiry. With `ttl`, a second request sets
+   * the expiry once the value is stored; if only that one fails, this throws LostReplyError.
    */
   put(key: string, value: string, options?: PutOptions): Promise<void> {
     const put = keyLine("PUT", key, { value });
@@ -98,24 +96,24 @@ export class Client {
     if (seconds === undefined) return this.#change(put, result.nothing, options);
     const expire = keyLine("EXPIRE", key, { seconds });
     if (typeof expire !== "string") return Promise.reject(expire);
-    // One behind the other: where the value is not stored, the end of the old one stays as it is.
+    // One after the other: if the value is not stored, the old one must keep its expiry.
     return this.#change(put, result.nothing, options)
       .then(() => this.#change(expire, result.unlessMissing, options).catch(withoutEnd))
       .then(() => {});
   }
 
-  /** Stores a value only where the key has none, and says whether it did. */
+  /** Stores a value only if the key has none, and returns whether it did. */
   add(key: string, value: string, options?: CallOptions): Promise<boolean> {
     return this.#change(keyLine("ADD", key, { value }), result.unlessConflict, options);
   }
 
-  /** Stores a value only where the key's version is still the one that `gets` gave. */
+  /** Stores a value only if the key still has the version that `gets` returned. */
   cas(key: string, change: result.Versioned, options?: CallOptions): Promise<result.CasResult> {
     const { version, value } = change;
     return this.#change(keyLine("CAS", key, { integer: version, value }), result.cas, options);
   }
 
-  /** Removes a key, whether it has a value or not. */
+  /** Removes a key, whether or not it has a value. */
   delete(key: string, options?: CallOptions): Promise<void> {
     return this.#change(keyLine("DELETE", key), result.nothing, options);
   }
@@ -125,37 +123,37 @@ export class Client {
     return this.#change("CLEAR\r\n", result.nothing, options);
   }
 
-  /** How many keys there are. */
+  /** Returns the number of keys. */
   count(options?: CallOptions): Promise<number> {
     return this.#ask("COUNT\r\n", result.count, options);
   }
 
   /**
-   * Adds to the 64-bit integer under a key, 0 where it has no value, and returns the new value. Throws
-   * ConflictError where the value is no such integer, or the sum would be none.
+   * Adds to the 64-bit integer stored under a key, which counts as 0 if it is missing, and returns the
+   * sum. Throws ConflictError if the value or the sum is not such an integer.
    */
   incr(key: string, by: number | bigint = 1, options?: CallOptions): Promise<bigint> {
     return this.#change(keyLine("INCR", key, { integer: by }), result.integer, options);
   }
 
-  /** Lets a key end this many seconds from now, 0.001 or more; false where it has no value. */
+  /** Makes a key expire this many seconds from now, 0.001 or more. Returns false if it has no value. */
   expire(key: string, seconds: number, options?: CallOptions): Promise<boolean> {
     return this.#change(keyLine("EXPIRE", key, { seconds }), result.unlessMissing, options);
   }
 
-  /** Takes the end off a key, so that it stays; false where it has no value. */
+  /** Makes a key stay that would expire. Returns false if it has no value. */
   persist(key: string, options?: CallOptions): Promise<boolean> {
     return this.#change(keyLine("PERSIST", key), result.unlessMissing, options);
   }
 
-  /** How many seconds a key has left: Infinity where it does not end, undefined where it has no value. */
+  /** Returns the seconds until a key expires: Infinity if it never does, undefined if it has no value. */
   ttl(key: string, options?: CallOptions): Promise<number | undefined> {
     return this.#ask(keyLine("TTL", key), result.seconds, options);
   }
 
   /**
-   * All keys that begin with a prefix, in order of code points. They are asked for a page at a time, as
-   * they are taken; what changes meanwhile may or may not be among them.
+   * Iterates over the keys that begin with a prefix, in code-point order. It asks for them a page at a
+   * time, so that keys added or removed meanwhile may or may not be among them.
    *
    * ```ts
    * import { connect } from "@keyline/client";
@@ -169,16 +167,16 @@ export class Client {
   }
 
   /**
-   * The values of many keys, in their order, undefined where a key has none. They are asked for a
-   * thousand at a time, so that there may be any number of them. Each is read on its own.
+   * Returns the values of any number of keys, in the order of the keys, undefined for a key without one.
+   * Each is read on its own, with a thousand requests in flight at a time.
    */
   getMany(keys: Iterable<string>, options?: CallOptions): Promise<(string | undefined)[]> {
     return getEach(this, keys, options);
   }
 
   /**
-   * Stores many values, a thousand at a time. Each is stored on its own: where one fails, this throws
-   * the first error once those that were under way are done, and the rest is not sent.
+   * Stores any number of values. Each is stored on its own, with a thousand requests in flight at a time.
+   * If one fails, this throws the first error once those in flight are done, and sends no more.
    */
   putMany(
     entries: Iterable<readonly [key: string, value: string]>,
@@ -187,29 +185,27 @@ export class Client {
     return putEach(this, entries, options);
   }
 
-  /** The server's own figures, by name. */
+  /** Returns the server's statistics by name. */
   async stats(options?: CallOptions): Promise<Map<string, string>> {
     return result.figures(await this.request("STATS", options));
   }
 
   /**
-   * Sends any line and returns its reply as it is, whatever its code: for operations that this client
-   * has no method for. It counts as a change where its verb is not known to be none.
+   * Sends any line and returns its reply, whatever the code, for operations that have no method here.
+   * The line counts as a change unless its verb is known to change nothing.
    */
   request(line: string, options?: CallOptions): Promise<Reply> {
-    return this.#send(
-      rawLine(line),
-      { decoder: result.asItIs, isChange: !isReading(line) },
-      options,
-    );
+    const checked = rawLine(line);
+    const isChange = typeof checked === "string" && !isReading(checked);
+    return this.#send(checked, { decoder: result.asItIs, isChange }, options);
   }
 
-  /** Takes no more requests, waits for the replies that are due, and ends the connection. */
+  /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
   close(): Promise<void> {
     return this.#pipeline.close();
   }
 
-  /** Ends the connection at once; what waits fails with an error that says whether it was sent. */
+  /** Ends the connection at once. Requests that wait fail, and say whether they may have taken effect. */
   destroy(): void {
     this.#pipeline.destroy();
   }
@@ -241,9 +237,13 @@ export class Client {
     options: CallOptions | undefined,
   ): Promise<Result> {
     if (typeof line !== "string") return Promise.reject(line);
-    const retry = options?.retry;
+    const { retry, signal, timeout } = options ?? {};
+    try {
+      if (timeout !== undefined) timeoutOf(timeout);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { request, promise } = makeRequest(line, { decoder, isChange, retry });
-    const { signal, timeout } = options ?? {};
     if (signal?.aborted) request.fail(abortError(signal));
     else this.#pipeline.send(request);
     if (request.isSettled || signal === undefined && timeout === undefined) return promise;
@@ -261,11 +261,10 @@ export class Client {
 }
 
 function withoutEnd(cause: Error): never {
-  const message = `The value is stored, but it may have no end: ${cause.message}`;
+  const message = `The value is stored, but it may never expire: ${cause.message}`;
   throw new LostReplyError(message, { cause, mayHaveHappened: true });
 }
 
 function lateError(timeout: number, options: { mayHaveHappened: boolean }): TimeoutError {
-  const hint = options.mayHaveHappened ? ". The change may have taken place" : "";
-  return new TimeoutError(`No reply in ${timeout} ms${hint}`, options);
+  return new TimeoutError(`No reply in ${timeout} ms`, options);
 }

@@ -4,17 +4,17 @@
  * @module
  */
 
-/** A promise, and what settles it. */
+/** A promise together with the functions that settle it. */
 export interface Deferred<Result> {
   /** The promise. */
   readonly promise: Promise<Result>;
-  /** Fulfils it. */
+  /** Fulfills the promise. */
   readonly resolve: (result: Result) => void;
-  /** Rejects it. */
+  /** Rejects the promise. */
   readonly reject: (error: unknown) => void;
 }
 
-/** A promise that is settled from outside. */
+/** Returns a promise that its holder settles. */
 export function defer<Result>(): Deferred<Result> {
   let resolve!: (result: Result) => void;
   let reject!: (error: unknown) => void;

@@ -1,15 +1,15 @@
 /**
- * What can go wrong, as classes: one for each code that the server can answer, and one for each way in
- * which a request can stay without an answer. Each says whether the request may have taken place.
+ * The errors of the client: one class for each code that the server can answer with, and one for each
+ * way in which a request can go unanswered. Each tells whether the request may have taken effect.
  *
  * @module
  */
 
-/** What all errors of the client have in common. */
+/** The base class of every error that the client throws. */
 export class KeylineError extends Error {
   /**
-   * Whether the change that was asked for may have taken place all the same. Where it is `false`,
-   * nothing happened, and the request can be made again. Where it is `true`, look before.
+   * Whether the requested change may have taken effect anyway. If it is `false`, nothing happened and
+   * the request can be repeated. If it is `true`, read the key before you decide.
    */
   readonly mayHaveHappened: boolean = false;
 
@@ -19,14 +19,14 @@ export class KeylineError extends Error {
   }
 }
 
-/** The server answered, and the answer is no. */
+/** The server answered with a code other than 200. */
 export class ReplyError extends KeylineError {
-  /** The three digits of the reply. */
+  /** The three-digit code of the reply. */
   readonly code: number;
-  /** What follows the code, for people. */
+  /** The text after the code, meant for people. */
   readonly text: string;
 
-  /** Makes one from the two parts of a reply. */
+  /** Creates an error from the two parts of a reply. */
   constructor(code: number, text: string) {
     super(`${code} ${text}`);
     this.code = code;
@@ -34,61 +34,69 @@ export class ReplyError extends KeylineError {
   }
 }
 
-/** 220: the server has no such operation, or it was started with `--disable`. */
+/** 220: the server does not have this operation, or was started with `--disable` for it. */
 export class UnsupportedError extends ReplyError {}
 
-/** 400: the request was not properly formed; for a request of this client, that a line was too long. */
+/** 400: the request was malformed. For a method of this client that means the line was too long. */
 export class BadRequestError extends ReplyError {}
 
-/** 401: the server has a password, and it was not given or is another one. */
+/** 401: the server wants a password, and it is missing or wrong. */
 export class UnauthorizedError extends ReplyError {}
 
-/** 404: the key has no value. Only `request` throws it: the other methods return `undefined` or `false`. */
+/** 404: the key has no value. The methods of the client return `undefined` or `false` instead. */
 export class NotFoundError extends ReplyError {}
 
-/** 409: a condition did not hold, as `incr` of what is no number; nothing was changed. */
+/** 409: a condition did not hold, such as `incr` on a value that is not a number; nothing changed. */
 export class ConflictError extends ReplyError {}
 
-/** 500: the server failed, and nothing of the request took place. */
+/** 500: the server failed, and the request had no effect. */
 export class ServerError extends ReplyError {}
 
-/** 503: the server has too many clients, or is shutting down; nothing of the request took place. */
+/** 503: the server has too many clients or is shutting down; the request had no effect. */
 export class BusyError extends ReplyError {}
 
-/** What was given to the client can't be sent, as a key with a space; nothing was. */
+/** An argument can't be sent, such as a key with a space in it; nothing was sent. */
 export class ArgumentError extends KeylineError {}
 
-/** More requests wait than the client was told to hold; this one was not sent. */
+/** The client already holds as many requests as it may; this one was not sent. */
 export class QueueFullError extends KeylineError {}
 
 /** The client was closed before this request was sent. */
 export class ClosedError extends KeylineError {}
 
-/** No connection could be made in the time that there was; the request was not sent. */
+/** No connection could be made in time; the request was not sent. */
 export class ConnectionError extends KeylineError {}
 
-/** An error of a request that was under way; `mayHaveHappened` says what to think of it. */
+/** What such a message ends with, for those who see nothing but the message. */
+const UNSURE = "The change may have taken effect";
+
+/** A request that was in flight failed; `mayHaveHappened` tells whether it may have taken effect. */
 export abstract class UnderWayError extends KeylineError {
-  /** Whether the change may have taken place. */
+  /** Whether the change may have taken effect. */
   override readonly mayHaveHappened: boolean;
 
-  /** Makes one; `mayHaveHappened` is true where a change was sent. */
+  /** Creates an error; `mayHaveHappened` is true if a change was sent. */
   constructor(message: string, options: ErrorOptions & { mayHaveHappened: boolean }) {
-    super(message, options);
+    super(options.mayHaveHappened ? unsure(message) : message, options);
     this.mayHaveHappened = options.mayHaveHappened;
   }
 }
 
-/** The connection broke after the request was sent and before its reply came. */
+function unsure(message: string): string {
+  if (message.endsWith(UNSURE)) return message;
+  return `${message}${message.endsWith("?") ? "" : "."} ${UNSURE}`;
+}
+
+/** The connection broke after the request was sent and before its reply arrived. */
 export class LostReplyError extends UnderWayError {}
 
-/** The reply did not come in time. */
+/** The reply did not arrive in time. */
 export class TimeoutError extends UnderWayError {}
 
-/** The server sent what is no reply, or one that nobody asked for; the connection is closed. */
+/** The server sent something that is not a reply, or a reply too many; the connection is closed. */
 export class ProtocolError extends UnderWayError {}
 
-/** The request was aborted by its signal; `cause` is the signal's reason. */
+/** The request's signal aborted it; `cause` is the signal's reason. */
 export class AbortError extends UnderWayError {}
 
 const CLASSES = new Map<number, typeof ReplyError>([
@@ -101,7 +109,7 @@ const CLASSES = new Map<number, typeof ReplyError>([
   [503, BusyError],
 ]);
 
-/** The error for a reply whose code is not 200. */
+/** Returns the error for a reply whose code is not 200. */
 export function errorOf(code: number, text: string): ReplyError {
   return new (CLASSES.get(code) ?? ReplyError)(code, text);
 }

@@ -1,39 +1,41 @@
 /**
- * All keys of a prefix, a page at a time.
+ * Lists the keys that begin with a prefix, a page at a time.
  *
  * @module
  */
 
-import { errorOf } from "./errors.ts";
+import { ArgumentError, errorOf } from "./errors.ts";
+import { faultOfKey } from "./line.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { CallOptions } from "./request.ts";
 
-/** What `keys` takes beside what every call takes. */
+/** What `keys` takes in addition to the options of every call. */
 export interface KeysOptions extends CallOptions {
-  /** Only the keys that come after this one. */
+  /** List only the keys that come after this one. */
   readonly after?: string | undefined;
 }
 
-/** What can send a line, as a client can. */
+/** The part of a client that listing keys needs. */
 export interface Sender {
   /** Sends a line and returns its reply. */
   request(line: string, options?: CallOptions): Promise<Reply>;
 }
 
 /**
- * The keys of a prefix, in order. The next page is asked for while the last is taken. Throws ReplyError
- * and whatever the client throws.
+ * Lists the keys that begin with a prefix, in order. It asks for the next page while the caller takes
+ * the last one. Throws ArgumentError if no key can begin with the prefix, ReplyError, and whatever the
+ * client throws.
  */
 export async function* listKeys(
   sender: Sender,
   prefix: string,
   options: KeysOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  // `*` alone stands for every key, so that the keys that begin with it must be picked out of all.
+  // On the wire, `*` alone means every key, so the keys that begin with a star are picked out of all.
   const isStar = prefix === "*";
-  const pattern = prefix === "" || isStar ? "*" : prefix;
+  const pattern = prefix === "" || isStar ? "*" : checked("prefix", prefix);
   const ask = (after: string): Promise<Reply> =>
-    sender.request(`KEYS ${pattern}${after === "" ? "" : ` ${after}`}`, options);
+    sender.request(`KEYS ${pattern}${after === "" ? "" : ` ${checked("key", after)}`}`, options);
   const first = options.after ?? (isStar ? ")" : "");
   let next: Promise<Reply> | undefined = ask(first);
   while (next !== undefined) {
@@ -47,8 +49,17 @@ export async function* listKeys(
       return;
     }
     next = isMore ? ask(last) : undefined;
-    // Whoever stops in between never waits for it.
+    // A caller that stops in between never awaits it.
     next?.catch(() => {});
     for (const key of lines) if (!isStar || key.startsWith("*")) yield key;
   }
+}
+
+/** A field of the line; with a space in it, it would be two. */
+function checked(what: string, field: string): string {
+  const fault = faultOfKey(field);
+  if (fault !== undefined) {
+    throw new ArgumentError(`Cannot list the keys, because of the ${what}: ${fault}`);
+  }
+  return field;
 }

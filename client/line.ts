@@ -1,6 +1,6 @@
 /**
- * The lines that a client sends, and the checks that keep what it is given from being anything but one
- * line: a line feed in a value would be a second request.
+ * The lines that a client sends, and the checks that keep each of them a single line: a line feed in a
+ * value would be a second request. The checks do not trust the types, as JavaScript has none.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { ArgumentError } from "./errors.ts";
 export interface Rest {
   /** A whole number. */
   readonly integer?: number | bigint;
-  /** A duration, down to a millisecond. */
+  /** A duration in seconds, with a resolution of one millisecond. */
   readonly seconds?: number;
   /** The rest of the line. */
   readonly value?: string;
@@ -26,65 +26,65 @@ const NOT_IN_KEY = /[\x00-\x20\x7f]/;
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
 const SECONDS_MIN = 0.001;
 /** The protocol takes twelve digits before the point. */
-const SECONDS_MAX = 1e12;
-/** The verbs of requests that change nothing, and so may be sent again. */
+const SECONDS_MAX = 999_999_999_999;
+/** The verbs that change nothing, so that a request with one of them may be sent again. */
 const READING = new Set(["COUNT", "GET", "GETS", "HELP", "KEYS", "STATS", "TTL"]);
 
-/** What is wrong with a key, in a few words; undefined where nothing is. */
+/** Returns what is wrong with a key in a few words, or undefined if it can be sent. */
 export function faultOfKey(key: string): string | undefined {
-  if (typeof key !== "string") return "it is no string";
+  if (typeof key !== "string") return "it is not a string";
   if (key === "") return "it is empty";
-  if (NOT_IN_KEY.test(key)) return "it has a space or a control character";
-  // One UTF-16 unit is one to three bytes of UTF-8, so most keys need no counting.
+  if (NOT_IN_KEY.test(key)) return "it contains a space or a control character";
+  // A UTF-16 unit takes at most three bytes in UTF-8, so most keys need no counting.
   if (key.length * 3 > KEY_BYTES_MAX && Buffer.byteLength(key) > KEY_BYTES_MAX) {
     return `it is longer than ${KEY_BYTES_MAX} bytes`;
   }
-  return key.isWellFormed() ? undefined : "it has half of a surrogate pair";
+  return key.isWellFormed() ? undefined : "it contains half a surrogate pair";
 }
 
-/** What is wrong with a value, in a few words; undefined where nothing is. */
+/** Returns what is wrong with a value in a few words, or undefined if it can be sent. */
 export function faultOfValue(value: string): string | undefined {
-  if (typeof value !== "string") return "it is no string";
+  if (typeof value !== "string") return "it is not a string";
   if (value === "") return "it is empty";
-  if (NOT_IN_VALUE.test(value)) return "it has a control character";
-  return value.isWellFormed() ? undefined : "it has half of a surrogate pair";
+  if (NOT_IN_VALUE.test(value)) return "it contains a control character";
+  return value.isWellFormed() ? undefined : "it contains half a surrogate pair";
 }
 
-/** The line of a request about a key; what is wrong where the protocol has no such line. */
+/** Returns the line of a request about a key, or the error that says why it can't be sent. */
 export function keyLine(verb: string, key: string, rest?: Rest): string | ArgumentError {
   const fault = faultOfKey(key);
-  if (fault !== undefined) return new ArgumentError(`Cannot send the key: ${fault}`);
+  if (fault !== undefined) return cannotSend("key", fault);
   if (rest === undefined) return `${verb} ${key}\r\n`;
   const { integer, seconds, value } = rest;
   let line = `${verb} ${key}`;
-  if (integer !== undefined) {
-    if (typeof integer === "number" && !Number.isSafeInteger(integer)) {
-      return new ArgumentError(`Cannot send the number: ${integer} is no exact whole number`);
+  if ("integer" in rest) {
+    if (typeof integer !== "bigint" && !Number.isSafeInteger(integer)) {
+      return cannotSend("number", `${String(integer)} is not a bigint or a safe integer`);
     }
     line += ` ${integer}`;
   }
-  if (seconds !== undefined) {
-    if (!(seconds >= SECONDS_MIN && seconds < SECONDS_MAX)) {
-      return new ArgumentError(`Cannot send the seconds: ${seconds} is not from ${SECONDS_MIN} up`);
+  if ("seconds" in rest) {
+    const isNumber = typeof seconds === "number";
+    if (!(isNumber && seconds >= SECONDS_MIN && seconds <= SECONDS_MAX)) {
+      const range = `from ${SECONDS_MIN} to ${SECONDS_MAX}`;
+      return cannotSend("seconds", `${String(seconds)} is not a number ${range}`);
     }
     line += ` ${seconds.toFixed(3)}`;
   }
   if ("value" in rest) {
     const faultThere = faultOfValue(value!);
-    if (faultThere !== undefined) {
-      return new ArgumentError(`Cannot send the value: ${faultThere}`);
-    }
+    if (faultThere !== undefined) return cannotSend("value", faultThere);
     line += ` ${value}`;
   }
   return `${line}\r\n`;
 }
 
-/** A line as it was given; what is wrong where it would be anything but one. */
+/** Returns a line as it was given, or the error that says why it can't be sent. */
 export function rawLine(line: string): string | ArgumentError {
   const fault = faultOfValue(line);
-  if (fault !== undefined) return new ArgumentError(`Cannot send the line: ${fault}`);
+  if (fault !== undefined) return cannotSend("line", fault);
   if (/^ *QUIT( |$)/i.test(line)) {
-    return new ArgumentError("Cannot send the line: it ends the connection; use close()");
+    return cannotSend("line", "it would end the connection; call close() for that");
   }
   return `${line}\r\n`;
 }
@@ -93,4 +93,8 @@ export function rawLine(line: string): string | ArgumentError {
 export function isReading(line: string): boolean {
   const [verb = ""] = line.trimStart().split(" ", 1);
   return READING.has(verb.toUpperCase());
+}
+
+function cannotSend(what: string, why: string): ArgumentError {
+  return new ArgumentError(`Cannot send the ${what}: ${why}`);
 }

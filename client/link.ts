@@ -1,13 +1,12 @@
 /**
- * One connection to a server, from the handshake to its end. `pipeline.ts` opens a new one where the
- * last was lost.
+ * One connection to a server, from the handshake to its end. `pipeline.ts` opens another one when it
+ * is lost.
  *
  * @module
  */
 
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
-import { connect as connectTls } from "node:tls";
 import { defer } from "./deferred.ts";
 import {
   AbortError,
@@ -21,27 +20,30 @@ import {
 import { faultOfValue } from "./line.ts";
 import type { ClientSettings } from "./options.ts";
 import { type Reply, ReplyReader, type ReplySink } from "./reply_reader.ts";
+import { openSocket, whyNot } from "./socket.ts";
 
-/** Who takes what comes from a link. */
+/** Receives what arrives on a link. */
 export interface LinkOwner extends ReplySink {
-  /** More can be written. */
+  /** The link can take more again. */
   onDrain(): void;
-  /** The link is gone, for this reason; called once. */
+  /** The link is lost, for this reason. Called once. */
   onDown(error: Error): void;
 }
 
 /**
- * The first line of each connection: one that every server answers and that changes nothing. It tells
- * a server of ours from another, and it keeps a value from being the first line, where one that ends
- * in `HTTP/1.1` would be taken for what it is not.
+ * The first line of each connection, which every server answers and which changes nothing. The answer
+ * shows that the server is Keyline. And a first line that ends in `HTTP/1.1`, as a value may, would be
+ * taken for HTTP and refused.
  */
 const GREETING = "HELP HELP\r\n";
-/** How long the server may take to close its side at the end, in milliseconds. */
+/** The reason for the end of a connection that the server closed. */
+const CLOSED = "the server closed the connection";
+/** How long the server may take to close the connection after QUIT, in milliseconds. */
 const END_MS_MAX = 1_000;
-/** How long a connection may be silent before the system asks whether the other side lives, in ms. */
+/** How long a connection may be silent before the system probes it, in milliseconds. */
 const KEEP_ALIVE_MS = 60_000;
 
-/** A connection that is made, and greeted. */
+/** A connection on which the server has answered the greeting. */
 export class Link {
   readonly #socket: Socket;
   #owner: LinkOwner;
@@ -65,19 +67,19 @@ export class Link {
     });
     socket.on("drain", () => this.#owner.onDrain());
     socket.on("error", (error: Error) => this.#down(error));
-    socket.on("end", () => this.#down(new Error("the server closed the connection")));
+    socket.on("end", () => this.#down(new Error(CLOSED)));
     socket.on("close", () => this.#down(new Error("the connection is closed")));
   }
 
   /**
-   * Connects, greets, and gives the password. Throws ConnectionError, BusyError, UnauthorizedError,
-   * ProtocolError or AbortError.
+   * Connects, greets, and gives the password. Throws ArgumentError, ConnectionError, BusyError,
+   * UnauthorizedError or AbortError.
    */
   static async open(settings: ClientSettings, signal?: AbortSignal): Promise<Link> {
     const greeting = GREETING + authLine(settings.password);
     if (signal?.aborted) throw abortError(signal);
     const done = defer<void>();
-    // Whoever fails first says why; what fails later has nobody to listen.
+    // The first failure says why; a later one has nobody to listen.
     done.promise.catch(() => {});
     const replies: Reply[] = [];
     const take = (reply: Reply) => {
@@ -110,22 +112,22 @@ export class Link {
     }
   }
 
-  /** Whether it is gone. */
+  /** Whether the connection is lost or closed. */
   get isDown(): boolean {
     return this.#isDown;
   }
 
-  /** From now on, `owner` takes what comes. */
+  /** Makes `owner` the receiver of what arrives from now on. */
   attach(owner: LinkOwner): void {
     this.#owner = owner;
   }
 
-  /** Writes whole lines; false where the owner is to wait for `onDrain` before it writes more. */
+  /** Writes whole lines. Returns false if the owner is to wait for `onDrain` before it writes more. */
   write(lines: string): boolean {
     return this.#socket.write(lines, "utf8");
   }
 
-  /** Says goodbye, and waits until the connection is closed. */
+  /** Sends QUIT, and waits until the connection is closed. */
   async end(): Promise<void> {
     this.#isDown = true;
     if (this.#socket.closed) return;
@@ -136,7 +138,7 @@ export class Link {
     clearTimeout(timer);
   }
 
-  /** Closes it at once; nobody is told. */
+  /** Closes the connection at once, without telling the owner. */
   destroy(): void {
     this.#isDown = true;
     this.#socket.destroy();
@@ -149,19 +151,9 @@ export class Link {
   }
 }
 
-/** The error of a signal that was aborted before anything was sent. */
+/** Returns the error for an aborted signal; `mayHaveHappened` is true if a change was sent. */
 export function abortError(signal: AbortSignal, mayHaveHappened = false): AbortError {
   return new AbortError("The request was aborted", { cause: signal.reason, mayHaveHappened });
-}
-
-function openSocket({ hostname, port, tls, ca }: ClientSettings): Socket {
-  if (!tls) return connectTcp({ host: hostname, port });
-  return connectTls({
-    host: hostname,
-    port,
-    ...isIP(hostname) === 0 && { servername: hostname },
-    ...ca && { ca },
-  });
 }
 
 function authLine(password: string | undefined): string {
@@ -171,19 +163,22 @@ function authLine(password: string | undefined): string {
   return `AUTH ${password}\r\n`;
 }
 
-/** What is wrong with the answer to the greeting, or with that to AUTH, which comes second. */
+/** What is wrong with the answer to the greeting, or to AUTH, which comes second. */
 function faultOfGreeting({ code, text }: Reply, count: number): KeylineError | undefined {
   if (code === 503) return new BusyError(code, text);
-  // The greeting's own operation may be disabled; any code will do.
+  // HELP may be disabled, so the greeting's code does not matter.
   return count === 2 && code !== 200 ? errorOf(code, text) : undefined;
 }
 
-/** What to tell of a connection that could not be made. */
-function describe(error: Error, { hostname, port }: ClientSettings): Error {
+/** Turns the reason why a connection could not be made into an error that says what to do. */
+function describe(error: Error, { hostname, port, tls }: ClientSettings): Error {
   const isClear = [BusyError, UnauthorizedError, AbortError].some((known) =>
     error instanceof known
   );
   if (isClear) return error;
-  const why = error.message || (error as { code?: string }).code;
-  return new ConnectionError(`Cannot connect to ${hostname}:${port}: ${why}`, { cause: error });
+  // A server that waits for a TLS handshake takes our greeting for a broken one.
+  const hint = !tls && error.message === CLOSED ? "; it may want TLS" : "";
+  return new ConnectionError(`Cannot connect to ${hostname}:${port}: ${whyNot(error)}${hint}`, {
+    cause: error,
+  });
 }

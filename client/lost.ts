@@ -1,6 +1,6 @@
 /**
- * What becomes of requests that were sent when their connection broke: those that may be sent again
- * are, and the others fail with an error that says whether they may have taken place.
+ * What happens to sent requests when their connection breaks: those that may be sent again are, and
+ * the others fail with an error that tells whether they may have taken effect.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { performance } from "node:perf_hooks";
 import { LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
 import type { Request } from "./request.ts";
 
-/** How often a request is sent at most: one that ends every server that reads it must end itself. */
+/** How often a request is sent at most: one that crashes every server that reads it must not go on. */
 const SENDS_MAX = 3;
 
-/** Fails what can't be sent again, and returns the rest. */
+/** Fails the requests that can't be sent again, and returns the others. */
 export function failLost(
   requests: readonly Request[],
   { error, timeout, isRetried }: { error: Error; timeout: number; isRetried: boolean },
@@ -30,11 +30,10 @@ export function failLost(
   });
 }
 
-/** The error for a request whose reply will not come. */
+/** The error for a request whose reply will never arrive. */
 function lost(request: Request, { error, isLate }: { error: Error; isLate: boolean }): Error {
   const mayHaveHappened = request.isChange;
-  const hint = mayHaveHappened ? ". The change may have taken place" : "";
-  const message = `No reply: ${error.message}${hint}`;
+  const message = `No reply: ${error.message}`;
   const options = { cause: error, mayHaveHappened };
   if (error instanceof ProtocolError) return new ProtocolError(message, options);
   return isLate ? new TimeoutError(message, options) : new LostReplyError(message, options);

@@ -1,59 +1,59 @@
 /**
- * How a client is to connect and what it may hold, with what each option is by default.
+ * The options of a client: how it connects and how much it may hold, with the defaults.
  *
  * @module
  */
 
 import { ArgumentError } from "./errors.ts";
 
-/** What `connect` takes; all of it may be left out. */
+/** What `connect` takes. Every option may be left out. */
 export interface ConnectOptions {
-  /** The name or the address of the server; `127.0.0.1` by default. */
+  /** Name or address of the server; `127.0.0.1` by default. */
   readonly hostname?: string | undefined;
   /** Its port; 5395 by default. */
   readonly port?: number | undefined;
-  /** The password, where the server has one. */
+  /** The password, if the server has one. */
   readonly password?: string | undefined;
-  /** Whether to speak TLS; true by default where `ca` is given. */
+  /** Whether to use TLS; true by default if `ca` is given. */
   readonly tls?: boolean | undefined;
-  /** The certificates to trust, in PEM, instead of those that the system trusts. */
+  /** Certificates to trust, in PEM, in place of the system's. */
   readonly ca?: string | readonly string[] | undefined;
   /**
-   * How long, in milliseconds, the server may take to accept a connection or to answer a request;
+   * How long the server may take to accept a connection or to answer a request, in milliseconds;
    * 30,000 by default.
    */
   readonly timeout?: number | undefined;
-  /** Whether to connect again when the connection is lost and there is something to ask; true by default. */
+  /** Whether to reconnect when the connection is lost and there is a request to send; true by default. */
   readonly reconnect?: boolean | undefined;
-  /** How many requests may wait for their replies at a time; 65,536 by default. */
+  /** How many requests may wait for their replies at once; 65,536 by default. */
   readonly queueMax?: number | undefined;
-  /** How many characters of requests may wait for their replies; 64 MiB by default. */
+  /** How many characters those requests may have together; 67,108,864 by default. */
   readonly queueSizeMax?: number | undefined;
-  /** The longest reply to take from the server, in bytes; 16 MiB by default. */
+  /** The longest reply to accept, in bytes; 16,777,216 by default. */
   readonly replyBytesMax?: number | undefined;
-  /** Gives up connecting; of no meaning once `connect` has returned a client. */
+  /** Aborts `connect`; it has no effect once `connect` has returned a client. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The options of one client, none missing. */
+/** The options of one client, with the defaults filled in. */
 export interface ClientSettings {
-  /** The name or the address of the server. */
+  /** Name or address of the server. */
   readonly hostname: string;
   /** Its port. */
   readonly port: number;
   /** The password, if there is one. */
   readonly password: string | undefined;
-  /** Whether to speak TLS. */
+  /** Whether to use TLS. */
   readonly tls: boolean;
-  /** The certificates to trust, in PEM; undefined for those of the system. */
+  /** Certificates to trust, in PEM; undefined for the system's. */
   readonly ca: string[] | undefined;
   /** How long the server may take, in milliseconds. */
   readonly timeout: number;
-  /** Whether to connect again. */
+  /** Whether to reconnect. */
   readonly reconnect: boolean;
   /** How many requests may wait. */
   readonly queueMax: number;
-  /** How many characters of them. */
+  /** How many characters they may have together. */
   readonly queueSizeMax: number;
   /** The longest reply, in bytes. */
   readonly replyBytesMax: number;
@@ -63,19 +63,19 @@ export interface ClientSettings {
 export const DEFAULT_PORT = 5395;
 
 const MIB = 1_048_576;
-/** The longest time that a timer can wait, in milliseconds. */
+/** The longest delay of a timer, in milliseconds. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** The options with their defaults filled in. Throws ArgumentError. */
+/** Fills in the defaults. Throws ArgumentError. */
 export function settingsOf(options: ConnectOptions): ClientSettings {
   const { ca } = options;
   return {
     hostname: options.hostname ?? "127.0.0.1",
-    port: within("port", options.port ?? DEFAULT_PORT, 65_535),
+    port: portOf(options.port ?? DEFAULT_PORT),
     password: options.password,
     tls: options.tls ?? ca !== undefined,
     ca: ca === undefined ? undefined : typeof ca === "string" ? [ca] : [...ca],
-    timeout: within("timeout", options.timeout ?? 30_000, TIMEOUT_MS_MAX),
+    timeout: timeoutOf(options.timeout ?? 30_000),
     reconnect: options.reconnect ?? true,
     queueMax: within("queueMax", options.queueMax ?? 65_536, Infinity),
     queueSizeMax: within("queueSizeMax", options.queueSizeMax ?? 64 * MIB, Infinity),
@@ -83,7 +83,20 @@ export function settingsOf(options: ConnectOptions): ClientSettings {
   };
 }
 
+/** Returns a timeout in milliseconds as it is. Throws ArgumentError if no timer can wait that long. */
+export function timeoutOf(milliseconds: number): number {
+  return within("timeout", milliseconds, TIMEOUT_MS_MAX);
+}
+
 function within(name: string, value: number, max: number): number {
-  if (value >= 1 && value <= max) return value;
-  throw new ArgumentError(`Cannot use the option ${name}: ${value} is not from 1 to ${max}`);
+  if (typeof value === "number" && value >= 1 && value <= max) return value;
+  throw new ArgumentError(
+    `Cannot use the option ${name}: ${String(value)} is not a number from 1 to ${max}`,
+  );
+}
+
+/** Returns a port as it is. Throws ArgumentError if it is none. */
+function portOf(port: number): number {
+  if (Number.isInteger(port)) return within("port", port, 65_535);
+  throw new ArgumentError(`Cannot use the option port: ${String(port)} is not a whole number`);
 }

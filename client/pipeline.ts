@@ -1,7 +1,7 @@
 /**
- * The requests of one client on their way: gathered into one write, matched with their replies in
- * order, and told apart when a connection breaks: what was not sent waits for the next one, what may
- * have taken place fails and says so.
+ * The requests of one client: they are gathered into one write and matched with their replies in order.
+ * When the connection breaks, unsent requests wait for the next one; a change that may have taken effect
+ * fails and says so.
  *
  * @module
  */
@@ -27,19 +27,19 @@ import { Queue } from "./queue.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Request } from "./request.ts";
 
-/** How many characters are written at a time, give or take a line. */
+/** How many characters go into one write, give or take a line. */
 const WRITE_SIZE = 262_144;
 
-/** Sends requests over one connection after the other. */
+/** Sends requests over one connection at a time. */
 export class Pipeline implements LinkOwner {
   readonly #settings: ClientSettings;
   readonly #waiting = new Queue<Request>();
   readonly #sent = new Queue<Request>();
   readonly #backoff = new Backoff();
   #link: Link | undefined;
-  /** The characters of all requests in both queues. */
+  /** The size of all requests in both queues, in characters. */
   #size = 0;
-  /** How many that nobody waits for may still be in the queues. */
+  /** At most how many abandoned requests are still in the queues. */
   #abandoned = 0;
   #isScheduled = false;
   #isBlocked = false;
@@ -54,12 +54,12 @@ export class Pipeline implements LinkOwner {
     this.#use(link);
   }
 
-  /** Connects; throws what `Link.open` throws. */
+  /** Connects. Throws what `Link.open` throws. */
   static async open(settings: ClientSettings, signal?: AbortSignal): Promise<Pipeline> {
     return new Pipeline(settings, await Link.open(settings, signal));
   }
 
-  /** Sends a request as soon as it can be. It fails at once where no more are taken. */
+  /** Sends a request as soon as possible. It fails at once if the client is closed or full. */
   send(request: Request): void {
     if (this.#isClosing) return request.fail(new ClosedError("The client is closed"));
     if (this.#isFull(request)) {
@@ -72,7 +72,7 @@ export class Pipeline implements LinkOwner {
     this.#schedule();
   }
 
-  /** Fails a request that its caller gave up; its reply, if one comes, is skipped. */
+  /** Fails a request that its caller gave up. A reply that still arrives is skipped. */
   abandon(request: Request, error: (isSent: boolean) => Error): void {
     if (request.isSettled) return;
     this.#abandoned++;
@@ -80,7 +80,7 @@ export class Pipeline implements LinkOwner {
     if (this.#link === undefined) this.#schedule();
   }
 
-  /** Takes no more requests, waits for the replies that are due, and ends the connection. */
+  /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#checkIdle();
@@ -89,7 +89,7 @@ export class Pipeline implements LinkOwner {
     this.#link = undefined;
   }
 
-  /** Ends the connection now; what waits fails. */
+  /** Ends the connection now and fails every request that waits. */
   destroy(): void {
     this.#isClosing = true;
     this.#link?.destroy();
@@ -99,26 +99,26 @@ export class Pipeline implements LinkOwner {
     this.#checkIdle();
   }
 
-  /** A reply: `200 OK`. */
+  /** Settles the oldest request by `200 OK`. */
   onOk(value: string | undefined): void {
     this.#next().ok(value);
     if (this.#isClosing) this.#checkIdle();
   }
 
-  /** A reply of another kind. */
+  /** Settles the oldest request by another reply. */
   onReply(reply: Reply): void {
     if (reply.code === 503 && this.#sent.length === 0) throw new BusyError(503, reply.text);
     this.#next().reply(reply);
     if (this.#isClosing) this.#checkIdle();
   }
 
-  /** There is room for more. */
+  /** Goes on writing. */
   onDrain(): void {
     this.#isBlocked = false;
     this.#flush();
   }
 
-  /** The connection is lost. */
+  /** Sorts out the requests of a lost connection, and connects again if any is left. */
   onDown(error: Error): void {
     this.#link = undefined;
     this.#whyNot = error;
@@ -127,7 +127,7 @@ export class Pipeline implements LinkOwner {
     this.#checkIdle();
   }
 
-  /** Behind everything that runs now, so that what is asked at once is one write. */
+  /** Writes after all code that runs now, so that requests made together go out together. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -142,7 +142,7 @@ export class Pipeline implements LinkOwner {
   #next(): Request {
     const request = this.#sent.shift();
     if (request === undefined) {
-      const message = "The server sent a reply that nobody asked for";
+      const message = "The server sent a reply to no request";
       throw new ProtocolError(message, { mayHaveHappened: false });
     }
     this.#size -= request.size;
@@ -161,11 +161,11 @@ export class Pipeline implements LinkOwner {
     return isFull();
   }
 
-  /** Drops what nobody waits for any more, and fails what began to wait before `limit`. */
+  /** Drops abandoned requests from the waiting ones, and fails those that have waited since `limit`. */
   #sift(limit = -Infinity): void {
     this.#abandoned = 0;
     for (const request of this.#waiting.drain()) {
-      // One that came while there was a connection waits since now.
+      // A request that came while there was a connection has waited since now.
       request.since ||= performance.now();
       if (!request.isSettled && request.since > limit) {
         this.#waiting.push(request);
@@ -178,7 +178,7 @@ export class Pipeline implements LinkOwner {
     this.#checkIdle();
   }
 
-  /** Writes what waits. */
+  /** Writes the waiting requests. */
   #flush(): void {
     this.#isScheduled = false;
     if (this.#waiting.length === 0) return;
@@ -208,7 +208,7 @@ export class Pipeline implements LinkOwner {
     this.#watchOver();
   }
 
-  /** Makes sure that what is late is noticed. */
+  /** Sets the timer that notices late replies. */
   #watchOver(): void {
     if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
     const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
@@ -221,7 +221,7 @@ export class Pipeline implements LinkOwner {
     this.#watch.unref?.();
   }
 
-  /** A connection whose oldest request is late is given up; what waits too long for one fails. */
+  /** Gives up a connection whose oldest request is late, and fails requests that waited too long. */
   #failLate(): void {
     const limit = performance.now() - this.#settings.timeout;
     if (this.#link !== undefined && (this.#sent.head?.since ?? Infinity) <= limit) {
@@ -231,7 +231,7 @@ export class Pipeline implements LinkOwner {
     if (this.#link === undefined) this.#sift(limit);
   }
 
-  /** Connects for what waits, again and again for as long as something does. */
+  /** Tries to connect for as long as a request waits. */
   async #connect(): Promise<void> {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
@@ -258,7 +258,7 @@ export class Pipeline implements LinkOwner {
   #use(link: Link): void {
     this.#isBlocked = false;
     link.attach(this);
-    // It may have ended between the greeting and now.
+    // It may have ended since the greeting.
     if (link.isDown) this.onDown(new Error("the server closed the connection"));
     else this.#link = link;
   }
@@ -268,7 +268,7 @@ export class Pipeline implements LinkOwner {
     return new ConnectionError(`The request was not sent: ${why}`, { cause: this.#whyNot });
   }
 
-  /** What was sent and may be sent again waits first; the rest fails. */
+  /** Puts sent requests that may be sent again before the waiting ones, and fails the others. */
   #failSent(error: Error, { isRetried }: { isRetried: boolean }): void {
     const sent = this.#sent.drain();
     const again = failLost(sent, {
@@ -291,7 +291,7 @@ export class Pipeline implements LinkOwner {
     this.#backoff.wake();
   }
 
-  /** Ends a close that waits for the last reply. */
+  /** Lets `close` go on once the last reply is there. */
   #checkIdle(): void {
     if (!this.#isClosing || this.#sent.length + this.#waiting.length > 0) return;
     clearTimeout(this.#watch);

@@ -1,33 +1,33 @@
 /**
- * First in, first out, without moving what waits: for the requests of a pipeline.
+ * A first-in, first-out queue that does not move its items, for the requests of a pipeline.
  *
  * @module
  */
 
-/** How many places that were left are kept, before the others move up. */
+/** How many vacated slots may precede the oldest item before all items move up. */
 const LEFT_MAX = 4_096;
 
-/** A queue whose ends both take constant time. */
+/** A queue that adds and removes in constant time. */
 export class Queue<Item> {
   #items: (Item | undefined)[] = [];
   #first = 0;
 
-  /** How many wait. */
+  /** The number of items. */
   get length(): number {
     return this.#items.length - this.#first;
   }
 
-  /** The one that has waited longest; undefined where none waits. */
+  /** The oldest item, or undefined if the queue is empty. */
   get head(): Item | undefined {
     return this.#items[this.#first];
   }
 
-  /** Adds one behind the others. */
+  /** Adds an item at the end. */
   push(item: Item): void {
     this.#items.push(item);
   }
 
-  /** Takes the one that has waited longest; undefined where none waits. */
+  /** Removes and returns the oldest item, or undefined if the queue is empty. */
   shift(): Item | undefined {
     const item = this.#items[this.#first];
     if (item === undefined) return undefined;
@@ -43,7 +43,7 @@ export class Queue<Item> {
     return item;
   }
 
-  /** Takes all of them, in order. */
+  /** Removes and returns all items in order. */
   drain(): Item[] {
     const items = this.#items.slice(this.#first) as Item[];
     this.#items = [];

@@ -1,6 +1,6 @@
 /**
- * From bytes to replies, wherever the packets split them. Every byte is looked at once; what the
- * server may make the client hold is bounded. `link.ts` feeds it.
+ * Turns bytes into replies, wherever the packets split them. It looks at every byte once, and bounds
+ * what a server can make the client hold. `link.ts` feeds it.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import { ProtocolError } from "./errors.ts";
 
 /** What the server answered to one request. */
 export interface Reply {
-  /** The three digits. */
+  /** The three-digit code. */
   readonly code: number;
-  /** What follows the code on the last line. */
+  /** The text after the code on the last line. */
   readonly text: string;
-  /** What follows the code on each line but the last. */
+  /** The text after the code on each line but the last. */
   readonly lines: readonly string[];
 }
 
-/** Takes replies as they come, in order. */
+/** Receives replies in order, as they arrive. */
 export interface ReplySink {
-  /** `200 OK`, with the value that follows it, or undefined where none does. */
+  /** `200 OK`, with the value after it or undefined if there is none. */
   onOk(value: string | undefined): void;
-  /** Every other reply. */
+  /** Any other reply. */
   onReply(reply: Reply): void;
 }
 
@@ -32,29 +32,29 @@ const SPACE = 0x20;
 const HYPHEN = 0x2d;
 const ZERO = 0x30;
 const NO_LINES: readonly string[] = [];
-/** `200 OK` has as many bytes as this. */
+/** The length of `200 OK`. */
 const OK_BYTES = 6;
-/** Lines up to this length are searched for by a loop, which is faster there than a call. */
+/** The end of a shorter line is found by a loop, which is faster there than a call. */
 const LOOP_BYTES_MAX = 64;
 
-/** Cuts a stream of bytes into replies. */
+/** Splits a stream of bytes into replies. */
 export class ReplyReader {
   readonly #sink: ReplySink;
   readonly #bytesMax: number;
-  /** The parts of a line whose end has not come. */
+  /** The parts of a line whose end has not arrived. */
   #parts: Uint8Array[] = [];
-  /** The bytes of the reply that is not whole yet. */
+  /** The size of the incomplete reply, in bytes. */
   #bytes = 0;
   #code = 0;
   #lines: string[] = [];
 
-  /** Hands replies to `sink`; one of more than `bytesMax` bytes is an error. */
+  /** Passes replies to `sink`; a reply of more than `bytesMax` bytes is an error. */
   constructor(sink: ReplySink, bytesMax: number) {
     this.#sink = sink;
     this.#bytesMax = bytesMax;
   }
 
-  /** Takes the next bytes. Throws ProtocolError where they are no reply. */
+  /** Takes the next bytes. Throws ProtocolError if they are not a reply. */
   push(chunk: Uint8Array): void {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let at = 0;
@@ -70,7 +70,7 @@ export class ReplyReader {
     }
   }
 
-  /** Keeps the begin of a line. It is copied, as the memory of a packet may be used again. */
+  /** Keeps the beginning of a line. It is copied, because the memory of a packet may be reused. */
   #keep(part: Uint8Array): void {
     this.#count(part.length);
     this.#parts.push(Buffer.from(part));
@@ -83,7 +83,7 @@ export class ReplyReader {
     this.#line(line, 0, line.length);
   }
 
-  /** A whole line, from `start` to its LF at `end`. */
+  /** Takes a whole line, from `start` to its LF at `end`. */
   #line(bytes: Buffer, start: number, end: number): void {
     const stop = end > start && bytes[end - 1] === CR ? end - 1 : end;
     if (this.#lines.length === 0 && isOk(bytes, start, stop)) {
@@ -115,7 +115,7 @@ export class ReplyReader {
   }
 }
 
-/** The place of the next LF, or -1. */
+/** The position of the next LF, or -1. */
 function endOfLine(bytes: Buffer, from: number): number {
   const stop = Math.min(bytes.length, from + LOOP_BYTES_MAX);
   for (let at = from; at < stop; at++) if (bytes[at] === LF) return at;
@@ -129,7 +129,7 @@ function isOk(bytes: Buffer, start: number, stop: number): boolean {
     bytes[start + 5] === 0x4b && (stop === start + OK_BYTES || bytes[start + 6] === SPACE);
 }
 
-/** The code of a line. Throws ProtocolError where it has none. */
+/** The code of a line. Throws ProtocolError if it has none. */
 function codeOf(bytes: Buffer, start: number, stop: number): number {
   let code = 0;
   for (let at = start; at < start + 3; at++) {
@@ -144,13 +144,14 @@ function codeOf(bytes: Buffer, start: number, stop: number): number {
 
 function decode(bytes: Buffer, start: number, end: number): string {
   const text = bytes.toString("utf8", start, end);
-  // Bytes that are no UTF-8 become this character. Where it was sent as such, nothing is changed.
+  // Bytes that are not UTF-8 turn into this character, which a server may also send as such.
   if (text.includes("\ufffd") && !bytes.subarray(start, end).equals(Buffer.from(text))) {
     throw wrong("text that is not UTF-8");
   }
   return text;
 }
 
+/** Whether a change may have taken effect is for the requests that wait to say: see `lost.ts`. */
 function wrong(what: string): ProtocolError {
-  return new ProtocolError(`The server sent ${what}: is it Keyline?`, { mayHaveHappened: true });
+  return new ProtocolError(`The server sent ${what}: is it Keyline?`, { mayHaveHappened: false });
 }

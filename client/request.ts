@@ -1,5 +1,5 @@
 /**
- * A request on its way: its line, what is known of it, and the promise that its caller waits for.
+ * A request in flight: its line, its state, and the promise that its caller awaits.
  *
  * @module
  */
@@ -8,52 +8,52 @@ import { defer } from "./deferred.ts";
 import { errorOf } from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 
-/** How one request is to be treated. */
+/** The options of one call. */
 export interface CallOptions {
-  /** Aborts the request. One that was sent already may take place all the same: the error says so. */
+  /** Aborts the request. If it was sent already, it may still take effect; the error says so. */
   readonly signal?: AbortSignal | undefined;
-  /** How long to wait for the reply, in milliseconds; past it, the request fails with TimeoutError. */
+  /** How long to wait for the reply, in milliseconds; after that, the request fails with TimeoutError. */
   readonly timeout?: number | undefined;
   /**
-   * Whether a change may be sent again where the connection broke before its reply came, though it may
-   * then take place twice. What changes nothing is always sent again.
+   * Whether a change may be sent again if the connection breaks before its reply arrives. It may then
+   * take effect twice. A request that changes nothing is always sent again.
    */
   readonly retry?: boolean | undefined;
 }
 
-/** Makes a result of a reply. Throws where it can't. */
+/** Turns a reply into a result, or throws. */
 export interface Decoder<Result> {
   /** The result of `200 OK`. */
   ok(value: string | undefined): Result;
-  /** The result of every other reply; ReplyError where this is left out. */
+  /** The result of any other reply; without this method, such a reply is a ReplyError. */
   reply?(reply: Reply): Result;
 }
 
-/** One request, from the call until its reply. */
+/** One request, from the call to its reply. */
 export interface Request {
-  /** The line as it is sent, its end included. */
+  /** The line to send, including its end. */
   line: string;
-  /** The bytes that count against the queue's limit; characters stand for them. */
+  /** What counts against the queue's size limit, in characters. */
   readonly size: number;
   /** Whether it may be sent again. */
   readonly isSafe: boolean;
-  /** Whether it could change something, so that its errors say that it may have. */
+  /** Whether it changes something, so that its errors have to say that it may have. */
   readonly isChange: boolean;
-  /** How often it was sent. */
+  /** How many times it was sent. */
   sends: number;
-  /** When it was sent, or when it began to wait, in milliseconds of `performance.now()`. */
+  /** When it was sent or began to wait, by `performance.now()`, in milliseconds; 0 if never. */
   since: number;
-  /** Whether nobody waits for it any more. */
+  /** Whether its promise is settled. */
   isSettled: boolean;
-  /** Takes `200 OK` and the value behind it. */
+  /** Settles it by `200 OK` and the value after that. */
   ok(value: string | undefined): void;
-  /** Takes another reply. */
+  /** Settles it by another reply. */
   reply(reply: Reply): void;
-  /** Fails it. */
+  /** Settles it by an error. */
   fail(error: unknown): void;
 }
 
-/** A request, and the promise of its result. */
+/** Creates a request and the promise of its result. */
 export function makeRequest<Result>(
   line: string,
   { decoder, isChange, retry }: {

@@ -1,5 +1,5 @@
 /**
- * From replies to the results of the client's methods.
+ * Turns replies into the results of the client's methods.
  *
  * @module
  */
@@ -8,27 +8,30 @@ import { errorOf, ProtocolError } from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Decoder } from "./request.ts";
 
-/** A value with the version that `cas` compares. */
+/** For the replies of operations that change something. */
+const CHANGED = { mayHaveHappened: true };
+
+/** A value together with the version that `cas` compares. */
 export interface Versioned {
   /** The value. */
   readonly value: string;
-  /** Which state of the key it is. */
+  /** The version of the key that holds it. */
   readonly version: bigint;
 }
 
-/** What came of a `cas`: the new version, or why nothing was stored. */
+/** The outcome of a `cas`: the new version, or why nothing was stored. */
 export type CasResult =
   | { readonly outcome: "stored"; readonly version: bigint }
   | { readonly outcome: "changed" }
   | { readonly outcome: "missing" };
 
-/** The value, or undefined where there is none. */
+/** GET: the value, or undefined if there is none. */
 export const value: Decoder<string | undefined> = {
-  ok: (value) => value ?? bad("no value"),
+  ok: (value) => value ?? bad("without a value"),
   reply: undefinedWhereMissing,
 };
 
-/** `version value`, or undefined where there is none. */
+/** GETS: the version and the value, or undefined if there is none. */
 export const versioned: Decoder<Versioned | undefined> = {
   ok(text = "") {
     const space = text.indexOf(" ");
@@ -37,15 +40,15 @@ export const versioned: Decoder<Versioned | undefined> = {
   reply: undefinedWhereMissing,
 };
 
-/** The seconds that a key has left. */
+/** TTL: the seconds that a key has left. */
 export const seconds: Decoder<number | undefined> = {
   ok: (text = "") => text === "none" ? Infinity : numberOf(text),
   reply: undefinedWhereMissing,
 };
 
-/** What came of CAS. */
+/** CAS: the new version, or why nothing was stored. */
 export const cas: Decoder<CasResult> = {
-  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text) }),
+  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text, CHANGED) }),
   reply({ code, text }) {
     if (code === 404) return { outcome: "missing" };
     if (code === 409) return { outcome: "changed" };
@@ -53,14 +56,14 @@ export const cas: Decoder<CasResult> = {
   },
 };
 
-/** Nothing: it is done. */
+/** An operation that answers `200 OK` alone. */
 export const nothing: Decoder<void> = { ok() {} };
 
-/** A number that a double holds. */
+/** A number that a double can hold. */
 export const count: Decoder<number> = { ok: (text = "") => numberOf(text) };
 
 /** A 64-bit integer. */
-export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text) };
+export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text, CHANGED) };
 
 /** True, or false for a 409. */
 export const unlessConflict: Decoder<boolean> = {
@@ -74,13 +77,13 @@ export const unlessMissing: Decoder<boolean> = {
   reply: ({ code, text }) => code === 404 ? false : fail(code, text),
 };
 
-/** The reply as it is. */
+/** The reply, whatever its code. */
 export const asItIs: Decoder<Reply> = {
   ok: (value) => ({ code: 200, text: value === undefined ? "OK" : `OK ${value}`, lines: [] }),
   reply: (reply) => reply,
 };
 
-/** The figures of STATS, by name. Throws ReplyError. */
+/** Returns the figures of STATS by name. Throws ReplyError. */
 export function figures({ code, text, lines }: Reply): Map<string, string> {
   if (code !== 200) throw errorOf(code, text);
   return new Map(lines.map((line) => {
@@ -98,14 +101,13 @@ function fail(code: number, text: string): never {
 }
 
 function numberOf(text: string): number {
-  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : bad("no number");
+  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : bad("without a number");
 }
 
-function bigintOf(text: string): bigint {
-  return /^-?\d+$/.test(text) ? BigInt(text) : bad("no whole number");
+function bigintOf(text: string, options?: typeof CHANGED): bigint {
+  return /^-?\d+$/.test(text) ? BigInt(text) : bad("without a whole number", options);
 }
 
-function bad(what: string): never {
-  const message = `The server answered ${what} where one was due: is it Keyline?`;
-  throw new ProtocolError(message, { mayHaveHappened: true });
+function bad(what: string, options = { mayHaveHappened: false }): never {
+  throw new ProtocolError(`The server sent a reply ${what}: is it Keyline?`, options);
 }

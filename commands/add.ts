@@ -1,12 +1,12 @@
-/** ADD key value: a PUT that never replaces. Where many clients try, one succeeds. */
+/** ADD key value: a PUT that never replaces. Of many clients that try, one succeeds. */
 
 import type { Command, Text } from "../server/command.ts";
 import { conflict, okay } from "../server/reply.ts";
 
 export default {
-  summary: "Store a value only where the key has none",
+  summary: "Store a value only if the key has none",
   arity: ["key", "value..."],
-  replies: { 200: "the value is stored", 409: "the key has a value, which stays" },
+  replies: { 200: "the value is stored", 409: "the key has a value, which is unchanged" },
   handler([key, value], { table }) {
     if (table.get(key) !== undefined) return conflict("the key has a value");
     table.put(key, value);

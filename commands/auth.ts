@@ -1,15 +1,15 @@
-/** AUTH password: lets the other operations of this connection run. */
+/** AUTH password: unlocks the other operations for this connection. */
 
 import type { Command, Text } from "../server/command.ts";
 import { WRONG_PASSWORDS_MAX } from "../server/dispatch/password.ts";
 import { final, okay, unauthorized } from "../server/reply.ts";
 
 export default {
-  summary: "Give the password, which is the rest of the line",
+  summary: "Authenticate this connection; the password is the rest of the line",
   arity: ["password..."],
   replies: {
-    200: "it is right, or none is set",
-    401: "it is wrong; the third time the connection is closed",
+    200: "the password is right, or none is set",
+    401: "the password is wrong; the third time, the connection is closed",
   },
   open: true,
   handler([password], { client, isPassword }) {

@@ -1,16 +1,16 @@
-/** CAS key version value: compare and swap. Of two clients that read one version, one stores. */
+/** CAS key version value: compare and swap. Of two clients that read one version, one succeeds. */
 
 import type { Command, Text } from "../server/command.ts";
 import { parseInteger } from "../server/number.ts";
 import { badRequest, conflict, notFound, ok } from "../server/reply.ts";
 
 export default {
-  summary: "Store a value only if the key's version is still this one, as GETS gave it",
+  summary: "Store a value only if the key still has this version, which GETS returned",
   arity: ["key", "version", "value..."],
   replies: {
-    200: "the value is stored, and this is its version; an end that the key had stays",
+    200: "the value is stored, and this is its version; the expiry is kept",
     404: "the key has no value",
-    409: "the key has changed since, and stays as it is",
+    409: "the key has changed since; it is left as it is",
   },
   handler([key, version, value], { table }) {
     const expected = parseInteger(version);

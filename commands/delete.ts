@@ -1,4 +1,4 @@
-/** DELETE key: nothing is stored under the key afterwards. */
+/** DELETE key: removes the key, or does nothing if it is not there. */
 
 import type { Command, Text } from "../server/command.ts";
 import { okay } from "../server/reply.ts";
@@ -6,7 +6,7 @@ import { okay } from "../server/reply.ts";
 export default {
   summary: "Remove a key and its value",
   arity: ["key"],
-  replies: { 200: "the key has no value now, whether it had one or not" },
+  replies: { 200: "the key has no value now, whether or not it had one" },
   handler([key], { table }) {
     table.delete(key);
     return okay;

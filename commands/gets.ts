@@ -1,10 +1,12 @@
-/** GETS key: the value with its version, which a later CAS names. */
+/** GETS key: the value and its version, for a later CAS. */
 
 import type { Command, Text } from "../server/command.ts";
 import { notFound, ok } from "../server/reply.ts";
 
 export default {
-  summary: "Return the value stored under a key, with its version before it",
+  summary: "Return the version and the value of a key",
+  details:
+    "Each change of a value gives it a new version, a whole number that is never used again.",
   arity: ["key"],
   replies: { 200: "the version, a space, and the value", 404: "the key has no value" },
   handler([key], { table }) {

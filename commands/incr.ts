@@ -1,15 +1,15 @@
-/** INCR key [by]: a counter that many clients may count on at once. */
+/** INCR key [by]: a counter that many clients can share. */
 
 import type { Command, Text } from "../server/command.ts";
 import { isInt64, parseInteger } from "../server/number.ts";
 import { badRequest, conflict, ok } from "../server/reply.ts";
 
 export default {
-  summary: "Add 1, or another whole number, to the integer stored under a key",
+  summary: "Add 1, or another integer, to the integer stored under a key",
   arity: ["key", "by?"],
   replies: {
-    200: "the new value; a key without one counts as 0; an end that the key had stays",
-    409: "the value is no 64-bit integer, or would not be one, and stays as it is",
+    200: "the new value; a missing key counts as 0; the expiry is kept",
+    409: "the value is not a 64-bit integer, or the sum is not; it is left as it is",
   },
   handler([key, by], { table }) {
     const step = parseInteger(by ?? "1");

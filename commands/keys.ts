@@ -1,19 +1,21 @@
-/** KEYS [prefix [after]]: keys in order, a page at a time. `KEYS *` has every key, as in Redis. */
+/** KEYS [prefix [after]]: keys in order, a page at a time. `KEYS *` lists every key, as in Redis. */
 
 import type { Command, Text } from "../server/command.ts";
 import { ok, okLines } from "../server/reply.ts";
 
-/** How many keys a reply lists at most, so that no page stops other clients. */
+/** How many keys a reply lists at most, so that no page holds up other clients. */
 const PAGE_KEYS_MAX = 1_000;
 
 export default {
-  summary: "List keys in code-point order that begin with a prefix (* is any) and come after a key",
+  summary: "List the keys that begin with a prefix, in code-point order, a page at a time",
+  details: "Without a prefix, or with `*`, it lists every key. " +
+    `A page has at most ${PAGE_KEYS_MAX} keys. If there are more, the reply ends with \`more\`; ` +
+    "the next page begins after the last key of this one: `KEYS * lastkey`. " +
+    "A page shows one moment: keys that change between two pages may or may not be listed.",
   arity: ["prefix?", "after?"],
-  replies: {
-    200: "a line for each of at most 1000 keys, then how many, and whether there are more",
-  },
+  replies: { 200: "a line for each key, then their number, then `more` if there are more" },
   handler([pattern, after = ""], { table }) {
-    // No empty argument can be written, and paging through all keys takes an empty prefix.
+    // An argument is never empty, so `*` stands for the empty prefix.
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const found = table.keys({ prefix, after, limit: PAGE_KEYS_MAX + 1 });
     const page = found.slice(0, PAGE_KEYS_MAX);

@@ -1,12 +1,12 @@
-/** PUT key value: the value is the rest of the line, as it stands. */
+/** PUT key value: the value is the rest of the line, verbatim. */
 
 import type { Command, Text } from "../server/command.ts";
 import { okay } from "../server/reply.ts";
 
 export default {
-  summary: "Store a value under a key, in place of another",
+  summary: "Store a value under a key, replacing any other",
   arity: ["key", "value..."],
-  replies: { 200: "the value is stored, and an end that the key had is taken away" },
+  replies: { 200: "the value is stored, and the key does not expire" },
   handler([key, value], { table }) {
     table.put(key, value);
     return okay;

@@ -1,12 +1,12 @@
-/** QUIT: ends the connection; the server goes on. */
+/** QUIT: closes this connection; the server goes on. */
 
 import type { Command } from "../server/command.ts";
 import { goodbye } from "../server/reply.ts";
 
 export default {
-  summary: "End this connection",
+  summary: "Close this connection",
   arity: [],
-  replies: { 200: "the connection is closed, and what was sent behind QUIT is not run" },
+  replies: { 200: "the connection is closed; requests sent after QUIT are not run" },
   open: true,
   handler() {
     return goodbye;

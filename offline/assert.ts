@@ -1,5 +1,5 @@
 /**
- * Stands in for `@std/assert` where JSR can't be reached: the few assertions that the tests use.
+ * Stands in for `@std/assert` if JSR can't be reached: the few assertions that the tests use.
  *
  * @module
  */

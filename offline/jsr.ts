@@ -1,6 +1,6 @@
 /**
- * The packages of JSR that Keyline imports, and nothing else. The task `imports` tries to get them; where
- * it can't, the stand-ins beside this file take their place.
+ * The JSR packages that Keyline imports, and nothing else. The task `imports` tries to cache them; if it
+ * can't, it uses the stand-ins beside this file.
  *
  * @module
  */

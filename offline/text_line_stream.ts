@@ -1,13 +1,13 @@
 /**
- * Stands in for `@std/streams/text-line-stream` where JSR can't be reached: `import_map.json` maps it
- * here. It does what the documentation of that module says, and `tests/system/offline_test.ts` holds whichever
- * of the two is mapped to what we rely on.
+ * Stands in for `@std/streams/text-line-stream` if JSR can't be reached; `import_map.json` maps it here.
+ * It does what that module's documentation says. `tests/system/offline_test.ts` checks what Keyline relies
+ * on, with whichever of the two is mapped.
  *
  * @module
  */
 
 /**
- * Splits a stream of text into lines. A line ends with LF or CR LF; what ends no line comes out last.
+ * Splits a stream of text into lines, which end with LF or CR LF. Unfinished text comes out last.
  *
  * @example
  * ```ts
@@ -19,7 +19,7 @@
  */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
-    // Parts of a line that has not ended: joined once, so that many small chunks cost linear time.
+    // Parts of an unfinished line, joined only once: many small chunks cost linear time.
     let parts: string[] = [];
     super({
       transform(chunk, controller) {

@@ -34,6 +34,8 @@ export type { Text };
 export interface Command<Arguments extends readonly (Text | undefined)[] = never[]> {
   /** What the operation does: one sentence without its full stop. */
   readonly summary: string;
+  /** What else a client must know, in Markdown: a paragraph of its section in PROTOCOL.md. */
+  readonly details?: string;
   /**
    * The names of the arguments, in order. `"key?"` may be missing, and so may all that follow it.
    * `"value..."`, which must come last, is the rest of the line, verbatim and not empty. An argument

@@ -31,15 +31,15 @@ export const OPTIONS = {
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
   "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
   insecure: { help: "listen on any address without a password" },
-  "tls-cert": { hint: "FILE", help: "speak TLS with this certificate (PEM)" },
-  "tls-key": { hint: "FILE", help: "the key of that certificate (PEM)" },
+  "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
+  "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   backup: { hint: "FILE", help: "copy the table to FILE and end; a server may be running" },
-  help: { help: "show this and end" },
-  version: { help: "show the version and end" },
+  help: { help: "show this and exit" },
+  version: { help: "show the version and exit" },
 } as const satisfies Record<string, Option>;
 
 type Name = keyof typeof OPTIONS;

@@ -1,5 +1,5 @@
 /**
- * Asks for what should not be seen while it is typed.
+ * Asks for a password without showing what is typed.
  *
  * @module
  */
@@ -12,12 +12,13 @@ import { UsageError } from "./usage.ts";
 const ENTER = new Set(["\r", "\n", "\x04"]);
 const CTRL_C = "\x03";
 const CTRL_U = "\x15";
-/** The longest password that the server takes, in characters. */
+/** The longest password to take, in characters: a line has 1,024 bytes until the password is given. */
 const LENGTH_MAX = 1_000;
 
 /**
- * Asks on the terminal, with no echo. Where input is a pipe, its terminal is asked, so that
- * `keyline import --password < table.jsonl` works. Throws UsageError where there is none.
+ * Asks a question on the terminal and returns the answer, without echo. If standard input is not the
+ * terminal, it reads /dev/tty, so that `keyline import --password < table.jsonl` works. Throws UsageError
+ * if there is no terminal or the user presses Ctrl-C.
  */
 export async function askHidden(question: string): Promise<string> {
   const input = terminal();

@@ -1,59 +1,74 @@
 /**
- * Stores what a source has, through a client, one batch while the next is read, and keeps account:
- * what is stored, what has ended, what is wrong, and up to where it is done.
+ * Stores the entries of a source through a client, several batches at a time, and keeps account: what
+ * is stored, what had expired, what can't be stored, and up to which line all is done.
  *
  * @module
  */
 
-import { BadRequestError, type Client, KeylineError } from "../client/client.ts";
+import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
 import type { Entry } from "./record.ts";
 import type { Batch, Item, Source } from "./source.ts";
 
 /** How to import. */
 export interface ImportOptions {
-  /** Whether to go on behind what can't be stored. */
+  /** Whether to leave out what can't be stored; otherwise it stops the import. */
   readonly goesOn: boolean;
-  /** Stops the import; what is under way is waited for. */
+  /** Stops the import once the requests in flight are answered. */
   readonly signal: AbortSignal;
-  /** Shows how far it is. */
+  /** Shows the progress. */
   readonly meter: Meter;
 }
 
-/** What came of an import. */
+/** The outcome of an import. */
 export interface Account {
   /** How many entries are stored. */
   stored: number;
-  /** How many had ended before they came here, and so are not stored. */
-  ended: number;
-  /** How many could not be stored, by why. */
+  /** How many had expired, so that there was nothing to store. */
+  expired: number;
+  /** How many could not be stored, by reason. */
   readonly faults: Map<string, number>;
-  /** The place up to which all is done; what comes later may be, too. */
+  /** The position up to which all is done; something after it may be done, too. */
   donePlace: number;
-  /** What stopped it, and where; undefined where nothing did. */
-  stopped: { readonly place: number; readonly why: string; readonly isItem: boolean } | undefined;
+  /** What stopped the import; undefined if nothing did. */
+  stopped: Stop | undefined;
 }
 
-/** What can't be stored is named up to this number, and then counted only. */
-const NAMED_MAX = 100;
+/** What stopped an import, and where. */
+export interface Stop {
+  /** The position of the item. */
+  readonly place: number;
+  /** The reason. */
+  readonly why: string;
+  /** Whether the item itself is wrong, so that it has to be left out to go on. */
+  readonly isItem: boolean;
+}
 
-/** Stores all that a source has. Throws what the source throws. */
+/** How many batches are in flight at a time. */
+const BATCHES_MAX = 4;
+/** How many items that can't be stored are named; those after them are only counted. */
+const NAMED_MAX = 100;
+/** To store the same value again changes nothing, so a lost reply is no reason to stop. */
+const RETRY = { retry: true };
+/** The shortest and the longest time to live that the protocol takes, in milliseconds. */
+const TTL_MS = { min: 1, max: 999_999_999_999_000 };
+
+/** Stores all entries of a source. Throws what the source throws. */
 export async function importAll(
   db: Client,
   source: Source,
   options: ImportOptions,
 ): Promise<Account> {
   const importer = new Importer(db, source, options);
-  let before: Promise<void> = Promise.resolve();
+  const inFlight: Promise<void>[] = [];
   try {
     for await (const batch of source.batches(options.signal)) {
-      const stored = importer.store(batch);
-      await before;
-      before = stored;
+      inFlight.push(importer.store(batch));
+      if (inFlight.length >= BATCHES_MAX) await inFlight.shift();
       if (options.signal.aborted || importer.account.stopped !== undefined) break;
     }
   } finally {
-    await before;
+    await Promise.all(inFlight);
   }
   return importer.account;
 }
@@ -61,7 +76,7 @@ export async function importAll(
 class Importer {
   readonly account: Account = {
     stored: 0,
-    ended: 0,
+    expired: 0,
     faults: new Map(),
     donePlace: 0,
     stopped: undefined,
@@ -69,6 +84,8 @@ class Importer {
   readonly #db: Client;
   readonly #unit: Source["unit"];
   readonly #options: ImportOptions;
+  /** The work in flight on keys that expire. */
+  readonly #expiring = new Map<string, Promise<void>>();
   #named = 0;
 
   constructor(db: Client, { unit }: Source, options: ImportOptions) {
@@ -77,54 +94,61 @@ class Importer {
     this.#options = options;
   }
 
-  /** Stores a batch; fulfilled when every reply is there. It never throws: the account has it all. */
+  /** Stores a batch. It is fulfilled once every reply is there, and never rejected: see `account`. */
   async store({ items, fraction }: Batch): Promise<void> {
     const { account } = this;
     if (account.stopped !== undefined) return;
-    const under: Promise<void>[] = [];
+    const inFlight: Promise<void>[] = [];
     let last = 0;
     for (const item of items) {
       if (account.stopped !== undefined) break;
       last = item.place;
-      if (item.entry === undefined) this.#refuse(item, item.fault ?? "it is nothing to store");
-      else under.push(this.#put(item, item.entry));
+      if (item.entry === undefined) this.#refuse(item, item.fault ?? "there is nothing to store");
+      else inFlight.push(this.#inOrder(item, item.entry));
     }
-    await Promise.all(under);
+    await Promise.all(inFlight);
     if (account.stopped === undefined) account.donePlace = Math.max(account.donePlace, last);
     this.#options.meter.fraction = fraction;
   }
 
-  #put(item: Item, { key, value, expiresAt }: Entry): Promise<void> {
-    // To store the same again changes nothing, so a lost reply is no reason to stop.
-    const retry = { retry: true };
-    if (expiresAt === undefined) {
-      return this.#db.put(key, value, retry).then(
-        this.#onStored,
-        (error) => this.#failed(item, error),
-      );
-    }
-    const seconds = (expiresAt - Date.now()) / 1_000;
-    if (seconds < 0.001) {
-      this.account.ended++;
-      return Promise.resolve();
-    }
-    return this.#db.put(key, value, { ...retry, ttl: seconds })
-      .then(this.#onStored, (error) => this.#failed(item, error));
+  /** Stores an entry, after an earlier one of the same key that expires: EXPIRE must not hit this one. */
+  #inOrder(item: Item, entry: Entry): Promise<void> {
+    const { key, expiresAt } = entry;
+    const earlier = this.#expiring.get(key);
+    if (earlier === undefined && expiresAt === undefined) return this.#put(item, entry);
+    const work = (earlier ?? Promise.resolve()).then(() => this.#put(item, entry)).then(() => {
+      if (this.#expiring.get(key) === work) this.#expiring.delete(key);
+    });
+    this.#expiring.set(key, work);
+    return work;
   }
 
-  readonly #onStored = (): void => {
-    this.account.stored++;
-    this.#options.meter.done++;
-  };
+  async #put(item: Item, { key, value, expiresAt }: Entry): Promise<void> {
+    if (expiresAt !== undefined && expiresAt - Date.now() < TTL_MS.min) {
+      this.account.expired++;
+      return;
+    }
+    try {
+      await this.#db.put(key, value, RETRY);
+      if (expiresAt !== undefined) {
+        // The time is taken when EXPIRE is sent, so that PUT's way to the server does not count.
+        const left = Math.min(Math.max(expiresAt - Date.now(), TTL_MS.min), TTL_MS.max);
+        await this.#db.expire(key, left / 1_000, RETRY);
+      }
+      this.account.stored++;
+      this.#options.meter.done++;
+    } catch (error) {
+      this.#failed(item, error);
+    }
+  }
 
-  /** A request failed: the fault of the item where the server says so, or the end. */
+  /** Blames the item if the server refused it; any other error stops the import. */
   #failed(item: Item, error: unknown): void {
     if (!(error instanceof KeylineError)) throw error;
     if (error instanceof BadRequestError) {
       this.#refuse(item, `the server refused it: ${error.text}`);
-    } else {
-      this.#stop(item, { why: error.message, isItem: false });
-    }
+    } else if (error instanceof ArgumentError) this.#refuse(item, error.message);
+    else this.#stop(item, { why: error.message, isItem: false });
   }
 
   #refuse(item: Item, why: string): void {
@@ -133,11 +157,11 @@ class Importer {
     if (!goesOn) return this.#stop(item, { why, isItem: true });
     faults.set(why, (faults.get(why) ?? 0) + 1);
     this.#named++;
-    if (this.#named <= NAMED_MAX) meter.note(`Left out ${this.nameOf(item)}: ${why}`);
-    if (this.#named === NAMED_MAX) meter.note("More that are left out are counted, not named.");
+    if (this.#named <= NAMED_MAX) meter.note(`Left out ${this.#nameOf(item)}: ${why}`);
+    if (this.#named === NAMED_MAX) meter.note("From here on, what is left out is only counted.");
   }
 
-  /** The first item that stops it counts, whatever the order of the replies. */
+  /** Stops at the first item that gives a reason, whatever the order of the replies. */
   #stop({ place }: Item, { why, isItem }: { why: string; isItem: boolean }): void {
     const { account } = this;
     if (account.stopped !== undefined && account.stopped.place <= place) return;
@@ -145,8 +169,7 @@ class Importer {
     account.donePlace = place - 1;
   }
 
-  /** What to call an item in a line for a person. */
-  nameOf(item: Item): string {
+  #nameOf(item: Item): string {
     if (this.#unit === "line") return `line ${item.place}`;
     return JSON.stringify(item.key ?? item.entry?.key ?? "");
   }

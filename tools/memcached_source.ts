@@ -1,7 +1,7 @@
 /**
- * An import from a memcached server: its values with their ends. `lru_crawler metadump all` lists the
- * keys on one connection, and `get` reads them on another, many in one line (the protocol is
- * memcached's doc/protocol.txt).
+ * Imports from a memcached server: its values with their expiry. `lru_crawler metadump all` lists the
+ * keys on one connection, and `get` reads them on another, many in one line. The protocol is described
+ * in memcached's doc/protocol.txt.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { Buffer } from "node:buffer";
 import { foreignItem } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import type { Batch, Item, Source } from "./source.ts";
-import { type Address, StreamReader } from "./stream_reader.ts";
+import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 
-/** How many keys are asked for in one line. */
+/** How many keys one `get` asks for. */
 const KEYS_MAX = 100;
 const MEMCACHED_PORT = 11211;
 
@@ -24,17 +24,17 @@ interface Listed {
 /** Reads all values of a memcached server. */
 export class MemcachedSource implements Source {
   readonly unit = "key";
-  readonly #url: URL;
+  readonly #address: Address;
 
   /** Reads what `memcached://host[:port]` names. */
-  constructor(url: URL) {
-    this.#url = url;
+  constructor(url: URL, { timeout }: { timeout: number }) {
+    this.#address = addressOf(url, { port: MEMCACHED_PORT, timeout });
   }
 
-  /** All values, in no order. Throws ToolError. */
+  /** Yields all values, in no order. Throws ToolError. */
   async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
-    using lister = await StreamReader.open(addressOf(this.#url));
-    using reader = await StreamReader.open(addressOf(this.#url));
+    using lister = await StreamReader.open(this.#address);
+    using reader = await StreamReader.open(this.#address);
     const total = await countOf(reader);
     let place = 0;
     let listed: Listed[] = [];
@@ -52,7 +52,7 @@ export class MemcachedSource implements Source {
   }
 }
 
-/** The keys as the crawler lists them: `key=a%20b exp=-1 la=… cas=…`. */
+/** Yields the keys, which the crawler lists as `key=a%20b exp=-1 la=… cas=…`. */
 async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, undefined> {
   memcached.write("lru_crawler metadump all\r\n");
   for (;;) {
@@ -65,12 +65,12 @@ async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, un
   }
 }
 
-/** A line of the dump; they end in LF alone, and END in CR LF. */
+/** Reads a line of the dump: all end in LF alone, but END in CR LF. */
 async function dumpLine(memcached: StreamReader): Promise<string> {
   return (await memcached.line("\n")).replace(/\r$/, "");
 }
 
-/** The keys with their values. One that is gone by now is left out. */
+/** The keys with their values, without those that are gone. */
 async function itemsOf(
   memcached: StreamReader,
   listed: readonly Listed[],
@@ -85,7 +85,7 @@ async function itemsOf(
     if (line === "END") return items;
     const [, key, , length] = /^VALUE (\S+) (\d+) (\d+)$/.exec(line) ?? [];
     const i = key === undefined ? undefined : places.get(key);
-    if (i === undefined) throw memcached.wrong("no value");
+    if (i === undefined) throw memcached.wrong("something that is not a value");
     const value = await memcached.block(Number(length));
     items.push(foreignItem({ ...listed[i]!, place: before + i + 1, value }));
   }
@@ -97,25 +97,16 @@ async function countOf(memcached: StreamReader): Promise<number> {
   for (;;) {
     const line = await memcached.line();
     if (line === "END") return count;
-    if (!line.startsWith("STAT ")) throw memcached.wrong("no figures");
+    if (!line.startsWith("STAT ")) throw memcached.wrong("no statistics");
     const [, found] = /^STAT curr_items (\d+)$/.exec(line) ?? [];
     if (found !== undefined) count = Number(found);
   }
 }
 
-/** The bytes of a key of which some are written as `%20`. */
+/** The bytes of a key; some are escaped, as in `%20`. */
 function decoded(key: string): Buffer {
   return Buffer.from(
     key.replace(/%([0-9A-Fa-f]{2})/g, (_, hex) => String.fromCharCode(parseInt(hex, 16))),
     "latin1",
   );
-}
-
-function addressOf({ hostname, port }: URL): Address {
-  return {
-    name: "memcached",
-    hostname: hostname.replace(/^\[|\]$/g, "") || "127.0.0.1",
-    port: port === "" ? MEMCACHED_PORT : Number(port),
-    tls: false,
-  };
 }

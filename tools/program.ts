@@ -1,21 +1,49 @@
 /**
- * What the programs beside the server have in common: how they end. Each returns the code that the
- * process is to end with, so that `main.ts` can start them and tests can call them.
+ * What the programs beside the server have in common: how they start and how they end. Each returns its
+ * exit code, so that `main.ts` can run them and tests can call them.
  *
  * @module
  */
 
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
-import { UsageError } from "./usage.ts";
+import { type Flags, type Given, readFlags, UsageError } from "./usage.ts";
 
-/** The code of a process that ends because of SIGINT, by convention. */
+/** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;
+/** How soon after a SIGINT another one is the same Ctrl-C, which `deno task` delivers twice. */
+const SAME_SIGNAL_MS = 500;
 
-/** Runs a program; what it throws becomes a line for a person and a code: 2 for a wrong call, 1 else. */
-export async function runProgram(name: string, program: () => Promise<number>): Promise<number> {
+/** A program beside the server. */
+export interface Program<Known extends Flags> {
+  /** Its name in messages, as in `keyline export`. */
+  readonly name: string;
+  /** Its flags, `help` among them. */
+  readonly flags: Known & Flags;
+  /** What `--help` prints. */
+  readonly help: string;
+  /** Does the work and returns the exit code. */
+  run(flags: Given<Known>): Promise<number>;
+}
+
+/**
+ * Runs a program and returns its exit code. What it throws becomes one line on standard error and the
+ * code 2 for a wrong call or 1 for anything else.
+ */
+export async function runProgram<const Known extends Flags & { help: object }>(
+  args: readonly string[],
+  { name, flags, help, run }: Program<Known>,
+): Promise<number> {
   try {
-    return await program();
+    const given = readFlags(args, flags);
+    if (given.help) {
+      await writeOut(help);
+      return 0;
+    }
+    const code = await run(given);
+    // A pending read of standard input would keep the process alive until more input comes.
+    if (code === INTERRUPTED) process.exit(code);
+    return code;
   } catch (error) {
     if (isBrokenPipe(error)) return 1;
     if (!(error instanceof Error)) throw error;
@@ -26,16 +54,15 @@ export async function runProgram(name: string, program: () => Promise<number>): 
   }
 }
 
-/** Something that keeps a program from going on; the message says what to do. */
+/** Something keeps a program from going on; the message says what to do. */
 export class ToolError extends Error {}
 
-/** Calls `stop` on the first SIGINT. Use it with `using`; a second SIGINT ends the process at once. */
+/** Calls `stop` on the first SIGINT; a second one ends the process at once. Use it with `using`. */
 export function onInterrupt(stop: () => void): Disposable {
   let count = 0;
   let lastAt = -Infinity;
   const listener = () => {
-    // Ctrl-C under `deno task` comes twice at once.
-    if (performance.now() - lastAt < 500) return;
+    if (performance.now() - lastAt < SAME_SIGNAL_MS) return;
     lastAt = performance.now();
     if (++count > 1) process.exit(INTERRUPTED);
     stop();

@@ -1,8 +1,8 @@
 /**
- * How far a long piece of work has come: a bar on a terminal, a line a minute elsewhere. It goes to
- * standard error, because standard output is for data. No library draws it: the one that is in wide
- * use has had no release since 2023, knows no rate, and would be fetched with its five packages for
- * every start of the server.
+ * Shows the progress of long work: a bar on a terminal, a line a minute elsewhere. It goes to standard
+ * error, because standard output is for data. It is our own because the library in wide use has had no
+ * release since 2023, shows no rate, and would be fetched with its five packages at every start of the
+ * server.
  *
  * @module
  */
@@ -10,25 +10,25 @@
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 
-/** Where the lines go; standard error is one. */
+/** Where progress is shown, such as standard error. */
 export interface Screen {
   /** Whether it is a terminal. */
   readonly isTTY?: boolean | undefined;
-  /** How many characters a line has. */
+  /** Its width in characters. */
   readonly columns?: number | undefined;
   /** Writes text. */
   write(text: string): unknown;
 }
 
-/** What a meter shows, and where. */
+/** What a meter shows and where. */
 export interface MeterOptions {
-  /** What is counted, as in `keys`. */
+  /** What it counts, such as `keys`. */
   readonly unit: string;
   /** Whether to show nothing. */
   readonly quiet?: boolean;
-  /** Where to; standard error where it is left out. */
+  /** Where to show it; standard error by default. */
   readonly screen?: Screen;
-  /** The time in milliseconds; the clock's where it is left out. */
+  /** The clock, in milliseconds; `Date.now` by default. */
   readonly now?: () => number;
 }
 
@@ -36,11 +36,11 @@ const REDRAW_MS = 200;
 const LINE_MS = 60_000;
 const BAR_WIDTH = 24;
 
-/** Shows how far it is. Use it with `using`. */
+/** Shows the progress of one piece of work. Use it with `using`. */
 export class Meter implements Disposable {
   /** How much is done. */
   done = 0;
-  /** How much of the whole is done, from 0 to 1; undefined where the whole is not known. */
+  /** How much of the whole is done, from 0 to 1; undefined if the whole is unknown. */
   fraction: number | undefined;
   readonly #options: Required<MeterOptions>;
   readonly #startedAt: number;
@@ -56,12 +56,12 @@ export class Meter implements Disposable {
     this.#timer?.unref?.();
   }
 
-  /** How many milliseconds it has run. */
+  /** How long it has run, in milliseconds. */
   get milliseconds(): number {
     return this.#options.now() - this.#startedAt;
   }
 
-  /** Shows how far it is now. */
+  /** Shows the progress now. */
   draw(): void {
     const { screen, quiet } = this.#options;
     if (quiet) return;
@@ -74,7 +74,7 @@ export class Meter implements Disposable {
     this.#isDrawn = true;
   }
 
-  /** The line that it shows. */
+  /** Returns the line to show. */
   text(): string {
     const { unit } = this.#options;
     const seconds = Math.max(0.001, this.milliseconds / 1_000);
@@ -88,13 +88,13 @@ export class Meter implements Disposable {
     return `${bar} ${Math.floor(share * 100)} %  ${rate}${left}`;
   }
 
-  /** Writes a line for a person, above the bar. */
+  /** Writes a line above the bar. */
   note(line: string): void {
     this.#clear();
     this.#options.screen.write(`${line}\n`);
   }
 
-  /** Takes the bar away. */
+  /** Removes the bar. */
   [Symbol.dispose](): void {
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#clear();
@@ -106,7 +106,12 @@ export class Meter implements Disposable {
   }
 }
 
-/** A whole number with commas. */
+/** Returns a count with its unit, such as `1 key` or `2,000 keys`. */
+export function counted(count: number, unit: "key" | "line"): string {
+  return `${grouped(count)} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** Returns a number, rounded to a whole one, with commas. */
 export function grouped(value: number): string {
   return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }

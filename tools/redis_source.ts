@@ -1,7 +1,7 @@
 /**
- * An import from a redis server: its strings with their ends. It lists keys with SCAN and reads each
+ * Imports from a redis server: its strings with their expiry. It lists keys with SCAN and reads each
  * with GET and PTTL, many in one write. The protocol is RESP 2, as redis documents it. Keys of another
- * type have no counterpart; TYPE says what they are.
+ * type have no counterpart; TYPE tells what they are.
  *
  * @module
  */
@@ -10,16 +10,17 @@ import { Buffer } from "node:buffer";
 import { foreignItem } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import type { Batch, Item, Source } from "./source.ts";
-import { type Address, StreamReader } from "./stream_reader.ts";
+import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { UsageError } from "./usage.ts";
 
-/** How many keys redis is asked to look at for one reply. */
+/** How many keys SCAN is asked to look at for one page. */
 const SCAN_COUNT = 500;
 const REDIS_PORT = 6379;
 
-/** What redis answers, as far as an import needs it. */
+/** An answer of redis, as far as an import needs it. */
 type Answer = Buffer | number | null | RedisError | Answer[];
 
-/** An error that redis answered with. */
+/** An error as an answer of redis. */
 class RedisError {
   readonly text: string;
 
@@ -28,20 +29,33 @@ class RedisError {
   }
 }
 
+interface Login {
+  readonly user: string;
+  /** The password; empty for none. */
+  readonly secret: string;
+  /** The number of the database; empty for the first one. */
+  readonly database: string;
+}
+
 /** Reads the strings of one database of a redis server. */
 export class RedisSource implements Source {
   readonly unit = "key";
-  readonly #url: URL;
+  readonly #address: Address;
+  readonly #login: Login;
 
-  /** Reads what `redis://[[user]:password@]host[:port][/db]` names; `rediss://` speaks TLS. */
-  constructor(url: URL) {
-    this.#url = url;
+  /**
+   * Reads what `redis://[[user]:password@]host[:port][/db]` names; `rediss://` uses TLS. Throws
+   * UsageError.
+   */
+  constructor(url: URL, { timeout }: { timeout: number }) {
+    this.#address = addressOf(url, { port: REDIS_PORT, timeout });
+    this.#login = loginOf(url);
   }
 
-  /** All strings, in the order of SCAN; the same key may come twice. Throws ToolError. */
+  /** Yields all strings, in the order of SCAN, which may give a key twice. Throws ToolError. */
   async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
-    using redis = await StreamReader.open(addressOf(this.#url));
-    await logIn(redis, this.#url);
+    using redis = await StreamReader.open(this.#address);
+    await logIn(redis, this.#login);
     const total = await expect(redis, ["DBSIZE"]);
     let place = 0;
     let cursor = "0";
@@ -59,7 +73,7 @@ export class RedisSource implements Source {
   }
 }
 
-/** Keys with their values and ends, or what is wrong with them. One that is gone by now is left out. */
+/** The keys with their values and expiries, or what is wrong with them, without those that are gone. */
 async function itemsOf(redis: StreamReader, keys: Buffer[], before: number): Promise<Item[]> {
   const ask = (name: string, key: Buffer) => command(name, key.toString("latin1"));
   redis.write(keys.map((key) => ask("GET", key) + ask("PTTL", key)).join(""));
@@ -88,23 +102,24 @@ async function itemsOf(redis: StreamReader, keys: Buffer[], before: number): Pro
   });
 }
 
-function addressOf({ protocol, hostname, port }: URL): Address {
-  return {
-    name: "redis",
-    hostname: hostname.replace(/^\[|\]$/g, "") || "127.0.0.1",
-    port: port === "" ? REDIS_PORT : Number(port),
-    tls: protocol === "rediss:",
-  };
+/** Returns what a URL says on how to log in. Throws UsageError. */
+function loginOf({ username, password, pathname }: URL): Login {
+  try {
+    const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)];
+    return { user, secret, database: pathname.slice(1) };
+  } catch {
+    throw new UsageError(
+      "--from has a % that begins no escape: write %25 for a % in the password.",
+    );
+  }
 }
 
-async function logIn(redis: StreamReader, { username, password, pathname }: URL): Promise<void> {
-  const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)];
+async function logIn(redis: StreamReader, { user, secret, database }: Login): Promise<void> {
   if (secret !== "") await expect(redis, ["AUTH", ...user === "" ? [] : [user], secret]);
-  const database = pathname.slice(1);
   if (database !== "") await expect(redis, ["SELECT", database]);
 }
 
-/** The answer to one command. Throws ToolError where it is an error. */
+/** Sends a command and returns its answer. Throws ToolError if that is an error. */
 async function expect(redis: StreamReader, [name, ...args]: string[]): Promise<Answer> {
   redis.write(command(name!, ...args.map((arg) => Buffer.from(arg).toString("latin1"))));
   const found = await answer(redis);
@@ -112,7 +127,7 @@ async function expect(redis: StreamReader, [name, ...args]: string[]): Promise<A
   return found;
 }
 
-/** A command as RESP has it, an array of counted bytes; a character stands for each byte. */
+/** A command in RESP: an array of counted strings, each byte as one character. */
 function command(name: string, ...args: string[]): string {
   let text = `*${args.length + 1}\r\n$${name.length}\r\n${name}\r\n`;
   for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
@@ -123,7 +138,7 @@ function answer(redis: StreamReader): Promise<Answer> {
   return redis.read(() => answerNow(redis));
 }
 
-/** The next answer; undefined where not all of it is there yet. */
+/** The next answer, or undefined if it is incomplete. */
 function answerNow(redis: StreamReader): Answer | undefined {
   const line = redis.lineNow();
   if (line === undefined) return undefined;
@@ -147,6 +162,6 @@ function answerNow(redis: StreamReader): Answer | undefined {
       return answers;
     }
     default:
-      throw redis.wrong("what is no answer");
+      throw redis.wrong("something that is not an answer");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The shell: a prompt for a running server, with history, completion and hints; or, where input is no
- * terminal, a plain way to send lines and read replies. Run it with `deno task shell`, or as
+ * The shell: a prompt for a running server, with history, completion and hints. If input or output is
+ * not a terminal, it just sends lines and prints replies. Run it with `deno task shell`, or as
  * `keyline shell`.
  *
  * @module
@@ -8,18 +8,22 @@
 
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
+import { LINE_BYTES_MAX, linesOf, textOf } from "./byte_lines.ts";
 import { runProgram, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, worse } from "./shell_reply.ts";
 import { reach, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText, readFlags } from "./usage.ts";
+import { type Flags, helpText } from "./usage.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
-  history: { hint: "FILE", help: "where lines are kept [.keyline_history in the home folder]" },
-  "no-history": { help: "keep no lines" },
-  "no-color": { help: "show no colours; NO_COLOR does the same" },
+  history: {
+    hint: "FILE",
+    help: "where the history is kept [.keyline_history in the home folder]",
+  },
+  "no-history": { help: "keep no history" },
+  "no-color": { help: "show no colors; NO_COLOR does the same" },
   help: { help: "show this and end" },
 } as const satisfies Flags;
 
@@ -27,80 +31,88 @@ const HELP = helpText("keyline shell: talk to a running server", {
   usage: "keyline shell [options]\n       echo 'GET greeting' | keyline shell [options]",
   flags: FLAGS,
 }) + `
-On a terminal: Tab completes verbs and keys, the arrows bring back what was typed, Ctrl-C leaves a
-line or stops waiting, Ctrl-D ends. Elsewhere each line of input is sent, and each reply printed as it
-is. The exit code is that of the worst reply: 0 for 200, 1 for 404 and 409, 2 for 220, 400 and 401, 3
-for 500, 503 and no reply.
+On a terminal, Tab completes verbs and keys, the arrows recall earlier lines, Ctrl-C clears the line or
+stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply.
+
+Otherwise, each line of input is sent and each reply printed as it is. The exit code is the highest that
+a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
-/** How many requests are under way at a time, where input is no terminal. */
+/** How many requests are in flight at a time, if input is not a terminal. */
 const WINDOW = 1_000;
+
+/** What a line of input comes to. */
+interface Outcome {
+  /** What goes to standard output. */
+  readonly text: string;
+  /** The exit code. */
+  readonly code: number;
+}
 
 if (import.meta.main) process.exitCode = await runShell(process.argv.slice(2));
 
 /** Runs the shell; returns the exit code. */
 export function runShell(args: readonly string[]): Promise<number> {
-  return runProgram("shell", async () => {
-    const flags = readFlags(args, FLAGS);
-    if (flags.help) {
-      await writeOut(HELP);
-      return 0;
-    }
-    const target = await targetOf(flags);
-    await using db = await reach(target);
-    const { stdin, stdout, env } = process;
-    if (!stdin.isTTY || !stdout.isTTY) {
-      giveUp(["read", "write", "env"]);
-      return await runPlain(db);
-    }
-    const home = env.HOME;
-    const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
-    const history = new History(flags["no-history"] ? undefined : file);
-    const isDumb = env.TERM === "dumb";
-    const hasColors = !isDumb && !flags["no-color"] && !env.NO_COLOR;
-    giveUp(["write"]);
-    const prompt = await Prompt.open(db, { target, history, hasColors, isDumb });
-    return await prompt.run();
+  return runProgram(args, {
+    name: "shell",
+    flags: FLAGS,
+    help: HELP,
+    async run(flags) {
+      const target = await targetOf(flags);
+      await using db = await reach(target);
+      const { stdin, stdout, env } = process;
+      if (!stdin.isTTY || !stdout.isTTY) {
+        giveUp(["read", "write", "env"]);
+        return await runPlain(db);
+      }
+      const home = env.HOME;
+      const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
+      const history = new History(flags["no-history"] ? undefined : file);
+      const isDumb = env.TERM === "dumb";
+      const hasColors = !isDumb && !flags["no-color"] && !env.NO_COLOR;
+      giveUp(["write"]);
+      const prompt = await Prompt.open(db, { target, history, hasColors, isDumb });
+      return await prompt.run();
+    },
   });
 }
 
-/** Sends each line of standard input, and prints each reply; returns the code of the worst. */
+/** Sends each line of standard input, and prints each reply; returns the worst of the exit codes. */
 async function runPlain(db: Client): Promise<number> {
   let worst = 0;
-  let isOver = false;
-  let under: Promise<{ text: string; code: number }>[] = [];
+  let place = 0;
+  let inFlight: Promise<Outcome>[] = [];
   const finish = async () => {
-    for (const { text, code } of await Promise.all(under)) {
+    for (const { text, code } of await Promise.all(inFlight)) {
       worst = worse(worst, code);
       await writeOut(text);
     }
-    under = [];
+    inFlight = [];
   };
-  for await (const lines of linesOfInput()) {
-    for (const line of lines) {
-      isOver = /^ *(QUIT|EXIT) *$/i.test(line);
-      if (isOver) break;
-      if (line.trim() !== "" && under.push(askPlain(db, line)) >= WINDOW) await finish();
+  for await (const lines of linesOf(process.stdin)) {
+    for (const bytes of lines) {
+      place++;
+      const line = bytes && textOf(bytes)?.replace(/\r$/, "");
+      if (line !== undefined && /^ *(QUIT|EXIT) *$/i.test(line)) {
+        await finish();
+        return worst;
+      }
+      if (line?.trim() === "") continue;
+      inFlight.push(line === undefined ? refuse(bytes, place) : askPlain(db, line));
+      if (inFlight.length >= WINDOW) await finish();
     }
     await finish();
-    if (isOver) break;
   }
-  await finish();
   return worst;
 }
 
-/** The lines that each packet of standard input completes, and the last without an end. */
-async function* linesOfInput(): AsyncGenerator<string[], void, undefined> {
-  process.stdin.setEncoding("utf8");
-  let rest = "";
-  for await (const text of process.stdin) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    yield lines.map((line) => line.replace(/\r$/, ""));
-  }
-  if (rest !== "") yield [rest.replace(/\r$/, "")];
+/** A line that is not sent: a decoder that replaces its bytes would make it another request. */
+function refuse(bytes: Uint8Array | undefined, place: number): Promise<Outcome> {
+  const why = bytes === undefined ? `is longer than ${LINE_BYTES_MAX} bytes` : "is not UTF-8";
+  process.stderr.write(`keyline shell: Line ${place} ${why}\n`);
+  return Promise.resolve({ text: "", code: 2 });
 }
 
-async function askPlain(db: Client, line: string): Promise<{ text: string; code: number }> {
+async function askPlain(db: Client, line: string): Promise<Outcome> {
   try {
     return plainReply(await db.request(line));
   } catch (error) {
@@ -110,7 +122,7 @@ async function askPlain(db: Client, line: string): Promise<{ text: string; code:
   }
 }
 
-/** Nothing more of these is needed, so that nothing that the server sends can make use of it. */
+/** Drops permissions that are not needed any more, so that no reply of the server can abuse them. */
 function giveUp(names: ("read" | "write" | "env")[]): void {
   for (const name of names) Deno.permissions.revokeSync({ name });
 }

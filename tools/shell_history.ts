@@ -1,5 +1,5 @@
 /**
- * The lines that were typed, kept in a file that only its owner can read. Passwords are not kept.
+ * The history of the shell, in a file that only its owner can read. Passwords are not kept.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 const LINES_MAX = 1_000;
 const OWNER_ONLY = 0o600;
 
-/** What was typed, in this run and in those before. */
+/** The lines typed in this run and in earlier ones. */
 export class History {
-  /** The lines, the last one first. */
+  /** The lines of earlier runs, the latest first. */
   readonly lines: string[];
-  /** The file, opened once, so that no permission to write is needed later. */
+  /** The file, opened once, so that later no permission to write is needed. */
   readonly #file: number | undefined;
 
-  /** Reads a file, and goes on with it; without one, or where it can't be, nothing is kept. */
+  /** Reads a file and appends to it. Without a file, or if it can't be used, nothing is kept. */
   constructor(file: string | undefined) {
     this.lines = [];
     if (file === undefined) return;
@@ -29,11 +29,11 @@ export class History {
       this.lines = kept.slice(-LINES_MAX).reverse();
       this.#file = openSync(file, "a", OWNER_ONLY);
     } catch {
-      // A shell without a history is better than none.
+      // A shell without a history is better than no shell.
     }
   }
 
-  /** Keeps a line. */
+  /** Appends a line, unless it gives a password. */
   add(line: string): void {
     if (this.#file === undefined || !isKept(line)) return;
     try {
@@ -44,7 +44,7 @@ export class History {
   }
 }
 
-/** Whether a line may be kept: one that gives a password may not. */
+/** Whether a line may be kept: it is not empty and gives no password. */
 export function isKept(line: string): boolean {
   return line.trim() !== "" && !/^ *AUTH( |$)/i.test(line);
 }

@@ -1,5 +1,5 @@
 /**
- * Shows many lines a page at a time on a terminal.
+ * Shows long text on a terminal, a page at a time.
  *
  * @module
  */
@@ -10,20 +10,20 @@ type Listener = (...args: unknown[]) => void;
 
 const MORE = "-- more: space for a page, Enter for a line, q to leave --";
 
-/** Shows lines, and waits for a key where they are more than fit. */
+/** Shows lines, and waits for a key whenever the screen is full. */
 export class Pager {
   readonly #input: typeof process.stdin;
   readonly #output: typeof process.stdout;
-  /** Whether it waits for a key, which is not for anybody else. */
+  /** Whether it waits for a key, which then is for nobody else. */
   isOpen = false;
 
-  /** Reads keys from `input`, whose `keypress` events are emitted already, and writes to `output`. */
+  /** Reads keys from `input`, which emits `keypress` events already, and writes to `output`. */
   constructor(input: typeof process.stdin, output: typeof process.stdout) {
     this.#input = input;
     this.#output = output;
   }
 
-  /** Shows lines; fulfilled when the last is shown, or when the user leaves. */
+  /** Shows lines until the last one or until the user leaves. */
   async show(lines: readonly string[]): Promise<void> {
     const height = Math.max(2, this.#output.rows ?? 24) - 1;
     let at = 0;
@@ -35,7 +35,7 @@ export class Pager {
       if (at === lines.length) return;
       const key = await this.#key();
       if (key === "q" || key === "\x03") {
-        // The last line is what a client decides by.
+        // The last line has the reply's code and text.
         this.#output.write(`${lines.at(-1)}\n`);
         return;
       }
@@ -43,7 +43,7 @@ export class Pager {
     }
   }
 
-  /** The end of those lines that fit, one at least. */
+  /** The end of the lines that fit, at least one. */
   #fits(lines: readonly string[], { from, rows }: { from: number; rows: number }): number {
     const columns = Math.max(1, this.#output.columns ?? 80);
     let at = from;
@@ -54,7 +54,7 @@ export class Pager {
     return at;
   }
 
-  /** Waits for one key, which goes to nobody else. */
+  /** Waits for one key and takes it from all other listeners. */
   async #key(): Promise<string> {
     this.#output.write(MORE);
     const others = this.#input.listeners("keypress") as Listener[];

@@ -1,34 +1,37 @@
 /**
- * The shell on a terminal: a prompt, with history, completion and hints, and replies a page at a time.
+ * The shell on a terminal: a prompt with history, completion and hints, and a pager for long replies.
  *
  * @module
  */
 
 import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
-import { setImmediate } from "node:timers";
-import { type Client, KeylineError } from "../client/client.ts";
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { type Client, KeylineError, type Reply } from "../client/client.ts";
 import { type History, isKept } from "./shell_history.ts";
 import { Pager } from "./shell_pager.ts";
 import { codeOf, shownError, shownReply } from "./shell_reply.ts";
 import { Words } from "./shell_words.ts";
-import { nameOf, type Target } from "./target.ts";
+import { nameOf, type Target, wantsPassword } from "./target.ts";
 
-/** What a prompt is made of, beside the client. */
+/** The parts of a prompt beside the client. */
 export interface PromptOptions {
   /** The server. */
   readonly target: Target;
-  /** What was typed before. */
+  /** The lines typed earlier. */
   readonly history: History;
-  /** Whether the terminal has colours. */
+  /** Whether the terminal has colors. */
   readonly hasColors: boolean;
-  /** Whether the terminal can't move its cursor. */
+  /** Whether the terminal can't move the cursor. */
   readonly isDumb: boolean;
 }
 
 const HISTORY_MAX = 1_000;
-/** How long the keys for a completion may take, in milliseconds. */
+/** How long to wait for the keys of a completion, in milliseconds. */
 const COMPLETE_MS_MAX = 2_000;
+/** How long a reply may take before the user is told that the shell waits, in milliseconds. */
+const QUIET_MS_MAX = 1_000;
+const WAITING = "Waiting for a reply. Ctrl-C stops waiting.";
 
 /** One run of the shell. */
 export class Prompt {
@@ -38,7 +41,7 @@ export class Prompt {
   readonly #lines: Interface;
   readonly #pager: Pager;
   readonly #ended = Promise.withResolvers<void>();
-  /** What was typed and is not answered yet, one behind the other. */
+  /** The typed lines that are not answered yet, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #pending = 0;
   #isEnding = false;
@@ -59,7 +62,7 @@ export class Prompt {
       removeHistoryDuplicates: true,
       completer: (line: string, done: (error: null, found: [string[], string]) => void) => {
         this.#complete(line).then((found) => {
-          // Whoever typed on meanwhile is not to get a word in the middle of another.
+          // If the user has typed on, the completion would land in the middle of another word.
           const { line: now, cursor } = this.#lines;
           this.#clearHint();
           done(null, now.slice(0, cursor) === line ? found : [[], line]);
@@ -70,26 +73,31 @@ export class Prompt {
     this.#pager = new Pager(process.stdin, process.stdout);
   }
 
-  /** Asks the server for its operations, and is ready. */
+  /** Asks the server for its operations, and says so if it wants a password. */
   static async open(db: Client, options: PromptOptions): Promise<Prompt> {
+    if (await wantsPassword(db)) {
+      process.stdout.write(
+        "The server wants a password: AUTH gives it, but shows it; --password hides it.\n",
+      );
+    }
     return new Prompt(db, await Words.of(db), options);
   }
 
-  /** Serves its user until the end; returns the exit code, that of the last reply. */
+  /** Serves the user until the end; returns the exit code of the last reply. */
   async run(): Promise<number> {
     const lines = this.#lines;
     const input = process.stdin;
     const clear = () => this.#clearHint();
     const hint = () => this.#showHint();
     if (!this.#options.isDumb) {
-      // What is shown behind the cursor goes before readline moves it, and comes when it has.
+      // The hint after the cursor is removed before readline moves the cursor, and shown again after.
       input.prependListener("keypress", clear);
       input.on("keypress", hint);
     }
     lines.on("line", (line) => this.#take(line));
     lines.on("SIGINT", () => this.#interrupt());
     lines.on("close", () => {
-      // Ctrl-D leaves the cursor behind the prompt.
+      // Ctrl-D leaves the cursor after the prompt.
       if (!this.#isEnding) process.stdout.write("\n");
       this.#isEnding = true;
       this.#work.then(() => this.#ended.resolve());
@@ -123,26 +131,37 @@ export class Prompt {
 
   async #ask(line: string): Promise<void> {
     const { hasColors } = this.#options;
-    this.#current = new AbortController();
     const startedAt = performance.now();
     try {
-      const reply = await this.#db.request(line, { signal: this.#current.signal });
+      const reply = await this.#request(line);
       const milliseconds = performance.now() - startedAt;
       this.#code = codeOf(reply);
       await this.#pager.show(shownReply(reply, { hasColors, milliseconds }));
     } catch (error) {
       if (!(error instanceof KeylineError)) throw error;
       this.#code = error.name === "ArgumentError" ? 2 : 3;
-      const hint = error.mayHaveHappened && !error.message.includes("may have")
-        ? ". The change may have taken place"
-        : "";
-      process.stdout.write(`${shownError(error.message + hint, { hasColors })}\n`);
+      process.stdout.write(`${shownError(error.message, { hasColors })}\n`);
+    }
+  }
+
+  /** Sends a line, and tells the user if the reply takes long. */
+  async #request(line: string): Promise<Reply> {
+    this.#current = new AbortController();
+    let isToldToWait = false;
+    const timer = setTimeout(() => {
+      process.stdout.write(WAITING);
+      isToldToWait = true;
+    }, QUIET_MS_MAX);
+    try {
+      return await this.#db.request(line, { signal: this.#current.signal });
     } finally {
+      clearTimeout(timer);
+      if (isToldToWait) process.stdout.write(this.#options.isDumb ? "\n" : "\r\x1b[K");
       this.#current = undefined;
     }
   }
 
-  /** Ctrl-C: stops waiting for a reply, or leaves the line. */
+  /** Ctrl-C: stops waiting for a reply, or clears the line. */
   #interrupt(): void {
     if (this.#current !== undefined) return this.#current.abort();
     process.stdout.write("\n");
@@ -153,17 +172,23 @@ export class Prompt {
 
   async #complete(line: string): Promise<[string[], string]> {
     const nothing: [string[], string] = [[], line];
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<typeof nothing>((resolve) => {
-      setTimeout(() => resolve(nothing), COMPLETE_MS_MAX);
+      timer = setTimeout(() => resolve(nothing), COMPLETE_MS_MAX);
     });
-    return await Promise.race([this.#words.complete(line, this.#db).catch(() => nothing), late]);
+    try {
+      return await Promise.race([this.#words.complete(line, this.#db).catch(() => nothing), late]);
+    } finally {
+      // Else the shell could not end before it fires.
+      clearTimeout(timer);
+    }
   }
 
   #showHint(): void {
     const { line, cursor } = this.#lines;
     if (this.#pending > 0 || this.#pager.isOpen || this.#isEnding || cursor !== line.length) return;
     const hint = this.#words.hint(line);
-    const { rows: _rows, cols } = this.#lines.getCursorPos();
+    const { cols } = this.#lines.getCursorPos();
     if (hint === "" || cols + hint.length >= process.stdout.columns) return;
     const text = this.#options.hasColors ? `\x1b[2m${hint}\x1b[0m` : hint;
     process.stdout.write(`${text}\x1b[${hint.length}D`);

@@ -1,6 +1,6 @@
 /**
- * What the shell knows of the server's operations: it completes words and shows what is missing, from
- * HELP, so that an operation that was added is known like the others.
+ * What the shell knows about the server's operations, which it learns from HELP, so that it knows new
+ * ones, too: it completes words and tells which arguments are missing.
  *
  * @module
  */
@@ -17,7 +17,7 @@ interface Operation {
   readonly words: readonly string[];
 }
 
-/** Completes lines and tells what is missing. */
+/** Completes lines and tells which arguments are missing. */
 export class Words {
   readonly #operations: Map<string, Operation>;
 
@@ -25,7 +25,7 @@ export class Words {
     this.#operations = new Map(operations.map((operation) => [operation.verb, operation]));
   }
 
-  /** Asks a server for its operations; there are none where it tells none. */
+  /** Asks a server for its operations; there are none if it lists none. */
   static async of(db: Client): Promise<Words> {
     const { lines } = await db.request("HELP").catch(() => ({ lines: [] as string[] }));
     return new Words(lines.map((line) => {
@@ -35,19 +35,19 @@ export class Words {
     }));
   }
 
-  /** What is missing on a line, such as ` value`; nothing where it is complete or not known. */
+  /** Returns what a line lacks, such as ` value`; empty if it is complete or unknown. */
   hint(line: string): string {
     const [verb = "", ...typed] = line.trimStart().split(/ +/);
     const words = this.#operations.get(verb.toUpperCase())?.words;
     if (words === undefined) return "";
-    // The word that is being typed is not missing, but one that was not begun is.
+    // A word that is being typed is not missing; one that has not been begun is.
     const isBetween = typed.at(-1) === "";
     const missing = words.slice(isBetween ? typed.length - 1 : typed.length).join(" ");
     if (missing === "") return "";
     return isBetween ? balanced(missing) : ` ${balanced(missing)}`;
   }
 
-  /** The words that could stand in place of the last one on a line. Throws what the client throws. */
+  /** Returns the words that could replace the last one of a line. Throws what the client throws. */
   async complete(line: string, db: Client): Promise<[candidates: string[], word: string]> {
     const parts = line.trimStart().split(/ +/);
     const word = parts.at(-1)!;
@@ -59,7 +59,7 @@ export class Words {
     return [await keysFrom(db, word), word];
   }
 
-  /** The verbs that begin with a word, in its case. */
+  /** The verbs that begin with a word, in the case of that word. */
   #verbs(word: string): string[] {
     const isLower = word !== "" && word === word.toLowerCase();
     const found = [...this.#operations.keys()].filter((verb) =>
@@ -69,7 +69,7 @@ export class Words {
   }
 }
 
-/** The end of `[prefix [after]]` without the brackets that were opened before it. */
+/** The end of `[prefix [after]]`, without brackets that close what is not there. */
 function balanced(usage: string): string {
   const count = (bracket: string) => usage.split(bracket).length - 1;
   const surplus = count("]") - count("[");

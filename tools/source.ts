@@ -1,41 +1,41 @@
 /**
- * Where an import comes from: what a source gives, batch by batch. `line_source.ts`,
- * `redis_source.ts` and `memcached_source.ts` are such sources.
+ * What an import reads from, batch by batch. `line_source.ts`, `redis_source.ts` and
+ * `memcached_source.ts` are the sources.
  *
  * @module
  */
 
 import type { Entry } from "./record.ts";
 
-/** One thing to import, or what is wrong with it. */
+/** An entry to import, or what is wrong with it. */
 export interface Item {
-  /** Its place, counted from 1. */
+  /** Its position in the source, counted from 1. */
   readonly place: number;
-  /** What to store; undefined where it can't be. */
+  /** What to store; undefined if it can't be stored. */
   readonly entry?: Entry;
-  /** Why it can't be stored. */
+  /** Why it can't be stored; undefined if it can. */
   readonly fault?: string;
-  /** The key, where it is known of something that can't be stored. */
+  /** The key of an entry that can't be stored, if it is known. */
   readonly key?: string;
 }
 
-/** Some items that follow each other. */
+/** Consecutive items. */
 export interface Batch {
-  /** The items, by place. */
+  /** The items, in order. */
   readonly items: readonly Item[];
-  /** How much of the source was read up to here, from 0 to 1; undefined where nobody knows. */
+  /** How much of the source is read by now, from 0 to 1; undefined if unknown. */
   readonly fraction: number | undefined;
 }
 
-/** A place to import from. */
+/** Something to import from. */
 export interface Source {
-  /** What its items are called: `line` or `key`. */
+  /** What an item is called in messages. */
   readonly unit: "line" | "key";
-  /** All that it has. It is asked for the next batch when there is room for it. */
+  /** Yields all items. It is asked for a batch only when there is room for one. */
   batches(signal: AbortSignal): AsyncIterable<Batch>;
 }
 
-/** How many items a batch has at most. */
+/** The most items of a batch. */
 export const BATCH_ITEMS_MAX = 1_000;
-/** How many characters a batch has, give or take an item. */
+/** The size of a batch in bytes, give or take an item. */
 export const BATCH_SIZE = 1_048_576;

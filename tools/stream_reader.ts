@@ -5,27 +5,38 @@
  */
 
 import { Buffer } from "node:buffer";
-import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
+import { openSocket, type SocketOptions, whyNot } from "../client/socket.ts";
 import { ToolError } from "./program.ts";
 
-/** The longest line of such a protocol, in bytes. */
+/** The longest line to accept, in bytes. */
 const LINE_BYTES_MAX = 65_536;
-/** The largest value that is taken from another server, in bytes; both have this limit themselves. */
+/** The largest value to accept, in bytes: the limit of redis, and more than memcached has. */
 const BLOCK_BYTES_MAX = 536_870_912;
-const TIMEOUT_MS = 30_000;
 const LF = 0x0a;
 
 /** Where another server is. */
-export interface Address {
+export interface Address extends SocketOptions {
   /** What it is called in messages. */
   readonly name: string;
-  /** Its name or address. */
-  readonly hostname: string;
-  /** Its port. */
-  readonly port: number;
-  /** Whether to speak TLS. */
-  readonly tls: boolean;
+  /** How long it may take to accept a connection or to answer, in milliseconds. */
+  readonly timeout: number;
+}
+
+/** Returns the address that a URL names; `port` is the default. */
+export function addressOf(
+  url: URL,
+  { port, timeout }: { port: number; timeout: number },
+): Address {
+  const scheme = url.protocol.slice(0, -1);
+  const tls = scheme === "rediss";
+  return {
+    name: tls ? "redis" : scheme,
+    hostname: url.hostname.replace(/^\[|\]$/g, "") || "127.0.0.1",
+    port: url.port === "" ? port : Number(url.port),
+    tls,
+    timeout,
+  };
 }
 
 /** A connection to another server. Use it with `using`. */
@@ -35,7 +46,7 @@ export class StreamReader implements Disposable {
   readonly #name: string;
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
-  /** How many bytes are missing, as far as is known. */
+  /** How many bytes are missing, as far as known. */
   #wanted = 0;
 
   private constructor(socket: Socket, name: string) {
@@ -45,42 +56,45 @@ export class StreamReader implements Disposable {
   }
 
   /** Connects. Throws ToolError. */
-  static async open({ name, hostname, port, tls }: Address): Promise<StreamReader> {
-    const options = { host: hostname, port };
-    const socket = tls ? connectTls({ ...options, servername: hostname }) : connectTcp(options);
-    socket.setTimeout(TIMEOUT_MS, () => socket.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)));
+  static async open(address: Address): Promise<StreamReader> {
+    const { name, hostname, port, tls, timeout } = address;
+    const socket = openSocket(address);
+    const late = `no answer in ${timeout / 1_000} s`;
+    socket.setTimeout(timeout, () => socket.destroy(new Error(late)));
     try {
       await new Promise<void>((resolve, reject) => {
         socket.once(tls ? "secureConnect" : "connect", () => resolve());
         socket.once("error", reject);
       });
     } catch (error) {
-      const why = (error as Error).message;
-      throw new ToolError(`Cannot connect to ${name} on ${hostname}:${port}: ${why}`);
+      const why = whyNot(error as Error);
+      // A server without TLS waits for the rest of what it takes for a line.
+      const hint = tls && why === late ? "; does it speak TLS?" : "";
+      throw new ToolError(`Cannot connect to ${name} on ${hostname}:${port}: ${why}${hint}`);
     }
-    // From here on, whoever reads gets the error.
+    // From now on, the error goes to whoever reads.
     socket.on("error", () => {});
     return new StreamReader(socket, name);
   }
 
-  /** Writes bytes, for each of which a character stands. */
+  /** Writes bytes, each given as one character. */
   write(bytes: string): void {
     if (bytes !== "") this.#socket.write(Buffer.from(bytes, "latin1"));
   }
 
-  /** The next line without its end, a character for each byte. Throws ToolError. */
+  /** Reads the next line without its end, each byte as one character. Throws ToolError. */
   line(lineEnd: "\n" | "\r\n" = "\r\n"): Promise<string> {
     return this.read(() => this.lineNow(lineEnd));
   }
 
-  /** The next bytes, and the CR LF behind them. Throws ToolError. */
+  /** Reads the next bytes and the CR LF after them. Throws ToolError. */
   block(length: number): Promise<Buffer> {
     return this.read(() => this.blockNow(length));
   }
 
   /**
-   * What `parse` makes of the bytes that are there, by `lineNow` and `blockNow`. Where it returns
-   * undefined, it is called again from the same place when there are more. Throws ToolError.
+   * Returns what `parse` makes of the received bytes by `lineNow` and `blockNow`. If it returns
+   * undefined, it is called again from the same position once there are more. Throws ToolError.
    */
   async read<Result>(parse: () => Result | undefined): Promise<Result> {
     for (;;) {
@@ -93,7 +107,7 @@ export class StreamReader implements Disposable {
     }
   }
 
-  /** As `line`, but undefined where the line is not there yet. */
+  /** Returns the next line like `line`, or undefined if it is incomplete. */
   lineNow(lineEnd: "\n" | "\r\n" = "\r\n"): string | undefined {
     const end = this.#rest.indexOf(LF, this.#at);
     if (end < 0) {
@@ -105,7 +119,7 @@ export class StreamReader implements Disposable {
     return line;
   }
 
-  /** As `block`, but undefined where not all of it is there yet. */
+  /** Returns the next bytes like `block`, or undefined if they are incomplete. */
   blockNow(length: number): Buffer | undefined {
     if (!(length >= 0 && length <= BLOCK_BYTES_MAX)) throw this.wrong("an impossible length");
     if (this.#rest.length < this.#at + length + 2) {
@@ -117,17 +131,17 @@ export class StreamReader implements Disposable {
     return block;
   }
 
-  /** The error for what this protocol does not have. */
+  /** Returns the error for something that is not of this protocol. */
   wrong(what: string): ToolError {
     return new ToolError(`${this.#name} sent ${what}: is it ${this.#name}?`);
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
 
-  /** Reads at least this many bytes more, and at least one packet. */
+  /** Waits for at least this many more bytes, and at least one packet. */
   async #more(length: number): Promise<void> {
     const parts = [this.#rest.subarray(this.#at)];
     for (let size = 0; size < length || parts.length === 1;) {

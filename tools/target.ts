@@ -1,47 +1,50 @@
 /**
- * The server that a program beside it talks to: its flags, its password, and the way there.
+ * The server that a program beside it talks to: the flags that name it, the password, and the way in.
  *
  * @module
  */
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { type Client, connect } from "../client/client.ts";
+import {
+  type Client,
+  connect,
+  type ConnectOptions,
+  DEFAULT_PORT,
+  UnauthorizedError,
+} from "../client/client.ts";
 import { askHidden } from "./hidden_input.ts";
+import { ToolError } from "./program.ts";
 import { type Flags, type Given, UsageError, wholeNumber } from "./usage.ts";
 
-/** The flags that say which server it is. */
+/** The flags that name a server. */
 export const TARGET_FLAGS = {
-  host: { hint: "ADDRESS", preset: "127.0.0.1", help: "address of the server" },
-  port: { hint: "NUMBER", preset: "5395", help: "its port" },
+  host: { hint: "ADDRESS", preset: "127.0.0.1", help: "name or address of the server" },
+  port: { hint: "NUMBER", preset: String(DEFAULT_PORT), help: "its port" },
   password: { help: "ask for the password; or set KEYLINE_PASSWORD" },
   "password-file": { hint: "FILE", help: "file whose first line is the password" },
-  tls: { help: "speak TLS" },
+  tls: { help: "use TLS" },
   ca: { hint: "FILE", help: "certificates to trust (PEM), in place of the system's" },
   timeout: { hint: "SECONDS", preset: "30", help: "how long an answer may take" },
 } as const satisfies Flags;
 
-/** A server, and how to come in. */
-export interface Target {
-  /** Its address. */
-  readonly hostname: string;
-  /** Its port. */
-  readonly port: number;
-  /** Its password, if it has one. */
-  readonly password: string | undefined;
-  /** Whether it speaks TLS. */
-  readonly tls: boolean;
-  /** The certificates to trust, in PEM. */
-  readonly ca: string | undefined;
-  /** How long an answer may take, in milliseconds. */
-  readonly timeout: number;
-}
+const SECONDS = { min: 0.001, max: 86_400 };
 
-/** The server that flags name. Asks for the password where it was told to. Throws UsageError. */
+/** A server, as `connect` takes it. */
+export type Target = ConnectOptions & {
+  readonly hostname: string;
+  readonly port: number;
+  readonly timeout: number;
+};
+
+/** Returns the server that flags name. Asks for the password if told to. Throws UsageError. */
 export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Target> {
   const seconds = Number(flags.timeout);
-  if (!(seconds >= 0.001 && seconds <= 86_400)) {
-    throw new UsageError(`--timeout must be a number of seconds: it is "${flags.timeout}".`);
+  if (!(seconds >= SECONDS.min && seconds <= SECONDS.max)) {
+    const range = `from ${SECONDS.min} to ${SECONDS.max}`;
+    throw new UsageError(
+      `--timeout must be a number of seconds ${range}: it is "${flags.timeout}".`,
+    );
   }
   const ca = flags.ca === undefined ? undefined : readFile("ca", flags.ca);
   return {
@@ -54,12 +57,34 @@ export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Targe
   };
 }
 
-/** Connects to it. Throws what the client throws. */
-export function reach(target: Target): Promise<Client> {
-  return connect(target);
+/** Connects to a server. Throws ToolError if it refuses the password, and what the client throws. */
+export async function reach(target: Target): Promise<Client> {
+  try {
+    return await connect(target);
+  } catch (error) {
+    if (!(error instanceof UnauthorizedError)) throw error;
+    throw new ToolError(`${nameOf(target)} refuses the password: ${error.message}`);
+  }
 }
 
-/** What to call it in a line for a person. */
+/** Connects like `reach`; also throws ToolError if the server wants a password and none was given. */
+export async function enter(target: Target): Promise<Client> {
+  const db = await reach(target);
+  if (!await wantsPassword(db)) return db;
+  await db.close();
+  throw new ToolError(
+    `${
+      nameOf(target)
+    } wants a password: use --password or --password-file, or set KEYLINE_PASSWORD.`,
+  );
+}
+
+/** Whether the server answers nothing until it is given a password. */
+export async function wantsPassword(db: Client): Promise<boolean> {
+  return (await db.request("COUNT")).code === 401;
+}
+
+/** Returns the name of a server for messages. */
 export function nameOf({ hostname, port }: Target): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }

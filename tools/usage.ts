@@ -1,6 +1,6 @@
 /**
- * Flags of the programs beside the server: how they are read, set in the environment, and shown by
- * `--help`.
+ * The flags of the programs beside the server: reads them from the command line and the environment,
+ * and describes them for `--help`.
  *
  * @module
  */
@@ -10,33 +10,33 @@ import { parseArgs } from "node:util";
 
 /** One flag. */
 export interface Flag {
-  /** What follows it, as in `--port NUMBER`; none for a switch. */
+  /** What follows it, as in `--port NUMBER`; left out for a switch. */
   readonly hint?: string;
-  /** What it is when nobody sets it. */
+  /** Its default value. */
   readonly preset?: string;
-  /** What it means, in a few words. */
+  /** What it sets, in a few words. */
   readonly help: string;
 }
 
-/** Flags by their names without `--`. */
+/** Flags by name, without `--`. */
 export type Flags = Readonly<Record<string, Flag>>;
 
-/** What was given: a text for a flag that takes one, true for a switch. */
+/** The values of flags: a string for a flag that takes one, a boolean for a switch. */
 export type Given<Known extends Flags> = {
   readonly [Name in keyof Known]: Known[Name] extends { hint: string }
     ? (Known[Name] extends { preset: string } ? string : string | undefined)
     : boolean;
 };
 
-/** A call that is not as it should be; the message says what to do. */
+/** A wrong call; the message says what to do. */
 export class UsageError extends Error {}
 
-/** Reads flags. One on the command line wins over `KEYLINE_NAME` in the environment. Throws UsageError. */
+/** Reads flags; the command line takes precedence over `KEYLINE_NAME` in the environment. Throws UsageError. */
 export function readFlags<const Known extends Flags>(
   args: readonly string[],
   known: Known,
 ): Given<Known> {
-  // `deno task export -- --port 1` hands the "--" on.
+  // `deno task export -- --port 1` passes the "--" on.
   const own = args[0] === "--" ? args.slice(1) : args;
   const options = Object.fromEntries(
     Object.entries(known).map(([name, { hint }]) => [name, {
@@ -48,7 +48,7 @@ export function readFlags<const Known extends Flags>(
   try {
     values = parseArgs({ args: [...own], options }).values;
   } catch (error) {
-    // Its first sentence says what is wrong; what follows speaks of a Node.js program.
+    // Its first sentence says what is wrong; the rest is advice for Node.js programs.
     const [what] = (error as Error).message.split(/\.\s/);
     throw new UsageError(`${what}. Run with --help to see the options.`);
   }
@@ -60,18 +60,16 @@ export function readFlags<const Known extends Flags>(
   ) as Given<Known>;
 }
 
-/** The help text: what it is, how it is called, and its flags. */
+/** Returns a help text: what the program does, how to call it, and its flags. */
 export function helpText(about: string, { usage, flags }: { usage: string; flags: Flags }): string {
   const rows = Object.entries(flags).map(([name, { hint, preset, help }]) => {
     const flag = `--${name}${hint === undefined ? "" : ` ${hint}`}`;
     return `  ${flag.padEnd(24)}${help}${preset === undefined ? "" : ` [${preset}]`}`;
   });
-  return `${about}\n\nUsage: ${usage}\n\nOptions, with what they are by default:\n${
-    rows.join("\n")
-  }\n`;
+  return `${about}\n\nUsage: ${usage}\n\nOptions, with their defaults:\n${rows.join("\n")}\n`;
 }
 
-/** A whole number that a flag was given. Throws UsageError. */
+/** Returns the value of a flag as a whole number. Throws UsageError. */
 export function wholeNumber(
   name: string,
   { text, min, max }: { text: string; min: number; max: number },
@@ -81,7 +79,7 @@ export function wholeNumber(
   throw new UsageError(`--${name} must be a whole number from ${min} to ${max}: it is "${text}".`);
 }
 
-/** One of several words that a flag was given. Throws UsageError. */
+/** Returns the value of a flag as one of several words. Throws UsageError. */
 export function oneOf<const Word extends string>(
   name: string,
   { text, words }: { text: string; words: readonly Word[] },

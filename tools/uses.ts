@@ -1,18 +1,18 @@
 /**
- * The uses of the one executable: `keyline shell` and so on, and the server where none is named.
- * `main.ts` asks here first; each use is loaded only when it is asked for.
+ * The uses of the one executable: `keyline shell` and so on, or the server if none is named. `main.ts`
+ * asks here first. Each use is loaded only when it runs.
  *
  * @module
  */
 
-/** A program that returns its exit code. */
+/** Runs a program and returns its exit code. */
 export type Program = (args: readonly string[]) => Promise<number>;
 
-/** A use, and its arguments; without a program it is the server, whose options the arguments are. */
+/** A use and its arguments. */
 export interface Use {
-  /** What runs it; undefined for the server. */
+  /** Runs it; undefined for the server. */
   readonly run: Program | undefined;
-  /** What follows its name. */
+  /** The arguments after its name. */
   readonly args: readonly string[];
 }
 
@@ -22,24 +22,28 @@ const PROGRAMS = new Map<string, Program>([
   ["export", async (args) => await (await import("./export.ts")).runExport(args)],
 ]);
 
-const BACKUP_HELP = `keyline backup: copy the table to a new file, also beside a running server
+const BACKUP_HELP = `keyline backup: copy the table to a new file, even while the server runs
 
-Usage: keyline backup FILE [--data FOLDER]
+Usage: keyline backup FILE [options]
+
+Options, with their defaults:
+  --data FOLDER           folder that holds the table [data]
+  --help                  show this and end
 `;
 
-/** What `--help` says of the uses, behind the options of the server. */
+/** What the server's `--help` says about the other uses. */
 export const USES_HELP = `
 Other uses, each with its own --help:
   keyline [serve] [options]   the server
   keyline shell               talk to a running server
-  keyline import < FILE       store what an export wrote, or --from redis:// or memcached://
-  keyline export > FILE       write every key, a JSON object a line
-  keyline backup FILE         copy the table, also beside a running server
+  keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
+  keyline export > FILE       write every key as a line of JSON
+  keyline backup FILE         copy the table, even while the server runs
 `;
 
-/** The use that the first argument names. */
+/** Returns the use that the first argument names. */
 export function findUse(given: readonly string[]): Use {
-  // `deno task start -- shell` hands the "--" on.
+  // `deno task start -- shell` passes the "--" on.
   const [name = "", ...args] = given[0] === "--" ? given.slice(1) : given;
   const run = PROGRAMS.get(name);
   if (run !== undefined) return { run, args };

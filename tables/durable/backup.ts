@@ -10,10 +10,10 @@ import { Memory } from "../text.ts";
 import { KIND } from "./change.ts";
 import { messageOf, OpenError } from "./errors.ts";
 import { Log, segmentPath } from "./log.ts";
-import { type LogFile, LogSegment } from "./log_segment.ts";
+import { type LogFile, LogSegment, missing, type Parity } from "./log_segment.ts";
 import { Rows } from "./rows.ts";
 import { FILE_NAME } from "./rows_file.ts";
-import { newSalt, upgrade } from "./schema.ts";
+import { upgrade } from "./schema.ts";
 
 /** A server may use a segment again between the copy of the rows and that of the log: then once more. */
 const ATTEMPTS_MAX = 10;
@@ -40,9 +40,8 @@ export async function backUp(folder: string, file: string): Promise<void> {
 async function copy(folder: string, file: string): Promise<void> {
   for (let attempt = 1;; attempt++) {
     await copyRows(`${folder}/${FILE_NAME}`, file);
-    const segments = [0, 1].map((parity) => readSegment(segmentPath(folder, parity as 0 | 1)));
     try {
-      return addChanges(file, segments as [LogSegment, LogSegment]);
+      return addChanges(file, folder);
     } catch (error) {
       if (!(error instanceof OpenError) || attempt === ATTEMPTS_MAX) throw error;
     }
@@ -59,37 +58,41 @@ async function copyRows(source: string, file: string): Promise<void> {
   }
 }
 
-/** Brings the copied rows up to what the log says, in one file without a log. */
-function addChanges(file: string, segments: readonly [LogSegment, LogSegment]): void {
+/** Brings the copied rows up to what the log of a folder says, in one file without a log. */
+function addChanges(file: string, folder: string): void {
   const db = new DatabaseSync(file);
   try {
     db.exec("PRAGMA journal_mode = DELETE");
     upgrade(db, db.prepare("PRAGMA user_version").get()!.user_version as number);
     const rows = new Rows(db, 0);
-    const { flushed, turn, salt } = rows.state;
-    const log = new Log(segments, { flushed, turn, salt });
-    let { version } = rows.state;
-    const changes = log.replay();
-    for (;;) {
-      // Outside of the transaction, because what is wrong with the log is no failure of the rows.
-      const some = takeFrom(changes);
-      if (some.length === 0) break;
-      rows.transaction(() => {
-        for (const change of some) {
-          version = Math.max(version, change.version);
-          if (change.kind === KIND.CLEAR) rows.clear();
-          else if (change.kind === KIND.DELETE) rows.delete(change.key);
-          else rows.put(change.key, { ...change, isNew: rows.expiryOf(change.key) === undefined });
-        }
-        rows.setFlushed({ flushed: some.at(-1)!.number, turn: log.turn, version });
-      });
-    }
+    if (rows.state.salt !== 0) replay(folder, rows);
     while (rows.removeOld(Infinity));
-    // A log that lies where the copy is restored is not the log of the copy.
-    db.prepare("UPDATE state SET salt = ?").run(newSalt());
+    // The copy has no log: one that lies where it is restored belongs to another table.
+    db.exec("UPDATE state SET salt = 0, moving = 0");
     db.exec("PRAGMA journal_mode = WAL");
   } finally {
     db.close();
+  }
+}
+
+function replay(folder: string, rows: Rows): void {
+  const segments = [0, 1].map((parity) => readSegment(segmentPath(folder, parity as Parity)));
+  const changes = new Log(segments as [LogSegment, LogSegment], rows.state).replay();
+  let { version } = rows.state;
+  for (;;) {
+    // Outside of the transaction, because what is wrong with the log is no failure of the rows.
+    const some = takeFrom(changes);
+    if (some.length === 0) return;
+    rows.transaction(() => {
+      for (const change of some) {
+        version = Math.max(version, change.version);
+        if (change.kind === KIND.CLEAR) rows.clear();
+        else if (change.kind === KIND.DELETE) rows.delete(change.key);
+        else rows.put(change.key, { ...change, isNew: rows.expiryOf(change.key) === undefined });
+      }
+      const { number, turn } = some.at(-1)!;
+      rows.setFlushed({ flushed: number, turn, version });
+    });
   }
 }
 
@@ -106,16 +109,15 @@ function takeFrom<Change>(changes: Iterator<Change>): Change[] {
 
 /** What a segment holds at this moment, which the server may go on writing to. */
 function readSegment(path: string): LogSegment {
-  const { bytes } = new Memory(readFile(path));
-  return new LogSegment(path, { file: new ReadOnlyFile(bytes), size: bytes.length, roomBytes: 0 });
-}
-
-function readFile(path: string): Uint8Array<ArrayBuffer> {
   try {
-    return Deno.readFileSync(path);
+    const { bytes } = new Memory(Deno.readFileSync(path));
+    return new LogSegment(path, {
+      file: new ReadOnlyFile(bytes),
+      size: bytes.length,
+      roomBytes: 0,
+    });
   } catch (error) {
-    // A table of an older version, or a restored one, has no log before its first start.
-    if (error instanceof Deno.errors.NotFound) return new Uint8Array(0);
+    if (error instanceof Deno.errors.NotFound) throw missing(path, error);
     throw error;
   }
 }

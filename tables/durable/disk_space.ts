@@ -5,9 +5,9 @@
  * @module
  */
 
-import { DiskFullError } from "./errors.ts";
 import type { Report } from "../report.ts";
-import type { Rows } from "./rows.ts";
+import { DiskFullError } from "./errors.ts";
+import type { RowsStorage } from "./rows_storage.ts";
 
 /** How much is held back: the room to move the write-ahead log into the file, and to log deletions. */
 const RESERVE_BYTES = 4_194_304;
@@ -25,7 +25,7 @@ const ZEROS = new Uint8Array(65_536);
 
 /** The room of a table on its disk. */
 export class DiskSpace {
-  readonly #rows: Rows;
+  readonly #storage: RowsStorage;
   readonly #report: Report;
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
@@ -34,8 +34,8 @@ export class DiskSpace {
   #isFull = false;
 
   /** Holds room back in a folder. */
-  constructor(folder: string, { rows, report }: { rows: Rows; report: Report }) {
-    this.#rows = rows;
+  constructor(folder: string, { storage, report }: { storage: RowsStorage; report: Report }) {
+    this.#storage = storage;
     this.#report = report;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
@@ -63,7 +63,7 @@ export class DiskSpace {
    * DiskFullError.
    */
   claimGrowth(): void {
-    const growth = this.#rows.growthBytes;
+    const growth = this.#storage.growthBytes;
     if (growth <= (this.isTight ? 0 : this.#reserveBytes)) return;
     // Large values, which want as much again in the file.
     if (this.isTight || !this.#hold(2 * growth)) throw new DiskFullError();
@@ -81,7 +81,8 @@ export class DiskSpace {
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
   checkpointIfDue(): void {
     const pagesMax = this.isTight ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
-    const isDue = this.#rows.walPages > pagesMax || this.#rows.growthBytes > RESERVE_BYTES / 2;
+    const isDue = this.#storage.walPages > pagesMax ||
+      this.#storage.growthBytes > RESERVE_BYTES / 2;
     if (isDue) this.#checkpoint(this.isTight ? "TRUNCATE" : "PASSIVE");
   }
 
@@ -95,7 +96,7 @@ export class DiskSpace {
     if (!this.isTight) return;
     this.#checkpoint("TRUNCATE");
     const hasRoom = this.#hold(RESERVE_BYTES + ROOM_BYTES_MIN) ||
-      this.#rows.freeBytes >= FREE_BYTES_MIN;
+      this.#storage.freeBytes >= FREE_BYTES_MIN;
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
@@ -109,7 +110,7 @@ export class DiskSpace {
 
   #checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
     try {
-      this.#rows.checkpoint(mode);
+      this.#storage.checkpoint(mode);
       if (this.#reserveBytes > RESERVE_BYTES) this.#cutTo(RESERVE_BYTES);
     } catch (error) {
       // It stays where it is, and is moved when there is room.

@@ -17,7 +17,7 @@ import { DiskSpace } from "./disk_space.ts";
 import { DiskFullError } from "./errors.ts";
 import { ExpiredRows } from "./expired_rows.ts";
 import { FolderLock } from "./folder_lock.ts";
-import { Log } from "./log.ts";
+import { Log, newSalt } from "./log.ts";
 import { Mover } from "./mover.ts";
 import { Overlay } from "./overlay.ts";
 import type { Rows } from "./rows.ts";
@@ -36,6 +36,8 @@ export interface DurableTableOptions {
   readonly now?: Clock;
   /** How large a segment of the log is, in bytes; tests set it low. */
   readonly segmentBytes?: number;
+  /** How much of the log a step moves at least, in bytes; tests set it low. */
+  readonly moveBytes?: number;
   /** What is told of what happens to the table. */
   readonly report?: Report;
 }
@@ -46,6 +48,7 @@ export class DurableTable implements Table {
   readonly #now: Clock;
   readonly #report: Report;
   readonly #cacheBytes: number;
+  readonly #moveBytes: number;
   readonly #lock: FolderLock;
   readonly #store = new FlatStore();
   readonly #rows: Rows;
@@ -64,12 +67,15 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, segmentBytes, report = NO_REPORT }: DurableTableOptions,
+    options: DurableTableOptions,
   ) {
+    const { cacheBytes, now = Date.now, segmentBytes, moveBytes = MOVE_BYTES } = options;
+    const { report = NO_REPORT } = options;
     this.location = folder;
     this.#now = now;
     this.#report = report;
     this.#cacheBytes = cacheBytes;
+    this.#moveBytes = moveBytes;
     const open: { close(): void }[] = [];
     const opened = <Part extends { close(): void }>(part: Part): Part => {
       open.push(part);
@@ -78,10 +84,15 @@ export class DurableTable implements Table {
     try {
       this.#lock = opened(new FolderLock(folder));
       this.#rows = opened(openRows(folder));
-      const { flushed, turn, salt } = this.#rows.state;
-      const options = { flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
+      const isNew = this.#rows.state.salt === 0;
+      const salt = isNew ? newSalt() : this.#rows.state.salt;
+      const { flushed, turn } = this.#rows.state;
+      const options = { isNew, flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
       this.#log = opened(Log.open(folder, options));
-      this.#space = opened(new DiskSpace(folder, { rows: this.#rows, report }));
+      this.#lock.syncNames();
+      // Only now: a log that the rows know of, and that is not there, is a loss.
+      if (isNew) this.#rows.setSalt(salt);
+      this.#space = opened(new DiskSpace(folder, { storage: this.#rows.storage, report }));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
       this.#mover = new Mover({
@@ -95,7 +106,6 @@ export class DurableTable implements Table {
       this.#sweeper = new Sweeper({ store, rows, expiredRows });
       this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
       this.#replay();
-      this.#lock.syncNames();
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;
@@ -191,7 +201,7 @@ export class DurableTable implements Table {
       this.#overlay.noteSwept(removed);
       return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
         (isTight && this.#mover.deleteEarly()) ||
-        (canMove ? this.#mover.step(MOVE_BYTES) : this.#log.sealed() !== undefined) ||
+        (canMove ? this.#mover.step(this.#moveBytes) : this.#log.sealed() !== undefined) ||
         this.#evict();
     });
   }
@@ -199,7 +209,7 @@ export class DurableTable implements Table {
   stats(): Record<string, number> {
     return {
       table_bytes: this.#store.bytes,
-      disk_bytes: this.#rows.bytes,
+      disk_bytes: this.#rows.storage.bytes,
       log_bytes: this.#log.activeBytes,
       rows: this.#rows.state.count,
       cache_hits: this.#overlay.hits,
@@ -262,7 +272,7 @@ export class DurableTable implements Table {
    */
   #catchUp(): void {
     try {
-      if (this.#moveDebt >= MOVE_BYTES) {
+      if (this.#moveDebt >= this.#moveBytes) {
         const debt = this.#moveDebt;
         this.#moveDebt = 0;
         this.#work(() => this.#mover.step(debt));

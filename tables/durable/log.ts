@@ -6,25 +6,17 @@
  */
 
 import { Memory } from "../text.ts";
-import {
-  type Change,
-  type NumberedChange,
-  readChange,
-  sizeOfChange,
-  writeChange,
-} from "./change.ts";
-import { OpenError, tableError } from "./errors.ts";
-import { type LogRecord, RECORD_HEADER_BYTES, sealRecord } from "./log_record.ts";
+import { type Change, type NumberedChange, sizeOfChange, writeChange } from "./change.ts";
+import { tableError } from "./errors.ts";
+import { RECORD_HEADER_BYTES, sealRecord } from "./log_record.ts";
+import { LogReplay, type ReplayedChange } from "./log_replay.ts";
+import { type LogSegment, openSegment, type Parity } from "./log_segment.ts";
 import { SealedReader } from "./sealed_reader.ts";
-import { chainOf, type LogSegment, openSegment, recordAfterChange } from "./log_segment.ts";
 
 /** How large a segment is: it bounds what a start has to replay. */
 export const SEGMENT_BYTES = 16_777_216;
 /** The room for a turn's changes; a turn that needed more gives it back. */
 const TURN_BYTES_MIN = 65_536;
-
-/** Which of the two segments. */
-export type Parity = 0 | 1;
 
 /** How to open a log. */
 export interface LogOptions {
@@ -32,7 +24,7 @@ export interface LogOptions {
   readonly flushed: number;
   /** The turn of that change. */
   readonly turn: number;
-  /** Tells this table's records from those of others. */
+  /** Tells this table's records from those of others; not 0. */
   readonly salt: number;
   /** How large a segment is; tests set it low. */
   readonly segmentBytes?: number;
@@ -61,12 +53,13 @@ export class Log {
     this.#lastChange = flushed;
   }
 
-  /** Opens the log of a folder, or makes one. Throws OpenError. */
-  static open(folder: string, options: LogOptions): Log {
-    const bytes = options.segmentBytes ?? SEGMENT_BYTES;
-    const first = openSegment(segmentPath(folder, 0), bytes);
+  /** Opens the log of a folder; makes its files where `isNew`, and misses them otherwise. Throws OpenError. */
+  static open(folder: string, { isNew, ...options }: LogOptions & { isNew: boolean }): Log {
+    const roomBytes = options.segmentBytes ?? SEGMENT_BYTES;
+    const first = openSegment(segmentPath(folder, 0), { roomBytes, isNew });
     try {
-      return new Log([first, openSegment(segmentPath(folder, 1), bytes)], options);
+      const second = openSegment(segmentPath(folder, 1), { roomBytes, isNew });
+      return new Log([first, second], options);
     } catch (error) {
       first.close();
       throw error;
@@ -187,33 +180,13 @@ export class Log {
     this.#takeTurns();
   }
 
-  /**
-   * Gives every change that the rows lack, in order. Throws OpenError where records are missing or damaged
-   * that were whole once; what a crash tore off at the end was never acknowledged, and is passed over.
-   */
-  *replay(): Generator<NumberedChange & { parity: Parity }> {
-    const flushed = this.#lastChange;
-    const memories = this.#segments.map((segment) => segment.readAll()) as [Memory, Memory];
-    const chains = memories.map((memory) => chainOf(memory, this.#salt));
-    const order: Parity[] = (chains[0]![0]?.turn ?? 0) <= (chains[1]![0]?.turn ?? 0)
-      ? [0, 1]
-      : [1, 0];
-    // What comes before the first record of a file is at the end of the other file's.
-    let before = { parity: order[0]!, offset: 0 };
-    for (const parity of order) {
-      const chain = chains[parity]!.filter(({ lastChange }) => lastChange > flushed);
-      for (const record of chain) {
-        this.#checkFollows(record, { before, flushed });
-        yield* this.#changesOf(memories[parity], { record, parity, after: flushed });
-        this.#turn = record.turn;
-        this.#lastChange = record.lastChange;
-      }
-      this.#resume(parity, chains[parity]!, flushed);
-      before = { parity, offset: endOf(chains[parity]!) };
-    }
-    for (const parity of order) {
-      this.#checkRest(memories[parity], { parity, end: endOf(chains[parity]!) });
-    }
+  /** Gives every change that the rows lack, in order. Throws OpenError where the log is damaged. */
+  *replay(): Generator<ReplayedChange> {
+    const [flushed, turn, salt] = [this.#lastChange, this.#turn, this.#salt];
+    const end = yield* new LogReplay(this.#segments, { flushed, turn, salt }).run();
+    this.#lastChange = end.lastChange;
+    this.#turn = end.turn;
+    this.#active = end.active;
   }
 
   /** Makes the log ready for turns, once it is replayed and nothing is wrong with it. Throws OpenError. */
@@ -224,62 +197,6 @@ export class Log {
   /** Closes its files. */
   close(): void {
     for (const segment of this.#segments) segment.close();
-  }
-
-  #checkFollows(
-    record: LogRecord,
-    { before, flushed }: { before: { parity: Parity; offset: number }; flushed: number },
-  ): void {
-    const isFirst = this.#lastChange === flushed;
-    const follows = isFirst
-      ? record.firstChange <= flushed + 1
-      : record.firstChange === this.#lastChange + 1 && record.turn === this.#turn + 1;
-    if (!follows) {
-      const { parity, offset } = before;
-      this.#damaged(parity, offset, `the changes before ${record.firstChange} are missing`);
-    }
-  }
-
-  /** A record with newer changes after the end of the chain: the one before it was whole once. */
-  #checkRest(memory: Memory, { parity, end }: { parity: Parity; end: number }): void {
-    const after = this.#lastChange;
-    const found = recordAfterChange(memory, { offset: end, salt: this.#salt, after });
-    if (found !== undefined) {
-      const why = `a record can't be read, but one after it can, at byte ${found.offset}`;
-      this.#damaged(parity, end, why);
-    }
-  }
-
-  #damaged(parity: Parity, offset: number, why: string): never {
-    throw new OpenError(
-      `Cannot open ${
-        this.#segments[parity].path
-      }: it is damaged at byte ${offset}: ${why}. It was ` +
-        "left as it is: restore a backup, or choose another folder with --data.",
-    );
-  }
-
-  *#changesOf(
-    memory: Memory,
-    { record, parity, after }: { record: LogRecord; parity: Parity; after: number },
-  ): Generator<NumberedChange & { parity: Parity }> {
-    let at = record.offset + RECORD_HEADER_BYTES;
-    for (let number = record.firstChange; number <= record.lastChange; number++) {
-      const change = readChange(memory, at);
-      at += sizeOfChange(change);
-      if (number > after) yield { ...change, number, parity };
-    }
-  }
-
-  /** Goes on where a segment's chain ends, or leaves it to be used again. */
-  #resume(parity: Parity, chain: readonly LogRecord[], flushed: number): void {
-    const last = chain.at(-1);
-    if (last === undefined || last.lastChange <= flushed) return;
-    const segment = this.#segments[parity];
-    segment.end = endOf(chain);
-    segment.lastChange = last.lastChange;
-    segment.lastFound = last;
-    this.#active = parity;
   }
 
   /** Goes over to the other segment where this one is full and that one is free: between turns alone. */
@@ -298,12 +215,12 @@ export class Log {
   }
 }
 
+/** A number that tells the log of a table from those of others: never 0. */
+export function newSalt(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
+}
+
 /** The file of a segment. */
 export function segmentPath(folder: string, parity: Parity): string {
   return `${folder}/keyline.log.${parity}`;
-}
-
-function endOf(chain: readonly LogRecord[]): number {
-  const last = chain.at(-1);
-  return last === undefined ? 0 : last.offset + last.length;
 }

@@ -8,7 +8,10 @@
 import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
-import { type LogRecord, RECORD_ALIGNMENT, recordAt } from "./log_record.ts";
+import type { LogRecord } from "./log_record.ts";
+
+/** Which of the two segments. */
+export type Parity = 0 | 1;
 
 const ZEROS = new Uint8Array(1_048_576);
 
@@ -160,15 +163,29 @@ export class LogSegment {
   }
 }
 
-/** Opens a segment, and makes its file where there is none. Throws OpenError. */
-export function openSegment(path: string, roomBytes: number): LogSegment {
+/** Opens a segment; its file must be there unless the log `isNew`. Throws OpenError. */
+export function openSegment(
+  path: string,
+  { roomBytes, isNew }: { roomBytes: number; isNew: boolean },
+): LogSegment {
   try {
-    const file = Deno.openSync(path, { create: true, read: true, write: true, mode: 0o600 });
+    const create = { create: true, mode: 0o600 };
+    const file = Deno.openSync(path, { read: true, write: true, ...(isNew && create) });
     const { size } = file.statSync();
     return new LogSegment(path, { file, size, roomBytes });
   } catch (error) {
+    if (!isNew && error instanceof Deno.errors.NotFound) throw missing(path, error);
     throw cannotOpen(path, error);
   }
+}
+
+/** A file of the log that the table had, and that may hold changes which are nowhere else. */
+export function missing(path: string, cause: unknown): OpenError {
+  return new OpenError(
+    `Cannot open ${path}: it is missing, and with it what was stored last. Nothing was changed: put ` +
+      "the file back, restore a backup, or choose another folder with --data.",
+    { cause },
+  );
 }
 
 /** A file of the log that the system does not let us use, for this reason. */
@@ -178,29 +195,4 @@ function cannotOpen(path: string, cause: unknown): OpenError {
       "choose another folder with --data.",
     { cause },
   );
-}
-
-/** The records at the start of a segment that follow each other without a gap. */
-export function chainOf(memory: Memory, salt: number): LogRecord[] {
-  const chain: LogRecord[] = [];
-  for (let offset = 0;;) {
-    const record = recordAt(memory, { offset, salt });
-    if (record === undefined) return chain;
-    const before = chain.at(-1);
-    if (before !== undefined && record.turn !== before.turn + 1) return chain;
-    chain.push(record);
-    offset += record.length;
-  }
-}
-
-/** The first record from an offset on that has changes after this number, whatever stands before it. */
-export function recordAfterChange(
-  memory: Memory,
-  { offset, salt, after }: { offset: number; salt: number; after: number },
-): LogRecord | undefined {
-  for (let at = offset; at < memory.bytes.length; at += RECORD_ALIGNMENT) {
-    const record = recordAt(memory, { offset: at, salt, after });
-    if (record !== undefined) return record;
-  }
-  return undefined;
 }

@@ -13,13 +13,19 @@ import type { FlatStore } from "../flat/flat_store.ts";
 import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
 import { tableError } from "./errors.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
-import type { Log, Parity } from "./log.ts";
+import type { Log } from "./log.ts";
+import type { Parity } from "./log_segment.ts";
 import type { Rows } from "./rows.ts";
 
 /** How many rows are removed at a time before their turn. */
 const EARLY_ROWS = 64;
 /** A record with one of these flags differs from its row. */
 export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
+
+/** What marks a record whose newest change is in this segment of the log, and in no row. */
+export function dirtyFlag(parity: Parity): number {
+  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+}
 
 /** What the mover works on. */
 export interface MoverParts {
@@ -89,47 +95,52 @@ export class Mover {
   step(bytes: number): boolean {
     const sealed = this.#parts.log.sealed();
     if (sealed === undefined) return false;
-    const { log, store } = this.#parts;
-    try {
-      if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
-      else this.#move(bytes, sealed.parity);
-    } catch (error) {
-      log.rewindSealed(); // What was read back is not moved.
-      throw error;
+    const { log, store, rows } = this.#parts;
+    if (rows.state.flushed < sealed.lastChange) {
+      try {
+        if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
+        else this.#move(bytes, sealed);
+      } catch (error) {
+        log.rewindSealed(); // What was read back is not moved.
+        throw error;
+      }
     }
-    if (this.#parts.rows.state.flushed >= sealed.lastChange) log.releaseSealed();
+    if (rows.state.flushed >= sealed.lastChange) {
+      rows.endMoves(); // Until now a power cut could take back what was moved, and the log had it still.
+      log.releaseSealed();
+    }
     return true;
   }
 
   /** Takes the whole segment as moved: each of its keys has a newer change. */
   #skip(lastChange: number): void {
-    this.#parts.rows.transaction(() => {
+    this.#parts.rows.move(() => {
       this.#clearUpTo(lastChange);
       this.#setFlushed(lastChange);
     });
     this.#noteCleared(lastChange);
   }
 
-  #move(bytes: number, parity: Parity): void {
+  #move(bytes: number, { parity, lastChange }: { parity: Parity; lastChange: number }): void {
     const { log, rows } = this.#parts;
     const refs: number[] = [];
     let flushed = rows.state.flushed;
-    rows.transaction(() => {
+    rows.move(() => {
       for (let left = bytes; left > 0;) {
         const change = log.nextSealed(flushed);
         if (change === undefined) {
-          flushed = log.sealed()!.lastChange;
-          this.#checkAllMoved(parity, refs.length);
+          flushed = lastChange;
           break;
         }
         flushed = change.number;
         left -= sizeOfChange(change);
         if (change.kind === KIND.CLEAR) this.#clearUpTo(change.number);
-        const ref = change.kind === KIND.CLEAR ? NO_REF : this.#newest(change);
+        const ref = change.kind === KIND.CLEAR ? NO_REF : this.#newest(change, parity);
         if (ref === NO_REF) continue;
         this.#moveRow(ref);
         refs.push(ref);
       }
+      if (flushed >= lastChange) this.#checkAllMoved(parity, refs.length);
       this.#setFlushed(flushed);
       this.#parts.claimGrowth();
     });
@@ -145,9 +156,12 @@ export class Mover {
   }
 
   /** The record of a change, where it is the newest of its key. */
-  #newest({ key, number }: NumberedChange): number {
-    const ref = this.#parts.store.find(key);
-    return ref !== NO_REF && this.#parts.store.numberOf(ref) === number ? ref : NO_REF;
+  #newest({ key, number }: NumberedChange, parity: Parity): number {
+    const { store } = this.#parts;
+    const ref = store.find(key);
+    // A clean record may keep a number of long ago: only those of dirty ones are unique in their 32 bits.
+    if (ref === NO_REF || (store.flagsOf(ref) & dirtyFlag(parity)) === 0) return NO_REF;
+    return store.hasNumber(ref, number) ? ref : NO_REF;
   }
 
   #moveRow(ref: number): void {
@@ -171,8 +185,7 @@ export class Mover {
     const { store, expiredRows } = this.#parts;
     if (!store.isLive(ref)) return store.remove(ref);
     expiredRows.note(store.expiresAtOf(ref), 1);
-    const dirty = parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-    store.setFlags(ref, (store.flagsOf(ref) & ~dirty) | FLAG.IN_ROWS);
+    store.setFlags(ref, (store.flagsOf(ref) & ~dirtyFlag(parity)) | FLAG.IN_ROWS);
   }
 
   /** Within a transaction: what a CLEAR up to this change removes. Only the newest one counts. */

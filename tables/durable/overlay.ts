@@ -9,10 +9,11 @@ import type { FlatStore } from "../flat/flat_store.ts";
 import { FLAG, NO_REF } from "../flat/record.ts";
 import type { Clock } from "../table.ts";
 import { compareTexts, startsWith, Text } from "../text.ts";
-import { KIND, type NumberedChange } from "./change.ts";
+import { KIND } from "./change.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log } from "./log.ts";
-import { DIRTY, type Mover } from "./mover.ts";
+import type { ReplayedChange } from "./log_replay.ts";
+import { DIRTY, dirtyFlag, type Mover } from "./mover.ts";
 import type { Rows } from "./rows.ts";
 import { UndoStack } from "./undo_stack.ts";
 
@@ -182,7 +183,7 @@ export class Overlay {
 
   /** Takes up what the log holds, at the start. Returns how many changes. Throws OpenError. */
   replay(): number {
-    const { count, version, unsure } = this.#parts.rows.state;
+    const { count, version } = this.#parts.rows.state;
     this.#keys = count;
     this.version = version;
     let replayed = 0;
@@ -193,7 +194,7 @@ export class Overlay {
         this.#keys = 0;
         this.#parts.mover.noteClear(change.number);
       } else {
-        this.#replayChange(change, { flags: dirtyFlag(change.parity), unsure });
+        this.#replayChange(change);
       }
       if (++replayed % REPLAY_CHANGES === 0) this.#store.commit();
     }
@@ -202,29 +203,30 @@ export class Overlay {
     return replayed;
   }
 
-  #replayChange(
-    change: NumberedChange,
-    { flags, unsure }: { flags: number; unsure: number },
-  ): void {
+  #replayChange(change: ReplayedChange): void {
     const { key, version, expiresAt, number } = change;
     const value = change.kind === KIND.PUT ? change.value : undefined;
     const before = this.#store.find(key);
-    const isInRows = this.#isInRows(change, { before, unsure });
+    const isInRows = this.#isInRows(change, before);
     const wasStored = before === NO_REF ? isInRows : this.#store.isLive(before);
-    const fields = { version, expiresAt, number, flags: isInRows ? flags | FLAG.IN_ROWS : flags };
-    this.#store.write(key, value, fields);
+    const dirty = dirtyFlag(change.parity);
+    const flags = isInRows ? dirty | FLAG.IN_ROWS : dirty;
+    this.#store.write(key, value, { version, expiresAt, number, flags });
     this.#keys += Number(value !== undefined) - Number(wasStored);
   }
 
-  /** Whether a replayed change has a row beneath it: as the log says, where that can be relied on. */
-  #isInRows(
-    { key, isInRows, number }: NumberedChange,
-    { before, unsure }: { before: number; unsure: number },
-  ): boolean {
-    if (!isInRows || number > unsure || this.#parts.mover.isClearPending) return isInRows;
-    return before === NO_REF
-      ? this.#parts.rows.expiryOf(key) !== undefined
-      : (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
+  /**
+   * Whether a replayed change has a row beneath it. The log says whether one was there when the change was made,
+   * which may not be so now: a row can have been removed early, on a full disk, and a power cut can have taken
+   * back moves that were not durable. An earlier change of the key in the log knows better; and no row that was
+   * missing then is there now, because the log still holds each change that such a move would have removed it for.
+   */
+  #isInRows({ key, isInRows, number, turn }: ReplayedChange, before: number): boolean {
+    if (before !== NO_REF) return (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
+    if (!isInRows || this.#parts.mover.isClearPending) return false;
+    const { unsure, moving, turn: movedAt } = this.#parts.rows.state;
+    const isSure = number > unsure && (moving === 0 || turn <= movedAt);
+    return isSure || this.#parts.rows.expiryOf(key) !== undefined;
   }
 
   /** Takes the row of a key into the store. */
@@ -285,8 +287,4 @@ export class Overlay {
       if (expiresAt === 0 || expiresAt > now) yield row.key;
     }
   }
-}
-
-function dirtyFlag(parity: 0 | 1): number {
-  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
 }

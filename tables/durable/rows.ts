@@ -10,6 +10,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { Text } from "../text.ts";
 import { tableError } from "./errors.ts";
+import { RowsStorage } from "./rows_storage.ts";
 
 /** How far the rows are. */
 export interface RowsState {
@@ -25,7 +26,9 @@ export interface RowsState {
   readonly version: number;
   /** Up to this change, the log may name rows that are not there any more. */
   readonly unsure: number;
-  /** Tells the log of this table from those of others. */
+  /** 1 where moves may follow that a power cut takes back; 0 where this state is the last one. */
+  readonly moving: 0 | 1;
+  /** Tells the log of this table from those of others; 0 where it has none yet. */
   readonly salt: number;
 }
 
@@ -59,23 +62,30 @@ export interface ExpiringRange {
 
 /** How many rows of an earlier generation are removed at a time: few, as each may hold a large value. */
 const REMOVE_ROWS = 16;
-const PAGE_BYTES = 4_096;
+
+/**
+ * When SQLite syncs its write-ahead log: FULL at the end of each transaction, NORMAL only before a checkpoint. A
+ * FULL one makes those before it durable too, because they are in the same file.
+ * https://sqlite.org/pragma.html#pragma_synchronous
+ */
+type Synchronous = "FULL" | "NORMAL";
 
 /** The rows of a table. */
 export class Rows {
   readonly #db: DatabaseSync;
   readonly #sql: Statements;
+  /** The room that they take on the disk. */
+  readonly storage: RowsStorage;
   #state: RowsState;
-  /** The size of the file, which grows when the write-ahead log is moved into it. */
-  #fileBytes: number;
+  #synchronous: Synchronous | undefined;
   /** Whether rows of earlier generations may be left. */
   #hasOld = true;
 
-  /** Takes an open database. */
+  /** Takes an open database, whose file has this size. */
   constructor(db: DatabaseSync, fileBytes: number) {
     this.#db = db;
     this.#sql = statementsOf(db);
-    this.#fileBytes = fileBytes;
+    this.storage = new RowsStorage(db, fileBytes);
     this.#state = this.#sql.state.get() as unknown as RowsState;
   }
 
@@ -86,18 +96,29 @@ export class Rows {
 
   /** Runs `write` in a transaction, which is durable on return. Throws TableError, all undone. */
   transaction(write: () => void): void {
-    const before = this.#state;
-    try {
-      this.#sql.begin.run();
+    this.#transact("FULL", write);
+  }
+
+  /**
+   * The same for moves, which the log still holds: a power cut may take them back. The first one is durable, to
+   * say that others follow; the rest become so with the next `transaction`, or with a checkpoint.
+   */
+  move(write: () => void): void {
+    const isFirst = this.#state.moving === 0;
+    this.#transact(isFirst ? "FULL" : "NORMAL", () => {
+      this.#state = { ...this.#state, moving: 1 };
       write();
-      const { generation, flushed, turn, count, version, unsure } = this.#state;
-      this.#sql.setState.run(generation, flushed, turn, count, version, unsure);
-      this.#sql.commit.run();
-    } catch (error) {
-      this.#state = before;
-      this.#rollBack();
-      throw tableError(error);
-    }
+    });
+  }
+
+  /** Makes all moves durable. Throws TableError. */
+  endMoves(): void {
+    this.transaction(() => this.#state = { ...this.#state, moving: 0 });
+  }
+
+  /** Gives the table a log, whose records have this salt. Throws TableError. */
+  setSalt(salt: number): void {
+    this.transaction(() => this.#state = { ...this.#state, salt });
   }
 
   /** Notes, within a transaction, how far the rows are. */
@@ -186,48 +207,26 @@ export class Rows {
     return this.#hasOld;
   }
 
-  /** The size of the rows in bytes. */
-  get bytes(): number {
-    return this.#pragma("page_count") * PAGE_BYTES;
-  }
-
-  /** How much of that is free. */
-  get freeBytes(): number {
-    return this.#pragma("freelist_count") * PAGE_BYTES;
-  }
-
-  /** By how many bytes the file is still to grow when the write-ahead log is moved into it. */
-  get growthBytes(): number {
-    return this.bytes - this.#fileBytes;
-  }
-
-  /** How many pages of the write-ahead log are not moved into the file. */
-  get walPages(): number {
-    // NOOP moves nothing. https://sqlite.org/pragma.html#pragma_wal_checkpoint
-    const { log, checkpointed } = this.#read(() =>
-      this.#sql.walPages.get()
-    ) as unknown as Checkpoint;
-    return log - checkpointed;
-  }
-
-  /**
-   * Moves the write-ahead log into the file, as far as no backup is reading it. TRUNCATE gives its room
-   * back, too. Throws TableError.
-   */
-  checkpoint(mode: "PASSIVE" | "TRUNCATE"): void {
-    const done = this.#read(() => this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get());
-    const { log, checkpointed } = done as unknown as Checkpoint;
-    if (log === checkpointed) this.#fileBytes = this.bytes;
-  }
-
   /** Closes the file. */
   close(): void {
     this.#db.close();
   }
 
-  #pragma(name: "page_count" | "freelist_count"): number {
-    const statement = name === "page_count" ? this.#sql.pageCount : this.#sql.freePages;
-    return this.#read(() => statement.get())![name] as number;
+  #transact(synchronous: Synchronous, write: () => void): void {
+    const before = this.#state;
+    try {
+      if (this.#synchronous !== synchronous) this.#db.exec(`PRAGMA synchronous = ${synchronous}`);
+      this.#synchronous = synchronous;
+      this.#sql.begin.run();
+      write();
+      const { generation, flushed, turn, count, version, unsure, moving, salt } = this.#state;
+      this.#sql.setState.run(generation, flushed, turn, count, version, unsure, moving, salt);
+      this.#sql.commit.run();
+    } catch (error) {
+      this.#state = before;
+      this.#rollBack();
+      throw tableError(error);
+    }
   }
 
   #read<Result>(read: () => Result): Result {
@@ -254,12 +253,6 @@ interface StoredRow {
   readonly expires: number | null;
 }
 
-/** How many pages the write-ahead log has, and how many of them are moved into the file. */
-interface Checkpoint {
-  readonly log: number;
-  readonly checkpointed: number;
-}
-
 type Statements = Record<keyof typeof SQL, StatementSync>;
 
 /** Each statement that touches the rows. */
@@ -267,9 +260,9 @@ const SQL = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
   rollback: "ROLLBACK",
-  state: "SELECT generation, flushed, turn, count, version, unsure, salt FROM state",
-  setState:
-    "UPDATE state SET generation = ?, flushed = ?, turn = ?, count = ?, version = ?, unsure = ?",
+  state: "SELECT generation, flushed, turn, count, version, unsure, moving, salt FROM state",
+  setState: `UPDATE state SET
+    generation = ?, flushed = ?, turn = ?, count = ?, version = ?, unsure = ?, moving = ?, salt = ?`,
   get: "SELECT value, version, expires FROM entries WHERE generation = ? AND key = ?",
   expiry: "SELECT expires FROM entries WHERE generation = ? AND key = ?",
   put: "REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
@@ -279,9 +272,6 @@ const SQL = {
     WHERE generation = ? AND (expires, key) > (?, ?) AND expires <= ? ORDER BY expires, key LIMIT ?`,
   removeOld: `DELETE FROM entries WHERE (generation, key) IN
     (SELECT generation, key FROM entries WHERE generation < ? LIMIT ?)`,
-  pageCount: "PRAGMA page_count",
-  freePages: "PRAGMA freelist_count",
-  walPages: "PRAGMA wal_checkpoint(NOOP)",
 } as const;
 
 function statementsOf(db: DatabaseSync): Statements {

@@ -7,18 +7,19 @@
 import { DatabaseSync } from "node:sqlite";
 import { giveUpReserve } from "./disk_space.ts";
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
+import { segmentPath } from "./log.ts";
 import { SCHEMA_VERSION, upgrade } from "./schema.ts";
 import { Rows } from "./rows.ts";
+import { PAGE_BYTES } from "./rows_storage.ts";
 
 /** The name of the file in its folder. */
 export const FILE_NAME = "keyline.db";
 /** "KEYL": marks our files (the application_id of https://sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x4b45594c;
-const PAGE_BYTES = 4_096;
 /** Files up to this many bytes are checked whole when they are opened; larger ones where they are read. */
 const CHECK_BYTES_MAX = 33_554_432;
 /** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
-const PAGE_CACHE_KIB = 16_384;
+const PAGE_CACHE_KIB = 8_192;
 
 /**
  * Opens the rows of a folder, or makes them. Even that takes some room, which a full disk has only in the
@@ -36,7 +37,10 @@ export function openRows(folder: string): Rows {
 function openFile(folder: string): Rows {
   const path = `${folder}/${FILE_NAME}`;
   try {
-    if (!exists(path)) create(path);
+    if (!exists(path)) {
+      checkNoLog(folder, path);
+      create(path);
+    }
     const version = checkHeader(path);
     checkContents(path);
     return new Rows(openDatabase(path, version), Deno.statSync(path).size);
@@ -55,9 +59,6 @@ function openDatabase(path: string, version: number): DatabaseSync {
   try {
     const settings = [
       "journal_mode = WAL",
-      // Each transaction ends with a sync of the write-ahead log: a segment of our log is used again
-      // only when what it held is durable here. https://sqlite.org/wal.html
-      "synchronous = FULL",
       // The table moves the write-ahead log itself, because SQLite would not say when that fails.
       "wal_autocheckpoint = 0",
       `cache_size = -${PAGE_CACHE_KIB}`,
@@ -69,6 +70,21 @@ function openDatabase(path: string, version: number): DatabaseSync {
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/** A log with records had a file of rows beside it: a new one would take their place. Throws OpenError. */
+function checkNoLog(folder: string, path: string): void {
+  for (const log of [segmentPath(folder, 0), segmentPath(folder, 1)]) {
+    if (!exists(log)) continue;
+    const start = new Uint8Array(1);
+    using file = Deno.openSync(log);
+    file.readSync(start);
+    if (start[0] === 0) continue; // No record.
+    throw new OpenError(
+      `Cannot open ${path}: it is missing, but ${log} holds changes of its table. Nothing was changed: ` +
+        "put the file back, restore a backup, or choose another folder with --data.",
+    );
   }
 }
 

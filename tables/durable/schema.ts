@@ -47,15 +47,11 @@ function createTables(db: DatabaseSync): void {
       count INTEGER NOT NULL,
       version INTEGER NOT NULL,
       unsure INTEGER NOT NULL,
+      moving INTEGER NOT NULL,
       salt INTEGER NOT NULL
     ) STRICT;
   `);
-  db.prepare("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, ?)").run(newSalt());
-}
-
-/** A number that tells the log of a table from those of others. */
-export function newSalt(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+  db.exec("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, 0, 0)");
 }
 
 /** Takes over what 0.1.0 stored: the newest generation of its entries, then the changes of its log. */

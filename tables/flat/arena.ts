@@ -8,8 +8,29 @@
  * @module
  */
 
-import { copyText, Memory, Text } from "../text.ts";
-import { type Fields, FLAG, HEADER_BYTES, NO_REF, OFFSET, recordBytes } from "./record.ts";
+import { Memory, type Text } from "../text.ts";
+import {
+  CAPACITY_BYTES_MAX,
+  capacityAt,
+  expiryAt,
+  type Fields,
+  fieldsAt,
+  FLAG,
+  flagsAt,
+  hasKeyAt,
+  hasNumberAt,
+  isVisibleAt,
+  keyAt,
+  keyLengthAt,
+  NO_REF,
+  overwriteRecord,
+  recordBytes,
+  setFlagsAt,
+  usedBytesAt,
+  valueAt,
+  versionAt,
+  writeRecord,
+} from "./record.ts";
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -19,9 +40,6 @@ const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const SEGMENT_BYTES = UNIT_BYTES << PLACE_BITS;
 /** How many segments there can be: 32 GiB of small records. */
 const SEGMENTS_MAX = 1 << (32 - PLACE_BITS);
-/** A larger record has a segment of its own, which is freed with it. */
-const SHARED_RECORD_BYTES_MAX = 65_536;
-const TWO_TO_32 = 2 ** 32;
 
 /** Memory of one piece. */
 export class Segment {
@@ -32,9 +50,9 @@ export class Segment {
   /** How much of it is records that are not freed, in bytes. */
   liveBytes = 0;
 
-  /** A segment with this much room, in bytes. */
-  constructor(bytes: number) {
-    this.memory = new Memory(bytes);
+  /** An empty segment in this memory. */
+  constructor(memory: Memory) {
+    this.memory = memory;
   }
 
   /** How much room it has, in bytes. */
@@ -44,7 +62,7 @@ export class Segment {
 }
 
 /** The segment that no reference leads to, so that no reference is 0. */
-const NO_SEGMENT = new Segment(0);
+const NO_SEGMENT = new Segment(new Memory(0));
 
 /** Records in segments. */
 export class Arena {
@@ -52,6 +70,11 @@ export class Arena {
   readonly #freeNumbers: number[] = [];
   /** The segment that takes new records. */
   #head = 0;
+  /**
+   * The memory of a segment that has been released, for the next one: where records are evicted as fast as
+   * others come, memory that waits for the garbage collector would be half as much again.
+   */
+  #spare: Memory | undefined;
   #bytes = 0;
   #liveBytes = 0;
 
@@ -67,41 +90,30 @@ export class Arena {
 
   /** Writes a record and returns its reference. Throws RangeError where no segment is left. */
   add(key: Text, value: Text, fields: Fields): number {
-    const size = recordBytes(key.length, value.length);
+    const { expiresAt } = fields;
+    const size = recordBytes(key.end - key.start, {
+      valueLength: value.end - value.start,
+      expiresAt,
+    });
     const ref = this.#allocate(size);
-    const memory = this.memory(ref);
-    const { view } = memory;
-    const at = (ref & PLACE_MASK) << UNIT_BITS;
-    view.setUint16(at + OFFSET.KEY_LENGTH, key.length, true);
-    view.setUint16(
-      at + OFFSET.CAPACITY,
-      size <= SHARED_RECORD_BYTES_MAX ? size >>> UNIT_BITS : 0,
-      true,
-    );
-    copyText(key, memory, at + HEADER_BYTES);
-    this.overwrite(ref, value, fields);
+    writeRecord(this.memory(ref), this.offset(ref), { key, value, fields, size });
     return ref;
   }
 
-  /** Whether the room of a record is what one with a value of this many bytes would take. */
-  fits(ref: number, valueLength: number): boolean {
-    const size = recordBytes(this.keyLength(ref), valueLength);
+  /** Whether a record's room is about what one with such a value and this expiry would take. */
+  fits(
+    ref: number,
+    { valueLength, expiresAt }: { valueLength: number; expiresAt: number },
+  ): boolean {
+    const keyLength = keyLengthAt(this.#view(ref), this.offset(ref));
+    const size = recordBytes(keyLength, { valueLength, expiresAt });
     const capacity = this.capacity(ref);
     return size <= capacity && 2 * size >= capacity;
   }
 
   /** Gives a record another value and other fields, in the room that it has. */
   overwrite(ref: number, value: Text, fields: Fields): void {
-    const memory = this.memory(ref);
-    const at = (ref & PLACE_MASK) << UNIT_BITS;
-    const { view } = memory;
-    view.setUint32(at + OFFSET.VALUE_LENGTH, value.length, true);
-    view.setUint32(at + OFFSET.VERSION_LOW, fields.version % TWO_TO_32, true);
-    view.setUint16(at + OFFSET.VERSION_HIGH, fields.version / TWO_TO_32, true);
-    view.setUint16(at + OFFSET.FLAGS, fields.flags, true);
-    view.setFloat64(at + OFFSET.EXPIRES_AT, fields.expiresAt, true);
-    view.setFloat64(at + OFFSET.NUMBER, fields.number, true);
-    copyText(value, memory, at + HEADER_BYTES + view.getUint16(at + OFFSET.KEY_LENGTH, true));
+    overwriteRecord(this.memory(ref), this.offset(ref), { value, fields });
   }
 
   /** Lets the room of a record go. */
@@ -131,93 +143,64 @@ export class Arena {
     return (ref & PLACE_MASK) << UNIT_BITS;
   }
 
-  /** The length of a record's key, in bytes. */
-  keyLength(ref: number): number {
-    return this.memory(ref).view.getUint16(this.offset(ref) + OFFSET.KEY_LENGTH, true);
-  }
-
   /** The key of a record. */
   key(ref: number): Text {
-    const start = this.offset(ref) + HEADER_BYTES;
-    return new Text(this.memory(ref), start, start + this.keyLength(ref));
+    return keyAt(this.memory(ref), this.offset(ref));
   }
 
   /** Whether a record has this key. */
   hasKey(ref: number, key: Text): boolean {
-    const { bytes, view } = this.memory(ref);
-    const at = this.offset(ref);
-    const length = key.end - key.start;
-    if (view.getUint16(at + OFFSET.KEY_LENGTH, true) !== length) return false;
-    const shift = at + HEADER_BYTES - key.start;
-    const other = key.memory;
-    let i = key.start;
-    for (; i + 4 <= key.end; i += 4) {
-      if (other.view.getInt32(i, true) !== view.getInt32(i + shift, true)) return false;
-    }
-    for (; i < key.end; i++) if (other.bytes[i] !== bytes[i + shift]) return false;
-    return true;
+    return hasKeyAt(this.memory(ref), this.offset(ref), key);
   }
 
   /** The value of a record. */
   value(ref: number): Text {
-    const memory = this.memory(ref);
-    const { view } = memory;
-    const at = this.offset(ref);
-    const start = at + HEADER_BYTES + view.getUint16(at + OFFSET.KEY_LENGTH, true);
-    return new Text(memory, start, start + view.getUint32(at + OFFSET.VALUE_LENGTH, true));
+    return valueAt(this.memory(ref), this.offset(ref));
   }
 
   /** Whether a record is no tombstone and has not expired by this clock, in milliseconds since 1970. */
   isVisible(ref: number, now: () => number): boolean {
-    const { view } = this.memory(ref);
-    const at = (ref & PLACE_MASK) << UNIT_BITS;
-    if ((view.getUint16(at + OFFSET.FLAGS, true) & FLAG.TOMBSTONE) !== 0) return false;
-    const expiresAt = view.getFloat64(at + OFFSET.EXPIRES_AT, true);
-    return expiresAt === 0 || expiresAt > now();
+    return isVisibleAt(this.#view(ref), this.offset(ref), now);
   }
 
   /** The version of a record. */
   version(ref: number): number {
-    const { view } = this.memory(ref);
-    const at = this.offset(ref);
-    return view.getUint16(at + OFFSET.VERSION_HIGH, true) * TWO_TO_32 +
-      view.getUint32(at + OFFSET.VERSION_LOW, true);
+    return versionAt(this.#view(ref), this.offset(ref));
   }
 
   /** When a record expires, in milliseconds since 1970; 0 where it does not. */
   expiresAt(ref: number): number {
-    return this.memory(ref).view.getFloat64(this.offset(ref) + OFFSET.EXPIRES_AT, true);
+    return expiryAt(this.#view(ref), this.offset(ref));
   }
 
-  /** Which change of a log a record is; 0 in memory. */
-  number(ref: number): number {
-    return this.memory(ref).view.getFloat64(this.offset(ref) + OFFSET.NUMBER, true);
+  /** Whether a record keeps the number of this change of a log, the low 32 bits of it. */
+  hasNumber(ref: number, number: number): boolean {
+    return hasNumberAt(this.#view(ref), this.offset(ref), number);
+  }
+
+  /** The fields of a record. */
+  fields(ref: number): Fields {
+    return fieldsAt(this.#view(ref), this.offset(ref));
   }
 
   /** The flags of a record. */
   flags(ref: number): number {
-    return this.memory(ref).view.getUint16(this.offset(ref) + OFFSET.FLAGS, true);
+    return flagsAt(this.#view(ref), this.offset(ref));
   }
 
   /** Gives a record other flags. */
   setFlags(ref: number, flags: number): void {
-    this.memory(ref).view.setUint16(this.offset(ref) + OFFSET.FLAGS, flags, true);
+    setFlagsAt(this.#view(ref), this.offset(ref), flags);
   }
 
   /** How much room a record has, in bytes. */
   capacity(ref: number): number {
-    const { view, bytes } = this.memory(ref);
-    const units = view.getUint16(this.offset(ref) + OFFSET.CAPACITY, true);
-    return units === 0 ? bytes.length : units << UNIT_BITS;
+    return capacityAt(this.#view(ref), this.offset(ref)) || this.memory(ref).bytes.length;
   }
 
-  /** How many bytes of a record are in use: its header, its key and its value. */
+  /** How many bytes of a record are in use. */
   usedBytes(ref: number): number {
-    const valueLength = this.memory(ref).view.getUint32(
-      this.offset(ref) + OFFSET.VALUE_LENGTH,
-      true,
-    );
-    return HEADER_BYTES + this.keyLength(ref) + valueLength;
+    return usedBytesAt(this.#view(ref), this.offset(ref));
   }
 
   /** Whether a record has a segment of its own. */
@@ -262,8 +245,12 @@ export class Arena {
     return at >= segment.used ? NO_REF : (number << PLACE_BITS) | (at >>> UNIT_BITS);
   }
 
+  #view(ref: number): DataView {
+    return this.#segments[ref >>> PLACE_BITS]!.memory.view;
+  }
+
   #allocate(size: number): number {
-    const isShared = size <= SHARED_RECORD_BYTES_MAX;
+    const isShared = size <= CAPACITY_BYTES_MAX;
     let number = this.#head;
     let segment = this.#segments[number]!;
     if (!isShared || segment.size - segment.used < size) {
@@ -271,7 +258,7 @@ export class Arena {
       if (number >= SEGMENTS_MAX) {
         throw new RangeError("Cannot store a record: all segments are used");
       }
-      segment = new Segment(isShared ? SEGMENT_BYTES : size);
+      segment = new Segment(isShared ? this.#takeMemory() : new Memory(size));
       this.#segments[number] = segment;
       this.#bytes += segment.size;
       if (isShared) this.#moveHead(number);
@@ -289,8 +276,16 @@ export class Arena {
     if (old !== 0 && this.#segments[old]!.liveBytes === 0) this.#release(old);
   }
 
+  #takeMemory(): Memory {
+    const memory = this.#spare ?? new Memory(SEGMENT_BYTES);
+    this.#spare = undefined;
+    return memory;
+  }
+
   #release(number: number): void {
-    this.#bytes -= this.#segments[number]!.size;
+    const { memory, size } = this.#segments[number]!;
+    this.#bytes -= size;
+    if (size === SEGMENT_BYTES) this.#spare = memory;
     this.#segments[number] = undefined;
     this.#freeNumbers.push(number);
   }

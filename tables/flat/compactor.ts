@@ -60,7 +60,7 @@ export class Compactor {
     let number: number | undefined;
     if (gaps > Math.max(GAPS_BYTES_MIN, GAPS_SHARE_MAX * arena.bytes)) number = arena.emptiest();
     this.#isEvicting = false;
-    if (number === undefined && arena.bytes > bytesMax && this.#mayEvict(contents)) {
+    if (number === undefined && contents.bytes > bytesMax && this.#mayEvict(contents)) {
       number = arena.next(this.#lastEvicted);
       this.#passedBytes += number === undefined ? 0 : arena.segmentAt(number)!.size;
       this.#lastEvicted = number ?? 0;

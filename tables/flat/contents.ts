@@ -7,7 +7,7 @@
 import { compareTexts, type Text } from "../text.ts";
 import { Arena } from "./arena.ts";
 import { FLAG, NO_REF } from "./record.ts";
-import { HashIndex } from "./hash_index.ts";
+import { firstPair, HashIndex } from "./hash_index.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 
 /** A record with one of these flags is not among the keys that a store lists. */
@@ -48,15 +48,21 @@ export class Contents {
   /** How many records are dirty, by the segment of the log that has their newest change. */
   readonly dirtyCounts: [number, number] = [0, 0];
 
+  /** How much memory the records and their index take, in bytes. */
+  get bytes(): number {
+    return this.arena.bytes + this.index.bytes;
+  }
+
   /** The record of a key with this hash; NO_REF without one. */
   find(key: Text, hash: number): number {
     const { arena } = this;
     const slots = this.index.slotsFor(hash);
-    const mask = slots.length - 1;
-    for (let i = (2 * hash) & mask;; i = (i + 2) & mask) {
+    for (let i = firstPair(hash, slots);;) {
       const other = slots[i]!;
       if (other === 0) return NO_REF;
       if (other === hash && arena.hasKey(slots[i + 1]!, key)) return slots[i + 1]!;
+      i += 2;
+      if (i === slots.length) i = 0;
     }
   }
 

@@ -88,7 +88,9 @@ export class FlatStore {
       ? fields.flags | FLAG.TOMBSTONE
       : fields.flags & ~FLAG.TOMBSTONE;
     if (value === undefined) this.#hasDeleted = true;
-    const { version, expiresAt, number } = fields;
+    const { version, number } = fields;
+    // A tombstone always goes where the entry was, which may have no room for an expiry.
+    const expiresAt = value === undefined ? 0 : fields.expiresAt;
     if (before === NO_REF) {
       const ref = arena.add(key, stored, { version, expiresAt, flags, number });
       index.add(hash, ref);
@@ -96,7 +98,7 @@ export class FlatStore {
       this.#journal.noteAdded({ hash, ref });
       return ref;
     }
-    if (value !== undefined && !arena.fits(before, stored.length)) {
+    if (value !== undefined && !arena.fits(before, { valueLength: stored.length, expiresAt })) {
       // First the copy: `key` and `value` may lie in the record that goes.
       const ref = arena.add(key, stored, { version, expiresAt, flags, number });
       this.#contents.unlink(before);
@@ -148,9 +150,9 @@ export class FlatStore {
     return this.#contents.arena.expiresAt(ref);
   }
 
-  /** Which change of a log a record is; 0 in memory. */
-  numberOf(ref: number): number {
-    return this.#contents.arena.number(ref);
+  /** Whether a record is of this change of a log, by the low 32 bits of its number. */
+  hasNumber(ref: number, number: number): boolean {
+    return this.#contents.arena.hasNumber(ref, number);
   }
 
   /** The flags of a record. */
@@ -265,13 +267,8 @@ export class FlatStore {
   #move(ref: number): void {
     const { arena, index } = this.#contents;
     const key = arena.key(ref);
-    const flags = arena.flags(ref) & ~FLAG.RECENT;
-    const fields = {
-      version: arena.version(ref),
-      expiresAt: arena.expiresAt(ref),
-      flags,
-      number: arena.number(ref),
-    };
+    const before = arena.fields(ref);
+    const fields = { ...before, flags: before.flags & ~FLAG.RECENT };
     const moved = arena.add(key, arena.value(ref), fields);
     this.#contents.unlink(ref);
     index.replace(hashOf(key), { from: ref, to: moved });

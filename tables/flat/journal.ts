@@ -7,7 +7,6 @@
 
 import { Memory } from "../text.ts";
 import { type Arena } from "./arena.ts";
-import { HEADER_BYTES } from "./record.ts";
 import type { Contents } from "./contents.ts";
 
 /** What happened to a record. */
@@ -151,13 +150,17 @@ function copyWords(from: Place, to: Place, length: number): void {
   }
   const source = from.memory.view;
   const target = to.memory.view;
+  // The header and the expiry may look like a NaN, which might come out other than it went in; text does not.
+  const textEnd = length - 16;
   let i = 0;
-  // The header may look like a NaN, which might come out other than it went in; text does not.
-  for (; i < HEADER_BYTES; i += 4) {
+  for (; i < 24; i += 4) {
     target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
   }
-  for (; i < length; i += 8) {
+  for (; i < textEnd; i += 8) {
     target.setFloat64(to.offset + i, source.getFloat64(from.offset + i, true), true);
+  }
+  for (; i < length; i += 4) {
+    target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
   }
 }
 

@@ -6,9 +6,6 @@
 
 import { type ServerOptions, ServerProcess } from "../support/harness.ts";
 
-/** What it takes to start one. */
-export const SERVER = ["net", "read", "write", "run", "env"] as const;
-
 /** A server, and the way to its admin port. Use it with `await using`. */
 export class AdminServer implements AsyncDisposable {
   readonly process: ServerProcess;

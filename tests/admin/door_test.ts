@@ -5,23 +5,23 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
-import { AdminServer, eventually, SERVER } from "./admin_server.ts";
+import { runServer, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { AdminServer, eventually } from "./admin_server.ts";
 
 const PASSWORD = "open sesame: ö";
 
-testWith(SERVER, "without --admin nothing of it is there", async () => {
+testServer("without --admin nothing of it is there", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   assert(!/admin|See it run/.test(server.output), server.output);
 });
 
-testWith(SERVER, "/healthz and /readyz say that it is alive and can commit", async () => {
+testServer("/healthz and /readyz say that it is alive and can commit", async () => {
   await using server = await AdminServer.start();
   assertEquals(await server.get("healthz"), { status: 200, body: "alive\n" });
   assertEquals(await server.get("readyz"), { status: 200, body: "ready\n" });
 });
 
-testWith(SERVER, "/readyz says no while the server shuts down", async () => {
+testServer("/readyz says no while the server shuts down", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   using client = await server.process.connect();
   // What this client does not read is waited for.
@@ -33,7 +33,7 @@ testWith(SERVER, "/readyz says no while the server shuts down", async () => {
   assertEquals((await server.get("healthz")).status, 200);
 });
 
-testWith(SERVER, "nothing is changed: only GET and HEAD are answered", async () => {
+testServer("nothing is changed: only GET and HEAD are answered", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   for (const method of ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"]) {
     assertEquals((await server.get("api/keys", { method })).status, 405, method);
@@ -43,7 +43,7 @@ testWith(SERVER, "nothing is changed: only GET and HEAD are answered", async () 
   assertEquals((await server.get("nothing")).status, 404);
 });
 
-testWith(SERVER, "a page of keys, and a value with its size, version and expiry", async () => {
+testServer("a page of keys, and a value with its size, version and expiry", async () => {
   await using server = await AdminServer.start();
   using client = await server.process.connect();
   const puts = Array.from({ length: 250 }, (_, i) => `PUT k${1_000 + i} v\r\n`);
@@ -71,21 +71,17 @@ testWith(SERVER, "a page of keys, and a value with its size, version and expiry"
   assertEquals([gone.status, JSON.parse(gone.body).why], [404, "404 NOT FOUND"]);
 });
 
-testWith(
-  SERVER,
-  "of a huge value only the beginning is shown, and no character is cut",
-  async () => {
-    await using server = await AdminServer.start();
-    using client = await server.process.connect();
-    assertEquals(await client.ask(`PUT big x${"😀".repeat(200_000)}`), "200 OK");
-    const { body } = await server.get("api/value?key=big");
-    const { value, size, isWhole } = JSON.parse(body);
-    assertEquals([size, isWhole, value.length], [800_001, false, 4_095]);
-    assert(value.isWellFormed() && body.length < 20_000);
-  },
-);
+testServer("of a huge value only the beginning is shown, and no character is cut", async () => {
+  await using server = await AdminServer.start();
+  using client = await server.process.connect();
+  assertEquals(await client.ask(`PUT big x${"😀".repeat(200_000)}`), "200 OK");
+  const { body } = await server.get("api/value?key=big");
+  const { value, size, isWhole } = JSON.parse(body);
+  assertEquals([size, isWhole, value.length], [800_001, false, 4_095]);
+  assert(value.isWellFormed() && body.length < 20_000);
+});
 
-testWith(SERVER, "what is no key is refused, and no second line can be smuggled in", async () => {
+testServer("what is no key is refused, and no second line can be smuggled in", async () => {
   await using server = await AdminServer.start();
   using client = await server.process.connect();
   assertEquals(await client.ask("PUT a 1"), "200 OK");
@@ -102,45 +98,41 @@ testWith(SERVER, "what is no key is refused, and no second line can be smuggled 
   assertEquals(await client.ask("COUNT"), "200 OK 1");
 });
 
-testWith(SERVER, "a browser of keys whose operations are disabled says so", async () => {
+testServer("a browser of keys whose operations are disabled says so", async () => {
   await using server = await AdminServer.start({ args: ["--memory", "--disable", "keys"] });
   const { status, body } = await server.get("api/keys");
   assertEquals(status, 502);
   assertStringIncludes(body, "--disable");
 });
 
-testWith(
-  SERVER,
-  "only its own name opens it, so that no other page can take its place",
-  async () => {
-    await using server = await AdminServer.start({ args: ["--memory"] });
-    const { port } = server;
-    const cases: [headers: Record<string, string>, status: number][] = [
-      [{ host: `127.0.0.1:${port}` }, 200],
-      [{ host: `localhost:${port}` }, 200],
-      [{ host: `[::1]:${port}` }, 200],
-      [{ host: `evil.example:${port}` }, 403],
-      [{ host: `127.0.0.1.evil.example:${port}` }, 403],
-      [{ host: `localhost:${port}`, origin: `http://localhost:${port}` }, 200],
-      [{ host: `localhost:${port}`, origin: "http://evil.example" }, 403],
-      [{ host: `localhost:${port}`, origin: `http://localhost:${port + 1}` }, 403],
-      [{ host: `localhost:${port}`, origin: "null" }, 403],
-      [{ host: `localhost:${port}`, "sec-fetch-site": "cross-site" }, 403],
-      [{ host: `localhost:${port}`, "sec-fetch-site": "same-origin" }, 200],
-    ];
-    for (const [headers, status] of cases) {
-      for (const path of ["/api/keys", "/metrics", "/"]) {
-        assertEquals(await server.statusFor(path, headers), status, JSON.stringify(headers));
-      }
+testServer("only its own name opens it, so that no other page can take its place", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const { port } = server;
+  const cases: [headers: Record<string, string>, status: number][] = [
+    [{ host: `127.0.0.1:${port}` }, 200],
+    [{ host: `localhost:${port}` }, 200],
+    [{ host: `[::1]:${port}` }, 200],
+    [{ host: `evil.example:${port}` }, 403],
+    [{ host: `127.0.0.1.evil.example:${port}` }, 403],
+    [{ host: `localhost:${port}`, origin: `http://localhost:${port}` }, 200],
+    [{ host: `localhost:${port}`, origin: "http://evil.example" }, 403],
+    [{ host: `localhost:${port}`, origin: `http://localhost:${port + 1}` }, 403],
+    [{ host: `localhost:${port}`, origin: "null" }, 403],
+    [{ host: `localhost:${port}`, "sec-fetch-site": "cross-site" }, 403],
+    [{ host: `localhost:${port}`, "sec-fetch-site": "same-origin" }, 200],
+  ];
+  for (const [headers, status] of cases) {
+    for (const path of ["/api/keys", "/metrics", "/"]) {
+      assertEquals(await server.statusFor(path, headers), status, JSON.stringify(headers));
     }
-    const link = { host: `localhost:${port}`, "sec-fetch-site": "cross-site" };
-    assertEquals(await server.statusFor("/", { ...link, "sec-fetch-mode": "navigate" }), 200);
-    // A probe asks by whatever address it knows.
-    assertEquals(await server.statusFor("/healthz", { host: "10.0.0.1" }), 200);
-  },
-);
+  }
+  const link = { host: `localhost:${port}`, "sec-fetch-site": "cross-site" };
+  assertEquals(await server.statusFor("/", { ...link, "sec-fetch-mode": "navigate" }), 200);
+  // A probe asks by whatever address it knows.
+  assertEquals(await server.statusFor("/healthz", { host: "10.0.0.1" }), 200);
+});
 
-testWith(SERVER, "with a password everything but health asks for it", async () => {
+testServer("with a password everything but health asks for it", async () => {
   await using server = await AdminServer.start({
     args: ["--memory"],
     env: { KEYLINE_PASSWORD: PASSWORD },
@@ -170,29 +162,25 @@ testWith(SERVER, "with a password everything but health asks for it", async () =
   assertEquals(await server.statusFor("/metrics", { host }), 401);
 });
 
-testWith(SERVER, "a bearer of the password comes in as well", async () => {
+testServer("a bearer of the password comes in as well", async () => {
   const env = { KEYLINE_PASSWORD: "sesame" };
   await using server = await AdminServer.start({ args: ["--memory"], env });
   const headers = { authorization: "Bearer sesame" };
   assertEquals((await server.get("metrics", { headers })).status, 200);
 });
 
-testWith(
-  SERVER,
-  "on another address it starts only with a password, even with --insecure",
-  async () => {
-    const args = ["--memory", "--port", "0", "--admin", "0", "--admin-host", "0.0.0.0"];
-    const { code, stderr } = await runServer([...args, "--insecure"]);
-    assertEquals(code, 2);
-    assertStringIncludes(stderr, "Cannot open the admin port on 0.0.0.0 without a password");
-    await using _server = await AdminServer.start({
-      args: ["--memory", "--admin-host", "0.0.0.0"],
-      env: { KEYLINE_PASSWORD: PASSWORD },
-    });
-  },
-);
+testServer("on another address it starts only with a password, even with --insecure", async () => {
+  const args = ["--memory", "--port", "0", "--admin", "0", "--admin-host", "0.0.0.0"];
+  const { code, stderr } = await runServer([...args, "--insecure"]);
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, "Cannot open the admin port on 0.0.0.0 without a password");
+  await using _server = await AdminServer.start({
+    args: ["--memory", "--admin-host", "0.0.0.0"],
+    env: { KEYLINE_PASSWORD: PASSWORD },
+  });
+});
 
-testWith(SERVER, "a port that is taken ends the start, and says what to do", async () => {
+testServer("a port that is taken ends the start, and says what to do", async () => {
   const data = tempFolder();
   try {
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -212,7 +200,7 @@ testWith(SERVER, "a port that is taken ends the start, and says what to do", asy
   }
 });
 
-testWith(SERVER, "each answer lets a browser load and run nothing of others", async () => {
+testServer("each answer lets a browser load and run nothing of others", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   for (const path of ["", "live.js", "uplot.js", "metrics", "healthz", "nosuch", "api/keys"]) {
     const response = await fetch(server.url + path);
@@ -225,7 +213,7 @@ testWith(SERVER, "each answer lets a browser load and run nothing of others", as
   }
 });
 
-testWith(SERVER, "slow clients are closed, and let others in again", async () => {
+testServer("slow clients are closed, and let others in again", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   const slow = await Promise.all(Array.from({ length: 64 }, async () => {
     const socket = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
@@ -245,8 +233,7 @@ testWith(SERVER, "slow clients are closed, and let others in again", async () =>
   for (const socket of slow) socket.close();
 });
 
-testWith(
-  SERVER,
+testServer(
   "requests that are not waited for, bodies and huge headers end a connection",
   async () => {
     await using server = await AdminServer.start({ args: ["--memory"] });
@@ -261,7 +248,7 @@ testWith(
   },
 );
 
-testWith(SERVER, "nothing that is sent ends the server", async () => {
+testServer("nothing that is sent ends the server", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   const close = "Connection: close\r\n\r\n";
   const requests = [

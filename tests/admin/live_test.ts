@@ -8,11 +8,12 @@ import { assert, assertEquals } from "@std/assert";
 import { type Frame, FrameMaker } from "../../admin/frame.ts";
 import { answer } from "../../server/dispatch/gate.ts";
 import { Line } from "../../server/input/line.ts";
-import { contextOver, testWith } from "../support/harness.ts";
-import { AdminServer, eventually, SERVER } from "./admin_server.ts";
+import { contextOfAll } from "../support/context.ts";
+import { testServer, testWith } from "../support/harness.ts";
+import { AdminServer, eventually } from "./admin_server.ts";
 
 testWith(["read"], "a frame tells of its own second alone", async () => {
-  const context = await contextOver(undefined, { now: () => 5_000 });
+  const context = await contextOfAll({ now: () => 5_000 });
   const maker = new FrameMaker(context, 0);
   for (const line of ["PUT a 1", "GET a", "GET a", "GET b"]) await answer(Line.of(line), context);
   context.metrics.countTurn(2);
@@ -29,8 +30,7 @@ testWith(["read"], "a frame tells of its own second alone", async () => {
   assertEquals([idle.latency, idle.commit, idle.batch, idle.operations], [null, null, null, {}]);
 });
 
-testWith(
-  SERVER,
+testServer(
   "a frame comes each second, and one that lost its connection gets what it missed",
   async () => {
     await using server = await AdminServer.start({ args: ["--memory"] });
@@ -56,26 +56,22 @@ testWith(
   },
 );
 
-testWith(
-  SERVER,
-  "sixteen may watch, one more is told so, and a place that is left is free",
-  async () => {
-    await using server = await AdminServer.start({ args: ["--memory"] });
-    const watchers = await Promise.all(Array.from({ length: 16 }, () => watch(server)));
-    assertEquals((await server.get("events")).status, 503);
-    assertEquals((await server.get("metrics")).status, 200);
-    await watchers[0]!.cancel();
-    const late = await eventually(async () => {
-      const response = await fetch(`${server.url}events`);
-      if (response.status === 200) return response;
-      await response.text();
-    });
-    await late.body!.cancel();
-    for (const watcher of watchers.slice(1)) await watcher.cancel();
-  },
-);
+testServer("sixteen may watch, one more is told so, and a place that is left is free", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const watchers = await Promise.all(Array.from({ length: 16 }, () => watch(server)));
+  assertEquals((await server.get("events")).status, 503);
+  assertEquals((await server.get("metrics")).status, 200);
+  await watchers[0]!.cancel();
+  const late = await eventually(async () => {
+    const response = await fetch(`${server.url}events`);
+    if (response.status === 200) return response;
+    await response.text();
+  });
+  await late.body!.cancel();
+  for (const watcher of watchers.slice(1)) await watcher.cancel();
+});
 
-testWith(SERVER, "a watcher does not hold up the end of the server", async () => {
+testServer("a watcher does not hold up the end of the server", async () => {
   await using server = await AdminServer.start();
   const events = await watch(server);
   await events.read(2);

@@ -153,6 +153,38 @@ clientTest(
   },
 );
 
+clientTest("a number that is text is refused, and can't be a second request", async (db) => {
+  await db.put("n", "1");
+  const text = "1\r\nCLEAR" as unknown;
+  await assertRejects(() => db.incr("n", text as bigint), ArgumentError);
+  await assertRejects(() => db.cas("n", { version: text as bigint, value: "v" }), ArgumentError);
+  await assertRejects(() => db.expire("n", text as number), ArgumentError);
+  await assertRejects(() => db.expire("n", "5" as unknown as number), ArgumentError);
+  await assertRejects(() => db.put("n", "v", { ttl: null as unknown as number }), ArgumentError);
+  assertEquals(await db.get("n"), "1");
+});
+
+clientTest("what is not a line is refused as such", async (db) => {
+  for (const line of [undefined, null, 1] as unknown as string[]) {
+    await assertRejects(() => db.request(line), ArgumentError, "not a string");
+  }
+});
+
+clientTest("keys refuses a prefix or a start that no key can have", async (db) => {
+  await db.put("ab", "v");
+  // Sent as it is, "a 0" would be the prefix "a" and the start "0".
+  await assertRejects(() => db.keys("a 0").next(), ArgumentError, "prefix");
+  await assertRejects(() => db.keys("a", { after: "0 1" }).next(), ArgumentError, "a space");
+  assertEquals(await Array.fromAsync(db.keys("a", { after: "" })), ["ab"]);
+});
+
+clientTest("a timeout that no timer can wait for is refused", async (db) => {
+  for (const timeout of [0, -1, NaN, 2 ** 40, "5" as unknown as number]) {
+    await assertRejects(() => db.get("k", { timeout }), ArgumentError, "timeout");
+  }
+  assertEquals(await db.get("k", { timeout: 30_000 }), undefined);
+});
+
 clientTest(
   "a value of a megabyte comes back as it was; a longer line is a bad request",
   async (db) => {
@@ -230,8 +262,11 @@ testWith(["net"], "where nobody listens, connect says so", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
-  await assertRejects(() => connect({ port }), ConnectionError, `127.0.0.1:${port}`);
-  await assertRejects(() => connect({ port: 0 }), ArgumentError, "port");
+  const what = `Cannot connect to 127.0.0.1:${port}: nothing listens there`;
+  await assertRejects(() => connect({ port }), ConnectionError, what);
+  for (const wrong of [0, 1.5, 65_536]) {
+    await assertRejects(() => connect({ port: wrong }), ArgumentError, "port");
+  }
 });
 
 testWithProgram("openssl", "TLS is spoken with a server whose certificate is trusted", async () => {
@@ -248,7 +283,10 @@ testWithProgram("openssl", "TLS is spoken with a server whose certificate is tru
       assertEquals((await db.get("k"))?.length, 500_000);
     }
     await assertRejects(() => connect({ port: server.port, tls: true }), ConnectionError);
-    await assertRejects(() => connect({ port: server.port }), ConnectionError);
+    await assertRejects(() => connect({ port: server.port }), ConnectionError, "it may want TLS");
+    await using plain = await ServerProcess.start({ args: ["--memory"] });
+    const notTls = "the server does not speak TLS";
+    await assertRejects(() => connect({ port: plain.port, ca }), ConnectionError, notTls);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

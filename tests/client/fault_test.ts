@@ -142,6 +142,25 @@ for (
   });
 }
 
+faultTest("a reply that does not fit says whether the change may have taken effect", [
+  async (client) => {
+    await client.greet();
+    await client.answerAll("200 OK\r\n");
+  },
+], async (server) => {
+  await using db = await connect({ port: server.port });
+  const reads = [db.get("k"), db.gets("k"), db.ttl("k"), db.count()];
+  for (const error of await Promise.all(reads.map(errorOf))) {
+    assert(error instanceof ProtocolError);
+    assertEquals(error.mayHaveHappened, false, error.message);
+  }
+  const changes = [db.incr("k"), db.cas("k", { version: 1n, value: "v" })];
+  for (const error of await Promise.all(changes.map(errorOf))) {
+    assert(error instanceof ProtocolError && error.mayHaveHappened);
+    assert(error.message.endsWith("is it Keyline? The change may have taken effect"));
+  }
+});
+
 faultTest("a reply that nobody asked for ends the connection, and answers nothing", [
   answerWith("200 OK v\r\n200 OK forged\r\n"),
   serve,
@@ -259,7 +278,9 @@ faultTest("a signal aborts a request, and says whether it was sent", [
   const read = errorOf(db.get("k", { signal: other.signal }));
   setTimeout(() => other.abort(), 20);
   assertEquals((await sent).mayHaveHappened, true);
+  assertEquals((await sent).message, "The request was aborted. The change may have taken effect");
   assertEquals((await read).mayHaveHappened, false);
+  assertEquals((await read).message, "The request was aborted");
   assertEquals((await read).name, "AbortError");
   db.destroy();
   await db.close();

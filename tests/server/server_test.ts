@@ -12,22 +12,22 @@ import { OPTIONS } from "../../server/settings.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import {
   Client,
-  contextOver,
   eventOf,
   importMapFlags,
   ROOT,
   runServer,
   ServerProcess,
+  testServer,
   testWith,
   testWithProgram,
 } from "../support/harness.ts";
+import { connectionsAre, delay } from "../support/waiting.ts";
+import { contextWith } from "../support/context.ts";
 
-/** What it takes to start a server. */
-const SERVER = ["net", "read", "write", "run", "env"] as const;
 /** How long the server may take to end, in milliseconds. */
 const END_MS_MAX = 30_000;
 
-testWith(SERVER, "the banner says where it listens, on what, and what to type", async () => {
+testServer("the banner says where it listens, on what, and what to type", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const operations = [...Deno.readDirSync(new URL("commands/", ROOT))].length;
   assertEquals(
@@ -37,12 +37,12 @@ testWith(SERVER, "the banner says where it listens, on what, and what to type", 
   );
 });
 
-testWith(SERVER, "the banner names the folder of the table", async () => {
+testServer("the banner names the folder of the table", async () => {
   await using server = await ServerProcess.start();
   assert(server.output.includes(`, table in ${server.data}, `), server.output);
 });
 
-testWith(SERVER, "many clients at once each get their replies, in their order", async () => {
+testServer("many clients at once each get their replies, in their order", async () => {
   await using server = await ServerProcess.start();
   // More than Deno reads at a time.
   await Promise.all(Array.from({ length: 300 }, async (_, c) => {
@@ -59,7 +59,7 @@ testWith(SERVER, "many clients at once each get their replies, in their order", 
   assertEquals(await client.ask("COUNT"), "200 OK 15000");
 });
 
-testWith(SERVER, "a client that sends half a line holds up nobody", async () => {
+testServer("a client that sends half a line holds up nobody", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using half = await server.connect();
   using other = await server.connect();
@@ -69,7 +69,7 @@ testWith(SERVER, "a client that sends half a line holds up nobody", async () => 
   assertEquals(await other.ask("GET a"), "200 OK 1");
 });
 
-testWith(SERVER, "10,000 requests in one write are answered, in their order", async () => {
+testServer("10,000 requests in one write are answered, in their order", async () => {
   await using server = await ServerProcess.start();
   using client = await server.connect();
   const count = 10_000;
@@ -78,7 +78,7 @@ testWith(SERVER, "10,000 requests in one write are answered, in their order", as
   await sent;
 });
 
-testWith(SERVER, "a client that ends its side gets all its replies", async () => {
+testServer("a client that ends its side gets all its replies", async () => {
   await using server = await ServerProcess.start();
   using client = await server.connect();
   await client.send("INCR a\n".repeat(500));
@@ -86,7 +86,7 @@ testWith(SERVER, "a client that ends its side gets all its replies", async () =>
   assertEquals((await client.rest()).split("\r\n").length, 501);
 });
 
-testWith(SERVER, "what nothing ended when the stream ends is not run", async () => {
+testServer("what nothing ended when the stream ends is not run", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   await client.send("PUT balance 1000\r\nPUT balance 10");
@@ -96,7 +96,7 @@ testWith(SERVER, "what nothing ended when the stream ends is not run", async () 
   assertEquals(await other.ask("GET balance"), "200 OK 1000");
 });
 
-testWith(SERVER, "QUIT ends one connection, and the others go on", async () => {
+testServer("QUIT ends one connection, and the others go on", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   using other = await server.connect();
@@ -105,7 +105,7 @@ testWith(SERVER, "QUIT ends one connection, and the others go on", async () => {
   assertEquals(await other.ask("GET a"), "200 OK 1");
 });
 
-testWith(SERVER, "a client that breaks off costs nobody anything", async () => {
+testServer("a client that breaks off costs nobody anything", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using other = await server.connect();
   await other.send(`PUT a ${"x".repeat(1_000_000)}\r\n`);
@@ -119,8 +119,7 @@ testWith(SERVER, "a client that breaks off costs nobody anything", async () => {
   assertEquals(server.log.length, 1, "nothing but the start is logged");
 });
 
-testWith(
-  SERVER,
+testServer(
   "a client too many is told so, and finds a place when another leaves",
   async () => {
     await using server = await ServerProcess.start({
@@ -141,7 +140,7 @@ testWith(
 );
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  testWith(SERVER, `${signal} ends it with 0, once what was received is answered`, async () => {
+  testServer(`${signal} ends it with 0, once what was received is answered`, async () => {
     await using server = await ServerProcess.start();
     const [slow, ...others] = await connectAll(server, 20);
     await slow!.ask(`PUT large ${"x".repeat(100_000)}`);
@@ -172,8 +171,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
   });
 }
 
-testWith(
-  SERVER,
+testServer(
   "a client that never reads does not hold up the end, nor get others in",
   async () => {
     await using server = await ServerProcess.start({ args: ["--memory"] });
@@ -194,10 +192,10 @@ testWith(
 );
 
 testWith(
-  ["net", "read"],
+  ["net"],
   "a client that comes while the server shuts down is told so",
   async () => {
-    const services = await contextOver();
+    const services = contextWith({});
     const { table, metrics } = services;
     const turn = new Turn({ table, metrics, onFatal: () => {} });
     const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60, connectionsMax: 10 };
@@ -214,7 +212,7 @@ testWith(
 );
 
 for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
-  testWith(SERVER, `a second ${signal} ends it at once`, async () => {
+  testServer(`a second ${signal} ends it at once`, async () => {
     await using server = await ServerProcess.start({ args: ["--memory"] });
     using _stuck = await stuckClient(server);
     let hasEnded = false;
@@ -246,7 +244,7 @@ testWithProgram("nc", "nc -N gets the replies to a file of 5,000 lines", async (
   assertEquals(new TextDecoder().decode(stdout), "200 OK 5000\r\n");
 });
 
-testWith(SERVER, "a port in use is told in one line, with what to do", async () => {
+testServer("a port in use is told in one line, with what to do", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const { code, stdout, stderr } = await runServer(["--memory", "--port", String(server.port)]);
   assertEquals(
@@ -257,7 +255,7 @@ testWith(SERVER, "a port in use is told in one line, with what to do", async () 
   assertEquals([code, stdout], [1, ""]);
 });
 
-testWith(SERVER, "starts that can't be are told in one line, with exit code 2", async () => {
+testServer("starts that can't be are told in one line, with exit code 2", async () => {
   const wrong: [args: string[], env: Record<string, string>, message: string][] = [
     [["--prot", "1"], {}, "Unknown option '--prot'. Run with --help to see the options."],
     [["start"], {}, "Unexpected argument 'start'. Run with --help to see the options."],
@@ -272,7 +270,7 @@ testWith(SERVER, "starts that can't be are told in one line, with exit code 2", 
   });
 });
 
-testWith(SERVER, "an address that is not of this machine is told in one line", async () => {
+testServer("an address that is not of this machine is told in one line", async () => {
   const args = ["--memory", "--insecure", "--port", "0", "--host", "192.0.2.1"];
   const { code, stderr } = await runServer(args);
   assertMatch(
@@ -282,8 +280,7 @@ testWith(SERVER, "an address that is not of this machine is told in one line", a
   assertEquals(code, 1);
 });
 
-testWith(
-  SERVER,
+testServer(
   "a path that Deno opens for nobody is told without Deno's flag for it",
   async () => {
     const path = "/proc/x";
@@ -301,8 +298,7 @@ testWith(
   },
 );
 
-testWith(
-  SERVER,
+testServer(
   "each missing permission is told in one line, with the command that gives it",
   async () => {
     const grants = [
@@ -335,8 +331,7 @@ testWith(
   },
 );
 
-testWith(
-  SERVER,
+testServer(
   "a flag wins over the environment, and the environment over what is preset",
   async () => {
     const env = { KEYLINE_MEMORY: "1", KEYLINE_MAX_LINE: "64" };
@@ -348,7 +343,7 @@ testWith(
   },
 );
 
-testWith(SERVER, "--port 0 picks a free port, another for each server", async () => {
+testServer("--port 0 picks a free port, another for each server", async () => {
   await using first = await ServerProcess.start({ args: ["--memory"] });
   await using second = await ServerProcess.start({ args: ["--memory"] });
   assert(first.port > 0 && second.port > 0 && first.port !== second.port);
@@ -356,7 +351,7 @@ testWith(SERVER, "--port 0 picks a free port, another for each server", async ()
   assertEquals(await client.ask("COUNT"), "200 OK 0");
 });
 
-testWith(SERVER, "--help lists every option, and --version the version", async () => {
+testServer("--help lists every option, and --version the version", async () => {
   const help = await runServer(["--help"]);
   assertEquals([help.code, help.stderr], [0, ""]);
   for (const name of Object.keys(OPTIONS)) {
@@ -391,14 +386,6 @@ async function stuckClient(server: ServerProcess): Promise<Client> {
   return client;
 }
 
-/** Waits until so many connections are left; the server hears of an end when it hears of it. */
-function connectionsAre(client: Client, count: number): Promise<void> {
-  return until(async () => {
-    await client.send("STATS\r\n");
-    return (await client.reply()).includes(`200-connections ${count}`);
-  });
-}
-
 /** Waits until a condition holds; fails where it takes too long. */
 async function until(holds: () => Promise<boolean>): Promise<void> {
   for (let i = 0; i < 3_000; i++) {
@@ -406,8 +393,4 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
     await delay(10);
   }
   throw new Error("it did not come to hold");
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

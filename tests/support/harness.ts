@@ -1,71 +1,57 @@
 /**
- * What the tests share: permission-aware test definitions, a gate in memory, the server as a process of
- * its own, and a client that speaks the protocol.
+ * What the tests share: tests that are ignored where they lack a permission or a program, the server as a
+ * process of its own, and a client that speaks the protocol.
  *
  * @module
  */
 
-import type { GateContext } from "../../server/dispatch/gate.ts";
-import { Metrics } from "../../server/metrics.ts";
-import { loadCommands, Registry } from "../../server/dispatch/registry.ts";
-import { MemoryTable } from "../../tables/memory_table.ts";
-import type { Clock, Table } from "../../tables/table.ts";
-
 type Permission = "net" | "read" | "write" | "run" | "env" | "sys";
+type TestFunction = (t: Deno.TestContext) => void | Promise<void>;
+
+/** What it takes to run a server, or another program, and to talk to it. */
+export const SERVER_PERMISSIONS: readonly Permission[] = ["net", "read", "write", "run", "env"];
 
 /** The root of the project. */
 export const ROOT = new URL("../../", import.meta.url);
 
 const utf8 = new TextEncoder();
+/** How long a client waits for bytes, in milliseconds: long enough for a busy machine. */
+const REPLY_MS_MAX = 60_000;
 
-/** Defines a test that needs permissions; without them it is skipped, and its name says why. */
-export function testWith(
-  permissions: readonly Permission[],
-  name: string,
-  fn: (t: Deno.TestContext) => void | Promise<void>,
-): void {
-  const missing = permissions.filter((name) =>
-    Deno.permissions.querySync({ name }).state !== "granted"
-  );
-  const ignore = missing.length > 0;
-  const why = ignore ? ` (skipped: needs ${missing.join(", ")}; run deno task test)` : "";
-  Deno.test({ name: name + why, ignore, fn });
+/**
+ * Defines a test that needs permissions, and is ignored where they are missing;
+ * `without_permissions_test.ts` says which command grants them.
+ */
+export function testWith(permissions: readonly Permission[], name: string, fn: TestFunction): void {
+  Deno.test({ name, ignore: !isGranted(permissions), fn });
 }
 
-/** Defines a test that needs a program of the system; without it, it is skipped, and its name says so. */
-export function testWithProgram(
-  program: string,
-  name: string,
-  fn: (t: Deno.TestContext) => void | Promise<void>,
-): void {
-  const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
-  if (isAllowed && !hasProgram(program)) {
-    Deno.test({ name: `${name} (skipped: ${program} is not installed)`, ignore: true, fn });
-  } else {
-    testWith(["run", "net", "read", "write", "env"], name, fn);
-  }
+/** Defines a test that runs a server, or another program, and talks to it. */
+export function testServer(name: string, fn: TestFunction): void {
+  testWith(SERVER_PERMISSIONS, name, fn);
+}
+
+/** The same for Linux alone, where the test looks into /proc. */
+export function testServerOnLinux(name: string, fn: TestFunction): void {
+  if (Deno.build.os === "linux") testServer(name, fn);
+  else Deno.test({ name: `${name} (ignored: needs /proc)`, ignore: true, fn });
+}
+
+/** The same where a program is installed; elsewhere the test is ignored, and its name says so. */
+export function testWithProgram(program: string, name: string, fn: TestFunction): void {
+  if (!isGranted(["run"]) || hasProgram(program)) testServer(name, fn);
+  else Deno.test({ name: `${name} (ignored: ${program} is not installed)`, ignore: true, fn });
+}
+
+/** Whether these tests run with all of these permissions. */
+export function isGranted(permissions: readonly Permission[]): boolean {
+  return permissions.every((name) => Deno.permissions.querySync({ name }).state === "granted");
 }
 
 /** Whether a program is on the PATH. */
 export function hasProgram(program: string): boolean {
   return new Deno.Command("sh", { args: ["-c", `command -v ${program}`], stdout: "null" })
     .outputSync().success;
-}
-
-/** A context over the real commands and a table in memory, for answers without a socket. */
-export async function contextOver(
-  table: Table = new MemoryTable(),
-  { isPassword, now = Date.now }: { isPassword?: (guess: string) => boolean; now?: Clock } = {},
-): Promise<GateContext> {
-  const commands = await loadCommands(new URL("commands/", ROOT));
-  return {
-    table,
-    registry: new Registry(commands),
-    metrics: new Metrics({ version: "0.0.0", startedAt: now() }),
-    now,
-    client: { authorized: isPassword === undefined, wrongPasswords: 0 },
-    ...(isPassword && { isPassword }),
-  };
 }
 
 /** A line of the log without its time. Throws where it is no such line. */
@@ -99,17 +85,17 @@ export interface ServerOptions {
   /** Flags beside `--port` and `--data`. */
   readonly args?: readonly string[];
   readonly env?: Record<string, string>;
-  /** The data folder; a new one, removed at the end, where it is left out. */
+  /** The data folder; where it is left out, a new one that is removed at the end. */
   readonly data?: string;
-  /** A program and its arguments before Deno's own, such as strace. */
+  /** A program to run Deno under, such as strace, and its arguments. */
   readonly under?: readonly string[];
   /** The folder of the project to start; this one where it is left out. */
   readonly root?: URL;
 }
 
 /**
- * The server, started as a user would start it but for the task: `deno run -P main.ts`. Use it with
- * `await using`, which ends it.
+ * The server, started as the task starts it: `deno run -P main.ts`. Use it with `await using`, which kills
+ * it.
  */
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
@@ -132,7 +118,7 @@ export class ServerProcess implements AsyncDisposable {
     this.#removeData = options.removeData;
   }
 
-  /** Starts a server on a free port and waits until it listens. Throws with what it printed if it ends. */
+  /** Starts a server on a free port and waits until it listens. Throws what it printed if it exits. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const data = options.data ?? tempFolder();
     const child = spawnServer(["--port", "0", "--data", data, ...options.args ?? []], options);
@@ -147,7 +133,7 @@ export class ServerProcess implements AsyncDisposable {
       }
     };
     output.done = Promise.all([collect("stdout"), collect("stderr")]).then(() =>
-      listening.reject(new Error(`The server ended: ${output.text}`))
+      listening.reject(new Error(`The server exited: ${output.text}`))
     );
     listening.promise.catch(() => {});
     const port = await listening.promise;
@@ -179,20 +165,20 @@ export class ServerProcess implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** Waits for its end. */
+  /** Waits until it exits. */
   async status(): Promise<Deno.CommandStatus> {
     this.#status ??= await this.#child.status;
     await this.#output.done;
     return this.#status;
   }
 
-  /** Asks it to end, and waits for that. */
+  /** Asks it to exit, and waits until it has. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus> {
     if (this.#status === undefined) {
       try {
         this.signal(signal);
       } catch {
-        // It has ended by itself.
+        // It has exited by itself.
       }
     }
     return await this.status();
@@ -209,7 +195,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 }
 
-/** Runs the server to its end, for starts that fail; returns the exit code and what it printed. */
+/** Runs the server until it exits, for starts that fail; returns the exit code and what it printed. */
 export async function runServer(
   args: readonly string[],
   options: ServerOptions = {},
@@ -236,7 +222,7 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
   }).spawn();
 }
 
-/** The import map that these tests run with, so that processes they start have the same. */
+/** The import map that these tests run with, for the processes that they start. */
 export function importMapFlags(): string[] {
   const isStandIn = import.meta.resolve("@std/assert").startsWith("file:");
   return isStandIn ? [`--import-map=${new URL("offline/import_map.json", ROOT).pathname}`] : [];
@@ -275,7 +261,7 @@ export class Client implements Disposable {
     }
   }
 
-  /** The lines of the next reply: all but the last have a `-` behind the code. */
+  /** The lines of the next reply: all but the last have a `-` after the code. */
   async reply(): Promise<string[]> {
     const lines: string[] = [];
     for (;;) {
@@ -292,7 +278,7 @@ export class Client implements Disposable {
     return (await this.reply()).at(-1);
   }
 
-  /** All that comes until the server ends the connection. */
+  /** All that arrives until the server closes the connection. */
   async rest(): Promise<string> {
     while (await this.#receive());
     const rest = this.#received;
@@ -300,7 +286,7 @@ export class Client implements Disposable {
     return rest;
   }
 
-  /** Tells the server that no more will come. */
+  /** Closes the client's side. */
   async finish(): Promise<void> {
     await this.#socket.closeWrite();
   }
@@ -313,10 +299,10 @@ export class Client implements Disposable {
     }
   }
 
-  /** Reads some bytes of text; false at the end. Gives up after a minute, so that a busy machine fails no test. */
+  /** Reads some bytes of text; false at the end of the stream. */
   async #receive(): Promise<boolean> {
     const buffer = new Uint8Array(65_536);
-    const timer = setTimeout(() => this[Symbol.dispose](), 60_000);
+    const timer = setTimeout(() => this[Symbol.dispose](), REPLY_MS_MAX);
     try {
       const length = await this.#socket.read(buffer);
       if (length === null) return false;

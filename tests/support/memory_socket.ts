@@ -1,31 +1,27 @@
 /**
- * A socket without a network: a test is the client at its other end. It shows what a connection
- * does with partial writes, a client that does not read, and packets that are cut anywhere.
+ * A socket without a network: a test is the client at its other end. It shows what a connection does with
+ * partial writes, a client that does not read, and packets that end anywhere.
  *
  * @module
  */
 
 import { setImmediate } from "node:timers";
 import type { Socket } from "../../server/connections/connection.ts";
+import { realNow } from "./clock.ts";
 
-/** How long `until` waits, in milliseconds: until it is certain that it waits in vain. */
+/** How long `until` waits for a condition, in milliseconds. */
 const WAIT_MS_MAX = 30_000;
-
-const now = performance.now.bind(performance);
-// The server's clock stands still in these tests: on a busy machine a client would be served for long,
-// and a connection make a pause that no test asked for.
-stopClock();
 
 /** The server's end is the interface Socket; the rest is the client's. */
 export class MemorySocket implements Socket {
-  /** The size of each write that the server began, in bytes. */
+  /** The size of each write that the server started, in bytes. */
   readonly writes: number[] = [];
   /** How many writes are under way. */
   writing = 0;
   /** The most bytes that one write takes. */
   writeBytesMax = Infinity;
   isClosed = false;
-  /** Whether the server has said that no more will come. */
+  /** Whether the server has closed its side. */
   isFinished = false;
 
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -42,13 +38,13 @@ export class MemorySocket implements Socket {
     this.#reading?.resolve();
   }
 
-  /** Says that no more will come. */
+  /** Closes the client's side. */
   finish(): void {
     this.#noMorePackets = true;
     this.#reading?.resolve();
   }
 
-  /** Lets writes wait, as when the client does not read, until `unblock`. */
+  /** Makes writes wait until `unblock`, as a client does that does not read. */
   block(): void {
     this.#blocked ??= Promise.withResolvers();
   }
@@ -66,7 +62,7 @@ export class MemorySocket implements Socket {
     return text;
   }
 
-  /** Waits for a whole reply, whose last line has no hyphen behind its code, and takes it. */
+  /** Waits for a whole reply, up to a line with no hyphen after its code, and takes it. */
   async reply(): Promise<string> {
     await until(() => /(^|\n)\d{3} [^\n]*\r\n$/.test(this.#received));
     return this.take();
@@ -117,17 +113,7 @@ export class MemorySocket implements Socket {
   }
 }
 
-/** Lets the clock go on until it is disposed of, for a test of what takes long. */
-export function runClock(): Disposable {
-  performance.now = now;
-  return { [Symbol.dispose]: stopClock };
-}
-
-function stopClock(): void {
-  performance.now = () => 0;
-}
-
-/** Waits until nothing moves any more that moves by itself: for some turns of the event loop. */
+/** Waits for some turns of the event loop, until all that runs by itself has run. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 3; i++) {
     await new Promise<void>((resolve) => setTimeout(resolve, 2));
@@ -137,9 +123,9 @@ export async function settled(): Promise<void> {
 
 /** Waits until a condition holds; throws where that takes too long. */
 export async function until(holds: () => boolean): Promise<void> {
-  const deadline = now() + WAIT_MS_MAX;
+  const deadline = realNow() + WAIT_MS_MAX;
   while (!holds()) {
-    if (now() > deadline) throw new Error("it does not come to hold");
+    if (realNow() > deadline) throw new Error("Waited in vain");
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What the tests of tables share: every kind of table under one interface, with a clock that stands
- * until it is moved, and with the end and the new start of a process.
+ * What the tests of tables share: every kind of table under one interface, with a clock that a test moves,
+ * and with the end of a process and the start of the next.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import type { Clock, Page, Table } from "../../tables/table.ts";
 import { tempFolder, testWith } from "./harness.ts";
 import { ModelTable } from "./model_table.ts";
 
-/** When the clock of a new setup stands, in milliseconds since 1970. */
+/** The time of a new setup, in milliseconds since 1970. */
 export const BEGIN = 1_000_000;
-/** A flat store is larger than this at once, so that tests see hits, misses and evictions. */
+/** A flat store outgrows this at once, so that tests see hits, misses and evictions. */
 const CACHE_BYTES = 4_096;
 /** Segments of the log that hold some turns of a test, and ones that hold all of them. */
 const SEGMENT_BYTES = { some: 4_096, all: 1_048_576 };
 
-/** More steps of work than any test leaves waiting. */
+/** More steps of work than any test needs. */
 const STEPS_MAX = 10_000;
 
-/** A table with a clock of its own. Use it with `using`, which removes what it has on disk. */
+/** A table with a clock of its own. Use it with `using`, which removes its folder. */
 export class TableSetup implements Disposable {
   /** The time of the table, in milliseconds since 1970. */
   now = BEGIN;
@@ -41,7 +41,7 @@ export class TableSetup implements Disposable {
     return this.#table;
   }
 
-  /** Ends the use of the table and begins it anew: what was not committed is gone. */
+  /** Closes the table and opens it again: what was not committed is gone. */
   reopen(): void {
     this.#table.undo(0);
     if (this.#folder === undefined) return;
@@ -59,22 +59,22 @@ export class TableSetup implements Disposable {
     return this.#table.get(key)?.toString();
   }
 
-  /** What a test may know of a key, the value as a string. */
+  /** The entry of a key, its value as a string. */
   entry(key: string): { value: string; version: number; expiresAt: number | null } | undefined {
     const entry = this.#table.entry(key);
     return entry && { ...entry, value: String(entry.value) };
   }
 
-  /** Does all the work that waits, in how many steps it takes. */
+  /** Does all the work that waits; returns how many steps that took. */
   maintainAll(): number {
     let steps = 1;
     while (this.#table.maintain()) {
-      if (++steps > STEPS_MAX) throw new Error("the work that waits comes to no end");
+      if (++steps > STEPS_MAX) throw new Error("The table never runs out of work");
     }
     return steps;
   }
 
-  /** Puts a key so often that what was stored before it is moved to rows, where a table has some. */
+  /** Puts a key so often that what was stored before is moved to rows, in a table that has rows. */
   moveAllBut(key: string): void {
     for (let i = 0; i < 4; i++) {
       this.#table.put(key, "x".repeat(SEGMENT_BYTES.some));
@@ -96,7 +96,7 @@ export interface Kind {
   readonly open: (folder: string, now: Clock) => Table;
 }
 
-/** The plainest table, which the others are held against. */
+/** The plainest table, which the others must agree with. */
 export const MODEL_TABLE: Kind = {
   name: "model table",
   hasFolder: false,
@@ -110,14 +110,14 @@ export const MEMORY_TABLE: Kind = {
   open: (_, now) => new MemoryTable(now),
 };
 
-/** The table on disk, with hardly a change in its log, so that the rows are used as well. */
+/** The table on disk with small segments of its log, so that most changes are moved to rows. */
 export const DURABLE_TABLE: Kind = {
   name: "durable table",
   hasFolder: true,
   open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.some),
 };
 
-/** The same as a server has it: all that a test stores stays in the log. */
+/** The table on disk with segments so large that all changes of a test stay in its log. */
 export const DURABLE_LOG: Kind = {
   name: "durable table, all in its log",
   hasFolder: true,
@@ -131,6 +131,11 @@ function openDurable(folder: string, now: Clock, segmentBytes: number): Table {
   return new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, segmentBytes });
 }
 
+/** What it takes to open a table of this kind. */
+export function permissionsOf({ hasFolder }: Kind): ("read" | "write")[] {
+  return hasFolder ? ["read", "write"] : [];
+}
+
 /** Defines a test for each of these kinds of table; all of them where they are left out. */
 export function testEach(
   name: string,
@@ -138,7 +143,7 @@ export function testEach(
   kinds: readonly Kind[] = [MODEL_TABLE, ...REAL_TABLES],
 ): void {
   for (const kind of kinds) {
-    testWith(kind.hasFolder ? ["read", "write"] : [], `${kind.name}: ${name}`, () => {
+    testWith(permissionsOf(kind), `${kind.name}: ${name}`, () => {
       using setup = new TableSetup(kind);
       fn(setup);
     });

@@ -6,7 +6,13 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type Client, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+import {
+  type Client,
+  runServer,
+  ServerProcess,
+  tempFolder,
+  testServer,
+} from "../support/harness.ts";
 
 /** Clients that write while the copy is made. */
 const WRITERS = 4;
@@ -15,7 +21,7 @@ const LARGE_ROWS = 300;
 
 /** A test with a folder for all its files, and a table in its folder `data`. */
 function backupTest(name: string, fn: (folder: string) => Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, async () => {
+  testServer(name, async () => {
     const folder = tempFolder();
     try {
       await fn(folder);

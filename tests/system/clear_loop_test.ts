@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { type Client, ServerProcess, testWith } from "../support/harness.ts";
+import { type Client, ServerProcess, testServer } from "../support/harness.ts";
 
 const CLEARS = 2_000;
 /** What the folder of an empty table may take, beside what it takes from the start, in bytes. */
@@ -17,8 +17,7 @@ const SCHEMA_ROWS_MAX = 50;
 
 for (const isPipelined of [false, true]) {
   const how = isPipelined ? "many at once" : "one by one";
-  testWith(
-    ["net", "read", "write", "run", "env"],
+  testServer(
     `any number of CLEARs leaves no more than one does, ${how}`,
     async () => {
       await using server = await ServerProcess.start();

@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { delay } from "../support/waiting.ts";
 
 const CLIENTS = 16;
 const KEYS_PER_CLIENT = 30;
@@ -149,8 +150,7 @@ class Writer {
   }
 }
 
-testWith(
-  ["net", "read", "write", "run", "env"],
+testServer(
   "a server that is killed under load holds all that it has acknowledged",
   async () => {
     const kills = killsAsked();
@@ -183,10 +183,10 @@ async function loadAndKill(
   const clients = await Promise.all(writers.map(() => server.connect()));
   using cleaner = await server.connect();
   const loads = writers.map((writer, i) => writer.load(clients[i]!));
-  await sleep(randomTo(LOAD_MS_MAX));
+  await delay(randomTo(LOAD_MS_MAX));
   const clearing = hasClear ? clear(cleaner, writers) : Promise.resolve(0);
   // The kill comes while the CLEAR is under way, right behind it, or after more load.
-  await sleep(randomTo(Math.random() < 0.5 ? 8 : LOAD_MS_MAX));
+  await delay(randomTo(Math.random() < 0.5 ? 8 : LOAD_MS_MAX));
   await server.stop("SIGKILL");
   const acknowledged = (await Promise.all(loads)).reduce((sum, count) => sum + count);
   clients.forEach((client) => client[Symbol.dispose]());
@@ -235,10 +235,6 @@ function isSame(state: State, stored: Map<string, string>): boolean {
   if (state.size !== stored.size) return false;
   for (const [key, change] of state) if (stored.get(key) !== valueOf(change)) return false;
   return true;
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** A whole number from 1 to this one. */

@@ -1,104 +1,217 @@
 /**
- * Holds the documents to the code: sessions are replayed, tables compared with the registry and the
- * options, and quoted files with the files.
+ * Holds the documents to the code: generated parts are fresh, sessions are replayed, tables compared with
+ * the registry, the options and the data folder, and quoted files with the files.
  *
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { mainTable, moreTable, shortTable } from "../../bench/report.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { mainTable, moreTable } from "../../bench/report.ts";
 import type { Results } from "../../bench/results.ts";
+import config from "../../deno.json" with { type: "json" };
+import { DOCUMENTS, fill, generate } from "../../docs/generate.ts";
 import { answer } from "../../server/dispatch/gate.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { contextOver, ROOT, ServerProcess, testWith } from "../support/harness.ts";
+import { contextOfAll } from "../support/context.ts";
+import { ROOT, ServerProcess, testWith, testWithProgram } from "../support/harness.ts";
 
-testWith(["read"], "the README's sessions run as they are printed", async () => {
-  const sessions = sessionsOf(read("README.md"));
-  assert(sessions.length >= 5, "there are some");
-  for (const session of sessions) {
-    const now = () => 0; // so that TTL shows what EXPIRE was given
-    const context = await contextOver(new MemoryTable(now), { now });
-    for (const { request, replies } of session) {
-      const reply = await answer(Line.of(request), context);
-      assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
-    }
+const SERVER = ["net", "read", "write", "run", "env"] as const;
+const MIB = 1_048_576;
+
+testWith(["read"], "the documents have what deno task docs writes", async () => {
+  for (const file of Object.keys(DOCUMENTS)) {
+    // Where lines break is a matter of deno fmt, which deno task check runs.
+    const words = (text: string) => text.split(/\s+/).join(" ");
+    const message = `${file} is stale: run deno task docs`;
+    assertEquals(words(read(file)), words(await generate(file)), message);
   }
 });
 
-testWith(
-  ["net", "read", "write", "run", "env"],
-  "the README's first session runs on a socket",
-  async () => {
-    await using server = await ServerProcess.start();
-    using client = await server.connect();
-    const [session = []] = sessionsOf(read("README.md"));
-    for (const { request, replies } of session) {
-      await client.send(`${request}\r\n`);
-      assertEquals(await client.reply(), replies, request);
+testWith(["read"], "deno task docs refuses a document that lacks its comments", () => {
+  const text = read("PROTOCOL.md");
+  const [start] = /<!-- written.*?-->\n/.exec(text)!;
+  for (const broken of [text.replace(start, ""), text.split("<!-- from")[0]!, text + start]) {
+    assertThrows(() => fill("X.md", { text: broken, parts: [""] }), Error, "Cannot write X.md");
+  }
+  assertEquals(fill("X.md", { text, parts: ["new"] }).split(start)[1]!.split("\n")[1], "new");
+});
+
+testWith(["read"], "the README has at most 150 lines", () => {
+  assert(read("README.md").trimEnd().split("\n").length <= 150);
+});
+
+for (const [file, count] of [["README.md", 1], ["docs/recipes.md", 5]] as const) {
+  testWith(["read"], `the sessions of ${file} run as they are printed`, async () => {
+    const sessions = sessionsOf(read(file));
+    assertEquals(sessions.length, count);
+    for (const session of sessions) {
+      const now = () => 0; // so that TTL shows what EXPIRE was given
+      const context = await contextOfAll({ table: new MemoryTable(now), now });
+      for (const { request, replies } of session) {
+        const reply = await answer(Line.of(request), context);
+        assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);
+      }
     }
-    assertEquals(await client.rest(), "");
-  },
-);
+  });
+}
+
+testWith(SERVER, "the README's session runs on a socket", async () => {
+  await using server = await ServerProcess.start();
+  using client = await server.connect();
+  const [session = []] = sessionsOf(read("README.md"));
+  for (const { request, replies } of session) {
+    await client.send(`${request}\r\n`);
+    assertEquals(await client.reply(), replies, request);
+  }
+  assertEquals(await client.rest(), "");
+});
+
+testWithProgram("nc", "a value survives kill -9 as the README shows it", async () => {
+  const [, block] = /```console\n(.*?)```/s.exec(read("README.md"))!;
+  await using first = await ServerProcess.start();
+  const { data } = first;
+  await using servers = new AsyncDisposableStack();
+  let server = first;
+  for (const step of block!.split("$ ").slice(1)) {
+    const [command, ...output] = step.trimEnd().split("\n");
+    if (command === "deno task start &") {
+      await server.status();
+      server = servers.use(await ServerProcess.start({ data }));
+    } else {
+      const line = command!.replace(" 5395", ` ${server.port}`).replace("data/", `${data}/`);
+      assertEquals(await shell(line), output, command);
+    }
+  }
+  assert(server !== first, "it starts the server again");
+});
 
 testWith(["read"], "the README's table of operations is the registry's", async () => {
   const rows = tableUnder("## Operations");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   assertEquals(rows, [...registry].map(({ usage, command }) => [`\`${usage}\``, command.summary]));
 });
 
-testWith(["read"], "the README's table of options is the one that the server reads", () => {
+testWith(["read"], "the table of options is the one that the server reads", () => {
   const rows = Object.entries<Option>(OPTIONS).map(([name, { hint, preset, help }]) => [
     `\`--${name}${hint === undefined ? "" : ` ${hint}`}\``,
     preset === undefined ? "" : `\`${preset}\``,
     help,
   ]);
-  assertEquals(tableUnder("## Options"), rows);
+  assertEquals(tableUnder("# Options", "docs/options.md"), rows);
 });
 
-testWith(["read"], "the README quotes a whole command file", () => {
-  const quoted = /```ts\n(.*?)```/s.exec(read("README.md"))?.[1];
-  assertEquals(quoted, read("commands/get.ts"));
-});
+testWith(
+  ["read"],
+  "the page on operations quotes a whole command file and names each field",
+  () => {
+    const page = read("docs/adding-an-operation.md");
+    assertEquals(/```ts\n(.*?)```/s.exec(page)?.[1], read("commands/get.ts"));
+    const [, body] = /export interface Command<.*?\{\n(.*?)\n\}/s.exec(read("server/command.ts"))!;
+    const fields = [...body!.matchAll(/^ {2}(?:readonly )?(\w+)[?]?[:(]/gm)].map(([, name]) =>
+      name!
+    );
+    assertEquals(namesUnder("## The fields", "docs/adding-an-operation.md"), fields.toSorted());
+  },
+);
 
 testWith(["read"], "the README's way through the source names each folder of it once", () => {
-  const named = tableUnder("## Reading the source").map(([place]) => place!.replaceAll("`", ""));
-  const folders = ["server", "commands", "tables"].flatMap((folder) => [
-    `${folder}/`,
-    ...[...Deno.readDirSync(new URL(`${folder}/`, ROOT))]
-      .filter(({ isDirectory }) => isDirectory).map(({ name }) => `${folder}/${name}/`),
-  ]);
-  assertEquals(named.toSorted(), ["main.ts", ...folders].toSorted());
+  const ignored = read(".gitignore").split("\n");
+  const folders = foldersIn("").filter((folder) => !ignored.includes(`/${folder}`));
+  const parts = ["server/", "commands/", "tables/"].flatMap(foldersIn);
+  const named = namesUnder("## Reading the source", "README.md");
+  assertEquals(named, ["main.ts", ...folders, ...parts].toSorted());
 });
 
 testWith(["read"], "PROTOCOL.md has each operation with its summary and every reply", async () => {
   const text = read("PROTOCOL.md");
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   for (const { usage, command } of registry) {
     const [, section = ""] = text.split(`### \`${usage}\`\n`);
-    assertStringIncludes(section.split("\n###")[0]!, `${command.summary}.\n`);
+    assertStringIncludes(section.split("\n###")[0]!, `${command.summary}.`);
     const rows = tableIn(section);
     assertEquals(rows, Object.entries(command.replies).map(([code, when]) => [code, when]), usage);
   }
   assertEquals(text.split("\n### ").length - 1, registry.size, "it has no others");
 });
 
+testWith(
+  ["read"],
+  "the page on security names the permissions, and what needs no password",
+  async () => {
+    const heading = "## What the process is allowed to do";
+    const named = tableUnder(heading, "docs/security.md").flatMap(([names]) => words(names!));
+    assertEquals(named.toSorted(), Object.keys(config.permissions.default).toSorted());
+    const { registry } = await contextOfAll();
+    const open = [...registry].filter(({ command }) => command.open).map(({ verb }) => verb);
+    const [, verbs] = /a connection can use (.*?) only/s.exec(read("docs/security.md"))!;
+    assertEquals(words(verbs!), open);
+  },
+);
+
+testWith(
+  SERVER,
+  "the page on durability names the files of a folder, and their sizes",
+  async () => {
+    await using server = await ServerProcess.start();
+    const rows = tableUnder("## The folder", "docs/durability.md");
+    const files = [...Deno.readDirSync(server.data)].map(({ name }) => name);
+    assertEquals(rows.flatMap(([names]) => words(names!)).toSorted(), files.toSorted());
+    for (const [names, what] of rows.filter(([, what]) => what!.includes("MiB"))) {
+      for (const name of words(names!)) {
+        const { size } = Deno.statSync(`${server.data}/${name}`);
+        assertStringIncludes(what!, `${size / MIB} MiB`, name);
+      }
+    }
+  },
+);
+
+testWith(["read"], "the drawings of the architecture name what the source has", () => {
+  const sources = ["server", "tables"].flatMap(sourcesIn).map(read);
+  const drawings = [...read("docs/architecture.md").matchAll(/```text\n(.*?)```/gs)];
+  const named = drawings.flatMap(([, drawing]) => [...drawing!.matchAll(/\b([A-Z]\w+)\.(\w+)/g)]);
+  assert(named.length >= 5, "there are some");
+  for (const [both, type, method] of named) {
+    const declares = new RegExp(`(class|interface) ${type}\\b.*^ {2}${method}\\(`, "ms");
+    assert(sources.some((source) => declares.test(source)), both);
+  }
+});
+
 testWith(["read"], "the benchmarks' tables are what was measured", () => {
   const results: Results = JSON.parse(read("bench/results.json"));
-  assertStringIncludes(read("README.md"), shortTable(results));
   assertStringIncludes(read("bench/RESULTS.md"), mainTable(results));
   assertStringIncludes(read("bench/RESULTS.md"), moreTable(results));
 });
 
-testWith(["read"], "CONTRIBUTING.md and the tests name the same variables", () => {
-  const named = tableUnder("## Tests", "CONTRIBUTING.md").map(([name]) =>
-    name!.replaceAll("`", "")
-  );
-  const tests = sourcesIn("tests").map(read);
-  const used = new Set(tests.join().match(/KEYLINE_(TEST|FUZZ)_[A-Z]+/g));
-  assertEquals(named.toSorted(), [...used].toSorted());
+testWith(["read"], "CONTRIBUTING.md and the tests name the same variables and defaults", () => {
+  const rows = tableUnder("## Tests", "CONTRIBUTING.md");
+  const tests = sourcesIn("tests").map(read).join();
+  const used = new Set(tests.match(/KEYLINE_(TEST|FUZZ)_[A-Z]+/g));
+  assertEquals(rows.flatMap(([name]) => words(name!)).toSorted(), [...used].toSorted());
+  for (const [name, , preset] of rows) {
+    const number = new RegExp(`"${words(name!)[0]}"\\)?,? (?:\\|\\| )?([\\d_]+)[;)]`, "g");
+    const presets = [...tests.matchAll(number)].map(([, digits]) =>
+      Number(digits!.replace("_", ""))
+    );
+    if (presets.length === 0) continue;
+    const [low, high] = [Math.min(...presets), Math.max(...presets)];
+    assertEquals(preset, low === high ? String(low) : `${low} to ${high}`, name);
+  }
 });
+
+/** What a command of the shell prints, line by line. */
+async function shell(command: string): Promise<string[]> {
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", command] }).output();
+  return new TextDecoder().decode(stdout).split(/\r?\n/).filter((line) => line !== "");
+}
+
+/** The folders in a folder, hidden ones left out, as `server/turn/`. */
+function foldersIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder || ".", ROOT))]
+    .filter(({ name, isDirectory }) => isDirectory && !name.startsWith("."))
+    .map(({ name }) => `${folder}${name}/`);
+}
 
 /** The sources in a folder and in those within it. */
 function sourcesIn(folder: string): string[] {
@@ -128,6 +241,16 @@ function sessionsOf(markdown: string): Exchange[][] {
     }
     return exchanges;
   });
+}
+
+/** What stands in backticks, in order. */
+function words(markdown: string): string[] {
+  return [...markdown.matchAll(/`(.*?)`/g)].map(([, word]) => word!);
+}
+
+/** The names in the first column of a table, sorted. */
+function namesUnder(heading: string, file: string): string[] {
+  return tableUnder(heading, file).flatMap(([name]) => words(name!)).toSorted();
 }
 
 /** The rows of the first table under a heading, cell by cell, without its head. */

@@ -7,21 +7,21 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
+import { backUp } from "../../tables/durable/backup.ts";
 import {
   type Client,
   runServer,
   ServerProcess,
   tempFolder,
-  testWith,
+  testServer,
   testWithProgram,
 } from "../support/harness.ts";
 
-const PERMISSIONS = ["net", "read", "write", "run", "env"] as const;
 const PAGE_BYTES = 4_096;
 
 /** A test with a folder for a table. */
 function durableTest(name: string, fn: (data: string) => Promise<void>): void {
-  testWith(PERMISSIONS, name, () => withFolder(fn));
+  testServer(name, () => withFolder(fn));
 }
 
 async function withFolder(fn: (data: string) => Promise<void>): Promise<void> {
@@ -114,13 +114,17 @@ durableTest(
 
 // Files that it leaves alone.
 
-/** A table that a server has written to, closed; made once, and copied from then on. */
+/** The backup of a table that a server has written to, restored; made once, and copied from then on. */
 async function makeTable(data: string): Promise<void> {
   table ??= await (async () => {
     await withServer(data, async (client) => {
       for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
     });
-    return Deno.readFileSync(`${data}/keyline.db`);
+    const copy = `${data}/copy.db`;
+    await backUp(data, copy);
+    const bytes = Deno.readFileSync(copy);
+    for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
+    return bytes;
   })();
   Deno.writeFileSync(`${data}/keyline.db`, table);
 }
@@ -337,7 +341,7 @@ testWithProgram(
       const trace = `${data}/trace`;
       const acknowledged: string[] = [];
       {
-        const under = straced(trace, "-e", "inject=fsync,fdatasync:error=EIO:when=8+");
+        const under = straced(trace, "-e", "inject=fsync,fdatasync:error=EIO:when=12+");
         await using server = await ServerProcess.start({ data, under });
         using client = await server.connect();
         let reply: string | undefined;

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { delay } from "../support/waiting.ts";
 
 const FULL = /^500 ERROR disk full/;
 const MIB = 1_048_576;
@@ -141,7 +142,7 @@ diskTest("a turn that has no room costs only its own clients", async () => {
 
 /** A test that mounts disks; where that can't be, it is skipped, and its name says so. */
 function diskTest(name: string, fn: () => Promise<void>): void {
-  if (canMount()) testWith(["net", "read", "write", "run", "env"], name, fn);
+  if (canMount()) testServer(name, fn);
   else Deno.test({ name: `${name} (skipped: no tmpfs can be mounted)`, ignore: true, fn });
 }
 
@@ -186,7 +187,7 @@ async function fillUp(client: Client, disk: Disk): Promise<Set<string>> {
   const stored = await fill(client, disk);
   let more: number;
   do {
-    await sleep(LOOK_MS); // The log may have taken the room, which it gives back.
+    await delay(LOOK_MS); // The log may have taken the room, which it gives back.
     more = (await fill(client, disk, stored)).size;
   } while (more > stored.size / 50);
   return stored;
@@ -244,10 +245,6 @@ async function askUntil(client: Client, line: string, expected: string | RegExp)
     const reply = (await client.ask(line))!;
     if (typeof expected === "string" ? reply === expected : expected.test(reply)) return;
     assert(Date.now() < giveUpAt, `${line.slice(0, 30)} is still answered ${reply}`);
-    await sleep(100);
+    await delay(100);
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

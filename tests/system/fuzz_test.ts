@@ -10,7 +10,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type Client, numberFrom, ROOT, ServerProcess, testWith } from "../support/harness.ts";
+import { type Client, numberFrom, ROOT, ServerProcess, testServer } from "../support/harness.ts";
 import { BAD_REQUEST, conversation, latin1 } from "../support/protocol_model.ts";
 
 const RUNS = numberFrom("KEYLINE_FUZZ_RUNS", 300);
@@ -25,8 +25,7 @@ const utf8 = new TextEncoder();
 
 for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
   const runs = where === "in memory" ? RUNS : Math.ceil(RUNS / 10);
-  testWith(
-    ["net", "read", "write", "run", "env"],
+  testServer(
     `any bytes in any pieces are answered as the protocol says, ${where}`,
     () => fuzz({ flags, runs }),
   );

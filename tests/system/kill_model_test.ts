@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { delay } from "../support/waiting.ts";
 
 const KEYS = 100_000;
 /** How many changes make a log worth being shortened; and how many a round adds to such a one, at most. */
@@ -37,8 +38,7 @@ interface Change {
 /** What a key holds; undefined where it holds nothing. */
 type State = { readonly value: string; readonly ends: boolean } | undefined;
 
-testWith(
-  ["net", "read", "write", "run", "env"],
+testServer(
   "a server that is killed at its own work agrees with a model, and with itself",
   async () => {
     const rounds = Number(Deno.env.get("KEYLINE_TEST_ROUNDS") || 5);
@@ -51,7 +51,7 @@ testWith(
     for (let round = 1; round <= rounds; round++) {
       await loadAndKill(data, { model, draw });
       // What may have ended has ended.
-      await sleep(1_000 * END_SECONDS_MAX + 100);
+      await delay(1_000 * END_SECONDS_MAX + 100);
       // The second start finds what the first one has made of it.
       let stored = 0;
       for (const start of ["first", "second"]) {
@@ -60,7 +60,7 @@ testWith(
         using client = await server.connect();
         if (start === "first") stored = await check(server, { model, when });
         await checkCount(client, stored, when);
-        await sleep(draw(REST_MS_MAX) / 2);
+        await delay(draw(REST_MS_MAX) / 2);
         await checkCount(client, stored, `${when}, a moment later`);
         await server.stop("SIGKILL");
       }
@@ -164,10 +164,10 @@ async function loadAndKill(
   const loading = load(client, { model, count, clearAt, more });
   const isInMidst = draw(4) === 0;
   model.isFresh = clearAt !== undefined;
-  if (isInMidst) await sleep(draw(LOAD_MS_MAX));
+  if (isInMidst) await delay(draw(LOAD_MS_MAX));
   else {
     await loading;
-    await sleep(draw(REST_MS_MAX));
+    await delay(draw(REST_MS_MAX));
   }
   await server.stop("SIGKILL");
   await loading;
@@ -325,10 +325,6 @@ function randomOf(seed: number): (below: number) => number {
 
 function isSame(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && some.every((one, i) => one === others[i]);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Whether an error only says that the server was killed. */

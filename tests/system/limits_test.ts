@@ -11,15 +11,17 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
+import { contextOfAll } from "../support/context.ts";
 import {
   type Client,
-  contextOver,
   numberFrom,
   ROOT,
   ServerProcess,
   tempFolder,
-  testWith,
+  testServer,
+  testServerOnLinux,
 } from "../support/harness.ts";
+import { delay, eventually, figureOf } from "../support/waiting.ts";
 
 const MIB = 1_048_576;
 const CLIENTS = numberFrom("KEYLINE_TEST_CLIENTS", 500);
@@ -33,7 +35,7 @@ const SMALL_HEAP = { DENO_V8_FLAGS: "--optimize-for-size,--max-semi-space-size=1
 const REQUESTS = 9_000;
 /** A command that takes a millisecond. */
 const COSTLY = `
-import { okay } from "../../server/reply.ts";
+import { okay } from "../server/reply.ts";
 export default {
   summary: "Take a millisecond",
   arity: [],
@@ -47,19 +49,9 @@ export default {
 /** How often clients come and leave, 250 at a time. */
 const WAVES = 25;
 
-/** A test over real sockets; one that reads /proc is skipped where there is none. */
-function socketTest(name: string, fn: () => Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, fn);
-}
-
-function memoryTest(name: string, fn: () => Promise<void>): void {
-  if (Deno.build.os === "linux") socketTest(name, fn);
-  else Deno.test({ name: `${name} (skipped: needs /proc)`, ignore: true, fn });
-}
-
 // Input
 
-memoryTest("a line without an end costs no more than the limit and a packet", async () => {
+testServerOnLinux("a line without an end costs no more than the limit and a packet", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using other = await server.connect();
   using client = await server.connect();
@@ -78,7 +70,7 @@ memoryTest("a line without an end costs no more than the limit and a packet", as
   assertEquals((await client.ask("GET k"))?.length, "200 OK ".length + MIB - 6);
 });
 
-socketTest("a client too many is told that the server is busy, until one leaves", async () => {
+testServer("a client too many is told that the server is busy, until one leaves", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--max-connections", "3"] });
   using first = await server.connect();
   using second = await server.connect();
@@ -97,7 +89,7 @@ socketTest("a client too many is told that the server is busy, until one leaves"
   await eventually("both are gone", async () => await figureOf(first, "connections") === 2);
 });
 
-socketTest("an idle timeout closes a silent client and half a line, not a busy one", async () => {
+testServer("an idle timeout closes a silent client and half a line, not a busy one", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--idle-timeout", "2"] });
   using silent = await server.connect();
   using half = await server.connect();
@@ -117,7 +109,7 @@ socketTest("an idle timeout closes a silent client and half a line, not a busy o
   assertEquals(await ends, ["", ""]);
 });
 
-socketTest("without an idle timeout a silent client stays", async () => {
+testServer("without an idle timeout a silent client stays", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--write-timeout", "0.1"] });
   using silent = await server.connect();
   await delay(400);
@@ -126,7 +118,7 @@ socketTest("without an idle timeout a silent client stays", async () => {
 
 // Output
 
-socketTest("a write timeout closes a client that takes no replies, and only that one", async () => {
+testServer("a write timeout closes a client that takes no replies, and only that one", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--write-timeout", "0.5"] });
   using other = await server.connect();
   using client = await server.connect();
@@ -139,7 +131,7 @@ socketTest("a write timeout closes a client that takes no replies, and only that
   assertEquals((await other.ask("GET k"))?.length, "200 OK ".length + MIB - 6);
 });
 
-memoryTest("a write timeout also closes a client that goes on sending", async () => {
+testServerOnLinux("a write timeout also closes a client that goes on sending", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--write-timeout", "1"] });
   using other = await server.connect();
   using client = await RawClient.connect(server.port);
@@ -154,7 +146,7 @@ memoryTest("a write timeout also closes a client that goes on sending", async ()
   });
 });
 
-socketTest("a write timeout spares a client that reads slowly", async () => {
+testServer("a write timeout spares a client that reads slowly", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory", "--write-timeout", "1", "--max-line", String(40 * MIB)],
   });
@@ -167,7 +159,7 @@ socketTest("a write timeout spares a client that reads slowly", async () => {
   await client.expect(`200 OK ${value}\r\n`, 1, { pauseMs: 80 });
 });
 
-memoryTest("replies that are not read cost no memory, and come when they are", async () => {
+testServerOnLinux("replies that are not read cost no memory, and come when they are", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using other = await server.connect();
   using client = await RawClient.connect(server.port);
@@ -190,7 +182,7 @@ memoryTest("replies that are not read cost no memory, and come when they are", a
   await client.expect("404 NOT FOUND\r\n", 1);
 });
 
-socketTest("a packet full of costly requests does not keep the others waiting", async () => {
+testServer("a packet full of costly requests does not keep the others waiting", async () => {
   const folder = tempFolder();
   const parts = [
     "main.ts",
@@ -228,7 +220,7 @@ socketTest("a packet full of costly requests does not keep the others waiting", 
 
 // Connections
 
-socketTest("a server out of descriptors goes on, and recovers", async () => {
+testServer("a server out of descriptors goes on, and recovers", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory"],
     under: ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"],
@@ -250,7 +242,7 @@ socketTest("a server out of descriptors goes on, and recovers", async () => {
   );
 });
 
-memoryTest("an idle client costs at most 30 KiB, with half a line or without", async () => {
+testServerOnLinux("an idle client costs at most 30 KiB, with half a line or without", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"], env: SMALL_HEAP });
   using other = await server.connect();
   for (let asked = 0; asked < 500; asked++) await other.ask("PUT k v");
@@ -267,7 +259,7 @@ memoryTest("an idle client costs at most 30 KiB, with half a line or without", a
   assert(each <= 30, `it costs ${each.toFixed(1)} KiB`);
 });
 
-memoryTest("what clients cost comes back when they leave", async () => {
+testServerOnLinux("what clients cost comes back when they leave", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"], env: SMALL_HEAP });
   using other = await server.connect();
   const after: number[] = [];
@@ -285,7 +277,7 @@ memoryTest("what clients cost comes back when they leave", async () => {
   assert(growth < 16 * MIB, `it grew by ${inMib(growth)} with ${(WAVES - 5) * 250} clients`);
 });
 
-socketTest("clients that come all at once are all served", async () => {
+testServer("clients that come all at once are all served", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const begun = performance.now();
   const times = await Promise.all(
@@ -302,7 +294,7 @@ socketTest("clients that come all at once are all served", async () => {
 });
 
 for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
-  memoryTest(`small values don't hold the packets that they came in, ${where}`, async () => {
+  testServerOnLinux(`small values don't hold the packets that they came in, ${where}`, async () => {
     await using server = await ServerProcess.start({ args: flags });
     using client = await server.connect();
     // Long enough that V8 would keep a slice of the packet instead of a copy.
@@ -331,7 +323,7 @@ for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as c
 
 // Keys, verbs and texts that are meant to hurt
 
-socketTest("names of Object.prototype are keys like others, and no verbs", async () => {
+testServer("names of Object.prototype are keys like others, and no verbs", async () => {
   await using server = await ServerProcess.start();
   using client = await server.connect();
   for (const name of Object.getOwnPropertyNames(Object.prototype)) {
@@ -345,7 +337,7 @@ socketTest("names of Object.prototype are keys like others, and no verbs", async
   }
 });
 
-socketTest("keys that fall into one bucket of a hash table are served", async () => {
+testServer("keys that fall into one bucket of a hash table are served", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   // V8 hashes the text of a whole number below 2^32 to its low bits, whatever its seed.
@@ -356,10 +348,10 @@ socketTest("keys that fall into one bucket of a hash table are served", async ()
   for (const key of keys) assertEquals(await client.line(), `200 OK ${key}`);
 });
 
-socketTest("a reply about an error never holds what the client sent", async () => {
+testServer("a reply about an error never holds what the client sent", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   const verbs = [...registry].map(({ verb }) => verb).filter((verb) => verb !== "QUIT");
   const nasty = ["\x1b[2J", "\x07", "\b\b\b", "\x00", "\x7f", "\x1b]0;title\x07", "a\rb", "\x9b2J"];
   for (const text of nasty) {
@@ -375,7 +367,7 @@ socketTest("a reply about an error never holds what the client sent", async () =
   }
 });
 
-socketTest("only LF ends a line: not U+2028, U+2029, U+0085, VT or FF", async () => {
+testServer("only LF ends a line: not U+2028, U+2029, U+0085, VT or FF", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   const value = "one\u2028CLEAR\u2029Host: x\u0085QUIT";
@@ -491,21 +483,6 @@ function readProc(path: string): string {
   return new TextDecoder().decode(stdout);
 }
 
-/** One of the figures that STATS lists. */
-async function figureOf(client: Client, name: string): Promise<number | undefined> {
-  await client.send("STATS\n");
-  const line = (await client.reply()).find((line) => line.startsWith(`200-${name} `));
-  return line === undefined ? undefined : Number(line.split(" ")[1]);
-}
-
-/** Waits until something holds; fails where it does not within half a minute. */
-async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 30_000; performance.now() < end; await delay(20)) {
-    if (await holds()) return;
-  }
-  throw new Error(`Waited in vain: ${what}`);
-}
-
 /** Figures for a person who runs these tests by hand. */
 function report(text: string): void {
   console.log(text);
@@ -513,8 +490,4 @@ function report(text: string): void {
 
 function inMib(bytes: number): string {
   return `${(bytes / MIB).toFixed(1)} MiB`;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -7,15 +7,14 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { runServer, ServerProcess, testWith } from "../support/harness.ts";
+import { runServer, ServerProcess, testServer } from "../support/harness.ts";
 
-const SOCKET = ["net", "read", "write", "run", "env"] as const;
 const utf8 = new TextEncoder();
 /** What takes most room in the table, in memory, or on its way. */
 const CHARACTERS = ["\t", "\u20ac", "\u{1f600}"];
 
 for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
-  testWith(SOCKET, `the longest line is stored or answered 500, ${where}`, async () => {
+  testServer(`the longest line is stored or answered 500, ${where}`, async () => {
     const bytesMax = await longestLine();
     await using server = await ServerProcess.start({
       args: [...flags, "--max-line", String(bytesMax)],

@@ -10,11 +10,11 @@ import { createHash } from "node:crypto";
 import { assert, assertEquals, AssertionError, assertMatch, assertThrows } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import config from "../../deno.json" with { type: "json" };
-import { ROOT, tempFolder, testWith } from "../support/harness.ts";
+import { ROOT, tempFolder, testServer, testWith } from "../support/harness.ts";
 
 /** What a user's environment may hold, and a shell program may expand. */
 const VARIABLES = ["MAP", "IMPORT_MAP", "FLAGS", "OPTIONS", "ARGS", "PWD", "OLDPWD", "IFS"];
-const NOTICE = "JSR is not reached: the stand-ins of offline/ take its place\n";
+const NOTICE = "JSR can't be reached: using the stand-ins in offline/\n";
 /** The version of the packages that a registry of a test has. */
 const VERSION = "1.99.0";
 
@@ -125,7 +125,7 @@ interface Start {
 /** Defines a test of the start where JSR is reached, or where it is not. */
 function taskTest(name: string, isReached: boolean, fn: (start: Start) => Promise<void>): void {
   const title = `${name}, JSR ${isReached ? "reached" : "not reached"}`;
-  testWith(["net", "read", "write", "run", "env"], title, async () => {
+  testServer(title, async () => {
     const folder = copyOfProject();
     await using registry = serveRegistry();
     const jsr = isReached ? registry.addr.port : 1; // where nobody listens

@@ -12,6 +12,7 @@
 
 import { parseArgs } from "node:util";
 import { ServerProcess } from "../support/harness.ts";
+import { delay } from "../support/waiting.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -256,10 +257,6 @@ function shell(command: string): string {
 
 function random(below: number): number {
   return Math.floor(Math.random() * below);
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (import.meta.main) await soak();

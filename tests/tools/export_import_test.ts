@@ -123,7 +123,7 @@ toolTest("lines that are wrong are left out where that is asked for", async (db,
   assertEquals(code, 1);
   WRONG.forEach((_, i) => assertStringIncludes(stderr, `Left out line ${i + 1}: `));
   assertStringIncludes(stderr, "Left out line 13: it is not UTF-8");
-  assertMatch(stderr, /Imported 1 keys /);
+  assertMatch(stderr, /Imported 1 key in /);
   assertEquals(await Array.fromAsync(db.keys()), ["k"]);
 });
 
@@ -144,13 +144,67 @@ toolTest(
   },
 );
 
-toolTest("what had ended before the import is left out, and counted", async (db, port) => {
+toolTest("what had expired before the import is left out, and counted", async (db, port) => {
   const input = '{"key":"old","value":"v","expiresAt":1000}\n{"key":"k","value":"v"}\n';
   const { code, stderr } = await runTool("import", { args: port, input });
   assertEquals(code, 0);
-  assertStringIncludes(stderr, "Left out 1 that had ended");
+  assertStringIncludes(stderr, "Left out 1 that had expired");
   assertEquals(await Array.fromAsync(db.keys()), ["k"]);
 });
+
+toolTest("a later line of a key does not get the expiry of an earlier one", async (db, port) => {
+  const expiresAt = Date.now() + 1_000_000;
+  const lines = [
+    { key: "stays", value: "old", expiresAt },
+    { key: "stays", value: "new" },
+    { key: "expires", value: "old" },
+    { key: "expires", value: "older", expiresAt: expiresAt - 500_000 },
+    { key: "expires", value: "new", expiresAt },
+  ];
+  // Again and again, as import has many requests in flight.
+  const input = lines.map((line) => `${JSON.stringify(line)}\n`).join("").repeat(200);
+  const { code, stderr } = await runTool("import", { args: port, input });
+  assertEquals(code, 0, stderr);
+  assertEquals(await db.getMany(["stays", "expires"]), ["new", "new"]);
+  assertEquals(await db.ttl("stays"), Infinity);
+  assert((await db.ttl("expires"))! > 900);
+});
+
+toolTest("an expiry comes back no earlier, and less than a second later", async (db, port) => {
+  await db.putMany(Array.from({ length: 2_000 }, (_, i) => [`key${i}`, "v"]));
+  await Promise.all(Array.from({ length: 2_000 }, (_, i) => db.expire(`key${i}`, 1_000 + i)));
+  const first = await runTool("export", { args: port });
+  await db.clear();
+  assertEquals((await runTool("import", { args: port, input: first.stdout })).code, 0);
+  const second = await runTool("export", { args: port });
+  const expiries = (text: string) => text.match(/(?<="expiresAt":)\d+/g)!.map(Number);
+  const [before, after] = [expiries(first.stdout), expiries(second.stdout)];
+  assertEquals([before.length, after.length], [2_000, 2_000]);
+  for (const [i, expiresAt] of after.entries()) {
+    const later = expiresAt - before[i]!;
+    assert(later >= 0 && later < 1_000, `${later} ms`);
+  }
+});
+
+testWith(
+  ["net", "read", "write", "run", "env"],
+  "a server that wants a password is told from one that refuses it",
+  async () => {
+    const env = { KEYLINE_PASSWORD: "open sesame" };
+    await using server = await ServerProcess.start({ args: ["--memory"], env });
+    const args = ["--port", String(server.port)];
+    const input = '{"key":"k","value":"v"}\n';
+    for (const task of ["export", "import"] as const) {
+      const none = await runTool(task, { args, input });
+      assertEquals(none.code, 1);
+      assertMatch(none.stderr, /^keyline .* wants a password: use --password .*\n$/);
+      const wrong = await runTool(task, { args, input, env: { KEYLINE_PASSWORD: "wrong" } });
+      assertEquals(wrong.code, 1);
+      assertMatch(wrong.stderr, /^keyline .* refuses the password: 401 UNAUTHORIZED\n$/);
+      assertEquals((await runTool(task, { args, input, env })).code, 0);
+    }
+  },
+);
 
 toolTest(
   "SIGINT ends an import that waits for input, and says how far it came",
@@ -160,6 +214,8 @@ toolTest(
     await tool.write(lines.join(""));
     while (await db.count() < 2_000) await new Promise((resolve) => setTimeout(resolve, 20));
     tool.child.kill("SIGINT");
+    // Its input stays open until then.
+    await tool.child.status;
     const { code, stderr } = await tool.finish();
     assertEquals(code, 130);
     const done = Number(/Go on with: --skip (\d+)/.exec(stderr)?.[1]);
@@ -194,14 +250,15 @@ testWith(
   ["net", "read", "run", "env"],
   "wrong calls end with 2 and a line that says what to do",
   async () => {
-    for (const args of [["--non"], ["--port", "x"], ["--on-error", "x"], ["--from", "http://x"]]) {
+    const wrong = ["--non", "--port=x", "--on-error=x", "--from=http://x", "--from=redis://:%ZZ@x"];
+    for (const args of [...wrong.map((arg) => [arg]), ["--timeout", "0"], ["table.jsonl"]]) {
       const { code, stderr } = await runTool("import", { args });
       assertEquals(code, 2, args.join(" "));
       assertEquals(stderr.trimEnd().split("\n").length, 1, stderr);
     }
     const { code, stderr } = await runTool("export", { args: ["--port", "1"] });
     assertEquals(code, 1);
-    assertMatch(stderr, /^keyline export: Cannot connect to 127.0.0.1:1: /);
+    assertMatch(stderr, /^keyline export: Cannot connect to 127.0.0.1:1: nothing listens there\n$/);
     for (const task of ["export", "import"] as const) {
       const help = await runTool(task, { args: ["--help"] });
       assertEquals([help.code, help.stderr], [0, ""]);

@@ -134,10 +134,10 @@ terminalTest("a server that ends does not end the shell", async (terminal, { ser
   await server.stop("SIGKILL");
   await terminal.type("GET a");
   await terminal.press("Enter");
-  // It waits for the server to come back; Ctrl-C is for who does not.
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // It waits for the server to come back, and says so; Ctrl-C is for who does not.
+  await terminal.see(/Waiting for a reply\. Ctrl-C stops waiting\./);
   await terminal.press("C-c");
-  await terminal.see(/The request was aborted/);
+  assert(!(await terminal.see(/The request was aborted/)).includes("Waiting"));
   await terminal.press("C-d");
   await terminal.see(/ended with 3/);
 });
@@ -173,6 +173,34 @@ testWith(ALL, "lines that are piped in are answered as telnet would show it", as
   const last = await runTool("shell", { args, input: `${many}COUNT` });
   assertMatch(last.stdout, /^(200 OK\n){5000}200 OK 5001\n$/);
 });
+
+testWith(ALL, "a piped line that is not UTF-8, or endless, is not sent", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  const args = ["--port", String(server.port)];
+  const input = [
+    ...new TextEncoder().encode("PUT a 1\nPUT b "),
+    ...[0xff, 0x0a],
+    ...new TextEncoder().encode("PUT c \ufffd\nKEYS\n"),
+  ];
+  const { code, stdout, stderr } = await runTool("shell", { args, input: new Uint8Array(input) });
+  assertEquals([code, stdout], [2, "200 OK\n200 OK\n200-a\n200-c\n200 OK 2\n"]);
+  assertEquals(stderr, "keyline shell: Line 2 is not UTF-8\n");
+  const endless = await runTool("shell", { args, input: `PUT d ${"v".repeat(9_000_000)}\nCOUNT` });
+  assertEquals([endless.code, endless.stdout], [2, "200 OK 2\n"]);
+  assertMatch(endless.stderr, /Line 1 is longer than/);
+});
+
+testWithProgram(
+  "tmux",
+  "a server that wants a password says so before the first prompt",
+  () =>
+    withShell(async ({ command }) => {
+      await using terminal = await Terminal.start(command);
+      await terminal.see(/The server wants a password[^]*\d+> *\n*$/);
+      await terminal.press("C-d");
+      await terminal.see(/ended with 0/);
+    }, { password: "open sesame" }),
+);
 
 testWith(ALL, "the exit code is that of the worst reply", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });

@@ -163,6 +163,31 @@ testWithProgram(
   },
 );
 
+testWithProgram("redis-server", "a redis that does not speak TLS is not waited for", async () => {
+  await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
+  await withServer(async (_, port) => {
+    const from = ["--from", `rediss://127.0.0.1:${redis.port}`, "--timeout", "1"];
+    const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+    assertEquals(code, 1);
+    assertMatch(stderr, /Cannot connect to redis on .*: no answer in 1 s; does it speak TLS\?\n$/);
+  });
+});
+
+testWithProgram(
+  "redis-server",
+  "an import that stops at a key says how to leave it out",
+  async () => {
+    await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
+    await send(redis.port, { data: bytesOf(resp("RPUSH", "list", "v")), lines: 1 });
+    await withServer(async (_, port) => {
+      const from = ["--from", `redis://127.0.0.1:${redis.port}`, "--on-error", "stop"];
+      const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+      assertEquals(code, 1);
+      assertMatch(stderr, /Stopped at key 1: it is a list, .*\n.*\n.*--on-error skip\n$/);
+    });
+  },
+);
+
 testWithProgram("sh", "what is no redis and no memcached is told from one", async () => {
   await withServer(async (_, port) => {
     for (const kind of ["redis", "memcached"]) {

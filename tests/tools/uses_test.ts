@@ -39,6 +39,17 @@ testWith(ALL, "each use has its own help, and the server's names them all", asyn
   }
 });
 
+testWith(ALL, "each task of a use has its help", async () => {
+  for (const task of ["start", "shell", "import", "export", "backup"]) {
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["task", "-q", task, "--help"],
+      cwd: ROOT.pathname,
+    }).output();
+    assertEquals(code, 0, task);
+    assertMatch(new TextDecoder().decode(stdout), /\n {2}--help /, task);
+  }
+});
+
 testWith(ALL, "each use does its work when it is called by its name", async () => {
   const folder = tempFolder();
   try {

@@ -7,16 +7,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import count from "../../../commands/count.ts";
 import { Flood } from "../../../server/connections/flood.ts";
 import { Listener } from "../../../server/connections/listener.ts";
 import { Turn } from "../../../server/turn/turn.ts";
-import {
-  contextOver,
-  eventOf,
-  ServerProcess,
-  testWith,
-  testWithProgram,
-} from "../../support/harness.ts";
+import { eventOf, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";
 
 /** Resets so many connections before a server is likely to accept them. */
@@ -29,8 +24,9 @@ for _ in range(${RESETS}):
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
 `;
+import { contextWith } from "../../support/context.ts";
 
-testWith(["read"], "clients that left before they were accepted keep nobody waiting", async () => {
+Deno.test("clients that left before they were accepted keep nobody waiting", async () => {
   const gone = () => systemError("ENOTCONN", new Deno.errors.NotConnected("not connected"));
   await withDoor(Array.from({ length: 600 }, gone), async ({ socket, waits, log }) => {
     socket.send("COUNT\r\n");
@@ -41,8 +37,7 @@ testWith(["read"], "clients that left before they were accepted keep nobody wait
 });
 
 for (const code of ["EMFILE", "ENFILE"]) {
-  testWith(
-    ["read"],
+  Deno.test(
     `where descriptors are missing the listener waits a moment, ${code}`,
     async () => {
       const errors = [systemError(code, new Error("too many open files"))];
@@ -104,7 +99,7 @@ interface Door {
 
 /** A listener whose socket fails with these errors, one after the other, and then brings a client. */
 async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Promise<void> {
-  const services = await contextOver();
+  const services = contextWith({ count });
   const turn = new Turn({ ...services, onFatal: () => {} });
   const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60, connectionsMax: 10 };
   const socket = new MemorySocket();

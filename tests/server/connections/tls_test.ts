@@ -12,9 +12,10 @@ import {
   runServer,
   ServerProcess,
   tempFolder,
-  testWith,
+  testServer,
   testWithProgram,
 } from "../../support/harness.ts";
+import { eventually } from "../../support/waiting.ts";
 
 /** Defines a test with a server that speaks TLS, with a certificate of its own. */
 function tlsTest(
@@ -208,7 +209,7 @@ testWithProgram("openssl", "wrong certificates stop the start, and say which fil
   Deno.removeSync(folder, { recursive: true });
 });
 
-testWith(["run", "net", "read", "write", "env"], "a certificate goes with its key", async () => {
+testServer("a certificate goes with its key", async () => {
   for (const flag of ["--tls-cert", "--tls-key"]) {
     const { code, stderr } = await runServer(["--memory", "--port", "0", flag, "file.pem"]);
     assertEquals(code, 2);
@@ -333,15 +334,6 @@ async function connections(client: TlsClient): Promise<number> {
   const lines: string[] = [];
   while (lines.at(-1) !== "200 OK") lines.push(await client.line() ?? "200 OK");
   return Number(lines.find((line) => line.startsWith("200-connections "))?.split(" ")[1]);
-}
-
-/** Waits until something holds; fails where it does not within half a minute. */
-async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 30_000; performance.now() < end;) {
-    if (await holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error(`Waited in vain: ${what}`);
 }
 
 function flagsFor(folder: string): string[] {

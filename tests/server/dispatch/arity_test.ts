@@ -1,5 +1,5 @@
 /**
- * How a line is taken apart: verb and rest, then the arguments that the command names.
+ * How a line is split into the arguments that a command names, and what an arity may be.
  *
  * @module
  */
@@ -14,58 +14,7 @@ import {
 import { Line } from "../../../server/input/line.ts";
 import { asText, Memory } from "../../../tables/text.ts";
 
-Deno.test("a line has its verb and its bytes, whatever stands behind the verb", () => {
-  for (const text of ["GET a", "PUT a  b ", "PUT  a", "GET a é"]) {
-    const line = Line.of(text);
-    assertEquals([String(line.verb), String(line.bytes), line.text], [
-      text.slice(0, 3),
-      text,
-      text,
-    ]);
-    assertEquals([line.isPrintable, line.fault], [false, undefined]);
-  }
-});
-
-Deno.test("a line finds a verb that stands alone, and one behind spaces", () => {
-  for (const text of ["QUIT", "QUIT ", "   QUIT", "   QUIT   "]) {
-    assertEquals(verbOf(text), "QUIT");
-  }
-  assertEquals(verbOf("  GET a"), "GET");
-});
-
-Deno.test("an empty line has an empty verb, and so has one of spaces", () => {
-  assertEquals(Line.of("").verb.length, 0);
-  assertEquals(Line.of("    ").verb.length, 0);
-});
-
-Deno.test("a verb ends at no other white space", () => {
-  for (const sign of ["\t", "\u00a0", "\u2028", "\u3000", "\ufeff", "\r", "\v"]) {
-    assertEquals(verbOf(`GET${sign}a`), `GET${sign}a`);
-    assertEquals(verbOf(`${sign} a`), sign);
-  }
-});
-
-Deno.test("a line that is read again is the next line, wherever its bytes lie", () => {
-  const { bytes } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n").memory;
-  const memory = new Memory(bytes);
-  const line = new Line();
-  const one = compileArity(["key"]);
-  const read = (text: string, start: number) =>
-    line.read(text, { memory, start, end: start + asText(text).length });
-  read("PUT first 1", 0);
-  assertEquals([String(line.verb), String(line.bytes)], ["PUT", "PUT first 1"]);
-  assertEquals(splitLine(line, compileArity(["key", "value..."])), ["first", "1"]);
-  read("  GET é", 13);
-  assertEquals([String(line.verb), String(line.bytes)], ["GET", "  GET é"]);
-  assertEquals(splitLine(line, one), ["é"]);
-  read("", 23);
-  assertEquals(line.verb.length, 0);
-  assertEquals(splitLine(line, one), "too few arguments");
-  read("QUIT", 25);
-  assertEquals([String(line.verb), splitLine(line, one)], ["QUIT", "too few arguments"]);
-});
-
-Deno.test("splitArguments takes fields apart at one space or more", () => {
+Deno.test("splitArguments splits fields at one space or more", () => {
   assertEquals(split("a", "key"), ["a"]);
   assertEquals(split("  a  ", "key"), ["a"]);
   assertEquals(split(" a   b ", "key", "by?"), ["a", "b"]);
@@ -73,7 +22,7 @@ Deno.test("splitArguments takes fields apart at one space or more", () => {
   assertEquals(split("", "prefix?", "after?"), []);
 });
 
-Deno.test("splitArguments takes the rest as it stands behind one space", () => {
+Deno.test("splitArguments takes the rest verbatim, after one space", () => {
   assertEquals(split("a b", "key", "value..."), ["a", "b"]);
   assertEquals(split("a  b ", "key", "value..."), ["a", " b "]);
   assertEquals(split("a  ", "key", "value..."), ["a", " "]);
@@ -103,10 +52,14 @@ Deno.test("splitArguments refuses control characters in every field", () => {
     assertEquals(split(`a ${sign}`, "key", "by?"), "control character in by");
   }
   assertEquals(split("\x7f", "key"), "control character in key");
-  assertEquals(split("\x80\x9f\u2028", "key"), ["\x80\x9f\u2028"], "these are no ASCII ones");
+  assertEquals(
+    split("\x80\x9f\u2028", "key"),
+    ["\x80\x9f\u2028"],
+    "only those of ASCII are refused",
+  );
 });
 
-Deno.test("splitArguments refuses control characters in the rest, but for TAB", () => {
+Deno.test("splitArguments refuses control characters in the rest, except TAB", () => {
   for (const code of [...Array(0x20).keys(), 0x7f]) {
     const value = `x${String.fromCharCode(code)}y`;
     const expected = code === 0x09 ? ["a", value] : "control character in value";
@@ -114,7 +67,7 @@ Deno.test("splitArguments refuses control characters in the rest, but for TAB", 
   }
 });
 
-Deno.test("splitArguments holds printable text to all rules but that of control characters", () => {
+Deno.test("splitArguments applies all other rules to printable text", () => {
   const printable = (rest: string, ...names: string[]) => {
     const line = Line.of(`VERB ${rest}`);
     line.isPrintable = true;
@@ -127,7 +80,7 @@ Deno.test("splitArguments holds printable text to all rules but that of control 
   assertEquals(printable("k".repeat(1_025), "prefix?").length, 1);
 });
 
-Deno.test("splitArguments holds a key to 1,024 bytes of UTF-8", () => {
+Deno.test("splitArguments limits a key to 1,024 bytes of UTF-8", () => {
   for (const sign of ["k", "é", "€", "🗝"]) {
     const bytes = new TextEncoder().encode(sign).length;
     const longest = sign.repeat(Math.floor(1_024 / bytes)) + "k".repeat(1_024 % bytes);
@@ -137,13 +90,30 @@ Deno.test("splitArguments holds a key to 1,024 bytes of UTF-8", () => {
   }
 });
 
-Deno.test("splitArguments holds nothing but an argument named key to the length of keys", () => {
+Deno.test("splitArguments limits no argument but one named key", () => {
   const long = "x".repeat(2_000);
   assertEquals(split(long, "prefix?"), [long]);
   assertEquals(split(`a ${long}`, "key", "value..."), ["a", long]);
 });
 
-Deno.test("compileArity counts what must be there", () => {
+Deno.test("splitArguments splits a line that is read again, wherever its bytes lie", () => {
+  const { bytes } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n").memory;
+  const memory = new Memory(bytes);
+  const line = new Line();
+  const read = (text: string, start: number) =>
+    line.read(text, { memory, start, end: start + asText(text).length });
+  const one = compileArity(["key"]);
+  read("PUT first 1", 0);
+  assertEquals(splitLine(line, compileArity(["key", "value..."])), ["first", "1"]);
+  read("  GET é", 13);
+  assertEquals(splitLine(line, one), ["é"]);
+  for (const [text, start] of [["", 23], ["QUIT", 25]] as const) {
+    read(text, start);
+    assertEquals(splitLine(line, one), "too few arguments");
+  }
+});
+
+Deno.test("compileArity counts the required arguments", () => {
   assertEquals(compileArity([]), {
     names: [],
     keys: [],
@@ -174,13 +144,13 @@ Deno.test("compileArity counts what must be there", () => {
   });
 });
 
-Deno.test("compileArity refuses a name that is none", () => {
+Deno.test("compileArity refuses a malformed name", () => {
   for (const name of ["", "Key", "a b", "key??", "key..", "...", "?", "key...?", "key?...", "k1"]) {
     assertThrows(() => compileArity([name]), TypeError, `arity has "${name}": use`);
   }
 });
 
-Deno.test("compileArity refuses a rest that is not the last, and what must be behind what may", () => {
+Deno.test("compileArity refuses a rest that is not last, and a required argument after an optional one", () => {
   assertThrows(() => compileArity(["value...", "key"]), TypeError, 'arity has "value..." before');
   assertThrows(
     () => compileArity(["after?", "key"]),
@@ -194,7 +164,7 @@ Deno.test("compileArity refuses a rest that is not the last, and what must be be
   );
 });
 
-Deno.test("usageOf shows what may be missing in brackets", () => {
+Deno.test("usageOf shows optional arguments in brackets", () => {
   assertEquals(usage("CLEAR"), "CLEAR");
   assertEquals(usage("GET", "key"), "GET key");
   assertEquals(usage("PUT", "key", "value..."), "PUT key value");
@@ -211,10 +181,6 @@ function splitLine(line: Line, arity: Arity): string[] | string {
   const into = arity.names.map(() => asText(""));
   const count = splitArguments(line, { arity, args: into });
   return typeof count === "string" ? count : into.slice(0, count).map(String);
-}
-
-function verbOf(text: string): string {
-  return String(Line.of(text).verb);
 }
 
 function usage(verb: string, ...names: string[]): string {

@@ -6,34 +6,26 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Connection } from "../../../server/connections/connection.ts";
-import { Turn } from "../../../server/turn/turn.ts";
-import {
-  contextOver,
-  runServer,
-  ServerProcess,
-  tempFolder,
-  testWith,
-} from "../../support/harness.ts";
-import { MemorySocket, settled } from "../../support/memory_socket.ts";
+import { runServer, ServerProcess, tempFolder, testServer } from "../../support/harness.ts";
+import { delay } from "../../support/waiting.ts";
+import { testWithStoppedClock } from "../../support/clock.ts";
+import { contextOfAll } from "../../support/context.ts";
+import { MemoryServer } from "../../support/memory_server.ts";
+import { settled } from "../../support/memory_socket.ts";
 
 const PASSWORD = "open  sesame ";
 const UNAUTHORIZED = "401 UNAUTHORIZED";
 /** The longest line before AUTH, in bytes. */
 const LINE_BYTES_MAX = 1_024;
 
-function socketTest(name: string, fn: () => Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, fn);
-}
-
 function startGuarded(): Promise<ServerProcess> {
   return ServerProcess.start({ args: ["--memory"], env: { KEYLINE_PASSWORD: PASSWORD } });
 }
 
-socketTest("without the password only AUTH, HELP and QUIT are served", async () => {
+testServer("without the password only AUTH, HELP and QUIT are served", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
-  const { registry } = await contextOver();
+  const { registry } = await contextOfAll();
   const verbs = [...registry].map(({ verb }) => verb);
   for (const verb of verbs.filter((verb) => !["AUTH", "HELP", "QUIT"].includes(verb))) {
     // Wrong arguments too: who has not given the password is not told what is wrong.
@@ -49,7 +41,7 @@ socketTest("without the password only AUTH, HELP and QUIT are served", async () 
   assertEquals(await client.rest(), "");
 });
 
-socketTest("the password lets a connection in, and only that one", async () => {
+testServer("the password lets a connection in, and only that one", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   using other = await server.connect();
@@ -59,7 +51,7 @@ socketTest("the password lets a connection in, and only that one", async () => {
   assertEquals(await other.ask("GET k"), UNAUTHORIZED);
 });
 
-socketTest("the password is compared to its last space", async () => {
+testServer("the password is compared to its last space", async () => {
   await using server = await startGuarded();
   for (
     const guess of [PASSWORD.trim(), ` ${PASSWORD}`, PASSWORD.toUpperCase(), "x", `${PASSWORD}x`]
@@ -70,7 +62,7 @@ socketTest("the password is compared to its last space", async () => {
   }
 });
 
-socketTest("three wrong passwords end the connection, whatever stands between them", async () => {
+testServer("three wrong passwords end the connection, whatever stands between them", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   await client.send(`AUTH a\nHELP get\nAUTH b\nGET k\nAUTH\nAUTH c\nAUTH ${PASSWORD}\nPUT k v\n`);
@@ -82,7 +74,7 @@ socketTest("three wrong passwords end the connection, whatever stands between th
   assertEquals(await other.ask("GET k"), "404 NOT FOUND");
 });
 
-socketTest("a wrong password takes away what the right one gave", async () => {
+testServer("a wrong password takes away what the right one gave", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
@@ -90,7 +82,7 @@ socketTest("a wrong password takes away what the right one gave", async () => {
   assertEquals(await client.ask("GET k"), UNAUTHORIZED);
 });
 
-socketTest("the first line of --password-file is the password", async () => {
+testServer("the first line of --password-file is the password", async () => {
   const folder = tempFolder();
   const file = `${folder}/password`;
   for (
@@ -109,7 +101,7 @@ socketTest("the first line of --password-file is the password", async () => {
   Deno.removeSync(folder, { recursive: true });
 });
 
-socketTest("without a password AUTH succeeds and changes nothing", async () => {
+testServer("without a password AUTH succeeds and changes nothing", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   assertEquals(await client.ask("AUTH anything"), "200 OK");
@@ -118,7 +110,7 @@ socketTest("without a password AUTH succeeds and changes nothing", async () => {
 
 // What it may cost
 
-socketTest("before AUTH a line of 1 KiB is served, and a longer one is not", async () => {
+testServer("before AUTH a line of 1 KiB is served, and a longer one is not", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   const padded = (length: number, letter = "x") => {
@@ -147,7 +139,7 @@ socketTest("before AUTH a line of 1 KiB is served, and a longer one is not", asy
   assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
 });
 
-socketTest("AUTH gives the full limits, also to what came in one packet with it", async () => {
+testServer("AUTH gives the full limits, also to what came in one packet with it", async () => {
   await using server = await startGuarded();
   for (const size of [LINE_BYTES_MAX, 20_000, 60_000, 1_000_000]) {
     using client = await server.connect();
@@ -159,18 +151,15 @@ socketTest("AUTH gives the full limits, also to what came in one packet with it"
   }
 });
 
-testWith(["read"], "before AUTH few replies wait for a client that takes none", async () => {
-  const context = await contextOver(undefined, { isPassword: () => false });
-  const limits = { lineBytesMax: 1_048_576, idleTimeout: 0, writeTimeout: 60 };
-  const turn = new Turn({ ...context, onFatal: () => {} });
-  const socket = new MemorySocket();
+testWithStoppedClock("before AUTH few replies wait for a client that takes none", async () => {
+  const server = new MemoryServer({ isPassword: () => false });
+  const { socket, served } = server.connect();
   socket.block();
   socket.send("HELP\n".repeat(1_000));
-  const served = new Connection(socket, { services: context, turn, limits }).serve();
   await settled();
   const waiting = socket.writes.reduce((sum, bytes) => sum + bytes, 0);
   assert(waiting > 0 && waiting < 16_384, `${waiting} bytes wait`);
-  const help = context.registry.find("HELP")!;
+  const help = server.services.registry.find("HELP")!;
   assert(help.answered[200]! < 20, `it answered ${help.answered[200]} requests that nobody read`);
   socket.unblock();
   socket.finish();
@@ -180,7 +169,7 @@ testWith(["read"], "before AUTH few replies wait for a client that takes none", 
 
 // Starts
 
-socketTest("an address that others can reach is refused without a password", async () => {
+testServer("an address that others can reach is refused without a password", async () => {
   for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.com", "127.0.0.1.example.com"]) {
     const { code, stderr } = await runServer(["--memory", "--port", "0", "--host", host]);
     assertEquals(code, 2, host);
@@ -192,7 +181,7 @@ socketTest("an address that others can reach is refused without a password", asy
   }
 });
 
-socketTest("with a password, or --insecure, it listens on any address", async () => {
+testServer("with a password, or --insecure, it listens on any address", async () => {
   for (
     const [args, env, reply] of [
       [["--insecure"], {}, "404 NOT FOUND"],
@@ -209,14 +198,14 @@ socketTest("with a password, or --insecure, it listens on any address", async ()
   }
 });
 
-socketTest("an empty password does not open an address to others", async () => {
+testServer("an empty password does not open an address to others", async () => {
   const { code } = await runServer(["--memory", "--port", "0", "--host", "0.0.0.0"], {
     env: { KEYLINE_PASSWORD: "" },
   });
   assertEquals(code, 2);
 });
 
-socketTest("a password file that is missing or empty stops the start", async () => {
+testServer("a password file that is missing or empty stops the start", async () => {
   const folder = tempFolder();
   Deno.writeTextFileSync(`${folder}/empty`, "\nsecond line\n");
   for (const file of [`${folder}/nowhere`, `${folder}/empty`, folder]) {
@@ -228,7 +217,7 @@ socketTest("a password file that is missing or empty stops the start", async () 
   Deno.removeSync(folder, { recursive: true });
 });
 
-socketTest("a password that AUTH could never give stops the start", async () => {
+testServer("a password that AUTH could never give stops the start", async () => {
   for (const password of ["two\nlines", "bell\x07", "x".repeat(LINE_BYTES_MAX - 4)]) {
     const { code, stderr } = await runServer(["--memory", "--port", "0"], {
       env: { KEYLINE_PASSWORD: password },
@@ -238,7 +227,7 @@ socketTest("a password that AUTH could never give stops the start", async () => 
   }
 });
 
-socketTest("a password of 1,000 bytes is taken", async () => {
+testServer("a password of 1,000 bytes is taken", async () => {
   const password = "é".repeat(500);
   await using server = await ServerProcess.start({
     args: ["--memory"],
@@ -249,14 +238,14 @@ socketTest("a password of 1,000 bytes is taken", async () => {
   assertEquals(await client.ask("GET k"), "404 NOT FOUND");
 });
 
-socketTest("a flag with the password itself does not exist", async () => {
+testServer("a flag with the password itself does not exist", async () => {
   const { code, stderr } = await runServer(["--memory", "--port", "0", "--password", "secret"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "--password");
   assert(!stderr.includes("secret"), "the message shows the password");
 });
 
-socketTest("a disabled operation is unsupported and gone from HELP", async () => {
+testServer("a disabled operation is unsupported and gone from HELP", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory", "--disable", "clear, KEYS"],
   });
@@ -275,7 +264,7 @@ socketTest("a disabled operation is unsupported and gone from HELP", async () =>
   assertEquals(await client.ask("GET k"), "200 OK v");
 });
 
-socketTest("an operation to disable that does not exist stops the start", async () => {
+testServer("an operation to disable that does not exist stops the start", async () => {
   const { code, stderr } = await runServer(["--memory", "--port", "0", "--disable", "clear,gett"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "GETT");
@@ -284,8 +273,4 @@ socketTest("an operation to disable that does not exist stops the start", async 
 
 function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -15,11 +15,9 @@ import {
   runServer,
   ServerProcess,
   tempFolder,
+  testServer,
   testWith,
 } from "../../support/harness.ts";
-
-/** What it takes to start a server. */
-const SERVER = ["net", "read", "write", "run", "env"] as const;
 
 /** All that a server is started from. */
 const PROJECT = [
@@ -131,8 +129,7 @@ function without(name: string): string {
   return `export default { ${fields.map(([name, value]) => `${name}: ${value}`).join(", ")} };`;
 }
 
-testWith(
-  SERVER,
+testServer(
   "a file in commands/ is an operation",
   async (t) => {
     const root = copyProject(DROPPED);
@@ -193,8 +190,7 @@ testWith(
   },
 );
 
-testWith(
-  SERVER,
+testServer(
   "a bad file in commands/ stops the start",
   async () => {
     const root = copyProject({ "bad.ts": without("handler") });

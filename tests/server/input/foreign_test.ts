@@ -10,7 +10,7 @@ import {
   type Client,
   ServerProcess,
   tempFolder,
-  testWith,
+  testServer,
   testWithProgram,
 } from "../../support/harness.ts";
 
@@ -32,7 +32,7 @@ async function unchanged(
 }
 
 function httpTest(name: string, attempt: Parameters<typeof unchanged>[0]): void {
-  testWith(["net", "read", "write", "run", "env"], name, () => unchanged(attempt));
+  testServer(name, () => unchanged(attempt));
 }
 
 httpTest("an HTTP request is refused once, and nothing behind it is run", async (server) => {

@@ -6,10 +6,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import count from "../../../commands/count.ts";
 import { Connection } from "../../../server/connections/connection.ts";
 import { Rounds } from "../../../server/turn/fairness.ts";
 import { Turn } from "../../../server/turn/turn.ts";
-import { contextOver, testWith } from "../../support/harness.ts";
+import { contextWith } from "../../support/context.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";
 
 /** How many sockets Deno reads at a time. */
@@ -83,12 +84,11 @@ Deno.test("a turn that comes while it is quiet keeps the round going", async () 
   });
 });
 
-testWith(
-  ["read"],
+Deno.test(
   "a client of a crowd reads again when the others have had their turn",
   async () => {
     await withTimers(async (timers) => {
-      const services = await contextOver();
+      const services = contextWith({ count });
       services.metrics.connections = 300;
       const turn = new Turn({ ...services, onFatal: () => {} });
       const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };

@@ -1,6 +1,6 @@
 /**
  * The durable table against the plainest model: random operations with segments so small that changes move
- * to rows all the time, and starts on what a process that was killed at that moment would have left.
+ * to rows all the time, and starts on what a killed process or a power cut would leave at that moment.
  *
  * `KEYLINE_FUZZ_RUNS` sets how many sequences are tried, `KEYLINE_FUZZ_SEED` repeats one.
  *
@@ -11,11 +11,12 @@ import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
+import { Rows } from "../../../tables/durable/rows.ts";
 import { tempFolder, testWith } from "../../support/harness.ts";
 import { ModelTable } from "../../support/model_table.ts";
 import { type Draw, drawFrom } from "./fake_disk.ts";
 
-const OPERATIONS = 200;
+const OPERATIONS = 300;
 const ALL = { prefix: "", after: "", limit: 1_000_000 };
 
 /** What is committed under a key. */
@@ -23,6 +24,64 @@ interface Committed {
   readonly value: string;
   readonly version: number;
   readonly expiresAt: number | null;
+}
+
+/** The files of the rows at one moment. */
+type RowsFiles = readonly { readonly name: string; readonly bytes: Uint8Array }[];
+
+/** What a power cut may leave of the rows: what the last durable transaction left, or a later one. */
+class RowsHistory {
+  static #current: RowsHistory | undefined;
+  readonly #folder: string;
+  #moments: RowsFiles[] = [];
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** Runs what changes these rows. */
+  during<Result>(run: () => Result): Result {
+    const before = RowsHistory.#current;
+    RowsHistory.#current = this;
+    try {
+      return run();
+    } finally {
+      RowsHistory.#current = before;
+    }
+  }
+
+  note(isDurable: boolean): void {
+    if (isDurable) this.#moments = [];
+    this.#moments.push(
+      [...Deno.readDirSync(this.#folder)].filter(({ name }) => /[.]db(-wal)?$/.test(name))
+        .map(({ name }) => ({ name, bytes: Deno.readFileSync(`${this.#folder}/${name}`) })),
+    );
+  }
+
+  /** How many moves a power cut may take back. */
+  get lostMax(): number {
+    return this.#moments.length - 1;
+  }
+
+  restore(folder: string, { lost }: { lost: number }): void {
+    for (const { name, bytes } of this.#moments.at(-1 - lost)!) {
+      Deno.writeFileSync(`${folder}/${name}`, bytes);
+    }
+  }
+
+  /** Follows every transaction of every table. */
+  static {
+    const { transaction, move } = Rows.prototype;
+    Rows.prototype.transaction = function (write) {
+      transaction.call(this, write);
+      RowsHistory.#current?.note(true);
+    };
+    Rows.prototype.move = function (write) {
+      const isDurable = this.state.moving === 0;
+      move.call(this, write);
+      RowsHistory.#current?.note(isDurable);
+    };
+  }
 }
 
 /** A durable table and its model, to which the same is done. */
@@ -38,6 +97,9 @@ class Run implements Disposable {
   #versions = new Map<string, number>();
   #committed = new Map<string, Committed>();
   crashes = 0;
+  /** How many moves crashes have taken back. */
+  lost = 0;
+  readonly #history = new RowsHistory(this.#folder);
 
   constructor(draw: Draw) {
     this.#draw = draw;
@@ -47,22 +109,27 @@ class Run implements Disposable {
     );
     this.#options = {
       cacheBytes: [0, 4_096, 10_000_000][draw(3)]!,
-      segmentBytes: [512, 4_096, 65_536][draw(3)]!,
+      segmentBytes: [512, 2_048, 8_192][draw(3)]!,
+      moveBytes: [1, 100, 65_536][draw(3)]!,
       now: () => this.now,
     };
-    this.#table = new DurableTable(this.#folder, this.#options);
+    this.#table = this.#history.during(() => new DurableTable(this.#folder, this.#options));
   }
 
   step(): void {
+    this.#history.during(() => this.#step());
+    this.#check(this.#table, this.#model, this.#versions);
+  }
+
+  #step(): void {
     const kind = this.#draw(100);
     if (kind < 55) this.#change(this.#table, this.#model);
     else if (kind < 60) this.now += this.#draw(30);
     else if (kind < 65) this.#undo();
-    else if (kind < 84) this.#commit();
-    else if (kind < 94) { for (let i = this.#draw(4); i >= 0; i--) this.#table.maintain(); }
+    else if (kind < 83) this.#commit();
+    else if (kind < 91) { for (let i = this.#draw(8); i >= 0; i--) this.#table.maintain(); }
     else if (kind < 97) this.#crash();
     else this.#reopen();
-    this.#check(this.#table, this.#model, this.#versions);
   }
 
   [Symbol.dispose](): void {
@@ -114,22 +181,31 @@ class Run implements Disposable {
 
   #reopen(): void {
     this.#table.close();
+    this.#history.note(true);
     this.#table = new DurableTable(this.#folder, this.#options);
     this.#model = this.#committedModel();
     this.#versions = this.#committedVersions();
   }
 
-  /** Starts on a copy of the files as they are, and goes on there for a while. */
+  /** Starts on a copy of the files as they are, or as they may be after a power cut; goes on there for a while. */
   #crash(): void {
     this.crashes++;
     const folder = tempFolder();
-    for (const { name } of Deno.readDirSync(this.#folder)) {
-      if (!/[.](db|db-wal|log[.]\d)$/.test(name)) continue;
+    const lost = this.#draw(4) === 0 ? 0 : this.#draw(this.#history.lostMax + 1);
+    this.lost += lost;
+    this.#history.restore(folder, { lost });
+    for (const parity of [0, 1]) {
+      const name = `keyline.log.${parity}`;
       Deno.copyFileSync(`${this.#folder}/${name}`, `${folder}/${name}`);
     }
+    new RowsHistory(folder).during(() => this.#goOnIn(folder));
+    Deno.removeSync(folder, { recursive: true });
+  }
+
+  #goOnIn(folder: string): void {
     const [now, versions] = [this.now, this.#versions];
     this.#versions = this.#committedVersions();
-    const table = new DurableTable(folder, this.#options);
+    let table = new DurableTable(folder, this.#options);
     const model = this.#committedModel();
     this.#check(table, model, this.#versions);
     for (let i = this.#draw(25); i > 0; i--) {
@@ -140,7 +216,9 @@ class Run implements Disposable {
       this.#check(table, model, this.#versions);
     }
     table.close();
-    Deno.removeSync(folder, { recursive: true });
+    table = new DurableTable(folder, this.#options);
+    this.#check(table, model, this.#versions);
+    table.close();
     [this.now, this.#versions] = [now, versions];
   }
 
@@ -184,12 +262,14 @@ testWith(
     const runs = numberFrom("KEYLINE_FUZZ_RUNS", 5);
     const seed = numberFrom("KEYLINE_FUZZ_SEED", Date.now() % 1_000_000_000);
     console.log(`KEYLINE_FUZZ_SEED=${seed}`);
-    let crashes = 0;
+    let [crashes, lost] = [0, 0];
     for (let i = 0; i < runs; i++) {
       using run = new Run(drawFrom(seed + i));
       for (let operation = 0; operation < OPERATIONS; operation++) run.step();
       crashes += run.crashes;
+      lost += run.lost;
     }
+    console.log(`${crashes} crashes took ${lost} moves back`);
     assert(crashes > 0, `there were only ${crashes} crashes`);
   },
 );
@@ -291,6 +371,85 @@ tableTest("a start that the log stops writes to none of its files", (folder) => 
   );
   assertEquals(after, before);
 });
+
+/** What is in a folder, but for the lock, which says who tried last. */
+function contentsOf(folder: string): Map<string, string> {
+  const files = [...Deno.readDirSync(folder)].filter(({ name }) => name !== "keyline.lock");
+  return new Map(
+    files.map(({ name }) => [name, Deno.readFileSync(`${folder}/${name}`).toString()] as const)
+      .toSorted(),
+  );
+}
+
+tableTest("a file that is missing stops the start, which changes nothing", (folder) => {
+  const options = { cacheBytes: 0, segmentBytes: 4_096 };
+  const table = new DurableTable(folder, options);
+  for (let i = 0; i < 50; i++) {
+    table.put(`key-${i}`, "x".repeat(50));
+    table.commit();
+  }
+  table.close();
+  const whole = contentsOf(folder);
+  const paths = [0, 1].map((parity) => `${folder}/keyline.log.${parity}`) as [string, string];
+  for (const missing of [[paths[0]], [paths[1]], paths, [`${folder}/keyline.db`]] as const) {
+    for (const path of missing) Deno.renameSync(path, `${path}.away`);
+    const before = contentsOf(folder);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const error = assertThrows(() => new DurableTable(folder, options), OpenError);
+      assert(error.message.startsWith(`Cannot open ${missing[0]}: it is missing`), error.message);
+      assertEquals(contentsOf(folder), before);
+    }
+    for (const path of missing) Deno.renameSync(`${path}.away`, path);
+    assertEquals(contentsOf(folder), whole);
+  }
+  const again = new DurableTable(folder, options);
+  assertEquals(again.count(), 50);
+  again.close();
+});
+
+/**
+ * What a first start leaves that is cut short: how large each file of the log is in 1,024 bytes, undefined where
+ * it is not there; and whether the rows know of the log.
+ */
+const CUT_SHORT: [first: number | undefined, second: number | undefined, isKnown: boolean][] = [
+  [undefined, undefined, false],
+  [0, undefined, false],
+  [undefined, 0, false], // The names may become durable in any order.
+  [0, 0, false],
+  [0, 0, true],
+  [3, 0, true],
+  [4, 0, true],
+  [4, 3, true],
+  [0, 4, true],
+  [4, 4, true],
+];
+
+for (const [first, second, isKnown] of CUT_SHORT) {
+  const what = `log files of ${first ?? "no"} and ${second ?? "no"} KiB, ${
+    isKnown ? "known" : "unknown"
+  } to the rows`;
+  tableTest(`a first start that leaves ${what} is made good by the next`, (folder) => {
+    const options = { cacheBytes: 0, segmentBytes: 4_096 };
+    new DurableTable(folder, options).close();
+    if (!isKnown) {
+      const db = new DatabaseSync(`${folder}/keyline.db`);
+      db.exec("UPDATE state SET salt = 0");
+      db.close();
+    }
+    for (const [parity, kib] of [first, second].entries()) {
+      const path = `${folder}/keyline.log.${parity}`;
+      if (kib === undefined) Deno.removeSync(path);
+      else Deno.writeFileSync(path, new Uint8Array(kib * 1_024));
+    }
+    for (let start = 0; start < 3; start++) {
+      const table = new DurableTable(folder, options);
+      assertEquals(table.count(), start);
+      table.put(`key-${start}`, "value");
+      table.commit();
+      table.close();
+    }
+  });
+}
 
 function numberFrom(name: string, otherwise: number): number {
   return Number(Deno.env.get(name) || otherwise);

@@ -102,7 +102,14 @@ Deno.test("a change comes back with all that it had", () => {
   const [found] = logOn(files).replay();
   assertEquals(
     { ...found!, key: String(found!.key), value: String(found!.value) },
-    { ...change, key: String(change.key), value: String(change.value), number: 1, parity: 0 },
+    {
+      ...change,
+      key: String(change.key),
+      value: String(change.value),
+      number: 1,
+      parity: 0,
+      turn: 1,
+    },
   );
 });
 

@@ -231,6 +231,25 @@ Deno.test("a key that expires is listed as such until it is changed", () => {
   ]);
 });
 
+Deno.test("a record gives back its fields, whatever follows its value", () => {
+  const store = new FlatStore();
+  const key = Text.of("k".repeat(1_024));
+  const flags = FLAG.DIRTY_1 | FLAG.IN_ROWS;
+  const many = 2 ** 32;
+  const version = 2 ** 47 + 3;
+  for (let length = 1; length < 40; length++) {
+    for (const expiresAt of [0, 1_700_000_000_123.5, 0, Number.MAX_SAFE_INTEGER]) {
+      const value = Text.of("v".repeat(length));
+      const ref = store.write(key, value, { version, expiresAt, flags, number: many + length });
+      assertEquals(store.versionOf(ref), version);
+      assertEquals([store.expiresAtOf(ref), store.flagsOf(ref)], [expiresAt, flags]);
+      assertEquals(String(store.valueOf(ref)), String(value));
+      assertEquals([store.keyOf(ref).length, store.find(key)], [1_024, ref]);
+      assert(store.hasNumber(ref, many + length) && !store.hasNumber(ref, many + length + 1));
+    }
+  }
+});
+
 Deno.test("eviction takes what rows have, and nothing that is dirty", () => {
   const store = new FlatStore();
   const dirty = new Map<string, string>();

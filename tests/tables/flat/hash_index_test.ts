@@ -6,21 +6,22 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { HashIndex, hashOf } from "../../../tables/flat/hash_index.ts";
+import { firstPair, HashIndex, hashOf } from "../../../tables/flat/hash_index.ts";
 import { Memory, Text } from "../../../tables/text.ts";
 
 /** The references that a search for a hash comes by, as a store searches. */
 function search(index: HashIndex, hash: number): number[] {
   const slots = index.slotsFor(hash);
   const found: number[] = [];
-  for (let i = (2 * hash) & (slots.length - 1); slots[i] !== 0; i = (i + 2) & (slots.length - 1)) {
+  for (let i = firstPair(hash, slots); slots[i] !== 0; i = (i + 2) % slots.length) {
     if (slots[i] === hash) found.push(slots[i + 1]!);
   }
   return found;
 }
 
 /** Hashes of one part: some are the same, some begin at the same slot, some at the last one. */
-const HASHES = [1, 2, 15, 16, 17, 31, 33, 47, 63, 64, 255, 65_535, 65_536, 0x00ff_ffff]
+const HASHES = [1, 2, 255, 65_536, 0x01_0000, 0x10_0000, 0x18_0000, 0x7f_ffff]
+  .concat([0x80_0000, 0xe0_0000, 0xf0_0000, 0xf8_0000, 0xff_fffe, 0xff_ffff])
   .flatMap((low) => [low, low | 0x7f00_0000, low | 0x8000_0000 | 0]);
 
 Deno.test("an index finds what was added and not removed, whatever collides", () => {
@@ -64,6 +65,22 @@ Deno.test("an index grows with what it holds, and what is in it is found again",
     assertEquals(search(index, hash).includes(i + 1), i % 3 === 0);
   }
   assertEquals(index.size, Math.ceil(hashes.length / 3));
+});
+
+Deno.test("an index takes few bytes for each reference, and gives them back", () => {
+  const index = new HashIndex();
+  assertEquals(index.bytes, 0);
+  const hashes = Array.from({ length: 200_000 }, (_, i) => hashOf(Text.of(`key ${i}`)));
+  for (const [i, hash] of hashes.entries()) {
+    index.add(hash, i + 1);
+    if (i > 20_000) assert(index.bytes <= 14 * i, `${index.bytes} bytes for ${i}`);
+  }
+  const largest = index.bytes;
+  for (const [i, hash] of hashes.entries()) if (i % 20 > 0) index.remove(hash, i + 1);
+  assert(index.bytes < largest / 4, `${index.bytes} bytes of ${largest} are left`);
+  for (const [i, hash] of hashes.entries()) {
+    assertEquals(search(index, hash).includes(i + 1), i % 20 === 0);
+  }
 });
 
 Deno.test("one part of an index can hold all of it", () => {

@@ -1,0 +1,53 @@
+/**
+ * HELP: the operations, and one of them.
+ *
+ * @module
+ */
+
+import stats from "../../commands/stats.ts";
+import quit from "../../commands/quit.ts";
+import add from "../../commands/add.ts";
+import get from "../../commands/get.ts";
+import help from "../../commands/help.ts";
+import keys from "../../commands/keys.ts";
+import ttl from "../../commands/ttl.ts";
+import { times } from "../support/protocol_case.ts";
+import { testOperation } from "../support/protocol_suite.ts";
+
+testOperation({ help, add, get, keys, ttl, quit, stats }, [
+  {
+    name: "HELP lists the operations, a line each, in the order of their verbs",
+    send: ["HELP"],
+    expect: [
+      "200-ADD key value <text>",
+      "…",
+      "200-GET key <text>",
+      "…",
+      "200-KEYS [prefix [after]] <text>",
+      "…",
+      "200-TTL key <text>",
+      "200 OK",
+    ],
+  },
+  {
+    name: "HELP with a verb shows its usage, what it does, and its replies",
+    send: ["HELP GET"],
+    expect: [
+      "200-GET key",
+      "200-Return the value stored under a key",
+      "200-  200: the value",
+      "200-  404: the key has no value",
+      "200 OK",
+    ],
+  },
+  {
+    name: "HELP takes a verb in any case",
+    send: ["help Quit"],
+    expect: ["200-QUIT", "…", "200 OK"],
+  },
+  {
+    name: "HELP with a word that is no verb is 404",
+    send: ["HELP NOSUCH", "HELP constructor", "HELP __proto__", "HELP ſTATS"],
+    expect: times(4, "404 NOT FOUND"),
+  },
+]);

@@ -1,0 +1,105 @@
+/**
+ * HTTP, TLS and RESP on the port of the protocol: what is refused, and what only looks like them.
+ *
+ * @module
+ */
+
+import auth from "../../commands/auth.ts";
+import clear from "../../commands/clear.ts";
+import count from "../../commands/count.ts";
+import get from "../../commands/get.ts";
+import put from "../../commands/put.ts";
+import { bytes } from "../support/protocol_case.ts";
+import { testCases } from "../support/protocol_suite.ts";
+
+const HTTP_REFUSED = "400 BADREQUEST HTTP is not spoken here";
+
+testCases({ auth, clear, count, get, put }, [
+  {
+    name: "an HTTP request is refused, and nothing of what follows is run",
+    send: "PUT /a HTTP/1.1\r\nPUT a 1\r\nCOUNT\r\n",
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "an HTTP request of any version and any method is refused",
+    send: "OPTIONS * HTTP/1.0\nCOUNT\n",
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "the preface of HTTP/2 is refused",
+    send: "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "an HTTP request is refused without the password too",
+    server: "password",
+    send: "GET / HTTP/1.1\r\nAUTH open sesame \r\nCLEAR\r\n",
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "a line that begins with Host: is refused wherever it stands, in any case",
+    send: "COUNT\r\nhOST: 127.0.0.1:5395\r\nPUT a 1\r\n",
+    expect: ["200 OK 0", HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "a page that makes a browser POST a line is stopped at its first line",
+    send: "POST / HTTP/1.1\r\nHost: localhost:5395\r\nContent-Length: 7\r\n\r\nCLEAR\r\n",
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "an HTTP request whose first line is too long is stopped at its Host",
+    server: "short lines",
+    send: `GET /${"x".repeat(100)} HTTP/1.1\r\nHost: a\r\n\r\nCLEAR\r\n`,
+    expect: ["400 BADREQUEST line too long", HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "a first line that ends as an HTTP request does is refused, whatever its verb",
+    send: ["PUT a GET / HTTP/1.1"],
+    expect: [HTTP_REFUSED],
+    ends: true,
+  },
+  {
+    name: "a value that ends in an HTTP version is stored where it is not the first line",
+    send: ["COUNT", "PUT protocol HTTP/1.1", "GET protocol"],
+    expect: ["200 OK 0", "200 OK", "200 OK HTTP/1.1"],
+  },
+  {
+    name: "a value may speak of Host:",
+    send: ["PUT a Host: x", "GET a"],
+    expect: ["200 OK", "200 OK Host: x"],
+  },
+  {
+    name: "a first line that has no HTTP version at its end is a request of ours",
+    send: ["PUT a HTTP/1.1 is not spoken", "PUT b xHTTP/1.1", "GET a"],
+    expect: ["200 OK", "200 OK", "200 OK HTTP/1.1 is not spoken"],
+  },
+  {
+    name: "a TLS hello is refused at its first byte",
+    send: bytes(0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, "\nCLEAR\n"),
+    expect: ["400 BADREQUEST TLS is not spoken on this port"],
+    ends: true,
+  },
+  {
+    name: "the byte that opens a TLS hello is a control character elsewhere, in the first line too",
+    send: bytes("GET ", 0x16, "\r\n", 0x16, "\r\nCOUNT\r\n"),
+    expect: [
+      ...["400 BADREQUEST control character in key; usage: GET key"],
+      ...["220 UNSUPPORTED", "200 OK 0"],
+    ],
+  },
+  {
+    name: "a request of RESP is no request of ours",
+    send: "*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+    expect: [
+      ...["220 UNSUPPORTED", "220 UNSUPPORTED"],
+      ...["400 BADREQUEST too few arguments; usage: GET key", "220 UNSUPPORTED", "220 UNSUPPORTED"],
+    ],
+  },
+]);

@@ -1,0 +1,84 @@
+/**
+ * What a connection does when its client is silent: the idle timeout, the write timeout, and telnet's timing
+ * mark.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import type { Connection } from "../../../server/connections/connection.ts";
+import { testWithStoppedClock } from "../../support/clock.ts";
+import { MemoryServer } from "../../support/memory_server.ts";
+import { settled } from "../../support/memory_socket.ts";
+
+testWithStoppedClock(
+  "a silent client is kept for the idle timeout, and each byte restarts it",
+  async () => {
+    const server = new MemoryServer({ limits: { idleTimeout: 3 } });
+    const { socket, connection, served } = server.connect();
+    for (let i = 0; i < 5; i++) {
+      sweepSeconds(connection, 2);
+      socket.send("C");
+      await settled();
+    }
+    assertEquals(socket.isClosed, false);
+    sweepSeconds(connection, 4);
+    assertEquals(socket.isClosed, true);
+    await served;
+  },
+);
+
+testWithStoppedClock("without an idle timeout a silent client is kept forever", async () => {
+  const server = new MemoryServer();
+  const { socket, connection, served } = server.connect();
+  sweepSeconds(connection, 100_000);
+  assertEquals(socket.isClosed, false);
+  connection.close();
+  await served;
+});
+
+testWithStoppedClock(
+  "a client that takes no replies is closed after the write timeout",
+  async () => {
+    const server = new MemoryServer({ limits: { writeTimeout: 3 } });
+    const { socket, connection, served } = server.connect();
+    socket.block();
+    socket.send("COUNT\n");
+    await settled();
+    sweepSeconds(connection, 2);
+    assertEquals(socket.isClosed, false);
+    sweepSeconds(connection, 2);
+    assertEquals(socket.isClosed, true);
+    await served;
+  },
+);
+
+testWithStoppedClock(
+  "telnet's timing mark is answered in a quiet moment, and only then",
+  async () => {
+    const server = new MemoryServer();
+    const { socket, connection, served } = server.connect();
+    const doTimingMark = new Uint8Array([0xff, 0xfd, 0x06]);
+    socket.send(doTimingMark, "COUNT\n");
+    await settled();
+    sweepSeconds(connection, 5);
+    assertEquals(socket.take(), "200 OK 0\r\n", "another line has come: nobody waits");
+    socket.send(doTimingMark);
+    await settled();
+    sweepSeconds(connection, 1);
+    assertEquals(socket.take(), "", "it may just go on");
+    sweepSeconds(connection, 5);
+    await settled();
+    // IAC WONT TIMING-MARK, once; its first two bytes are no UTF-8.
+    assertEquals(socket.take(), "\ufffd\ufffd\x06");
+    socket.send("COUNT\n");
+    await settled();
+    assertEquals(socket.take(), "200 OK 0\r\n");
+    connection.close();
+    await served;
+  },
+);
+
+function sweepSeconds(connection: Connection, seconds: number): void {
+  for (let i = 0; i < seconds; i++) connection.sweep(1);
+}

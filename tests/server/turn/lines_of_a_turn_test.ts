@@ -1,0 +1,153 @@
+/**
+ * How a turn splits what its members submit: each gets its own lines, in order, wherever they lie, and as
+ * many as it takes.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { LineReader, type Lines } from "../../../server/input/lines.ts";
+import { Metrics } from "../../../server/metrics.ts";
+import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { testWithStoppedClock } from "../../support/clock.ts";
+import { FakeTable } from "../../support/memory_server.ts";
+
+const utf8 = new TextEncoder();
+
+function makeTurn(): { turn: Turn } {
+  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
+  const onFatal = (error: unknown) => {
+    throw error;
+  };
+  return { turn: new Turn({ table: new FakeTable(), metrics, onFatal }) };
+}
+
+/** Whole lines, as a connection submits them. */
+function linesOf(packet: string | Uint8Array<ArrayBuffer>, lineBytesMax = 1_048_576): Lines {
+  const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+  return new LineReader({ lineBytesMax }).take(bytes)!;
+}
+
+/** A member that keeps its lines, and takes so many at a time. */
+function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
+  const taken: string[] = [];
+  let left = atATime;
+  const member: Member = {
+    answer(line) {
+      assertEquals(String(line.bytes), line.text, "the bytes are those of the text");
+      taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
+      return --left > 0;
+    },
+    release() {
+      left = atATime;
+    },
+  };
+  return { member, taken };
+}
+
+/** Submits lines until all are taken, as a connection does; returns how often it had to. */
+async function submitAll(turn: Turn, member: Member, lines: Lines): Promise<number> {
+  let count = 1;
+  for (let rest = await turn.submit(member, lines); rest !== undefined; count++) {
+    rest = await turn.submit(member, rest);
+  }
+  return count;
+}
+
+testWithStoppedClock("members that submit at once each get their own lines, in order", async () => {
+  const { turn } = makeTurn();
+  const takers = Array.from({ length: 200 }, () => makeTaker());
+  const long = "x".repeat(20_000);
+  const signs = ["", "é", "\ufeff", "\u{1f5dd}"];
+  for (let round = 0; round < 3; round++) {
+    const expected = takers.map((_, i) => {
+      const sign = signs[(i + round) % 4];
+      const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${sign}${round} ${i} ${j}`);
+      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than a chunk.
+      if (i % 50 === 0) lines.push(long.repeat(3));
+      return [...lines, ""];
+    });
+    await Promise.all(expected.map(async (lines, i) => {
+      const end = i % 2 === 0 ? "\n" : "\r\n";
+      const { member } = takers[i]!;
+      const packet = lines.map((line) => `${line}${end}`).join("");
+      assertEquals(await turn.submit(member, linesOf(packet)), undefined);
+      await turn.submit(member, linesOf("more\n")); // while others still wait
+    }));
+    const found = takers.map(({ taken }) => taken.splice(0));
+    assertEquals(found, expected.map((lines) => [...lines, "more"]));
+  }
+});
+
+Deno.test("members with much to split leave moments for others", async () => {
+  const { turn } = makeTurn();
+  const packet = new Uint8Array(65_536).fill(0x0a);
+  let moments = 0;
+  const timer = setInterval(() => moments++, 0);
+  const takers = Array.from({ length: 6 }, () => makeTaker());
+  await Promise.all(takers.map(({ member }) => submitAll(turn, member, linesOf(packet))));
+  clearInterval(timer);
+  assert(moments > 0, "timers have run meanwhile");
+  for (const { taken } of takers) assertEquals(taken.length, packet.length);
+});
+
+testWithStoppedClock(
+  "a member that stops taking lines gets the rest back, and the others all of theirs",
+  async () => {
+    const { turn } = makeTurn();
+    const [slow, other] = [makeTaker(3), makeTaker()];
+    const names = Array.from({ length: 10 }, (_, i) => `é ${i}`);
+    const packet = names.map((name, i) => `${name}${i % 2 === 0 ? "\n" : "\r\n"}`).join("");
+    const [rest, none] = await Promise.all([
+      turn.submit(slow.member, linesOf(packet)),
+      turn.submit(other.member, linesOf(packet)),
+    ]);
+    assertEquals(slow.taken, names.slice(0, 3));
+    assertEquals([other.taken, none], [names, undefined]);
+    assertEquals(rest!.count, 7);
+    await submitAll(turn, slow.member, rest!);
+    assertEquals(slow.taken, names);
+  },
+);
+
+testWithStoppedClock("a member that stops at its last line has no rest", async () => {
+  const { turn } = makeTurn();
+  const { member, taken } = makeTaker(2);
+  assertEquals(await turn.submit(member, linesOf("a\nb\n")), undefined);
+  assertEquals(taken, ["a", "b"]);
+});
+
+testWithStoppedClock(
+  "a rest lies neither in the packet nor among what others have sent",
+  async () => {
+    const { turn } = makeTurn();
+    const { member, taken } = makeTaker(1);
+    const packet = utf8.encode("a\nbé\nc\n");
+    const rest = await turn.submit(member, linesOf(packet));
+    packet.fill(0x78);
+    await turn.submit(makeTaker().member, linesOf("xxxxxxxxxx\n"));
+    await submitAll(turn, member, rest!);
+    assertEquals(taken, ["a", "bé", "c"]);
+  },
+);
+
+testWithStoppedClock("faults keep their places in a rest that is submitted again", async () => {
+  const bad = [0xc3, 0x0a];
+  const long = utf8.encode("123456789\r\n");
+  const packet = Uint8Array.from([
+    ...utf8.encode("a\r\n"),
+    ...bad,
+    ...long,
+    0x0a,
+    ...bad,
+    0x62,
+    0x0a,
+  ]);
+  const expected = ["a", "not UTF-8!", "too long!", "", "not UTF-8!", "b"];
+  for (let atATime = 1; atATime <= expected.length; atATime++) {
+    const { turn } = makeTurn();
+    const { member, taken } = makeTaker(atATime);
+    const turns = await submitAll(turn, member, linesOf(packet, 8));
+    assertEquals([taken, turns], [expected, Math.ceil(expected.length / atATime)]);
+  }
+});

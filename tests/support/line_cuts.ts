@@ -1,0 +1,66 @@
+/**
+ * Lines out of packets: what LineReader makes of them, and that it makes the same wherever they end.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { LineReader, type Lines } from "../../server/input/lines.ts";
+
+/** Longer inputs are cut at some places only: each cut reads the whole of it. */
+const CUT_EVERYWHERE_BYTES_MAX = 3_000;
+
+const utf8 = new TextEncoder();
+
+/** Asserts that these bytes make the same lines wherever they are cut in two, and byte by byte. */
+export function linesWhereverCut(bytes: Uint8Array<ArrayBuffer>, lineBytesMax: number): void {
+  const whole = linesOf([bytes], lineBytesMax);
+  for (const at of cutsOf(bytes)) {
+    const lines = linesOf([bytes.subarray(0, at), bytes.subarray(at)], lineBytesMax);
+    assertEquals(lines, whole, `cut at ${at}`);
+  }
+  if (bytes.length > 10 * CUT_EVERYWHERE_BYTES_MAX) return;
+  const single = Array.from(bytes, (byte) => Uint8Array.of(byte));
+  assertEquals(linesOf(single, lineBytesMax), whole, "byte by byte");
+}
+
+/** Where to cut: everywhere; of long inputs the ends, and around each line end. */
+function cutsOf(bytes: Uint8Array): number[] {
+  const all = Array.from({ length: bytes.length + 1 }, (_, i) => i);
+  if (bytes.length <= CUT_EVERYWHERE_BYTES_MAX) return all;
+  const isNear = (at: number) => bytes.subarray(Math.max(0, at - 3), at + 3).includes(0x0a);
+  return all.filter((at) => at < 10 || isNear(at) || at % 262_144 === 0);
+}
+
+/** The lines of these packets; one that is refused is what is wrong with it, with a "!". */
+export function linesOf(
+  packets: (string | Uint8Array<ArrayBuffer>)[],
+  lineBytesMax = 1_000,
+): string[] {
+  return linesBy(new LineReader({ lineBytesMax }), packets);
+}
+
+/** The same, of a reader that may have read others before. */
+export function linesBy(
+  reader: LineReader,
+  packets: (string | Uint8Array<ArrayBuffer>)[],
+): string[] {
+  return packets.flatMap((packet) => {
+    const lines = reader.take(typeof packet === "string" ? utf8.encode(packet) : packet);
+    return lines === undefined ? [] : split(lines);
+  });
+}
+
+/** Lines as strings, without their ends. */
+export function split({ bytes, count, faults }: Lines): string[] {
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
+  assertEquals(lines.pop(), "", "the last line ends with LF");
+  assertEquals(lines.length, count);
+  return lines.map((line, i) => {
+    const fault = faults?.get(i);
+    if (fault === undefined) return line;
+    assertEquals(line, "", "nothing is left of it");
+    return `${fault}!`;
+  });
+}
