@@ -153,7 +153,7 @@ export class Connection implements Member, Recipient {
     if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
-      if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
       if (isIdle && idleTimeout > 0) this.close();
     }
@@ -194,6 +194,7 @@ export class Connection implements Member, Recipient {
         return false;
       }
       const lines = this.#lines.take(packet);
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       if (lines !== undefined) await this.#serveLines(lines);
       if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#fitBuffer(length);
@@ -255,8 +256,8 @@ export class Connection implements Member, Recipient {
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, so that it shows replies again. It waits for a quiet moment,
-   * because these bytes are not a reply: they must not stand before one in a busy client's stream.
+   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
+   * to what came before have been sent, and before any reply to what comes after (RFC 860).
    */
   #answerTimingMark(): void {
     if (this.#outbox.size > 0) return;
