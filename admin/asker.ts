@@ -5,33 +5,30 @@
  * @module
  */
 
-import { answer } from "../server/dispatch/gate.ts";
+import {
+  answer,
+  count,
+  type GateContext,
+  prepare,
+  type Request,
+  run,
+} from "../server/dispatch/gate.ts";
 import type { Line } from "../server/input/line.ts";
 import type { Lines } from "../server/input/lines.ts";
 import { type Reply, serverError } from "../server/reply.ts";
 import type { Inside } from "../server/server.ts";
+import type { RemoteMember } from "../server/turn/batch.ts";
 import type { Member } from "../server/turn/turn.ts";
+import type { TableView } from "../tables/table.ts";
 
 const encoder = new TextEncoder();
 
 /** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
 export async function ask(
   requests: readonly string[],
-  { services, turn }: Pick<Inside, "services" | "turn">,
+  inside: Pick<Inside, "services" | "turn">,
 ): Promise<string[]> {
-  const replies: string[] = [];
-  const client = { authorized: true, wrongPasswords: 0 };
-  const member: Member = {
-    answer(line: Line): boolean {
-      const reply = answer(line, { ...services, client });
-      // A Promise is not waited for: nothing that is asked here returns one.
-      replies.push((reply instanceof Promise ? serverError("not answered at once") : reply).wire);
-      return true;
-    },
-    release(failure?: Reply): void {
-      if (failure !== undefined) replies.fill(failure.wire);
-    },
-  };
+  const member = new Asker(inside);
   const bytes = encoder.encode(requests.map((request) => `${request}\n`).join(""));
   let lines: Lines | undefined = {
     bytes,
@@ -39,6 +36,46 @@ export async function ask(
     isPrintable: false,
     faults: undefined,
   };
-  while (lines !== undefined) lines = await turn.submit(member, lines);
-  return replies;
+  while (lines !== undefined) lines = await inside.turn.submit(member, lines);
+  // A table elsewhere that can't tell what became of a turn closes its members; it then has no reply.
+  return requests.map((_, i) => member.replies[i] ?? serverError("no answer").wire);
+}
+
+/** A connection without a socket: for a table in this process, and for one elsewhere. */
+class Asker implements Member, RemoteMember {
+  readonly replies: string[] = [];
+  readonly room = Infinity;
+  readonly #context: GateContext;
+
+  constructor({ services }: Pick<Inside, "services">) {
+    this.#context = { ...services, client: { authorized: true, wrongPasswords: 0 } };
+  }
+
+  answer(line: Line): boolean {
+    const reply = answer(line, this.#context);
+    // A Promise is not waited for: nothing that is asked here returns one.
+    this.replies.push(
+      (reply instanceof Promise ? serverError("not answered at once") : reply).wire,
+    );
+    return true;
+  }
+
+  prepare(line: Line): Request {
+    return prepare(line, this.#context);
+  }
+
+  run(request: Request, table: TableView): Reply | Promise<Reply> {
+    return run(request, { ...this.#context, table });
+  }
+
+  give(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
+    this.replies.push(reply.wire);
+  }
+
+  release(failure?: Reply): void {
+    if (failure !== undefined) this.replies.fill(failure.wire);
+  }
+
+  close(): void {}
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Figure, readFigures, type Sample, type Source } from "../server/figures.ts";
+import { type Figure, keyCount, readFigures, type Sample, type Source } from "../server/figures.ts";
 import type { Histogram } from "../server/histogram.ts";
 
 /** Its media type. */
@@ -14,7 +14,7 @@ const PREFIX = "keyline_";
 
 /** All figures of the moment. */
 export function exposition(source: Source): string {
-  return readFigures(source).map(({ figure, samples }) =>
+  return readFigures(source, { keys: keyCount(source) }).map(({ figure, samples }) =>
     headOf(figure) + samples.map((sample) => linesOf(PREFIX + figure.name, sample)).join("")
   ).join("");
 }

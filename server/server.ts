@@ -5,10 +5,9 @@
  * @module
  */
 
-import { DurableTable } from "../tables/durable/durable_table.ts";
-import { MemoryTable } from "../tables/memory_table.ts";
-import type { Table } from "../tables/table.ts";
+import type { TableView } from "../tables/table.ts";
 import type { Services } from "./command.ts";
+import type { TurnLike } from "./connections/connection.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
@@ -18,11 +17,9 @@ import { keyCount } from "./figures.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals } from "./signals.ts";
-import { Turn } from "./turn/turn.ts";
+import { openStorage } from "./storage.ts";
 import { Watch } from "./watch.ts";
 
-/** When to look for work that can wait, in milliseconds: the usual interval, and while there is some. */
-const MAINTENANCE_MS = { idle: 1_000, busy: 10 };
 /** What the log tells of at the start, where the process may still do it. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
@@ -41,7 +38,7 @@ export interface Inside {
   /** What all connections share. */
   readonly services: Services & { readonly registry: Registry };
   /** What answers lines. */
-  readonly turn: Turn;
+  readonly turn: TurnLike;
   /** The settings of the start. */
   readonly settings: Settings;
 }
@@ -61,14 +58,13 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
-  const table = openTable(settings);
   const metrics = new Metrics({ version, startedAt: Date.now() });
-  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
-  const turn = new Turn({
-    table,
+  const storage = await openStorage(settings, {
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
+  const { table, turn } = storage;
+  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
   // Signals first: one that arrives while the listener opens must find its handler.
   const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
   endOnSignals(async () => {
@@ -76,23 +72,22 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     const { listener, sideDoor } = await opened.promise;
     await listener.drain();
     sideDoor?.close();
-    table.close();
+    await storage.close();
     logStop(services);
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
   const listener = listen(settings, certificate, { services, turn, limits: settings });
   opened.resolve({ listener, sideDoor });
-  giveUpPermissions(certificate === undefined ? ["net", "read"] : []);
+  const isConnecting = settings.table !== undefined;
+  giveUpPermissions({
+    net: !isConnecting && certificate === undefined,
+    read: certificate === undefined,
+  });
   if (certificate !== undefined) Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
-  maintain(table);
   new Watch(metrics).start();
   const { port } = listener;
   logStart(settings, { port, services, sideDoor });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
-}
-
-function openTable({ memory, data, cacheBytes }: Settings): Table {
-  return memory ? new MemoryTable() : new DurableTable(data, { cacheBytes, report: logEvent });
 }
 
 function listen(
@@ -121,11 +116,16 @@ function listen(
   }
 }
 
-/** From here on nothing more can be opened, whatever a client sends. */
-function giveUpPermissions(more: ("net" | "read")[]): void {
-  for (const name of ["write", "env", "import", ...more] as const) {
-    Deno.permissions.revokeSync({ name });
-  }
+/** From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection. */
+function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void {
+  const names = [
+    "write",
+    "env",
+    "import",
+    ...net ? ["net" as const] : [],
+    ...read ? ["read" as const] : [],
+  ] as const;
+  for (const name of names) Deno.permissions.revokeSync({ name });
 }
 
 /** SIGHUP: reads the certificate again. A wrong one changes nothing. */
@@ -136,12 +136,6 @@ function renew(listener: Listener, settings: Settings): void {
   } catch (error) {
     logEvent("error", `Cannot renew the certificate: ${(error as Error).message}`);
   }
-}
-
-/** Does the work of the table that can wait, a step at a time, between requests. */
-function maintain(table: Table): void {
-  const hasMore = table.maintain();
-  setTimeout(() => maintain(table), hasMore ? MAINTENANCE_MS.busy : MAINTENANCE_MS.idle);
 }
 
 /** Logs what the server is, where it is, and what it may still do. */
@@ -193,7 +187,7 @@ function banner(
   { host, tlsCert }: Settings,
   { port, table, registry, sideDoor }: {
     port: number;
-    table: Table;
+    table: TableView;
     registry: Registry;
     sideDoor: SideDoor | undefined;
   },
