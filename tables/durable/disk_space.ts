@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Report } from "../report.ts";
 import { DiskFullError } from "./errors.ts";
 import type { RowsStorage } from "./rows_storage.ts";
 
@@ -25,6 +26,7 @@ const ZEROS = new Uint8Array(65_536);
 /** The room of a table on its disk. */
 export class DiskSpace {
   readonly #storage: RowsStorage;
+  readonly #report: Report;
   // Held open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
@@ -32,8 +34,9 @@ export class DiskSpace {
   #isFull = false;
 
   /** Holds room back in a folder. */
-  constructor(folder: string, storage: RowsStorage) {
+  constructor(folder: string, { storage, report }: { storage: RowsStorage; report: Report }) {
     this.#storage = storage;
+    this.#report = report;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
       read: true,
@@ -72,7 +75,7 @@ export class DiskSpace {
     this.#checkpoint("TRUNCATE");
     if (this.#isFull) return;
     this.#isFull = true;
-    console.error("Keyline: the disk is full: PUT is refused until there is room");
+    this.#report("warn", "The disk is full: PUT is refused until there is room");
   }
 
   /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
@@ -97,7 +100,7 @@ export class DiskSpace {
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
-    console.error("Keyline: there is room on the disk again, and PUT goes on");
+    this.#report("info", "There is room on the disk again, and PUT goes on");
   }
 
   /** Lets go of its file; the room stays taken for the next start. */

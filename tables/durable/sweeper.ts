@@ -33,6 +33,8 @@ export class Sweeper {
   readonly #parts: SweeperParts;
   /** The row after which the search for expired ones goes on. */
   #place: ExpiringRow = START;
+  /** How many entries it has removed since the start. */
+  removedInAll = 0;
 
   /** Nothing is removed before `step`. */
   constructor(parts: SweeperParts) {
@@ -44,8 +46,10 @@ export class Sweeper {
    * a CLEAR hides are left to `removeOld`. Throws TableError.
    */
   step(now: number, { hidden }: { hidden: boolean }): number {
-    const removed = this.#sweepStore(now);
-    return removed > 0 || hidden ? removed : this.#sweepRows(now);
+    let removed = this.#sweepStore(now);
+    if (removed === 0 && !hidden) removed = this.#sweepRows(now);
+    this.removedInAll += removed;
+    return removed;
   }
 
   /** Removes some rows of earlier generations; false where none are left. Throws TableError. */

@@ -35,12 +35,19 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["password-file", "/run/password", { passwordFile: "/run/password" }],
   ["disable", "clear", { disabled: ["CLEAR"] }],
   ["disable", "clear,Keys, QUIT,", { disabled: ["CLEAR", "KEYS", "QUIT"] }],
+  ["admin", "9395", { adminPort: 9_395 }],
+  ["admin", "0", { adminPort: 0 }],
+  ["admin-host", "::1", { adminHost: "::1" }],
+  ["log", "text", { log: "text" }],
+  ["log", "json", { log: "json" }],
   ["backup", "copy.db", { backup: "copy.db" }],
 ];
 
 /** Each kind of wrong number, with what is said about it. */
 const WRONG: readonly (readonly [name: string, value: string, message: string])[] = [
   ["port", "65536", "--port must be a whole number from 0 to 65535"],
+  ["admin", "x", "--admin must be a whole number from 0 to 65535"],
+  ["log", "xml", "--log must be text or json"],
   ["port", "80.5", "--port must be a whole number from 0 to 65535"],
   ["port", "0x50", "--port must be a whole number from 0 to 65535"],
   ["port", "1e3", "--port must be a whole number from 0 to 65535"],
@@ -76,6 +83,9 @@ Deno.test("without flags and environment every setting is what help says", () =>
     tlsCert: undefined,
     tlsKey: undefined,
     disabled: [],
+    adminPort: undefined,
+    adminHost: "127.0.0.1",
+    log: "text",
     backup: undefined,
     help: false,
     version: false,

@@ -11,7 +11,9 @@ import { importMapFlags, ROOT, tempFolder, testWith } from "../support/harness.t
 
 /** What the server is made of, as the listing of the compiler names it. */
 const PARTS = [
-  ...["client", "commands", "server", "tables", "tools"],
+  ...["admin", "client", "commands", "server", "tables", "tools"],
+  // uPlot, which draws the charts of the live page, and no other package.
+  ".deno_compile_node_modules/localhost/uplot/1.6.32",
   ...["main.ts", "deno.json", "offline/text_line_stream.ts"],
 ];
 /** What is embedded stands behind the runtime, and is smaller than this. */
@@ -37,6 +39,17 @@ testWith(["read", "write", "run"], "the executable holds every file of commands/
   assertEquals(names.filter((name) => !isEmbedded(name)), []);
   // A folder of which every file is embedded is listed as a whole.
   assertMatch(listing, /─ commands\/\* \(/);
+});
+
+testWith(["read", "write", "run"], "the executable holds the live page", async () => {
+  const { listing, embedded } = await compile();
+  const folder = new URL("admin/page/", ROOT);
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  assert(names.includes("page.html"), String(names));
+  const isEmbedded = (name: string) =>
+    embedded.includes(textOf(Deno.readFileSync(new URL(name, folder))));
+  assertEquals(names.filter((name) => !isEmbedded(name)), []);
+  assertMatch(listing, /\buplot\/1\.6\.32\/\* \(/);
 });
 
 testWith(

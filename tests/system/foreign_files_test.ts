@@ -92,7 +92,7 @@ testWithFolder("a damaged row costs those that ask for it a 500, and nobody else
   assertMatch((await client.ask("GET row-400"))!, /^200 OK 0/);
   assertEquals(await client.ask("PUT z value"), "200 OK");
   assertEquals(
-    server.output.split("cannot read or write the table").length,
+    server.output.split("Cannot read or write the table").length,
     2,
     "it is logged once",
   );

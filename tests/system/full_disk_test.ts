@@ -42,7 +42,7 @@ diskTest("on a disk that PUTs have filled, GET goes on and DELETE makes room for
         await checkStored(client, { stored, disk });
         await askUntil(client, "PUT after-delete value", "200 OK");
         assertEquals(await client.ask("GET after-delete"), "200 OK value");
-        assertStringIncludes(server.output, "the disk is full: PUT is refused");
+        assertStringIncludes(server.output, "The disk is full: PUT is refused");
       })
     ),
   );
@@ -118,7 +118,7 @@ diskTest("a disk that another program fills refuses PUT until that makes room", 
     Deno.removeSync(`${folder}/zeros`);
     await askUntil(client, `PUT large ${large}`, "200 OK");
     assertEquals(await client.ask("GET large"), `200 OK ${large}`);
-    assertStringIncludes(server.output, "there is room on the disk again, and PUT goes on");
+    assertStringIncludes(server.output, "There is room on the disk again, and PUT goes on");
   });
 });
 

@@ -60,9 +60,9 @@ for (const isReached of [true, false]) {
       }
       text += part;
     }
-    await task.stderr.cancel();
+    const log = await new Response(task.stderr).text();
     assertEquals((await task.status).code, 0);
-    assertMatch(text, /\nKeyline has ended\n$/);
+    assertMatch(log, /Z info {2}Keyline has stopped [^\n]*\n$/);
   });
 }
 

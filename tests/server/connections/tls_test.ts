@@ -147,7 +147,7 @@ tlsTest("SIGHUP takes a renewed certificate, and those who are here stay", async
   assertEquals(await server.subject(), "CN = first");
   await makeCertificate(server.folder, "second");
   server.process.signal("SIGHUP");
-  await server.printed("Keyline has read its certificate again");
+  await server.printed("The certificate was read again");
   assertEquals(await server.subject(), "CN = second");
   assertEquals(await early.ask("GET k"), "200 OK v");
   using late = await server.connect();
