@@ -8,13 +8,13 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   Client,
-  ROOT,
   runServer,
-  ServerProcess,
+  type ServerProcess,
   tempFolder,
   testServer,
   testWithProgram,
 } from "../../support/harness.ts";
+import { makeCertificate, run, type TlsClient, TlsServer } from "../../support/tls_server.ts";
 import { eventually } from "../../support/waiting.ts";
 
 /** Defines a test with a server that speaks TLS, with a certificate of its own. */
@@ -217,111 +217,6 @@ testServer("a certificate goes with its key", async () => {
   }
 });
 
-/** A server that speaks TLS, the folder of its certificate, and how to reach it. */
-class TlsServer implements AsyncDisposable {
-  readonly process: ServerProcess;
-  readonly folder: string;
-
-  private constructor(process: ServerProcess, folder: string) {
-    this.process = process;
-    this.folder = folder;
-  }
-
-  static async start(flags: readonly string[]): Promise<TlsServer> {
-    const folder = tempFolder();
-    await makeCertificate(folder, "first");
-    const args = [...flagsFor(folder), ...flags];
-    return new TlsServer(await ServerProcess.start({ args }), folder);
-  }
-
-  get port(): number {
-    return this.process.port;
-  }
-
-  get flags(): string[] {
-    return flagsFor(this.folder);
-  }
-
-  /** Opens a connection that trusts the certificate of the folder as it is now. */
-  connect(): Promise<TlsClient> {
-    return TlsClient.connect(this.port, Deno.readTextFileSync(`${this.folder}/cert.pem`));
-  }
-
-  /** The subject of the certificate that a new client is shown. */
-  async subject(): Promise<string | undefined> {
-    const { stdout } = await run("sh", [
-      "-c",
-      `openssl s_client -connect 127.0.0.1:${this.port} </dev/null 2>/dev/null |
-       openssl x509 -noout -subject`,
-    ]);
-    return /^subject=(.*)$/m.exec(stdout)?.[1];
-  }
-
-  /** Waits until the server has printed a text behind this place of its output. */
-  async printed(text: string, from = 0): Promise<void> {
-    await eventually(`it prints "${text}"`, () => this.process.output.includes(text, from));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.process[Symbol.asyncDispose]();
-    Deno.removeSync(this.folder, { recursive: true });
-  }
-}
-
-/** A client on a TLS socket. Every wait is bounded. */
-class TlsClient implements Disposable {
-  readonly #socket: Deno.TlsConn;
-  readonly #decoder = new TextDecoder();
-  #received = "";
-
-  private constructor(socket: Deno.TlsConn) {
-    this.#socket = socket;
-  }
-
-  static async connect(port: number, caCert: string): Promise<TlsClient> {
-    const options = { hostname: "127.0.0.1", port, caCerts: [caCert] };
-    return new TlsClient(await Deno.connectTls(options));
-  }
-
-  async send(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
-  }
-
-  /** The next line without its CR LF; undefined at the end of the stream. */
-  async line(): Promise<string | undefined> {
-    const buffer = new Uint8Array(65_536);
-    const timer = setTimeout(() => this[Symbol.dispose](), 10_000);
-    let end: number;
-    try {
-      while ((end = this.#received.indexOf("\r\n")) < 0) {
-        const length = await this.#socket.read(buffer);
-        if (length === null) break;
-        this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-    if (end < 0) return undefined;
-    const line = this.#received.slice(0, end);
-    this.#received = this.#received.slice(end + 2);
-    return line;
-  }
-
-  async ask(line: string): Promise<string | undefined> {
-    await this.send(`${line}\r\n`);
-    return await this.line();
-  }
-
-  [Symbol.dispose](): void {
-    try {
-      this.#socket.close();
-    } catch {
-      // It is closed already.
-    }
-  }
-}
-
 /** How many descriptors a server has open; by a program, because Deno reads /proc only with all permissions. */
 function descriptorsOf({ pid }: ServerProcess): number {
   const { stdout } = new Deno.Command("ls", { args: [`/proc/${pid}/fd`] }).outputSync();
@@ -334,28 +229,4 @@ async function connections(client: TlsClient): Promise<number> {
   const lines: string[] = [];
   while (lines.at(-1) !== "200 OK") lines.push(await client.line() ?? "200 OK");
   return Number(lines.find((line) => line.startsWith("200-connections "))?.split(" ")[1]);
-}
-
-function flagsFor(folder: string): string[] {
-  return ["--tls-cert", `${folder}/cert.pem`, "--tls-key", `${folder}/key.pem`];
-}
-
-/** Makes cert.pem and key.pem in a folder, in place of those that are there. */
-async function makeCertificate(folder: string, name: string): Promise<void> {
-  const { code, stderr } = await run("openssl", [
-    ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
-    ..."-addext basicConstraints=critical,CA:FALSE".split(" "),
-    ..."-addext subjectAltName=IP:127.0.0.1,DNS:localhost".split(" "),
-    ...`-subj /CN=${name} -keyout ${folder}/key.pem -out ${folder}/cert.pem`.split(" "),
-  ]);
-  assertEquals(code, 0, stderr);
-}
-
-async function run(
-  program: string,
-  args: string[],
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
