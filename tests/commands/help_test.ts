@@ -41,12 +41,12 @@ testOperation({ help, add, get, keys, ttl, quit, stats }, [
     ],
   },
   {
-    name: "HELP takes a verb in any case",
+    name: "HELP accepts a verb in any case",
     send: ["help Quit"],
     expect: ["200-QUIT", "…", "200 OK"],
   },
   {
-    name: "HELP with a word that is no verb is 404",
+    name: "HELP with a word that is not a verb is 404",
     send: ["HELP NOSUCH", "HELP constructor", "HELP __proto__", "HELP ſTATS"],
     expect: times(4, "404 NOT FOUND"),
   },

@@ -48,7 +48,7 @@ export class TlsServer implements AsyncDisposable {
     return /^subject=(.*)$/m.exec(stdout)?.[1];
   }
 
-  /** Waits until the server has printed a text behind this place of its output. */
+  /** Waits until the server has printed a text after this place of its output. */
   async printed(text: string, from = 0): Promise<void> {
     await eventually(`it prints "${text}"`, () => this.process.output.includes(text, from));
   }

@@ -219,7 +219,7 @@ class Line implements Disposable {
     await this.send(`${line}\r\n`);
     while (!this.#received.endsWith("\r\n")) {
       const length = await this.#socket.read(this.#buffer);
-      if (length === null) throw new Error(`The server has closed the connection behind ${line}`);
+      if (length === null) throw new Error(`The server has closed the connection after ${line}`);
       this.#received += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
     }
     const reply = this.#received.slice(0, -2);

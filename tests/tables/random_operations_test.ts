@@ -67,19 +67,23 @@ function operations(): fc.Arbitrary<Operation[]> {
 }
 
 for (const kind of REAL_TABLES) {
-  testWith(permissionsOf(kind), `${kind.name}: random operations do what they do to a Map`, () => {
-    const numRuns = numberFrom("KEYLINE_FUZZ_RUNS", 40);
-    const seed = numberFrom("KEYLINE_FUZZ_SEED", Date.now() % 1_000_000_000);
-    console.log(`KEYLINE_FUZZ_SEED=${seed}`);
-    const holds = fc.property(operations(), (sequence) => {
-      using pair = new Pair(kind);
-      for (const operation of sequence) {
-        pair.do(operation);
-        pair.check();
-      }
-    });
-    fc.assert(holds, { numRuns, seed });
-  });
+  testWith(
+    permissionsOf(kind),
+    `${kind.name}: random operations have the same effect as on a Map`,
+    () => {
+      const numRuns = numberFrom("KEYLINE_FUZZ_RUNS", 40);
+      const seed = numberFrom("KEYLINE_FUZZ_SEED", Date.now() % 1_000_000_000);
+      console.log(`KEYLINE_FUZZ_SEED=${seed}`);
+      const holds = fc.property(operations(), (sequence) => {
+        using pair = new Pair(kind);
+        for (const operation of sequence) {
+          pair.do(operation);
+          pair.check();
+        }
+      });
+      fc.assert(holds, { numRuns, seed });
+    },
+  );
 }
 
 /** The table that is tried, beside the model to which the same is done. */
@@ -93,7 +97,7 @@ class Pair implements Disposable {
   #lastVersion = 0;
   /** The last one that was given and not undone. */
   #standingVersion = 0;
-  /** A version that was given behind this one, and not committed, may be given again: nobody saw it. */
+  /** A version given after this one and not committed may be given again: nobody saw it. */
   #committedVersion = 0;
 
   constructor(kind: Kind) {
@@ -153,7 +157,7 @@ class Pair implements Disposable {
   }
 
   #commit(): void {
-    // That both say the same is not asked: one may have removed an ended key that is deleted here.
+    // The results are not compared: one may have removed an expired key that is deleted here.
     this.#model.table.commit();
     if (this.#tried.table.commit()) this.#committedVersion = this.#standingVersion;
     this.#marks = [];

@@ -66,7 +66,7 @@ testWithStoppedClock(
     socket.send(doTimingMark);
     await settled();
     sweepSeconds(connection, 1);
-    assertEquals(socket.take(), "", "it may just go on");
+    assertEquals(socket.take(), "", "the client may just continue");
     sweepSeconds(connection, 5);
     await settled();
     // IAC WONT TIMING-MARK, once; its first two bytes are no UTF-8.

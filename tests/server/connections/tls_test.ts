@@ -1,5 +1,5 @@
 /**
- * TLS over real sockets: served as in plain text, refused where it is not spoken, and a certificate
+ * TLS over real sockets: clients are served as in plain text, plain text is refused, and a certificate
  * that is renewed while clients stay. `openssl` makes the certificates.
  *
  * @module
@@ -29,7 +29,7 @@ function tlsTest(
   });
 }
 
-tlsTest("TLS clients are served as others are", async (server) => {
+tlsTest("TLS clients are served like others", async (server) => {
   using client = await server.connect();
   assertEquals(await client.ask("PUT k a value"), "200 OK");
   assertEquals(await client.ask("GET k"), "200 OK a value");
@@ -43,7 +43,7 @@ tlsTest("TLS clients are served as others are", async (server) => {
   assertEquals(await other.ask("GET k"), "200 OK a value");
 });
 
-tlsTest("the way to try it that the banner shows works", async (server) => {
+tlsTest("the command in the banner works", async (server) => {
   const command = `openssl s_client -connect 127.0.0.1:${server.port} -quiet`;
   assertStringIncludes(server.process.output, `Try: ${command}`);
   const typed = "PUT k by hand\\nGET k\\nQUIT\\n";
@@ -64,7 +64,7 @@ tlsTest("plain text on a port with TLS is closed, and nothing of it is run", asy
   assert(!server.process.output.includes("Cannot serve"), server.process.output);
 });
 
-tlsTest("a client that leaves without close_notify leaves alone", async (server) => {
+tlsTest("a client that leaves without close_notify disturbs nobody", async (server) => {
   using other = await server.connect();
   const client = new Deno.Command("openssl", {
     args: ["s_client", "-connect", `127.0.0.1:${server.port}`, "-quiet"],
@@ -85,15 +85,18 @@ tlsTest("a client that leaves without close_notify leaves alone", async (server)
   assert(!server.process.output.includes("Cannot serve"), server.process.output);
 });
 
-tlsTest("a client that does not trust the certificate leaves alone", async (server) => {
-  const stranger = await Deno.connectTls({ hostname: "127.0.0.1", port: server.port });
-  await assertRejects(() => stranger.handshake(), Deno.errors.InvalidData);
-  stranger.close();
-  using client = await server.connect();
-  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
-});
+tlsTest(
+  "a client that does not trust the certificate disturbs nobody when it leaves",
+  async (server) => {
+    const stranger = await Deno.connectTls({ hostname: "127.0.0.1", port: server.port });
+    await assertRejects(() => stranger.handshake(), Deno.errors.InvalidData);
+    stranger.close();
+    using client = await server.connect();
+    assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+  },
+);
 
-tlsTest("a client that begins no handshake does not keep others waiting", async (server) => {
+tlsTest("a client that starts no handshake does not keep others waiting", async (server) => {
   using silent = await Client.connect(server.port);
   using half = await Client.connect(server.port);
   await half.send(new Uint8Array([0x16, 0x03, 0x01, 0x02]));
@@ -102,35 +105,46 @@ tlsTest("a client that begins no handshake does not keep others waiting", async 
   silent[Symbol.dispose]();
 });
 
-tlsTest("others are told that it is busy, whoever begins no handshake", async (server) => {
+tlsTest("others are answered 503, however many clients start no handshake", async (server) => {
   using only = await server.connect();
   assertEquals(await only.ask("GET k"), "404 NOT FOUND");
   const silent = await Promise.all(Array.from({ length: 80 }, () => Client.connect(server.port)));
-  await eventually("a client is told", async () => {
+  await eventually("a client is answered 503", async () => {
     try {
       using client = await server.connect();
       return (await client.line())?.startsWith("503 BUSY ") ?? false;
     } catch {
-      return false; // Too many are being told at once: this one was just closed.
+      return false; // Too many are being answered at once: this one was closed without a word.
     }
   });
   for (const client of silent) client[Symbol.dispose]();
   assertEquals(await only.ask("GET k"), "404 NOT FOUND");
 }, ["--max-connections", "1"]);
 
-tlsTest("clients that begin no handshake count, and are given up as others are", async (server) => {
-  const before = descriptorsOf(server.process);
-  const silent = await Promise.all(Array.from({ length: 300 }, () => Client.connect(server.port)));
-  // Half of them begin one, and say no more.
-  const half = silent.filter((_, i) => i % 2 === 0);
-  await Promise.all(half.map((c) => c.send(new Uint8Array([0x16, 3, 1, 2])).catch(() => {})));
-  // They are still here when the server has closed each of them.
-  for (const client of silent) assertEquals(await client.rest(), "");
-  await eventually("it holds nothing for them", () => descriptorsOf(server.process) <= before + 5);
-  using client = await server.connect();
-  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
-  for (const client of silent) client[Symbol.dispose]();
-}, ["--max-connections", "50", "--idle-timeout", "1"]);
+tlsTest(
+  "clients that start no handshake count as connections, and are closed when idle",
+  async (server) => {
+    const before = descriptorsOf(server.process);
+    const silent = await Promise.all(
+      Array.from({ length: 300 }, () => Client.connect(server.port)),
+    );
+    // Half of them start one and send no more.
+    const half = silent.filter((_, i) => i % 2 === 0);
+    await Promise.all(half.map((c) => c.send(new Uint8Array([0x16, 3, 1, 2])).catch(() => {})));
+    // They are still here when the server has closed each of them.
+    for (const client of silent) assertEquals(await client.rest(), "");
+    await eventually(
+      "it holds nothing for them",
+      () => descriptorsOf(server.process) <= before + 5,
+    );
+    using client = await server.connect();
+    assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+    for (const client of silent) {
+      client[Symbol.dispose]();
+    }
+  },
+  ["--max-connections", "50", "--idle-timeout", "1"],
+);
 
 tlsTest("a TLS client that takes no replies is closed after the write timeout", async (server) => {
   using other = await server.connect();
@@ -141,7 +155,7 @@ tlsTest("a TLS client that takes no replies is closed after the write timeout", 
   await eventually("it is gone", async () => await connections(other) === 1);
 }, ["--write-timeout", "1"]);
 
-tlsTest("SIGHUP takes a renewed certificate, and those who are here stay", async (server) => {
+tlsTest("SIGHUP loads a renewed certificate, and connected clients stay", async (server) => {
   using early = await server.connect();
   assertEquals(await early.ask("PUT k v"), "200 OK");
   assertEquals(await server.subject(), "CN = first");
@@ -176,7 +190,7 @@ tlsTest("SIGHUP with a broken certificate keeps the old one", async (server) => 
   }
 });
 
-tlsTest("a second server on the port of one with TLS does not start", async (server) => {
+tlsTest("a second server on the port of a TLS server does not start", async (server) => {
   const port = String(server.port);
   const { code, stderr } = await runServer(["--memory", "--port", port, ...server.flags]);
   assertEquals(code, 1);
@@ -209,7 +223,7 @@ testWithProgram("openssl", "wrong certificates stop the start, and say which fil
   Deno.removeSync(folder, { recursive: true });
 });
 
-testServer("a certificate goes with its key", async () => {
+testServer("a certificate needs its key, and a key its certificate", async () => {
   for (const flag of ["--tls-cert", "--tls-key"]) {
     const { code, stderr } = await runServer(["--memory", "--port", "0", flag, "file.pem"]);
     assertEquals(code, 2);

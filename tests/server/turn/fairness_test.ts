@@ -1,5 +1,5 @@
 /**
- * The crowd: with more clients than Deno reads at a time, nobody is served twice while others wait. The
+ * Rounds: with more clients than Deno reads at a time, nobody is served twice while others wait. The
  * sockets have no network, and the timers are the test's own.
  *
  * @module
@@ -16,28 +16,31 @@ import { MemorySocket, until } from "../../support/memory_socket.ts";
 /** How many sockets Deno reads at a time. */
 const FULL = 128;
 
-Deno.test("clients that fit in one turn wait for nobody", () => {
+Deno.test("clients that fit in one turn do not wait", () => {
   const rounds = new Rounds({ connections: FULL });
   assertEquals(rounds.next(), undefined);
   rounds.countTurn(FULL);
   assertEquals(rounds.next(), undefined);
 });
 
-Deno.test("in a crowd each waits until a turn that is not full", async () => {
+Deno.test("with too many for one turn, each client waits until a turn is not full", async () => {
   await withTimers(async () => {
     const rounds = new Rounds({ connections: 1_000 });
     const round = watch(rounds.next());
     for (let i = 0; i < 5; i++) {
       rounds.countTurn(FULL);
       assertEquals(await round.isOver(), false, `turn ${i}`);
-      assert(await watch(rounds.next()).isOver() === false, "who comes later waits for the same");
+      assert(
+        await watch(rounds.next()).isOver() === false,
+        "a later client waits for the same round",
+      );
     }
     rounds.countTurn(FULL - 1);
     assertEquals(await round.isOver(), true);
   });
 });
 
-Deno.test("in a crowd nobody waits any more when each client has had its turn", async () => {
+Deno.test("with too many for one turn, nobody waits once each client has had its turn", async () => {
   await withTimers(async () => {
     const rounds = new Rounds({ connections: 3 * FULL });
     const round = watch(rounds.next());
@@ -52,7 +55,7 @@ Deno.test("in a crowd nobody waits any more when each client has had its turn", 
   });
 });
 
-Deno.test("idle clients of a crowd are waited for once in a while, and not for long", async () => {
+Deno.test("idle clients are waited for once in a while, and not for long", async () => {
   await withTimers(async (timers) => {
     const rounds = new Rounds({ connections: FULL + 10 });
     const waits: boolean[] = [];
@@ -70,7 +73,7 @@ Deno.test("idle clients of a crowd are waited for once in a while, and not for l
   });
 });
 
-Deno.test("a turn that comes while it is quiet keeps the round going", async () => {
+Deno.test("a turn during a quiet spell keeps the round going", async () => {
   await withTimers(async (timers) => {
     const rounds = new Rounds({ connections: 1_000 });
     const round = watch(rounds.next());
@@ -85,7 +88,7 @@ Deno.test("a turn that comes while it is quiet keeps the round going", async () 
 });
 
 Deno.test(
-  "a client of a crowd reads again when the others have had their turn",
+  "a client is read from again when the others have had their turn",
   async () => {
     await withTimers(async (timers) => {
       const services = contextWith({ count });
@@ -119,7 +122,7 @@ function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean
 }
 
 /**
- * Runs a test whose timers fire when it says so, and never by themselves. The clock stands, so that a turn
+ * Runs a test whose timers fire when it says so, and never on their own. The clock is stopped, so that a turn
  * takes no time however busy the machine is: it would wait for a timer otherwise.
  */
 async function withTimers(
