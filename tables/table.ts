@@ -28,12 +28,12 @@ export interface Page {
 }
 
 /**
- * A table. Changes show at once, to every reader, and are durable after `commit`. A key that has expired
- * is absent for every method, from that millisecond on.
+ * A table as a handler sees it. Changes show at once. A key that has expired is absent for every method,
+ * from that millisecond on.
  *
  * Any method may throw a TableError.
  */
-export interface Table {
+export interface TableView {
   /** Where the data is, in words for a person: "memory", or the folder. */
   readonly location: string;
 
@@ -61,20 +61,23 @@ export interface Table {
   /** Keys in the order of their code points. */
   keys(page: Page): string[];
 
-  /** Makes all changes since the last commit durable, or throws and has undone them all. False: none. */
-  commit(): boolean;
-
   /** A point to which `undo` goes back, until the next commit. */
   mark(): number;
 
   /** Undoes every change since the mark. */
   undo(mark: number): void;
 
-  /** Does a bounded step of work that can wait, such as removing expired keys. True: there is more. */
-  maintain(): boolean;
-
   /** What STATS tells about this table, by name. */
   stats(): Record<string, number>;
+}
+
+/** A table in this process. Changes are durable after `commit`. */
+export interface Table extends TableView {
+  /** Makes all changes since the last commit durable, or throws and has undone them all. False: none. */
+  commit(): boolean;
+
+  /** Does a bounded step of work that can wait, such as removing expired keys. True: there is more. */
+  maintain(): boolean;
 
   /** Ends the use of the table, everything committed being durable. */
   close(): void;
@@ -100,3 +103,9 @@ export class TableError extends Error {
     this.fatal = fatal;
   }
 }
+
+/**
+ * Thrown to a handler where the table must fetch something first. The turn does so and runs the request
+ * again.
+ */
+export class NotFetchedError extends Error {}

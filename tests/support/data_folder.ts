@@ -4,6 +4,7 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { backUp } from "../../tables/durable/backup.ts";
 import { type Client, ServerProcess, tempFolder, testServer } from "./harness.ts";
 
@@ -48,3 +49,10 @@ export async function makeTable(data: string): Promise<void> {
   Deno.writeFileSync(`${data}/keyline.db`, table);
 }
 let table: Uint8Array | undefined;
+
+/** Stores so many values of 100 KB, more than the log takes, so that some become rows. */
+export async function putLarge(client: Client, count: number): Promise<void> {
+  const value = "x".repeat(100_000);
+  for (let i = 0; i < count; i++) await client.send(`PUT large-${i} ${value}\n`);
+  for (let i = 0; i < count; i++) assertEquals(await client.line(), "200 OK");
+}

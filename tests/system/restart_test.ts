@@ -6,8 +6,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { type Client, runServer, ServerProcess } from "../support/harness.ts";
-import { testWithFolder, withServer } from "../support/data_folder.ts";
+import { runServer, ServerProcess } from "../support/harness.ts";
+import { putLarge, testWithFolder, withServer } from "../support/data_folder.ts";
 import { eventually } from "../support/waiting.ts";
 
 testWithFolder("a restart finds everything, except what has expired meanwhile", async (data) => {
@@ -129,13 +129,6 @@ const OF_0_1_0 = {
     ["GET counter", "200 OK 41"],
   ] as const,
 };
-
-/** Stores so many values of 100 KB, more than the log takes, so that some become rows. */
-async function putLarge(client: Client, count: number): Promise<void> {
-  const value = "x".repeat(100_000);
-  for (let i = 0; i < count; i++) await client.send(`PUT large-${i} ${value}\n`);
-  for (let i = 0; i < count; i++) assertEquals(await client.line(), "200 OK");
-}
 
 /** The rows in a data folder, including those that a CLEAR has left, read beside the server. */
 function entriesIn(data: string): { rows: number } {

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ServerProcess, testWithProgram } from "../support/harness.ts";
-import { makeTable, withFolder, withServer } from "../support/data_folder.ts";
+import { makeTable, putLarge, withFolder, withServer } from "../support/data_folder.ts";
 import { eventually } from "../support/waiting.ts";
 
 /** What the trace of a server shows: W is a write to the log, S a sync of it, R a reply, E a failure. */
@@ -126,6 +126,40 @@ testWithProgram(
           assertEquals(await client.ask(`GET new-${i}`), `200 OK ${value}`);
         }
       });
+    }),
+);
+
+testWithProgram(
+  "strace",
+  "a segment of the log is used again only after what was moved from it is synced",
+  () =>
+    withFolder(async (data) => {
+      const trace = `${data}/trace`;
+      const LARGE_PUTS = 450; // 45 MB in segments of 16 MiB.
+      const server = await ServerProcess.start({ data, under: straced(trace) });
+      using client = await server.connect();
+      await client.ask("PUT first value");
+      const fills = (await Deno.readTextFile(trace)).length;
+      await putLarge(client, LARGE_PUTS);
+      await server.stop("SIGKILL");
+      await eventsOf(trace); // Waits for all of it.
+      let [segment, isSynced, switches, moves, syncs] = ["0", true, 0, 0, 0];
+      for (const line of Deno.readTextFileSync(trace).slice(fills).split("\n")) {
+        if (/ pwrite64\(\d+<[^>]*keyline\.db-wal>/.test(line)) {
+          isSynced = false;
+          moves++;
+        } else if (/ f(data)?sync\(\d+<[^>]*keyline\.db-wal>\) += 0/.test(line)) {
+          isSynced = true;
+          syncs++;
+        }
+        const written = / write\(\d+<[^>]*keyline\.log\.(\d)>/.exec(line)?.[1];
+        if (written === undefined || written === segment) continue;
+        assert(isSynced, `the other segment is written before a sync: ${line}`);
+        segment = written;
+        switches++;
+      }
+      assert(switches >= 2, `the log went over to the other segment ${switches} times`);
+      assert(moves > 1_000 && syncs < moves / 50, `${syncs} syncs for ${moves} writes`);
     }),
 );
 
