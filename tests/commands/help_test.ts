@@ -43,7 +43,7 @@ testOperation({ help, add, get, incr, keys, put, ttl, quit, stats }, [
     ],
   },
   {
-    name: "HELP takes a verb in any case",
+    name: "HELP accepts a verb in any case",
     send: ["help Quit"],
     expect: ["200-QUIT", "…", "200 OK"],
   },
@@ -63,7 +63,7 @@ testOperation({ help, add, get, incr, keys, put, ttl, quit, stats }, [
     expect: ["404 NOT FOUND"],
   },
   {
-    name: "HELP with a word that is no verb is 404",
+    name: "HELP with a word that is not a verb is 404",
     send: ["HELP NOSUCH", "HELP constructor", "HELP __proto__", "HELP ſTATS"],
     expect: times(4, "404 NOT FOUND"),
   },

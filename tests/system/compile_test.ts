@@ -16,7 +16,7 @@ const PARTS = [
   ".deno_compile_node_modules/localhost/uplot/1.6.32",
   ...["main.ts", "deno.json", "offline/text_line_stream.ts"],
 ];
-/** What is embedded stands behind the runtime, and is smaller than this. */
+/** What is embedded follows the runtime, and is smaller than this. */
 const EMBEDDED_BYTES_MAX = 8_388_608;
 
 /** What came of the compilation. */
@@ -63,7 +63,7 @@ testWith(
   },
 );
 
-Deno.test("the executable has the permissions of the start and of the shell, baked in", () => {
+Deno.test("the executable has the permissions of the server and of the shell", () => {
   const { net, read, write } = config.permissions.default;
   assertEquals([net, read, write], [true, true, true]);
   const flags = compileFlags().filter((flag) => flag.startsWith("--allow-"));

@@ -1,6 +1,6 @@
 /**
  * A person at a telnet: the real program, through pipes and at a terminal, with the bytes that it
- * sends beside text. What those bytes are is in `protocol_cases.ts`; that they do no harm is shown
+ * sends beside text. What those bytes are is in `tests/protocol/telnet_test.ts`; that they do no harm is shown
  * here.
  *
  * @module
@@ -50,7 +50,7 @@ testWithTerminal("after Ctrl-C telnet shows replies as before", async (telnet) =
 });
 
 testWithTerminal(
-  "a Ctrl-C costs no other client anything, and no request",
+  "a Ctrl-C disturbs no other client, and costs no request",
   async (telnet, server) => {
     assertEquals(await telnet.ask("PUT greeting hello\r"), "200 OK");
     await telnet.type(CTRL_C);
@@ -81,7 +81,7 @@ testWithTerminal("each command that telnet can send does no harm", async (telnet
 });
 
 testWithTerminal(
-  "a Synch, whose first byte comes beside the stream, costs one line",
+  "a Synch, whose first byte comes out of band, costs one line",
   async (telnet) => {
     assertEquals(await telnet.ask("PUT greeting hello\r"), "200 OK");
     await telnet.command("send synch");
@@ -132,7 +132,7 @@ class Telnet implements AsyncDisposable {
     await this.#keys.write(new TextEncoder().encode(text));
   }
 
-  /** Waits until it has shown a text behind what was looked at before. */
+  /** Waits until it has shown a text after what was seen before. */
   async shows(text: string | RegExp): Promise<string> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), ANSWER_MS_MAX);
     try {
@@ -166,20 +166,20 @@ class Telnet implements AsyncDisposable {
     await this.shows(command);
   }
 
-  /** Waits until it has ended by itself. */
+  /** Waits until it has exited on its own. */
   async ended(): Promise<void> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), ANSWER_MS_MAX);
     const { signal } = await this.#child.status;
     clearTimeout(timer);
     await this.#collected;
-    assertEquals(signal, null, "it ended by itself");
+    assertEquals(signal, null, "it exited on its own");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
     await this.#child.status;
     await this.#collected;

@@ -1,5 +1,5 @@
 /**
- * The door: clients that leave before they are accepted keep nobody out, and only where the system has
+ * The listener: clients that leave before they are accepted keep nobody out, and only when the system has
  * nothing left for another client does the listener wait. The listening socket and the timers are the
  * test's own; real resets follow.
  *
@@ -38,7 +38,7 @@ Deno.test("clients that left before they were accepted keep nobody waiting", asy
 
 for (const code of ["EMFILE", "ENFILE"]) {
   Deno.test(
-    `where descriptors are missing the listener waits a moment, ${code}`,
+    `the listener waits a moment if descriptors run out, ${code}`,
     async () => {
       const errors = [systemError(code, new Error("too many open files"))];
       await withDoor(errors, async ({ socket, waits }) => {
@@ -53,7 +53,7 @@ for (const code of ["EMFILE", "ENFILE"]) {
   );
 }
 
-Deno.test("a flood is told when it begins, and with a count when it is over", () => {
+Deno.test("a flood is logged when it starts, and with a count when it is over", () => {
   const log = withLog((log) => {
     const flood = new Flood();
     for (let sweep = 0; sweep < 3; sweep++) {
@@ -89,7 +89,7 @@ testWithProgram("python3", "two thousand resets keep no new client out", async (
   assert(lines.length < 20, `${lines.length} lines in the log`);
 });
 
-/** What a test of the door sees: the client behind the errors, and what the listener did. */
+/** What a test sees: the client that comes after the errors, and what the listener did. */
 interface Door {
   readonly socket: MemorySocket;
   /** What the listener waits for: calling one ends it. */
@@ -120,7 +120,7 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
   const { setTimeout } = globalThis;
   const { error } = console;
   console.error = (line: string) => log.push(eventOf(line));
-  // A pause of a millisecond lets others go on; it waits for nothing.
+  // A pause of a millisecond only gives way to others.
   const fake = (callback: () => void, ms: number) =>
     ms <= 1 ? setTimeout(callback, ms) : waits.push(callback);
   Object.assign(globalThis, { setTimeout: fake });
