@@ -61,7 +61,9 @@ export interface Table {
   /** Keys, in code-point order. */
   keys(page: Page): string[];
 
-  /** Makes all changes since the last commit durable, or undoes them all and throws. False if there are none. */
+  /**
+   * Makes all changes since the last commit durable, or undoes them all and throws. False if there are none.
+   */
   commit(): boolean;
 
   /** A savepoint for `undo`, valid until the next commit. */

@@ -28,8 +28,8 @@ export class Memory {
 /**
  * A run of valid UTF-8 in memory.
  *
- * It is a view of memory that will be reused: an argument is valid until its handler returns, and what a table
- * returns until the table changes. To keep one for longer, take its string.
+ * It is a view of memory that will be reused: an argument is valid until its handler returns, and what a
+ * table returns until the table changes. To keep one for longer, take its string.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * The log, which makes `200 OK` true: it takes a turn as one record, written and synced once, in a file that was
- * preallocated. It alternates between two segments, and reuses one when the rows hold all that it held.
+ * The log, which makes `200 OK` true: it takes a turn as one record, written and synced once, in a file that
+ * was preallocated. It alternates between two segments, and reuses one when the rows hold all that it held.
  *
  * @module
  */

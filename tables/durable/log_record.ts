@@ -1,5 +1,6 @@
 /**
- * A record of the log: the changes of one turn, with a header that tells whole records from torn and stale ones.
+ * A record of the log: the changes of one turn, with a header that tells whole records from torn and stale
+ * ones.
  *
  * @module
  */
@@ -35,7 +36,10 @@ export interface LogRecord {
   readonly lastChange: number;
 }
 
-/** Pads the record at the start of this memory, which is `length` long, fills in its header, and returns its length. */
+/**
+ * Pads the record at the start of this memory, which is `length` long, fills in its header, and returns its
+ * length.
+ */
 export function sealRecord(
   memory: Memory,
   { length, turn, firstChange, count, salt }: {
@@ -64,8 +68,8 @@ export function lengthAt({ view }: Memory, offset: number): number {
 }
 
 /**
- * The record at an offset; undefined if there is no whole one. A record without a change after `after` is passed
- * over without reading it.
+ * The record at an offset; undefined if there is no whole one. A record without a change after `after` is
+ * passed over without reading it.
  */
 export function recordAt(
   { bytes, view }: Memory,

@@ -1,6 +1,6 @@
 /**
- * Reads back from the log, at a start, every change that the rows lack. The torn record that a crash may leave at
- * the end was never acknowledged, and is skipped; anything else that is wrong stops the start.
+ * Reads back from the log, at a start, every change that the rows lack. The torn record that a crash may
+ * leave at the end was never acknowledged, and is skipped; anything else that is wrong stops the start.
  *
  * @module
  */

@@ -181,7 +181,7 @@ export function openSegment(
 /** The error for a missing file of the log, which may have held changes that are nowhere else. */
 export function missing(path: string, cause: unknown): OpenError {
   return new OpenError(
-    `Cannot open ${path}: it is missing, and with it what was stored last. Nothing was changed: put ` +
+    `Cannot open ${path}: it is missing, and with it the latest changes. Nothing was written: put ` +
       "the file back, restore a backup, or choose another folder with --data.",
     { cause },
   );

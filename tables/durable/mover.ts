@@ -1,9 +1,9 @@
 /**
- * Moves changes from the log to the rows, in the order of the log and in bounded steps, so that the segments of
- * the log can be reused.
+ * Moves changes from the log to the rows, in the order of the log and in bounded steps, so that the segments
+ * of the log can be reused.
  *
- * A change is moved only if it is the newest of its key, so that keys which change all the time take no writes to
- * rows at all.
+ * A change is moved only if it is the newest of its key, so that keys which change all the time take no
+ * writes to rows at all.
  *
  * @module
  */
@@ -65,8 +65,8 @@ export class Mover {
   }
 
   /**
-   * Applies a committed CLEAR to the rows ahead of its place in the log; false if there is none. The changes before
-   * it no longer count, and those after it never saw these rows. Throws TableError.
+   * Applies a committed CLEAR to the rows ahead of its place in the log; false if there is none. The changes
+   * before it no longer count, and those after it never saw these rows. Throws TableError.
    */
   clearEarly(): boolean {
     if (!this.isClearPending) return false;
@@ -76,8 +76,8 @@ export class Mover {
   }
 
   /**
-   * Removes some rows whose keys were deleted, ahead of the deletions' place in the log, because a full disk has no
-   * room for moves in order; false if there are none. Throws TableError.
+   * Removes some rows whose keys were deleted, ahead of the deletions' place in the log, because a full disk
+   * has no room for moves in order; false if there are none. Throws TableError.
    */
   deleteEarly(): boolean {
     const { store, rows, log } = this.#parts;

@@ -1,9 +1,10 @@
 /**
  * The memory of a flat store: records in segments, each of which is filled once, from its start to its end.
  *
- * A reference to a record is one 32-bit integer, made of the segment's number and the place within it, so that
- * an index of a million records is a few megabytes of integers, without an object for each. A freed record
- * leaves a gap; the compactor empties the segments with the largest gaps by moving what is left in them.
+ * A reference to a record is one 32-bit integer, made of the segment's number and the place within it, so
+ * that an index of a million records is a few megabytes of integers, without an object for each. A freed
+ * record leaves a gap; the compactor empties the segments with the largest gaps by moving what is left in
+ * them.
  *
  * @module
  */
@@ -237,7 +238,9 @@ export class Arena {
     return this.#segments[number];
   }
 
-  /** A segment's first record, or the one after this one; NO_REF after the last, or if the segment is gone. */
+  /**
+   * A segment's first record, or the one after this one; NO_REF after the last, or if the segment is gone.
+   */
   recordAfter({ number, ref }: { number: number; ref: number }): number {
     const segment = this.#segments[number];
     if (segment === undefined) return NO_REF;

@@ -1,7 +1,7 @@
 /**
- * Reclaims the memory of a flat store, a bounded step at a time. A segment with large gaps is emptied: what is
- * left in it moves to the newest one. If a store is over its limit, the segments are visited in a circle, and
- * what was not read since the last visit is evicted (the CLOCK algorithm).
+ * Reclaims the memory of a flat store, a bounded step at a time. A segment with large gaps is emptied: what
+ * is left in it moves to the newest one. If a store is over its limit, the segments are visited in a circle,
+ * and what was not read since the last visit is evicted (the CLOCK algorithm).
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * A store of entries as bytes: records in an arena, an index that finds them by key, and two orders, by key and
- * by expiry. There is no object for each key.
+ * A store of entries as bytes: records in an arena, an index that finds them by key, and two orders, by key
+ * and by expiry. There is no object for each key.
  *
- * The memory table is this alone. The durable table keeps in it what its rows lack, and those rows that were read
- * recently. `journal.ts` undoes changes, `compactor.ts` reclaims memory.
+ * The memory table is this alone. The durable table keeps in it what its rows lack, and those rows that were
+ * read recently. `journal.ts` undoes changes, `compactor.ts` reclaims memory.
  *
  * @module
  */
@@ -201,7 +201,9 @@ export class FlatStore {
     return refs;
   }
 
-  /** How many live records have expired at `now`, in milliseconds since 1970, unless a row keeps track of it. */
+  /**
+   * How many live records have expired at `now`, in milliseconds since 1970, unless a row keeps track of it.
+   */
   expiredCount(now: number): number {
     const { arena, byExpiry } = this.#contents;
     return byExpiry.countBefore((ref) => arena.expiresAt(ref) > now ? 1 : -1);
@@ -242,8 +244,8 @@ export class FlatStore {
   }
 
   /**
-   * Does a bounded step of reclaiming memory: moves what is left in a segment with large gaps, or evicts clean
-   * records while the store takes more than `bytesMax`. True if there is more to do.
+   * Does a bounded step of reclaiming memory: moves what is left in a segment with large gaps, or evicts
+   * clean records while the store takes more than `bytesMax`. True if there is more to do.
    */
   maintain({ bytesMax = Infinity }: { bytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.

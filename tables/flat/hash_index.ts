@@ -47,8 +47,8 @@ export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
 }
 
 /**
- * The index of the pair, of a hash and a reference, at which the search for a hash begins. The bits after those
- * that pick the part are a fraction of the length, which need not be a power of two.
+ * The index of the pair, of a hash and a reference, at which the search for a hash begins. The bits after
+ * those that pick the part are a fraction of the length, which need not be a power of two.
  */
 export function firstPair(hash: number, slots: Int32Array): number {
   const count = slots.length >>> 1;
@@ -74,8 +74,8 @@ export class HashIndex {
   }
 
   /**
-   * Pairs of a hash and a reference. Those with this hash are found from `firstPair` on, wrapping around at the
-   * end, before the next hash of 0.
+   * Pairs of a hash and a reference. Those with this hash are found from `firstPair` on, wrapping around at
+   * the end, before the next hash of 0.
    */
   slotsFor(hash: number): Int32Array {
     const part = this.#parts[hash >>> PART_SHIFT];

@@ -1,6 +1,6 @@
 /**
- * Undoes the changes of a turn in a flat store. The journal holds a few integers for each change, and the bytes
- * that it overwrote.
+ * Undoes the changes of a turn in a flat store. The journal holds a few integers for each change, and the
+ * bytes that it overwrote.
  *
  * @module
  */
@@ -150,7 +150,8 @@ function copyWords(from: Place, to: Place, length: number): void {
   }
   const source = from.memory.view;
   const target = to.memory.view;
-  // As doubles only what is text: the engine may change the bits of a NaN, as which header or expiry may look.
+  // As doubles only what is text: the engine may change the bits of a NaN, as which header or expiry may
+  // look.
   const textEnd = length - 16;
   let i = 0;
   for (; i < 24; i += 4) {

@@ -19,8 +19,8 @@ interface Chunk {
 export type Position = (ref: number) => number;
 
 /**
- * References in chunks. Adding and removing take a binary search and a move within one chunk; counting takes a
- * step for each chunk.
+ * References in chunks. Adding and removing take a binary search and a move within one chunk; counting takes
+ * a step for each chunk.
  */
 export class SortedRefs {
   readonly #compare: (a: number, b: number) => number;
