@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Clock, Table } from "../tables/table.ts";
+import type { Clock, TableView } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
 import type { Latency, Metrics } from "./metrics.ts";
 import type { Code, Reply } from "./reply.ts";
@@ -64,7 +64,7 @@ export interface Context extends Services {
 /** What all connections of a server share. */
 export interface Services {
   /** The keys and values. */
-  readonly table: Table;
+  readonly table: TableView;
   /** The operations on offer. */
   readonly registry: Operations;
   /** What the server counts. */

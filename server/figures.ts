@@ -73,6 +73,11 @@ export const FIGURES: readonly Figure[] = [
   ofTable("rows", "gauge", "Keys that have a row on disk"),
   ofTable("cache_hits_total", "counter", "Look-ups that found their entry in memory"),
   ofTable("cache_misses_total", "counter", "Look-ups that had to ask the rows on disk"),
+  ofTable(
+    "conflicts_total",
+    "counter",
+    "Turns that ran again, because others had changed what they read",
+  ),
   ofTable("expired_keys_total", "counter", "Expired keys that were removed"),
   ofTable(
     "writable",

@@ -5,9 +5,6 @@
  * @module
  */
 
-import { DurableTable } from "../tables/durable/durable_table.ts";
-import { MemoryTable } from "../tables/memory_table.ts";
-import type { Table } from "../tables/table.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
@@ -15,10 +12,8 @@ import { loadCommands, Registry } from "./dispatch/registry.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals } from "./signals.ts";
-import { Turn } from "./turn/turn.ts";
+import { openStorage } from "./storage.ts";
 
-/** When to look for work that can wait, in milliseconds: the usual interval, and while there is some. */
-const MAINTENANCE_MS = { idle: 1_000, busy: 10 };
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
 const FATAL_MS = 100;
 
@@ -28,30 +23,28 @@ export async function serve(settings: Settings, { version }: { version: string }
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
-  const table = openTable(settings);
   const metrics = new Metrics({ version, startedAt: Date.now() });
-  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
-  const turn = new Turn({
-    table,
+  const storage = await openStorage(settings, {
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
+  const { table, turn } = storage;
+  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
   // Signals first: one that arrives while the listener opens must find its handler.
   const listening = Promise.withResolvers<Listener>();
   endOnSignals(async () => {
     await (await listening.promise).drain();
-    table.close();
+    await storage.close();
   });
   const listener = listen(settings, certificate, { services, turn, limits: settings });
   listening.resolve(listener);
-  giveUpPermissions(certificate === undefined ? ["net", "read"] : []);
+  const isConnecting = settings.table !== undefined;
+  giveUpPermissions({
+    net: !isConnecting && certificate === undefined,
+    read: certificate === undefined,
+  });
   if (certificate !== undefined) Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
-  maintain(table);
-  console.log(banner(settings, { port: listener.port, table, registry }));
-}
-
-function openTable({ memory, data, cacheBytes }: Settings): Table {
-  return memory ? new MemoryTable() : new DurableTable(data, { cacheBytes });
+  console.log(banner(settings, { port: listener.port, location: table.location, registry }));
 }
 
 function listen(
@@ -80,11 +73,16 @@ function listen(
   }
 }
 
-/** From here on nothing more can be opened, whatever a client sends. */
-function giveUpPermissions(more: ("net" | "read")[]): void {
-  for (const name of ["write", "env", "import", ...more] as const) {
-    Deno.permissions.revokeSync({ name });
-  }
+/** From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection. */
+function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void {
+  const names = [
+    "write",
+    "env",
+    "import",
+    ...net ? ["net" as const] : [],
+    ...read ? ["read" as const] : [],
+  ] as const;
+  for (const name of names) Deno.permissions.revokeSync({ name });
 }
 
 /** SIGHUP: reads the certificate again. A wrong one changes nothing. */
@@ -97,20 +95,14 @@ function renew(listener: Listener, settings: Settings): void {
   }
 }
 
-/** Does the work of the table that can wait, a step at a time, between requests. */
-function maintain(table: Table): void {
-  const hasMore = table.maintain();
-  setTimeout(() => maintain(table), hasMore ? MAINTENANCE_MS.busy : MAINTENANCE_MS.idle);
-}
-
 /** Says where the server listens, and how to try it. */
 function banner(
   { host, tlsCert }: Settings,
-  { port, table, registry }: { port: number; table: Table; registry: Registry },
+  { port, location, registry }: { port: number; location: string; registry: Registry },
 ): string {
   const tryIt = tlsCert === undefined
     ? `telnet ${host} ${port}`
     : `openssl s_client -connect ${host}:${port} -quiet`;
-  return `Keyline listens on ${host}:${port}, table in ${table.location}, ${registry.size} operations. ` +
+  return `Keyline listens on ${host}:${port}, table in ${location}, ${registry.size} operations. ` +
     `Try: ${tryIt}`;
 }

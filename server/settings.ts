@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { type EtcdLocation, parseLocation } from "../tables/etcd/location.ts";
 
 /** How to write an option, what it means, and its default. */
 export interface Option {
@@ -23,6 +24,8 @@ export const OPTIONS = {
   port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
   data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
   memory: { help: "keep the table in memory, nothing on disk" },
+  table: { hint: "URL", help: "keep the table in etcd: etcd://HOST:PORT,HOST:PORT/PREFIX" },
+  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long etcd may take for a request" },
   cache: { hint: "MIB", preset: "64", help: "memory for recently used entries, in MiB" },
   "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
@@ -50,6 +53,12 @@ export interface Settings {
   readonly data: string;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
+  /** Where the table is, if it is in etcd. */
+  readonly table: EtcdLocation | undefined;
+  /** How long etcd may take for a request, in seconds. */
+  readonly tableTimeout: number;
+  /** How to get into etcd. It has no flags, because other users can see those of a process. */
+  readonly etcd: EtcdAccess;
   /** The size of the cache of entries, in bytes. */
   readonly cacheBytes: number;
   /** The longest line, in bytes without LF or CR LF. */
@@ -78,6 +87,20 @@ export interface Settings {
   readonly help: boolean;
   /** Whether to show the version and end. */
   readonly version: boolean;
+}
+
+/** What `KEYLINE_ETCD_USER`, `_PASSWORD`, `_CA`, `_CERT` and `_KEY` say: the last three name files. */
+export interface EtcdAccess {
+  /** The name to log in with. */
+  readonly user: string | undefined;
+  /** Its password. */
+  readonly password: string | undefined;
+  /** The file of the authority that signed the nodes' certificates, in PEM. */
+  readonly ca: string | undefined;
+  /** The file of the certificate to show, in PEM. */
+  readonly cert: string | undefined;
+  /** The file of its key, in PEM. */
+  readonly key: string | undefined;
 }
 
 /** Settings that can't be used; the message says what to do. */
@@ -115,6 +138,15 @@ export function readSettings(
     port: whole("port", { min: 0, max: 65_535 }),
     data: text("data")!,
     memory: switchOf("memory", given("memory")),
+    table: locationOf(called("table"), text("table")),
+    tableTimeout: seconds("table-timeout", 0.1),
+    etcd: {
+      user: environment("KEYLINE_ETCD_USER") || undefined,
+      password: environment("KEYLINE_ETCD_PASSWORD") || undefined,
+      ca: environment("KEYLINE_ETCD_CA") || undefined,
+      cert: environment("KEYLINE_ETCD_CERT") || undefined,
+      key: environment("KEYLINE_ETCD_KEY") || undefined,
+    },
     cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
     lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
     connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
@@ -132,6 +164,17 @@ export function readSettings(
   };
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
+  }
+  const isDataGiven = flags.data !== undefined || !!environment(variableOf("data"));
+  const others = {
+    memory: settings.memory,
+    data: isDataGiven,
+    backup: settings.backup !== undefined,
+  };
+  for (const name of ["memory", "data", "backup"] as const) {
+    if (settings.table !== undefined && others[name]) {
+      throw new UsageError(`--table keeps the table in etcd: leave out ${called(name)}.`);
+    }
   }
   if (settings.memory && settings.backup !== undefined) {
     throw new UsageError("--backup copies the table on disk: leave out --memory.");
@@ -197,6 +240,15 @@ function switchOf(name: Name, given: string | boolean | undefined): boolean {
     throw new UsageError(`${variableOf(name)} must be 1 or 0: it is "${given}".`);
   }
   return value;
+}
+
+function locationOf(name: string, given: string | undefined): EtcdLocation | undefined {
+  if (given === undefined) return undefined;
+  try {
+    return parseLocation(given);
+  } catch (error) {
+    throw new UsageError(`Cannot use ${name}: ${(error as Error).message}.`);
+  }
 }
 
 interface Range {

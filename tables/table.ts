@@ -28,12 +28,12 @@ export interface Page {
 }
 
 /**
- * A table. Every reader sees a change at once; `commit` makes it durable. From the millisecond in which a key
+ * A table as a handler sees it. Every reader sees a change at once. From the millisecond in which a key
  * expires, every method takes it as absent.
  *
  * Any method may throw a TableError.
  */
-export interface Table {
+export interface TableView {
   /** Where the data is, for people to read: "memory", or the folder. */
   readonly location: string;
 
@@ -61,22 +61,23 @@ export interface Table {
   /** Keys, in code-point order. */
   keys(page: Page): string[];
 
-  /**
-   * Makes all changes since the last commit durable, or undoes them all and throws. False if there are none.
-   */
-  commit(): boolean;
-
   /** A savepoint for `undo`, valid until the next commit. */
   mark(): number;
 
   /** Undoes every change since the mark. */
   undo(mark: number): void;
 
-  /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
-  maintain(): boolean;
-
   /** What STATS shows of this table, by name. */
   stats(): Record<string, number>;
+}
+
+/** A table in this process. `commit` makes changes durable. */
+export interface Table extends TableView {
+  /** Makes all changes since the last commit durable, or undoes them all and throws. False if there are none. */
+  commit(): boolean;
+
+  /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
+  maintain(): boolean;
 
   /** Closes the table. Whatever was committed is durable. */
   close(): void;
@@ -102,3 +103,8 @@ export class TableError extends Error {
     this.fatal = fatal;
   }
 }
+
+/**
+ * Thrown to a handler if the table must fetch something first. The turn does so, and runs the request again.
+ */
+export class NotFetchedError extends Error {}

@@ -7,14 +7,25 @@
  */
 
 import type { Client } from "../command.ts";
-import { answer, type GateContext, malformed } from "../dispatch/gate.ts";
+import {
+  answer,
+  count,
+  type GateContext,
+  malformed,
+  prepare,
+  refusedRequest,
+  type Request,
+  run,
+} from "../dispatch/gate.ts";
 import { isHttp, isTlsHello } from "../input/foreign.ts";
 import { LineReader, type Lines } from "../input/lines.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
-import { final, type Reply } from "../reply.ts";
+import type { TableView } from "../../tables/table.ts";
+import { badRequest, final, type Reply } from "../reply.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
 import type { Line } from "../input/line.ts";
-import type { Member, Turn } from "../turn/turn.ts";
+import type { RemoteMember } from "../turn/batch.ts";
+import type { Member } from "../turn/turn.ts";
 
 /** What TCP and TLS sockets have in common; a test can implement it too. */
 export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
@@ -29,12 +40,20 @@ export interface Limits {
   readonly writeTimeout: number;
 }
 
+/** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
+export interface TurnLike {
+  /** Answers lines. Resolves with those that it did not take. */
+  submit(member: Member & RemoteMember, lines: Lines): Promise<Lines | undefined>;
+  /** When a connection may read again after its turn; undefined: at once. */
+  next(): Promise<void> | undefined;
+}
+
 /** What all connections of a server share. */
 export interface ConnectionOptions {
   /** What handlers work with; the gate adds the client. */
   readonly services: Omit<GateContext, "client">;
   /** The turn that they join. */
-  readonly turn: Turn;
+  readonly turn: TurnLike;
   /** What bounds each of them. */
   readonly limits: Limits;
 }
@@ -63,9 +82,9 @@ const NO_LINES: Lines = {
 };
 
 /** The connection of one client, from its first byte to its last. */
-export class Connection implements Member, Recipient {
+export class Connection implements Member, RemoteMember, Recipient {
   readonly #socket: Socket;
-  readonly #turn: Turn;
+  readonly #turn: TurnLike;
   readonly #limits: Limits;
   readonly #client: Client;
   readonly #context: GateContext;
@@ -169,6 +188,25 @@ export class Connection implements Member, Recipient {
     return !reply.last && this.#outbox.size <= this.#unsentMax && !this.#isClosed;
   }
 
+  get room(): number {
+    return this.#unsentMax - this.#outbox.size;
+  }
+
+  prepare(line: Line): Request {
+    const refusal = this.#refusalOf(line);
+    return refusal === undefined ? prepare(line, this.#context) : refusedRequest(refusal);
+  }
+
+  run(request: Request, table: TableView): Reply | Promise<Reply> {
+    return run(request, { ...this.#context, table });
+  }
+
+  give(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
+    this.#outbox.add(reply);
+    this.#isLast = reply.last;
+  }
+
   release(failure?: Reply): void {
     this.#outbox.release(failure);
   }
@@ -224,15 +262,21 @@ export class Connection implements Member, Recipient {
   }
 
   #replyTo(line: Line): Reply | Promise<Reply> {
+    const refusal = this.#refusalOf(line);
+    if (refusal === undefined) return answer(line, this.#context);
+    this.#context.metrics.malformed++;
+    return refusal;
+  }
+
+  /** The reply to a line that never comes to the gate. */
+  #refusalOf(line: Line): Reply | undefined {
     const isFirst = this.#isNew;
     this.#isNew = false;
-    if (isHttp(line.text, isFirst)) {
-      return final(malformed("HTTP is not spoken here", this.#context));
-    }
+    if (isHttp(line.text, isFirst)) return final(badRequest("HTTP is not spoken here"));
     if (!this.#client.authorized && line.bytes.length > UNAUTHORIZED_LINE_MAX) {
-      return malformed("line too long", this.#context);
+      return badRequest("line too long");
     }
-    return answer(line, this.#context);
+    return undefined;
   }
 
   /** The packet of this length that has been read; valid until the next read. */

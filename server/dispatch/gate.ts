@@ -6,8 +6,9 @@
  * @module
  */
 
-import { TableError } from "../../tables/table.ts";
-import type { Context, Text } from "../command.ts";
+import { NotFetchedError, TableError } from "../../tables/table.ts";
+import { Text } from "../../tables/text.ts";
+import type { Context } from "../command.ts";
 import type { Line } from "../input/line.ts";
 import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
@@ -24,22 +25,85 @@ export interface GateContext extends Context {
  * unknown verb 220, password 401, arguments 400, then the handler.
  */
 export function answer(line: Line, context: GateContext): Reply | Promise<Reply> {
-  if (line.fault !== undefined) return malformed(`line ${line.fault}`, context);
-  if (line.verb.length === 0) return malformed("empty line", context);
-  const operation = context.registry.operationOf(line);
-  if (operation === undefined) {
-    context.metrics.unsupported++;
-    return unsupported;
+  const operation = operationFor(line, context);
+  if (operation instanceof Reply) {
+    countRefusal(operation, context);
+    return operation;
   }
-  if (!context.client.authorized && !operation.command.open) {
-    return counted(operation, unauthorized, context);
+  const args = argumentsFor(line, operation, context);
+  if (args instanceof Reply) return counted(operation, args, context);
+  return handle(operation, args, context);
+}
+
+/** A line that has passed the gate, or has got its reply there. It may be run several times. */
+export interface Request {
+  /** Undefined where the line asks for none. */
+  readonly operation: Operation | undefined;
+  /** In memory of their own. */
+  readonly args: readonly Text[];
+  /** The gate's own reply, where the line did not pass. */
+  readonly reply: Reply | undefined;
+}
+
+/** The first half of `answer`, for a table that must fetch before a handler can run. Counts nothing. */
+export function prepare(line: Line, context: GateContext): Request {
+  const operation = operationFor(line, context);
+  if (operation instanceof Reply) return refusedRequest(operation);
+  const args = argumentsFor(line, operation, context);
+  if (args instanceof Reply) return { operation, args: [], reply: args };
+  return { operation, args: args.map((arg) => Text.from(arg.toBytes().slice())), reply: undefined };
+}
+
+/** A line that the gate, or the connection before it, answers without looking at its verb. */
+export function refusedRequest(reply: Reply): Request {
+  return { operation: undefined, args: [], reply };
+}
+
+/**
+ * The second half: runs the handler, and counts nothing, because a request may be run again. Throws, or
+ * rejects with, NotFetchedError alone, with everything undone.
+ */
+export function run(request: Request, context: Context): Reply | Promise<Reply> {
+  const { reply, operation, args } = request;
+  if (reply !== undefined) return reply;
+  const mark = context.table.mark();
+  const fail = (error: unknown) => {
+    context.table.undo(mark);
+    if (error instanceof NotFetchedError) throw error;
+    return failureOf(operation!, error);
+  };
+  try {
+    const reply = operation!.command.handler(args as never, context);
+    return reply instanceof Promise ? reply.then(checked).catch(fail) : checked(reply);
+  } catch (error) {
+    return fail(error);
   }
+}
+
+/** Counts the reply with which a request leaves. */
+export function count({ operation }: Request, reply: Reply, context: Context): void {
+  if (operation === undefined) countRefusal(reply, context);
+  else counted(operation, reply, context);
+}
+
+/** The operation of a line, or the reply to one that has none. */
+function operationFor(line: Line, { registry }: GateContext): Operation | Reply {
+  if (line.fault !== undefined) return badRequest(`line ${line.fault}`);
+  if (line.verb.length === 0) return badRequest("empty line");
+  return registry.operationOf(line) ?? unsupported;
+}
+
+/** The arguments of a line, or the reply where the password or one of them is missing or wrong. */
+function argumentsFor(
+  line: Line,
+  operation: Operation,
+  { client }: Context,
+): readonly Text[] | Reply {
+  if (!client.authorized && !operation.command.open) return unauthorized;
   const { args } = operation;
   const count = splitArguments(line, operation);
-  if (typeof count === "string") {
-    return counted(operation, badRequest(`${count}; usage: ${operation.usage}`), context);
-  }
-  return handle(operation, count === args.length ? args : args.slice(0, count), context);
+  if (typeof count === "string") return badRequest(`${count}; usage: ${operation.usage}`);
+  return count === args.length ? args : args.slice(0, count);
 }
 
 function handle(
@@ -67,18 +131,29 @@ export function malformed(why: string, { metrics }: Pick<Context, "metrics">): R
   return badRequest(why);
 }
 
+function countRefusal(reply: Reply, { metrics }: Context): void {
+  if (reply === unsupported) metrics.unsupported++;
+  else metrics.malformed++;
+}
+
 function counted(operation: Operation, reply: Reply, { metrics }: Context): Reply {
-  if (!(reply instanceof Reply)) throw new TypeError("its handler returned no reply");
-  operation.answered[reply.code]!++;
+  operation.answered[checked(reply).code]!++;
   metrics.countAnswer(operation.latency);
   return reply;
 }
 
-/** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
+function checked(reply: Reply): Reply {
+  if (!(reply instanceof Reply)) throw new TypeError("its handler returned no reply");
+  return reply;
+}
+
 function failed(operation: Operation, error: unknown, context: Context): Reply {
-  if (error instanceof TableError) {
-    return counted(operation, serverError(error.message), context);
-  }
-  console.error(`Cannot answer ${operation.verb}:`, error);
-  return counted(operation, serverError("internal error"), context);
+  return counted(operation, failureOf(operation, error), context);
+}
+
+/** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
+function failureOf({ verb }: Operation, error: unknown): Reply {
+  if (error instanceof TableError) return serverError(error.message);
+  console.error(`Cannot answer ${verb}:`, error);
+  return serverError("internal error");
 }

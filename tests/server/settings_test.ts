@@ -22,6 +22,8 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["port", "0", { port: 0 }],
   ["port", "65535", { port: 65_535 }],
   ["data", "/var/lib/keyline", { data: "/var/lib/keyline" }],
+  ["table", "etcd://a:1,b", { table: { nodes: ["a:1", "b:2379"], prefix: "keyline/" } }],
+  ["table-timeout", "0.5", { tableTimeout: 0.5 }],
   ["cache", "0", { cacheBytes: 0 }],
   ["cache", "128", { cacheBytes: 134_217_728 }],
   ["max-line", "64", { lineBytesMax: 64 }],
@@ -43,6 +45,7 @@ const WRONG: readonly (readonly [name: string, value: string, message: string])[
   ["port", "0x50", "--port must be a whole number from 0 to 65535"],
   ["port", "1e3", "--port must be a whole number from 0 to 65535"],
   ["port", " 80", "--port must be a whole number from 0 to 65535"],
+  ["table-timeout", "0", "--table-timeout must be a number of seconds, at least 0.1"],
   ["cache", "1048577", "--cache must be a whole number from 0 to 1048576"],
   ["max-line", "63", "--max-line must be a whole number from 64 to 67108864"],
   ["max-line", "67108865", "--max-line must be a whole number from 64 to 67108864"],
@@ -59,6 +62,9 @@ Deno.test("without flags and environment every setting is what help says", () =>
     port: 5395,
     data: "data",
     memory: false,
+    table: undefined,
+    tableTimeout: 5,
+    etcd: { user: undefined, password: undefined, ca: undefined, cert: undefined, key: undefined },
     cacheBytes: 67_108_864,
     lineBytesMax: 1_048_576,
     connectionsMax: 10_000,
@@ -89,6 +95,25 @@ Deno.test("each option is set by one of these tests", () => {
   const tested = [...GOOD.map(([name]) => name), ...SWITCHES, "tls-cert", "tls-key"];
   const names = Object.keys(OPTIONS).filter((name) => name !== "help" && name !== "version");
   assertEquals(names.filter((name) => !tested.includes(name)), []);
+});
+
+Deno.test("a table in etcd goes with no other place for it", () => {
+  const table = ["--table", "etcd://a"];
+  for (const other of [["--memory"], ["--data", "data"], ["--backup", "copy.db"]]) {
+    const message = `--table keeps the table in etcd: leave out ${other[0]}.`;
+    assertThrows(() => read([...table, ...other]), UsageError, message);
+  }
+  const message = "leave out KEYLINE_DATA.";
+  assertThrows(() => read(table, { KEYLINE_DATA: "data" }), UsageError, message);
+  assertHas(read(table, { KEYLINE_MEMORY: "0" }), { memory: false });
+});
+
+Deno.test("how to get into etcd comes from the environment", () => {
+  const etcd = { user: "u", password: "p", ca: "ca.pem", cert: "c.pem", key: "k.pem" };
+  const variables = Object.entries(etcd).map((
+    [name, value],
+  ) => [`KEYLINE_ETCD_${name.toUpperCase()}`, value]);
+  assertHas(read([], Object.fromEntries(variables)), { etcd });
 });
 
 Deno.test("a flag wins over the environment", () => {

@@ -25,7 +25,7 @@ export interface ContextOptions {
 export function contextWith(
   commands: Commands,
   { table = new MemoryTable(), isPassword, now = Date.now }: ContextOptions = {},
-): GateContext {
+): GateContext & { readonly table: Table } {
   return {
     table,
     registry: new Registry(
@@ -39,7 +39,9 @@ export function contextWith(
 }
 
 /** A context with every command of `commands/`. It needs permission to read. */
-export async function contextOfAll(options: ContextOptions = {}): Promise<GateContext> {
+export async function contextOfAll(
+  options: ContextOptions = {},
+): Promise<GateContext & { readonly table: Table }> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return contextWith(Object.fromEntries(commands), options);
 }

@@ -72,6 +72,8 @@ export interface ServerOptions {
   readonly env?: Record<string, string>;
   /** The data folder; where it is left out, a new one that is removed at the end. */
   readonly data?: string;
+  /** Where the table is, in place of a data folder. */
+  readonly table?: string;
   /** A program to run Deno under, such as strace, and its arguments. */
   readonly under?: readonly string[];
   /** The folder of the project to start; this one where it is left out. */
@@ -105,8 +107,9 @@ export class ServerProcess implements AsyncDisposable {
 
   /** Starts a server on a free port and waits until it listens. Throws what it printed if it exits. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
-    const data = options.data ?? tempFolder();
-    const child = spawnServer(["--port", "0", "--data", data, ...options.args ?? []], options);
+    const data = options.data ?? (options.table === undefined ? tempFolder() : "");
+    const where = options.table === undefined ? ["--data", data] : ["--table", options.table];
+    const child = spawnServer(["--port", "0", ...where, ...options.args ?? []], options);
     const output = { text: "", done: Promise.resolve<unknown>(undefined) };
     const listening = Promise.withResolvers<number>();
     const collect = async (stream: ReadableStream<Uint8Array>) => {
@@ -121,7 +124,8 @@ export class ServerProcess implements AsyncDisposable {
     );
     listening.promise.catch(() => {});
     const port = await listening.promise;
-    return new ServerProcess(child, { port, data, output, removeData: options.data === undefined });
+    const removeData = options.data === undefined && options.table === undefined;
+    return new ServerProcess(child, { port, data, output, removeData });
   }
 
   /** The process id; of the program that it runs under, if there is one. */

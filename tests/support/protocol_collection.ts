@@ -34,8 +34,14 @@ export type StartServer = (
   options: { args: string[]; env: Record<string, string> },
 ) => Promise<ServerProcess>;
 
-/** Plays every case over a real socket, each to an empty table on the server that it needs. */
-export async function playOverSockets(start: StartServer): Promise<void> {
+/**
+ * Plays every case over a real socket, each to an empty table on the server that it needs, whose STATS
+ * name this location.
+ */
+export async function playOverSockets(
+  start: StartServer,
+  locationOf: (name: ServerName) => string = () => "memory",
+): Promise<void> {
   const cases = await collectCases();
   const names = Object.keys(SERVERS) as ServerName[];
   const failures = await Promise.all(names.map(async (name) => {
@@ -50,7 +56,10 @@ export async function playOverSockets(start: StartServer): Promise<void> {
     for (const one of cases.filter(({ server = "plain" }) => server === name)) {
       assertEquals(await cleaner.ask("CLEAR"), "200 OK");
       using client = await server.connect();
-      failures.push(...await failuresOf(one, clientPeer(client)));
+      const expect = one.expect.map((line) =>
+        line === "200-table memory" ? `200-table ${locationOf(name)}` : line
+      );
+      failures.push(...await failuresOf({ ...one, expect }, clientPeer(client)));
     }
     return failures;
   }));

@@ -1,0 +1,102 @@
+/**
+ * Which table a server has, and which turn goes with it: one of this process, in memory or on disk, or
+ * one that lives in etcd. The start opens it; the client of etcd is loaded only where it is used.
+ *
+ * @module
+ */
+
+import { DurableTable } from "../tables/durable/durable_table.ts";
+import type { EtcdLocation } from "../tables/etcd/location.ts";
+import { MemoryTable } from "../tables/memory_table.ts";
+import type { Table, TableView } from "../tables/table.ts";
+import type { TurnLike } from "./connections/connection.ts";
+import type { Metrics } from "./metrics.ts";
+import { type EtcdAccess, type Settings, UsageError } from "./settings.ts";
+import { RemoteTurn } from "./turn/remote_turn.ts";
+import { Turn } from "./turn/turn.ts";
+
+/** A table with its turn. */
+export interface Storage {
+  /** The table as the server's figures see it; the turn brings its own where it lives elsewhere. */
+  readonly table: TableView;
+  /** What connections submit their lines to. */
+  readonly turn: TurnLike;
+  /** Ends the use of the table. */
+  close(): void | Promise<void>;
+}
+
+/** What the turn works with. */
+export interface StorageOptions {
+  /** What it counts with. */
+  readonly metrics: Metrics;
+  /** Called where the table can't go on: the server must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** When to look for work that can wait, in milliseconds: the usual interval, and while there is some. */
+const MAINTENANCE_MS = { idle: 1_000, busy: 10 };
+
+/** Opens the table that the settings name. Throws UsageError and OpenError. */
+export async function openStorage(settings: Settings, options: StorageOptions): Promise<Storage> {
+  const { memory, data, cacheBytes } = settings;
+  if (settings.table !== undefined) {
+    return await openEtcd(settings.table, { settings, metrics: options.metrics });
+  }
+  const table = memory ? new MemoryTable() : new DurableTable(data, { cacheBytes });
+  maintain(table);
+  return { table, turn: new Turn({ table, ...options }), close: () => table.close() };
+}
+
+async function openEtcd(
+  location: EtcdLocation,
+  { settings: { tableTimeout, etcd }, metrics }: { settings: Settings; metrics: Metrics },
+): Promise<Storage> {
+  const { EtcdTable } = await import("../tables/etcd/etcd_table.ts");
+  const timeout = tableTimeout * 1_000;
+  const table = await EtcdTable.open({
+    ...location,
+    timeout,
+    login: loginOf(etcd),
+    tls: tlsOf(etcd),
+  });
+  return {
+    table: table.begin(),
+    turn: new RemoteTurn({ table, metrics, timeout }),
+    close: () => table.close(),
+  };
+}
+
+function loginOf({ user, password }: EtcdAccess): { user: string; password: string } | undefined {
+  if (user === undefined && password === undefined) return undefined;
+  if (user !== undefined && password !== undefined) return { user, password };
+  throw new UsageError(
+    "KEYLINE_ETCD_USER and KEYLINE_ETCD_PASSWORD go together: set both, or none.",
+  );
+}
+
+/** The contents of the files for TLS; undefined where none is named, and the nodes speak none. */
+function tlsOf({ ca, cert, key }: EtcdAccess) {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("KEYLINE_ETCD_CERT and KEYLINE_ETCD_KEY go together: set both, or none.");
+  }
+  if (ca === undefined && cert === undefined) return undefined;
+  return {
+    ...(ca !== undefined && { ca: readText("KEYLINE_ETCD_CA", ca) }),
+    ...(cert !== undefined && { cert: readText("KEYLINE_ETCD_CERT", cert) }),
+    ...(key !== undefined && { key: readText("KEYLINE_ETCD_KEY", key) }),
+  };
+}
+
+function readText(variable: string, file: string): string {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (error) {
+    throw new UsageError(`Cannot read ${variable}, ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** Does the work of the table that can wait, a step at a time, between requests. */
+function maintain(table: Table): void {
+  const hasMore = table.maintain();
+  setTimeout(() => maintain(table), hasMore ? MAINTENANCE_MS.busy : MAINTENANCE_MS.idle);
+}

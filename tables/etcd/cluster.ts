@@ -1,0 +1,161 @@
+/**
+ * The nodes of an etcd cluster as one engine: a call goes to the node that answered last, and moves on to
+ * the next one where that fails. It says of each failure what is certain: that nothing took place, or
+ * that nobody knows.
+ *
+ * @module
+ */
+
+import { TableError } from "../table.ts";
+import { CallError, Node, Status, type TlsOptions } from "./grpc.ts";
+import {
+  AUTHENTICATE_PATH,
+  decodeToken,
+  decodeTxn,
+  encodeAuthenticate,
+  encodeTxn,
+  type Txn,
+  TXN_PATH,
+  type TxnResult,
+} from "./messages.ts";
+
+/** How to reach a cluster. */
+export interface ClusterOptions {
+  /** The nodes, as in `10.0.0.1:2379`. */
+  readonly nodes: readonly string[];
+  /** Set where the nodes speak TLS. */
+  readonly tls?: TlsOptions | undefined;
+  /** Set where the cluster asks for a name and a password. */
+  readonly login?: { readonly user: string; readonly password: string } | undefined;
+  /** How long a call to one node may take, in milliseconds, before the next one is tried. */
+  readonly attemptMs: number;
+}
+
+/** Nobody knows whether a transaction took place. */
+export class UncertainError extends Error {}
+
+/** How long to wait before the next attempt where one failed at once, in milliseconds. */
+const RETRY_MS = 50;
+const NOT_REACHED = "the table's engine is not reached, or has no majority";
+/** What etcd answers before it has done anything, though its status could also mean that it had. */
+const NO_LEADER = "etcdserver: no leader";
+
+/** The nodes of one cluster. */
+export class Cluster {
+  readonly #nodes: readonly Node[];
+  readonly #options: ClusterOptions;
+  #current: number;
+  #token: string | undefined;
+
+  /** Connects when it is first called. */
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    this.#nodes = options.nodes.map((address) => new Node(address, options.tls));
+    // Several servers should not all use the same node.
+    this.#current = Math.floor(Math.random() * this.#nodes.length);
+  }
+
+  /**
+   * Carries out a transaction that may be repeated without harm, such as one that only reads. Throws
+   * TableError where it can't be done until the deadline, by `Date.now`.
+   */
+  async repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
+    for (;;) {
+      try {
+        return await this.once(txn, deadline);
+      } catch (error) {
+        if (error instanceof TableError && !(error instanceof NotReachedError)) throw error;
+        if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError();
+        await delay(RETRY_MS);
+      }
+    }
+  }
+
+  /**
+   * Tries once to carry out a transaction. Throws UncertainError where nobody knows whether it took
+   * place, TableError where it certainly did not.
+   */
+  async once(txn: Txn, deadline: number): Promise<TxnResult> {
+    const message = encodeTxn(txn);
+    for (let isFirst = true;; isFirst = false) {
+      if (Date.now() >= deadline) throw new NotReachedError();
+      const node = this.#current;
+      try {
+        await this.#logIn(deadline);
+        return decodeTxn(await this.#call(TXN_PATH, message, deadline));
+      } catch (error) {
+        if (!(error instanceof CallError)) throw error;
+        if (isFirst && isTokenError(error)) {
+          this.#token = undefined;
+          continue;
+        }
+        throw this.#judge(error, node);
+      }
+    }
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    for (const node of this.#nodes) node.close();
+  }
+
+  async #logIn(deadline: number): Promise<void> {
+    const { login } = this.#options;
+    if (login === undefined || this.#token !== undefined) return;
+    try {
+      this.#token = decodeToken(
+        await this.#call(AUTHENTICATE_PATH, encodeAuthenticate(login), deadline),
+      );
+    } catch (error) {
+      if (!(error instanceof CallError)) throw error;
+      // Whatever became of it, the transaction has not been sent.
+      throw new CallError(error.message, { status: error.status, isSent: false });
+    }
+  }
+
+  #call(path: string, message: Uint8Array, deadline: number): Promise<Uint8Array<ArrayBuffer>> {
+    const timeout = Math.max(1, Math.min(this.#options.attemptMs, deadline - Date.now()));
+    return this.#nodes[this.#current]!.call(path, message, { timeout, token: this.#token });
+  }
+
+  /** What a failed call means to whoever made it. */
+  #judge(error: CallError, node: number): Error {
+    const { status, isSent, message } = error;
+    if (status === Status.INVALID_ARGUMENT || status === Status.RESOURCE_EXHAUSTED) {
+      return new TableError(reasonOf(message), { cause: error });
+    }
+    const isDenied = status === Status.PERMISSION_DENIED || status === Status.UNAUTHENTICATED ||
+      status === Status.FAILED_PRECONDITION;
+    if (isDenied) {
+      return new TableError("the table's engine lets this server not in", { cause: error });
+    }
+    if (this.#current === node) this.#current = (node + 1) % this.#nodes.length;
+    const isCertain = !isSent || message === NO_LEADER;
+    return isCertain ? new NotReachedError({ cause: error }) : new UncertainError(message);
+  }
+}
+
+/** The engine did nothing, because it was not reached. Another attempt may succeed. */
+export class NotReachedError extends TableError {
+  /** Says so to clients. */
+  constructor(options?: ErrorOptions) {
+    super(NOT_REACHED, options);
+  }
+}
+
+function isTokenError({ status, message }: CallError): boolean {
+  return status === Status.UNAUTHENTICATED || message === "etcdserver: invalid auth token";
+}
+
+/** Why etcd refused a transaction, in words for clients. */
+function reasonOf(message: string): string {
+  if (message.includes("database space exceeded")) return "the table's engine is full";
+  if (message.includes("too many operations")) return "more keys than the engine takes at once";
+  if (/too large|larger than max/.test(message)) return "more bytes than the engine takes at once";
+  if (message.includes("too many requests")) return "the table's engine is overloaded";
+  return "the table's engine refuses";
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

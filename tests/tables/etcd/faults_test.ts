@@ -1,0 +1,160 @@
+/**
+ * Faults under load: a server is killed, a follower, the leader, the leader is stopped, two nodes are gone
+ * and come back. Every acknowledged write must be there, nothing that was answered 500 may be, and what
+ * got no reply must have taken place once or not at all: the history of each fault is linearizable.
+ *
+ * `KEYLINE_ETCD_SECONDS` sets for how long each fault lasts, `KEYLINE_ETCD_SEED` which requests are made.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { EtcdCluster, type EtcdNode } from "../../support/etcd.ts";
+import { Client, numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
+import { type Event, repeatedVersions, violationsOf } from "./history.ts";
+import { randomFrom, Workload } from "./workload.ts";
+
+const SECONDS = numberFrom("KEYLINE_ETCD_SECONDS", 3);
+const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
+const CLIENTS = 8;
+/** How long the engine may take for a request, in seconds: short, so that the test is. */
+const TIMEOUT_SECONDS = 2;
+/** How long it may be until writes are answered 200 again, in milliseconds; the machine may be busy. */
+const RECOVERY_MS = 20_000;
+/** By when every request has its answer, or its connection has ended, in milliseconds. */
+const ANSWER_MS = 3 * TIMEOUT_SECONDS * 1_000;
+
+testWithProgram(
+  "etcd",
+  "no fault of a server or of nodes loses a write or doubles one",
+  async () => {
+    await using cluster = await EtcdCluster.start();
+    const table = cluster.url("faults");
+    const start = () =>
+      ServerProcess.start({ table, args: ["--table-timeout", `${TIMEOUT_SECONDS}`] });
+    const servers = [await start(), await start()];
+    const random = randomFrom(SEED);
+    const workload = new Workload({ servers: () => servers, clients: CLIENTS, random, prefix: "" });
+    console.log(`KEYLINE_ETCD_SEED=${SEED}`);
+
+    /** Lets the load go on through a fault, and says how long writes stalled. */
+    const during = async (what: string, fault: () => Promise<void>, mend: () => Promise<void>) => {
+      workload.prefix = `${what.replaceAll(" ", "-")}-`;
+      await delay(500);
+      const brokenAt = performance.now();
+      await fault();
+      await delay(SECONDS * 1_000);
+      await mend();
+      const mendedAt = performance.now();
+      await until(() => lastWrite(workload.history) > mendedAt);
+      await delay(500);
+      console.log(`${what}: ${report(workload.history, { brokenAt, mendedAt })}`);
+    };
+
+    try {
+      await during("a server is killed", async () => {
+        const [server] = servers.splice(0, 1);
+        server!.signal("SIGKILL");
+        await server!.status();
+      }, async () => void servers.push(await start()));
+
+      let [leader, follower] = await cluster.byRank();
+      await during("a follower is killed", () => follower!.kill(), () => restart(follower!));
+      [leader] = await cluster.byRank();
+      await during("the leader is killed", () => leader!.kill(), () => restart(leader!));
+      [leader] = await cluster.byRank();
+      await during(
+        "the leader is stopped",
+        () => Promise.resolve(leader!.signal("SIGSTOP")),
+        () => Promise.resolve(leader!.signal("SIGCONT")),
+      );
+      const lost = (await cluster.byRank()).slice(0, 2);
+      await during("two nodes are killed", async () => {
+        await Promise.all(lost.map((node) => node.kill()));
+      }, async () => {
+        await checkWithoutMajority(servers);
+        await Promise.all(lost.map(restart));
+      });
+      const history = await workload.stop();
+      await addLastReads(history, servers[0]!);
+      const slowest = Math.max(...history.map(({ calledAt, repliedAt }) => repliedAt - calledAt));
+      assert(slowest < ANSWER_MS, `a request took ${Math.round(slowest)} ms`);
+      assertEquals(violationsOf(history), []);
+      assertEquals(repeatedVersions(history), []);
+    } finally {
+      await workload.stop();
+      await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+    }
+  },
+);
+
+/** Without a majority nothing is acknowledged and nothing stale is told, but each request is answered. */
+async function checkWithoutMajority(servers: readonly ServerProcess[]): Promise<void> {
+  // Past what the old majority may still have decided.
+  await delay(1_000);
+  await Promise.all(["GET a", "PUT a 1", "COUNT", "KEYS", "CLEAR"].map(async (request) => {
+    using client = await servers[0]!.connect();
+    const calledAt = performance.now();
+    const reply = await client.ask(request);
+    const ms = performance.now() - calledAt;
+    assert(reply === undefined || reply.startsWith("500 ERROR"), `${request}: ${reply}`);
+    if (!/^(PUT|CLEAR)/.test(request)) assert(reply !== undefined, `${request} got no reply`);
+    assert(ms < ANSWER_MS, `${request} took ${Math.round(ms)} ms`);
+  }));
+  using other = await servers[0]!.connect();
+  assertEquals(await other.ask("HELP get"), "200 OK");
+}
+
+/** Reads what is stored under each key, so that what was written last is checked as well. */
+async function addLastReads(history: Event[], { port }: ServerProcess): Promise<void> {
+  using client = await Client.connect(port);
+  const keys = new Set(history.map(({ request: [, key] }) => key).filter((key) => key !== ""));
+  for (const key of keys) {
+    const calledAt = performance.now();
+    const reply = await client.ask(`GET ${key}`);
+    history.push({ request: ["GET", key], reply, calledAt, repliedAt: performance.now() });
+  }
+}
+
+function report(
+  history: readonly Event[],
+  { brokenAt, mendedAt }: { brokenAt: number; mendedAt: number },
+): string {
+  const since = history.filter(({ repliedAt }) => repliedAt >= brokenAt);
+  let [last, stall] = [brokenAt, 0];
+  for (const event of since.filter(isWrite).sort((a, b) => a.repliedAt - b.repliedAt)) {
+    stall = Math.max(stall, event.repliedAt - last);
+    last = event.repliedAt;
+  }
+  const count = (holds: (event: Event) => boolean) => since.filter(holds).length;
+  return `${since.length} requests, ${count(isWrite)} writes acknowledged, ` +
+    `${count(({ reply }) => reply?.startsWith("500") ?? false)} times 500, ` +
+    `${count(({ reply }) => reply === undefined)} without a reply, ` +
+    `writes stalled for ${Math.round(stall)} ms (mended after ${
+      Math.round(mendedAt - brokenAt)
+    } ms)`;
+}
+
+function lastWrite(history: readonly Event[]): number {
+  return history.findLast(isWrite)?.repliedAt ?? 0;
+}
+
+function isWrite({ request: [verb], reply }: Event): boolean {
+  return !verb.startsWith("GET") && (reply?.startsWith("200") ?? false);
+}
+
+function restart(node: EtcdNode): Promise<void> {
+  return Promise.resolve(node.start());
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + RECOVERY_MS;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error("writes don't go on");
+    await delay(50);
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

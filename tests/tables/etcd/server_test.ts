@@ -1,0 +1,287 @@
+/**
+ * A server whose table is in etcd: how it cuts what clients send into transactions, what it answers where
+ * something is too much, what it leaves in the engine, and how it logs in.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { EtcdCluster } from "../../support/etcd.ts";
+import {
+  type Client,
+  runServer,
+  ServerProcess,
+  tempFolder,
+  testWithProgram,
+} from "../../support/harness.ts";
+
+/** A certificate for 127.0.0.1 that vouches for itself, as files of a new folder. */
+async function makeCertificate(): Promise<{ folder: string; cert: string; key: string }> {
+  const folder = tempFolder();
+  const [cert, key] = [`${folder}/cert.pem`, `${folder}/key.pem`];
+  const args = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext " +
+    "subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
+  const { success } = await new Deno.Command("openssl", {
+    args: [...args.split(" "), "-keyout", key, "-out", cert],
+    stderr: "null",
+  }).output();
+  assert(success, "openssl has made no certificate");
+  return { folder, cert, key };
+}
+
+/** Sends lines at once, and returns the last line of each reply. */
+async function askAll(client: Client, lines: readonly string[]): Promise<(string | undefined)[]> {
+  const sending = client.send(lines.map((line) => `${line}\n`).join(""));
+  const replies: (string | undefined)[] = [];
+  for (let i = 0; i < lines.length; i++) replies.push((await client.reply()).at(-1));
+  await sending;
+  return replies;
+}
+
+function upTo<T>(length: number, of: (i: number) => T): T[] {
+  return Array.from({ length }, (_, i) => of(i));
+}
+
+/** How often STATS says that something happened. */
+async function figure(client: Client, name: string): Promise<number> {
+  await client.send("STATS\n");
+  const line = (await client.reply()).find((line) => line.startsWith(`200-${name} `));
+  return Number(line?.split(" ")[1] ?? 0);
+}
+
+testWithProgram("etcd", "a server over etcd", async (t) => {
+  await using cluster = await EtcdCluster.start({ nodes: 1 });
+  let count = 0;
+  /** A test with a server and a table of its own. */
+  const step = async (
+    name: string,
+    fn: (server: ServerProcess, table: string) => Promise<void>,
+    args: readonly string[] = [],
+  ) => {
+    const table = cluster.url(`step-${++count}`);
+    await t.step(name, async () => {
+      await using server = await ServerProcess.start({ table, args });
+      await fn(server, table);
+    });
+  };
+  const stored = async (table: string, part: string) => {
+    const prefix = new URL(table).pathname.slice(1);
+    const { stdout } = await cluster.ctl(["get", "--prefix", `${prefix}/${part}`, "--keys-only"]);
+    return stdout.split("\n").filter((line) => line !== "");
+  };
+
+  await step("more requests than a transaction takes are served in order", async (server) => {
+    using client = await server.connect();
+    const keys = upTo(1_000, (i) => `key-${i}`);
+    const puts = await askAll(client, keys.map((key) => `PUT ${key} value of ${key}`));
+    assertEquals(puts, keys.map(() => "200 OK"));
+    const gets = await askAll(client, keys.map((key) => `GET ${key}`));
+    assertEquals(gets, keys.map((key) => `200 OK value of ${key}`));
+    const mixed = keys.flatMap((key) => [`DELETE ${key}`, `INCR ${key}`, `INCR n`]);
+    const replies = await askAll(client, mixed);
+    assertEquals(replies, keys.flatMap((_, i) => ["200 OK", "200 OK 1", `200 OK ${i + 1}`]));
+    assertEquals(await client.ask("COUNT"), "200 OK 1001");
+  });
+
+  await step(
+    "what comes behind CLEAR, COUNT and KEYS sees what came before",
+    async (server, table) => {
+      using client = await server.connect();
+      const lines = [
+        "PUT a 1",
+        "PUT b 1",
+        "COUNT",
+        "CLEAR",
+        "COUNT",
+        "PUT b 2",
+        "PUT c 2",
+        "EXPIRE c 99",
+      ];
+      const replies = await askAll(client, [...lines, "COUNT", "GET a", "GET b", "KEYS"]);
+      const expected = [
+        "200 OK",
+        "200 OK",
+        "200 OK 2",
+        "200 OK",
+        "200 OK 0",
+        "200 OK",
+        "200 OK",
+        "200 OK",
+      ];
+      assertEquals(replies, [...expected, "200 OK 2", "404 NOT FOUND", "200 OK 2", "200 OK 2"]);
+      assertEquals((await stored(table, "k/")).length, 2);
+      assertEquals((await stored(table, "x/")).length, 1);
+      assertEquals(await askAll(client, ["CLEAR", "PUT d 1", "EXPIRE d 9", "COUNT"]), [
+        ...["200 OK", "200 OK", "200 OK", "200 OK 1"],
+      ]);
+      assertEquals((await stored(table, "x/")).length, 1);
+    },
+  );
+
+  await step(
+    "a value that etcd does not take is 500, and its neighbours are served",
+    async (server) => {
+      using client = await server.connect();
+      const large = "x".repeat(2_000_000);
+      const lines = ["PUT a 1", `PUT large ${large}`, "INCR a", "GET large", "COUNT"];
+      const replies = await askAll(client, lines);
+      assertEquals(replies, [
+        "200 OK",
+        "500 ERROR more than the table's engine takes at once",
+        ...["200 OK 2", "404 NOT FOUND", "200 OK 1"],
+      ]);
+      const fits = "y".repeat(1_048_576);
+      assertEquals(await client.ask(`PUT ${"k".repeat(1_024)} ${fits}`), "200 OK");
+      assertEquals(await client.ask(`GET ${"k".repeat(1_024)}`), `200 OK ${fits}`);
+    },
+    ["--max-line", "4194304"],
+  );
+
+  await step("a client that asks for more than it reads does not grow memory", async (server) => {
+    using client = await server.connect();
+    assertEquals(await client.ask(`PUT large ${"x".repeat(1_000_000)}`), "200 OK");
+    const before = await figure(client, "memory_bytes");
+    await client.send("GET large\n".repeat(300));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    using other = await server.connect();
+    const grown = (await figure(other, "memory_bytes")) - before;
+    assert(grown < 100_000_000, `${grown} bytes more`);
+    for (let i = 0; i < 300; i++) assertEquals((await client.line())?.length, 1_000_007);
+    assertEquals(await client.ask("COUNT"), "200 OK 1");
+  });
+
+  await step("what expires is gone at once, and leaves nothing behind", async (server, table) => {
+    using client = await server.connect();
+    const keys = upTo(150, (i) => `key-${i}`);
+    await askAll(client, keys.flatMap((key) => [`PUT ${key} 1`, `EXPIRE ${key} 0.3`]));
+    // This one is replaced, so that its expiry is no longer true.
+    await askAll(client, ["PUT stays 1", "EXPIRE stays 0.3", "PUT stays 2", "COUNT"]);
+    await new Promise((resolve) => setTimeout(resolve, 350));
+    assertEquals(await askAll(client, ["COUNT", "GET key-7", "GET stays", "KEYS"]), [
+      ...["200 OK 1", "404 NOT FOUND", "200 OK 2", "200 OK 1"],
+    ]);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    assertEquals((await stored(table, "k/")).length, 1);
+    assertEquals(await stored(table, "x/"), []);
+  });
+
+  await step("requests that run again are counted once", async (server, table) => {
+    await using second = await ServerProcess.start({ table });
+    const clients = await Promise.all(upTo(8, (i) => (i % 2 === 0 ? server : second).connect()));
+    using client = await server.connect();
+    using other = await second.connect();
+    const sum = async (name: string) => {
+      const figures = await Promise.all([client, other].map((one) => figure(one, name)));
+      return figures[0]! + figures[1]!;
+    };
+    let rounds = 0;
+    do {
+      assert(++rounds < 200, "nothing is ever run again");
+      await Promise.all(clients.map((client) => askAll(client, ["INCR hot", "INCR hot"])));
+    } while (await sum("conflicts") < 5);
+    const total = 2 * clients.length * rounds;
+    assertEquals(await client.ask("GET hot"), `200 OK ${total}`);
+    assertEquals(await sum("requests_incr_200"), total);
+    for (const client of clients) client[Symbol.dispose]();
+  });
+
+  await step("two prefixes are two tables, and other keys are left alone", async (server) => {
+    await cluster.ctl(["put", "others", "own"]);
+    await using other = await ServerProcess.start({ table: cluster.url("step-other") });
+    using a = await server.connect();
+    using b = await other.connect();
+    assertEquals(await a.ask("PUT key a"), "200 OK");
+    assertEquals(await b.ask("GET key"), "404 NOT FOUND");
+    assertEquals(await b.ask("CLEAR"), "200 OK");
+    assertEquals(await a.ask("GET key"), "200 OK a");
+    assertStringIncludes((await cluster.ctl(["get", "others"])).stdout, "own");
+  });
+
+  await step("a key that another program has written is 500, not a wrong value", async (server) => {
+    using client = await server.connect();
+    await cluster.ctl(["put", `step-${count}/k/foreign`, "value"]);
+    const replies = await askAll(client, ["PUT a 1", "GET foreign", "INCR foreign", "GET a"]);
+    const refused = "500 ERROR another program has written to the table";
+    assertEquals(replies, ["200 OK", refused, refused, "200 OK 1"]);
+    assertEquals(await askAll(client, ["PUT foreign 1", "INCR foreign"]), ["200 OK", "200 OK 2"]);
+  });
+
+  await step("a server that ends takes its marks along", async (server, table) => {
+    using client = await server.connect();
+    assertEquals(await client.ask("PUT a 1"), "200 OK");
+    assert((await stored(table, "m/")).length > 0);
+    assertEquals((await server.stop()).code, 0);
+    assertEquals(await stored(table, "m/"), []);
+  });
+});
+
+testWithProgram("etcd", "a start without its engine ends, with a word", async () => {
+  const startedAt = performance.now();
+  const args = ["--port", "0", "--table", "etcd://127.0.0.1:1/x", "--table-timeout", "0.5"];
+  const { code, stderr } = await runServer(args);
+  assertEquals(code, 1);
+  assertMatch(stderr, /Cannot open etcd:\/\/127\.0\.0\.1:1\/x: .* is not reached/);
+  assert(performance.now() - startedAt < 10_000);
+});
+
+testWithProgram("etcd", "a server logs in, and its password is shown nowhere", async () => {
+  await using cluster = await EtcdCluster.start({ nodes: 1 });
+  const password = "s3cret-of-etcd";
+  await cluster.ctl(["user", "add", `root:${password}`]);
+  await cluster.ctl(["user", "grant-role", "root", "root"]);
+  await cluster.ctl(["auth", "enable"]);
+  const table = cluster.url("login");
+  const wrong = [{}, { KEYLINE_ETCD_USER: "root", KEYLINE_ETCD_PASSWORD: "no" }];
+  for (const env of wrong) {
+    const { code, stderr } = await runServer(["--port", "0", "--table", table], { env });
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "Cannot open");
+  }
+  const half = await runServer(["--port", "0", "--table", table], {
+    env: { KEYLINE_ETCD_USER: "root" },
+  });
+  assertEquals(half.code, 2);
+  const env = { KEYLINE_ETCD_USER: "root", KEYLINE_ETCD_PASSWORD: password };
+  await using server = await ServerProcess.start({ table, env });
+  using client = await server.connect();
+  assertEquals(await client.ask("INCR a"), "200 OK 1");
+  // A node that has been started again knows no token of before.
+  await cluster.nodes[0]!.kill();
+  cluster.nodes[0]!.start();
+  await cluster.ready(["--user", `root:${password}`]);
+  assertEquals(await client.ask("INCR a"), "200 OK 2");
+  assert(!server.output.includes(password), server.output);
+});
+
+testWithProgram(
+  "etcd",
+  "a server speaks TLS with its nodes, and shows its certificate",
+  async () => {
+    const { folder, cert, key } = await makeCertificate();
+    const args = [
+      "--cert-file",
+      cert,
+      "--key-file",
+      key,
+      "--client-cert-auth",
+      "--trusted-ca-file",
+      cert,
+    ];
+    {
+      await using cluster = await EtcdCluster.start({ nodes: 1, args });
+      const table = cluster.url("tls");
+      const timeout = ["--table-timeout", "1"];
+      const access = { KEYLINE_ETCD_CA: cert, KEYLINE_ETCD_CERT: cert, KEYLINE_ETCD_KEY: key };
+      for (const env of [{}, { KEYLINE_ETCD_CA: cert }]) {
+        const { code } = await runServer(["--port", "0", "--table", table, ...timeout], { env });
+        assertEquals(code, 1, "without its certificate");
+      }
+      const env = { ...access, KEYLINE_ETCD_CA: `${folder}/none.pem` };
+      assertEquals((await runServer(["--port", "0", "--table", table], { env })).code, 2);
+      await using server = await ServerProcess.start({ table, env: access });
+      using client = await server.connect();
+      assertEquals(await client.ask("INCR a"), "200 OK 1");
+    }
+    Deno.removeSync(folder, { recursive: true });
+  },
+);
