@@ -8,7 +8,7 @@
  * @module
  */
 
-import { FLAG, NO_REF } from "../flat/record.ts";
+import { dirtyFlag, FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
 import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
 import { tableError } from "./errors.ts";
@@ -19,14 +19,6 @@ import type { Rows } from "./rows.ts";
 
 /** How many rows `deleteEarly` removes at a time. */
 const EARLY_ROWS = 64;
-/** The flags of a record that differs from its row. */
-export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
-
-/** The flag of a record whose newest change is in this segment of the log, and in no row. */
-export function dirtyFlag(parity: Parity): number {
-  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-}
-
 /** What the mover works on. */
 export interface MoverParts {
   /** Has the newest change of each key. */

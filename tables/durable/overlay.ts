@@ -6,14 +6,14 @@
  */
 
 import type { FlatStore } from "../flat/flat_store.ts";
-import { FLAG, NO_REF } from "../flat/record.ts";
+import { DIRTY, dirtyFlag, FLAG, NO_REF } from "../flat/record.ts";
 import type { Clock } from "../table.ts";
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { KIND } from "./change.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log } from "./log.ts";
 import type { ReplayedChange } from "./log_replay.ts";
-import { DIRTY, dirtyFlag, type Mover } from "./mover.ts";
+import type { Mover } from "./mover.ts";
 import type { Rows } from "./rows.ts";
 import { UndoStack } from "./undo_stack.ts";
 

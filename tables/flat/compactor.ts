@@ -7,7 +7,7 @@
  */
 
 import { type Segment } from "./arena.ts";
-import { FLAG, NO_REF } from "./record.ts";
+import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import type { Contents } from "./contents.ts";
 
 /** How large all gaps together may be: this share of the memory, and this many bytes in any case. */
@@ -19,7 +19,7 @@ const STEP_BYTES = 131_072;
 const ROUNDS_IN_VAIN = 2;
 /** Only a clean record with a row may be evicted. */
 const EVICTABLE = FLAG.IN_ROWS;
-const EVICTABLE_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1 | FLAG.TOMBSTONE | FLAG.RECENT;
+const EVICTABLE_MASK = FLAG.IN_ROWS | DIRTY | FLAG.TOMBSTONE | FLAG.RECENT;
 
 /** What a step may do. */
 export interface StepOptions {

@@ -6,7 +6,7 @@
 
 import { compareTexts, type Text } from "../text.ts";
 import { Arena } from "./arena.ts";
-import { FLAG, NO_REF } from "./record.ts";
+import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 
@@ -14,7 +14,7 @@ import { SortedRefs } from "./sorted_refs.ts";
 export const UNLISTED: number = FLAG.TOMBSTONE | FLAG.IN_ROWS;
 
 /** A record with exactly these flags of the mask is the same as its row, which keeps track of its expiry. */
-const CLEAN_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1;
+const CLEAN_MASK = FLAG.IN_ROWS | DIRTY;
 const CLEAN = FLAG.IN_ROWS;
 
 /** Whether a store lists the key of a record with these flags. */

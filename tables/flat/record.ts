@@ -38,6 +38,14 @@ export const FLAG = {
   FREED: 32,
 } as const;
 
+/** The flags of a record that differs from its row, or has none. */
+export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
+
+/** The flag of a record whose newest change is in this segment of the log. */
+export function dirtyFlag(parity: 0 | 1): number {
+  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+}
+
 /** No record. */
 export const NO_REF = 0;
 
