@@ -1,6 +1,6 @@
 /**
- * What a failure means for a durable table: an I/O error ends it, a full disk passes, and the process's log hears
- * of the first one only, because a client may cause the same failure again and again.
+ * What a failure means for a durable table: an I/O error ends it, a full disk passes, and the process's log
+ * hears of the first one only, because a client may cause the same failure again and again.
  *
  * @module
  */

@@ -60,8 +60,8 @@ export class Upkeep {
   }
 
   /**
-   * Follows a commit of so many bytes: moves what the log must let go before more comes, and evicts. The turn is
-   * durable already, so that no failure here is one of its own.
+   * Follows a commit of so many bytes: moves what the log must let go before more comes, and evicts. The turn
+   * is durable already, so that no failure here is one of its own.
    */
   afterCommit(bytes: number): void {
     const { log, mover, faults, moveBytes } = this.#parts;

@@ -14,9 +14,13 @@ const PAGE_BYTES = 4_096;
 
 /** What may be in the place of the table, and what the server must say about it. */
 const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = [
-  ["text", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500))],
-  ["nothing", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
-  ["a database of another program", /no Keyline table/, (file) => {
+  [
+    "text",
+    /not a Keyline table/,
+    (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500)),
+  ],
+  ["nothing", /not a Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
+  ["a database of another program", /not a Keyline table/, (file) => {
     Deno.removeSync(file);
     const db = new DatabaseSync(file);
     db.exec("CREATE TABLE log (id INTEGER PRIMARY KEY); INSERT INTO log VALUES (1)");
@@ -30,7 +34,7 @@ const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = 
   ["a table whose end is missing", /damaged: its end is missing/, (file) => {
     Deno.truncateSync(file, 3 * PAGE_BYTES);
   }],
-  ["a table cut in its first page", /no Keyline table|damaged/, (file) => {
+  ["a table cut in its first page", /not a Keyline table|damaged/, (file) => {
     Deno.truncateSync(file, 50);
   }],
   ["a table with a damaged row", /damaged/, (file) => damage(file, 40)],

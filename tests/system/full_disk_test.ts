@@ -121,7 +121,7 @@ diskTest("a disk that another program fills refuses PUT until that makes room", 
     Deno.removeSync(`${folder}/zeros`);
     await askUntil(client, `PUT large ${large}`, "200 OK");
     assertEquals(await client.ask("GET large"), `200 OK ${large}`);
-    assertStringIncludes(server.output, "There is room on the disk again, and PUT goes on");
+    assertStringIncludes(server.output, "The disk has room again, and PUT works");
   });
 });
 
