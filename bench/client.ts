@@ -49,7 +49,7 @@ if (import.meta.main) {
     await using redis = await startServer({ protocol: "redis", mode: "memory" }, `${folder}/r`);
     const rounds = Number(values.rounds);
     await measureClients(keyline, redis, { rounds, milliseconds: Number(values.seconds) * 1_000 });
-    await measureBringing(keyline, redis, { keys: Number(values.keys), folder });
+    await measureCopying(keyline, redis, { keys: Number(values.keys), folder });
   } finally {
     await stopAll();
     await Deno.remove(folder, { recursive: true });
@@ -96,7 +96,7 @@ async function rateOf(
   return count / (performance.now() - start) * 1_000;
 }
 
-async function measureBringing(
+async function measureCopying(
   keyline: Server,
   redis: Server,
   { keys, folder }: { keys: number; folder: string },

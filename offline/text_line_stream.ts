@@ -1,6 +1,6 @@
 /**
  * Stands in for `@std/streams/text-line-stream` if JSR can't be reached; `import_map.json` maps it here.
- * It does what that module's documentation says. `tests/system/offline_test.ts` checks what Keyline relies
+ * It does what that module's documentation says. `tests/offline/text_line_stream_test.ts` checks what Keyline relies
  * on, with whichever of the two is mapped.
  *
  * @module

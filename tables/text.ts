@@ -106,11 +106,6 @@ export function copyText(text: Text, to: Memory, offset: number): void {
   for (; i < length; i++) to.bytes[offset + i] = bytes[start + i]!;
 }
 
-/** Whether two texts have the same bytes. */
-export function sameText(a: Text, b: Text): boolean {
-  return a.length === b.length && compareTexts(a, b) === 0;
-}
-
 /** Compares texts by their bytes, which is the order of their code points: negative where `a` is first. */
 export function compareTexts(a: Text, b: Text): number {
   const length = Math.min(a.length, b.length);

@@ -15,7 +15,7 @@ const LAST_BYTES = 262_144;
 /** How much room there must be beside the reserve before the disk counts as full no more. */
 const ROOM_BYTES_MIN = 1_048_576;
 /** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
-const WAL_PAGES_MAX = 4_000;
+const WAL_PAGES_MAX = 1_000;
 const WAL_PAGES_MAX_FULL = 256;
 /** How much the file must have free before it has room for more rows on a full disk. */
 const FREE_BYTES_MIN = 262_144;

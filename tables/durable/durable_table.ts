@@ -1,20 +1,21 @@
 /**
- * The durable table, and the one by default: a flat store for what is new or was read recently, a log that
+ * The durable table, which is the default: a flat store for what is new or was read recently, a log that
  * makes each turn durable, and rows for everything else.
  *
- * A key is looked for in the flat store, then in the rows. A commit writes all changes of a turn as one
- * record of the log. Behind the clients' back the mover brings changes from the log to the rows.
+ * A look-up tries the flat store, then the rows. A commit writes all changes of a turn as one record of the
+ * log. In the background the upkeep moves changes from the log to the rows.
  *
  * @module
  */
 
 import { FlatStore } from "../flat/flat_store.ts";
 import { NO_REF } from "../flat/record.ts";
-import { type Clock, type Entry, NO_EXPIRY, type Page, type Table, TableError } from "../table.ts";
+import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
 import { DiskSpace } from "./disk_space.ts";
 import { DiskFullError } from "./errors.ts";
 import { ExpiredRows } from "./expired_rows.ts";
+import { Faults } from "./faults.ts";
 import { FolderLock } from "./folder_lock.ts";
 import { Log, newSalt } from "./log.ts";
 import { Mover } from "./mover.ts";
@@ -22,11 +23,8 @@ import { Overlay } from "./overlay.ts";
 import type { Rows } from "./rows.ts";
 import { openRows } from "./rows_file.ts";
 import { Sweeper } from "./sweeper.ts";
+import { MOVE_BYTES, Upkeep } from "./upkeep.ts";
 
-/** How much of the log is moved at a time, in bytes: a transaction for less would not be worth its sync. */
-const MOVE_BYTES = 65_536;
-/** How much is moved for each byte that is committed: so much that no segment has to wait for the other. */
-const MOVE_SHARE = 3;
 /** The options of a table on disk. */
 export interface DurableTableOptions {
   /** How much memory the flat store takes before it evicts, in bytes. */
@@ -42,23 +40,14 @@ export interface DurableTableOptions {
 /** A table in a folder. One process at a time has it open. */
 export class DurableTable implements Table {
   readonly location: string;
-  readonly #now: Clock;
-  readonly #cacheBytes: number;
-  readonly #moveBytes: number;
   readonly #lock: FolderLock;
   readonly #store = new FlatStore();
   readonly #rows: Rows;
   readonly #log: Log;
   readonly #space: DiskSpace;
-  readonly #mover: Mover;
-  readonly #sweeper: Sweeper;
   readonly #overlay: Overlay;
-  /** Whether a turn was committed since the last `maintain`. */
-  #isBusy = false;
-  /** How many bytes of the log are to be moved, for what has been committed. */
-  #moveDebt = 0;
-  #fault: TableError | undefined;
-  #hasTold = false;
+  readonly #upkeep: Upkeep;
+  readonly #faults = new Faults(() => this.#space.noteFull());
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
@@ -66,9 +55,6 @@ export class DurableTable implements Table {
     { cacheBytes, now = Date.now, segmentBytes, moveBytes = MOVE_BYTES }: DurableTableOptions,
   ) {
     this.location = folder;
-    this.#now = now;
-    this.#cacheBytes = cacheBytes;
-    this.#moveBytes = moveBytes;
     const open: { close(): void }[] = [];
     const opened = <Part extends { close(): void }>(part: Part): Part => {
       open.push(part);
@@ -77,18 +63,18 @@ export class DurableTable implements Table {
     try {
       this.#lock = opened(new FolderLock(folder));
       this.#rows = opened(openRows(folder));
-      const isNew = this.#rows.state.salt === 0;
-      const salt = isNew ? newSalt() : this.#rows.state.salt;
-      const { flushed, turn } = this.#rows.state;
-      const options = { isNew, flushed, turn, salt, ...(segmentBytes && { segmentBytes }) };
+      const { state } = this.#rows;
+      const isNew = state.salt === 0;
+      const salt = isNew ? newSalt() : state.salt;
+      const options = { ...state, salt, isNew, ...(segmentBytes && { segmentBytes }) };
       this.#log = opened(Log.open(folder, options));
+      // First the names of the files: once the rows know of a log, a file of it that is not there is a loss.
       this.#lock.syncNames();
-      // Only now: a log that the rows know of, and that is not there, is a loss.
       if (isNew) this.#rows.setSalt(salt);
       this.#space = opened(new DiskSpace(folder, this.#rows.storage));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
-      this.#mover = new Mover({
+      const mover = new Mover({
         store,
         log,
         rows,
@@ -96,9 +82,12 @@ export class DurableTable implements Table {
         version: () => this.#overlay.version,
         claimGrowth: () => this.#space.claimGrowth(),
       });
-      this.#sweeper = new Sweeper({ store, rows, expiredRows });
-      this.#overlay = new Overlay({ store, log, rows, expiredRows, mover: this.#mover, now });
-      this.#overlay.replay();
+      const sweeper = new Sweeper({ store, rows, expiredRows });
+      const overlay = this.#overlay = new Overlay({ store, log, rows, expiredRows, mover, now });
+      const [space, faults] = [this.#space, this.#faults];
+      const parts = { store, log, mover, sweeper, overlay, space, faults };
+      this.#upkeep = new Upkeep({ ...parts, now, cacheBytes, moveBytes });
+      overlay.replay();
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;
@@ -140,23 +129,24 @@ export class DurableTable implements Table {
   }
 
   count(): number {
-    return this.#read(() => this.#overlay.count());
+    return this.#faults.guard(() => this.#overlay.count());
   }
 
   keys({ prefix, after, limit }: Page): string[] {
-    return this.#read(() => {
+    return this.#faults.guard(() => {
       const keys = this.#overlay.keys({ prefix: asText(prefix), after: asText(after) });
       return Array.from(keys.take(limit), String);
     });
   }
 
   commit(): boolean {
-    if (this.#fault !== undefined) {
+    const { fatal } = this.#faults;
+    if (fatal !== undefined) {
       this.undo(0);
-      throw this.#fault;
+      throw fatal;
     }
     if (!this.#log.hasGathered) {
-      this.#evict();
+      this.#upkeep.evict();
       return false;
     }
     const bytes = this.#log.gatheredBytes;
@@ -164,12 +154,10 @@ export class DurableTable implements Table {
       this.#commitLog();
     } catch (error) {
       this.undo(0);
-      throw this.#noted(error);
+      throw this.#faults.record(error);
     }
     this.#overlay.commit();
-    this.#isBusy = true;
-    if (this.#log.isHalfFull) this.#moveDebt += MOVE_SHARE * bytes;
-    this.#catchUp();
+    this.#upkeep.afterCommit(bytes);
     return true;
   }
 
@@ -182,21 +170,10 @@ export class DurableTable implements Table {
   }
 
   maintain(): boolean {
-    if (this.#fault !== undefined) throw this.#fault;
-    if (this.#log.hasGathered) return true; // In the middle of a turn: a little later.
-    // Keys that change all the time have a newer change soon, and then nothing to move.
-    const canMove = !this.#isBusy || this.#log.isHalfFull || this.#space.isTight;
-    this.#isBusy = false;
-    return this.#work(() => {
-      const { isTight } = this.#space;
-      if (isTight) this.#space.recover();
-      const removed = this.#sweeper.step(this.#now(), { hidden: this.#overlay.areRowsHidden });
-      this.#overlay.noteSwept(removed);
-      return removed > 0 || this.#mover.clearEarly() || this.#sweeper.removeOld() ||
-        (isTight && this.#mover.deleteEarly()) ||
-        (canMove ? this.#mover.step(this.#moveBytes) : this.#log.sealed() !== undefined) ||
-        this.#evict();
-    });
+    const { fatal } = this.#faults;
+    if (fatal !== undefined) throw fatal;
+    if (this.#log.hasGathered) return true; // In the middle of a turn: not now.
+    return this.#upkeep.step();
   }
 
   stats(): Record<string, number> {
@@ -212,17 +189,18 @@ export class DurableTable implements Table {
 
   close(): void {
     // After an I/O error nothing more is written: the next start reads what is on the disk.
-    if (this.#fault === undefined) this.#rows.close();
+    if (this.#faults.fatal === undefined) this.#rows.close();
     this.#log.close();
     this.#space.close();
     this.#lock.close();
   }
 
+  // No closures in these two: every request comes by.
   #find(key: Text): number {
     try {
       return this.#overlay.find(key);
     } catch (error) {
-      throw this.#failed(error);
+      throw this.#faults.fail(error);
     }
   }
 
@@ -234,7 +212,7 @@ export class DurableTable implements Table {
     try {
       this.#overlay.change(key, value, fields);
     } catch (error) {
-      throw this.#failed(error);
+      throw this.#faults.fail(error);
     }
   }
 
@@ -247,67 +225,5 @@ export class DurableTable implements Table {
       this.#space.noteFull();
       this.#log.commit();
     }
-  }
-
-  /**
-   * Moves what the log must let go before more comes, and evicts what has no room. The turn is durable
-   * already: no failure here is one of its own.
-   */
-  #catchUp(): void {
-    try {
-      if (this.#moveDebt >= this.#moveBytes) {
-        const debt = this.#moveDebt;
-        this.#moveDebt = 0;
-        this.#work(() => this.#mover.step(debt));
-      }
-      this.#evict();
-    } catch (error) {
-      console.error("Keyline cannot move changes to the table's rows:", error);
-    }
-  }
-
-  #evict(): boolean {
-    return this.#store.maintain({ bytesMax: this.#cacheBytes });
-  }
-
-  /** Does work that can wait. Throws only what ends the table: anything else is tried again later. */
-  #work(step: () => boolean): boolean {
-    try {
-      const isMore = step();
-      if (isMore) this.#space.checkpointIfDue();
-      return isMore;
-    } catch (error) {
-      this.#tell(error);
-      this.#noted(error);
-      if (this.#fault !== undefined) throw this.#fault;
-      return false;
-    }
-  }
-
-  #read<Result>(read: () => Result): Result {
-    try {
-      return read();
-    } catch (error) {
-      throw this.#failed(error);
-    }
-  }
-
-  #failed(error: unknown): unknown {
-    this.#tell(error);
-    return this.#noted(error);
-  }
-
-  /** Tells the log of a failure: once, because a client may ask for the same again and again. */
-  #tell(error: unknown): void {
-    if (error instanceof DiskFullError || this.#hasTold) return;
-    this.#hasTold = true;
-    console.error("Keyline cannot read or write the table:", error);
-  }
-
-  /** Takes note of what a failure means for what comes next. */
-  #noted(error: unknown): unknown {
-    if (error instanceof TableError && error.fatal) this.#fault = error;
-    if (error instanceof DiskFullError) this.#space.noteFull();
-    return error;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The client beside a real server: each operation, what it refuses to send, and what it gives back.
+ * The client with a real server: each operation, what it refuses to send, and what it returns.
  *
  * @module
  */
@@ -44,7 +44,7 @@ clientTest("get, put and delete do what they say", async (db) => {
   assertEquals(await db.get("k"), undefined);
 });
 
-clientTest("add stores only where nothing is", async (db) => {
+clientTest("add stores only if the key has no value", async (db) => {
   assertEquals(await db.add("lock", "a"), true);
   assertEquals(await db.add("lock", "b"), false);
   assertEquals(await db.get("lock"), "a");
@@ -61,7 +61,7 @@ clientTest("cas says whether it stored, and why it did not", async (db) => {
   assertEquals(await db.gets("k"), { version: stored.version, value: "second" });
 });
 
-clientTest("incr counts with 64 bits, and tells what is no number", async (db) => {
+clientTest("incr counts with 64 bits, and refuses what is not a number", async (db) => {
   assertEquals(await db.incr("n"), 1n);
   assertEquals(await db.incr("n", -3), -2n);
   assertEquals(await db.incr("n", 2n ** 62n), 2n ** 62n - 2n);
@@ -70,7 +70,7 @@ clientTest("incr counts with 64 bits, and tells what is no number", async (db) =
   await assertRejects(() => db.incr("n", 0.5), ArgumentError);
 });
 
-clientTest("ends are set, read and taken off", async (db) => {
+clientTest("an expiry is set, read and removed", async (db) => {
   assertEquals(await db.expire("k", 10), false);
   assertEquals(await db.ttl("k"), undefined);
   await db.put("k", "v", { ttl: 1_000 });
@@ -82,7 +82,7 @@ clientTest("ends are set, read and taken off", async (db) => {
   await assertRejects(() => db.expire("k", NaN), ArgumentError);
 });
 
-clientTest("keys come in order, over several pages, from a prefix, behind a key", async (db) => {
+clientTest("keys come in order, over several pages, with a prefix, after a key", async (db) => {
   const names = Array.from({ length: 2_500 }, (_, i) => `k${String(i).padStart(5, "0")}`);
   await db.putMany(names.map((name) => [name, "v"]));
   await db.put("other", "v");
@@ -97,7 +97,7 @@ clientTest("keys come in order, over several pages, from a prefix, behind a key"
   assertEquals(await db.count(), 2_501);
 });
 
-clientTest("keys that begin with a star are found, though a star stands for all", async (db) => {
+clientTest("keys that begin with a star are found, though a star means every key", async (db) => {
   await db.putMany([")z", "*", "*a", "**", "+", "a*"].map((key) => [key, "v"]));
   assertEquals(await Array.fromAsync(db.keys("*")), ["*", "**", "*a"]);
   assertEquals(await Array.fromAsync(db.keys("**")), ["**"]);
@@ -113,7 +113,7 @@ clientTest("getMany and putMany take more keys than may wait at a time", async (
   assertEquals(await db.get("good"), "v");
 });
 
-clientTest("the figures and any other line can be asked for", async (db) => {
+clientTest("stats and any other line can be asked for", async (db) => {
   assertEquals((await db.stats()).get("keys"), "0");
   assertEquals((await db.request("help get")).lines[0], "GET key");
   assertEquals((await db.request("NONE")).code, 220);
@@ -209,7 +209,7 @@ clientTest("requests made at once are answered in their order", async (db) => {
   assertEquals(counts, Array.from({ length: 500 }, (_, i) => BigInt(i + 1)));
 });
 
-clientTest("close waits for what is under way, and takes no more", async (_, server) => {
+clientTest("close waits for the requests in flight, and takes no more", async (_, server) => {
   const db = await connect({ port: server.port });
   const under = Promise.all(Array.from({ length: 100 }, () => db.incr("n")));
   await db.close();
@@ -258,7 +258,7 @@ testWith(
   },
 );
 
-testWith(["net"], "where nobody listens, connect says so", async () => {
+testWith(["net"], "connect says so if nothing listens", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -269,28 +269,32 @@ testWith(["net"], "where nobody listens, connect says so", async () => {
   }
 });
 
-testWithProgram("openssl", "TLS is spoken with a server whose certificate is trusted", async () => {
-  const folder = tempFolder();
-  try {
-    const [cert, key] = [`${folder}/cert.pem`, `${folder}/key.pem`];
-    await makeCertificate(cert, key);
-    const args = ["--memory", "--tls-cert", cert, "--tls-key", key];
-    await using server = await ServerProcess.start({ args });
-    const ca = Deno.readTextFileSync(cert);
-    for (const hostname of ["127.0.0.1", "localhost"]) {
-      await using db = await connect({ hostname, port: server.port, ca });
-      await db.put("k", "v".repeat(500_000));
-      assertEquals((await db.get("k"))?.length, 500_000);
+testWithProgram(
+  "openssl",
+  "TLS works with a server whose certificate is trusted, and only with TLS on both sides",
+  async () => {
+    const folder = tempFolder();
+    try {
+      const [cert, key] = [`${folder}/cert.pem`, `${folder}/key.pem`];
+      await makeCertificate(cert, key);
+      const args = ["--memory", "--tls-cert", cert, "--tls-key", key];
+      await using server = await ServerProcess.start({ args });
+      const ca = Deno.readTextFileSync(cert);
+      for (const hostname of ["127.0.0.1", "localhost"]) {
+        await using db = await connect({ hostname, port: server.port, ca });
+        await db.put("k", "v".repeat(500_000));
+        assertEquals((await db.get("k"))?.length, 500_000);
+      }
+      await assertRejects(() => connect({ port: server.port, tls: true }), ConnectionError);
+      await assertRejects(() => connect({ port: server.port }), ConnectionError, "it may want TLS");
+      await using plain = await ServerProcess.start({ args: ["--memory"] });
+      const notTls = "the server does not speak TLS";
+      await assertRejects(() => connect({ port: plain.port, ca }), ConnectionError, notTls);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
     }
-    await assertRejects(() => connect({ port: server.port, tls: true }), ConnectionError);
-    await assertRejects(() => connect({ port: server.port }), ConnectionError, "it may want TLS");
-    await using plain = await ServerProcess.start({ args: ["--memory"] });
-    const notTls = "the server does not speak TLS";
-    await assertRejects(() => connect({ port: plain.port, ca }), ConnectionError, notTls);
-  } finally {
-    Deno.removeSync(folder, { recursive: true });
-  }
-});
+  },
+);
 
 async function makeCertificate(cert: string, key: string): Promise<void> {
   const { success } = await new Deno.Command("openssl", {

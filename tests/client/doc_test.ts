@@ -1,6 +1,6 @@
 /**
- * The examples of the client's page and of its source run as they are printed, but for the port: they
- * are run by `deno test --doc` in a copy whose default port is that of a server of the test.
+ * Runs the examples of the client's page and of its source as they are printed, with `deno test --doc`,
+ * in a copy whose default port is that of the test's server.
  *
  * @module
  */

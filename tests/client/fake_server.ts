@@ -1,24 +1,24 @@
 /**
- * A server for the tests that does what a real one should not: it answers late, half, too much, or
- * not at all. The test says what, connection by connection.
+ * A server that does what a real one should not: it answers late, in part, too much, or not at all, as
+ * the test says, connection by connection.
  *
  * @module
  */
 
 const utf8 = new TextEncoder();
 
-/** One client of a fake server, as the test sees it. */
+/** A client of a fake server, as the test sees it. */
 export class FakeClient {
   readonly #socket: Deno.Conn;
   readonly #decoder = new TextDecoder();
   #received = "";
 
-  /** Serves what was accepted. */
+  /** Serves an accepted connection. */
   constructor(socket: Deno.Conn) {
     this.#socket = socket;
   }
 
-  /** The next line that the client sent, without its end; undefined where it sends no more. */
+  /** Returns the next line of the client without its end, or undefined if it sends no more. */
   async line(): Promise<string | undefined> {
     for (;;) {
       const end = this.#received.indexOf("\r\n");
@@ -51,13 +51,13 @@ export class FakeClient {
     }
   }
 
-  /** Sends text or bytes as they are; nothing where the client has gone. */
+  /** Sends text or bytes as they are, or nothing if the client is gone. */
   async send(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? utf8.encode(data) : data;
     try {
       for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
     } catch {
-      // It has left; that is for the test to see on the other side.
+      // The client is gone, which the test sees on the other side.
     }
   }
 
@@ -71,7 +71,7 @@ export class FakeClient {
   }
 }
 
-/** Serves each connection by the next of the scripts, the last one again and again. */
+/** Serves each connection by the next script, and those after the last one by that. */
 export class FakeServer implements AsyncDisposable {
   readonly #listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   readonly #served: Promise<void>[] = [];
@@ -79,17 +79,17 @@ export class FakeServer implements AsyncDisposable {
   readonly #accepting: Promise<void>;
   #isEnded = false;
 
-  /** Begins to listen. */
+  /** Starts to listen. */
   constructor(...scripts: ((client: FakeClient) => Promise<void>)[]) {
     this.#accepting = this.#accept(scripts);
   }
 
-  /** The port that it listens on. */
+  /** The port it listens on. */
   get port(): number {
     return this.#listener.addr.port;
   }
 
-  /** How many connections there have been. */
+  /** The number of connections so far. */
   get connections(): number {
     return this.#clients.length;
   }

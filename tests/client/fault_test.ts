@@ -1,6 +1,6 @@
 /**
- * The client beside a server that fails: connections that break, replies that are late, half, too
- * many, endless or none at all. What may have taken place is told, and never done twice.
+ * The client with a server that fails: connections that break; replies that are late, incomplete,
+ * endless, too many or missing. A change that may have taken effect is reported, and never sent twice.
  *
  * @module
  */
@@ -78,27 +78,31 @@ faultTest("a change whose reply is lost fails, says so, and is not sent again", 
 });
 
 const linesOfSecond: string[] = [];
-faultTest("what changes nothing is asked again; a change is where its caller says so", [
-  breakOff,
-  async (client) => {
-    await client.greet();
-    linesOfSecond.push(...await client.answerAll("200 OK 1\r\n"));
+faultTest(
+  "a request that changes nothing is sent again, and a change only if its caller allows it",
+  [
+    breakOff,
+    async (client) => {
+      await client.greet();
+      linesOfSecond.push(...await client.answerAll("200 OK 1\r\n"));
+    },
+  ],
+  async (server) => {
+    {
+      await using db = await connect({ port: server.port });
+      const asked = [db.get("a"), db.put("b", "v"), db.count(), db.put("c", "v", { retry: true })];
+      const outcomes = await Promise.allSettled(asked);
+      assertEquals(outcomes.map(({ status }) => status), [
+        "fulfilled",
+        "rejected",
+        "fulfilled",
+        "fulfilled",
+      ]);
+    }
+    await server.end();
+    assertEquals(linesOfSecond, ["GET a", "COUNT", "PUT c v", "QUIT"]);
   },
-], async (server) => {
-  {
-    await using db = await connect({ port: server.port });
-    const asked = [db.get("a"), db.put("b", "v"), db.count(), db.put("c", "v", { retry: true })];
-    const outcomes = await Promise.allSettled(asked);
-    assertEquals(outcomes.map(({ status }) => status), [
-      "fulfilled",
-      "rejected",
-      "fulfilled",
-      "fulfilled",
-    ]);
-  }
-  await server.end();
-  assertEquals(linesOfSecond, ["GET a", "COUNT", "PUT c v", "QUIT"]);
-});
+);
 
 faultTest(
   "a request that ends every server that reads it is given up",
@@ -318,7 +322,7 @@ faultTest("requests that were aborted while they waited make room for others", [
   assert(await next instanceof ClosedError);
 });
 
-faultTest("close does not wait for a server that is gone when nobody else does", [
+faultTest("close does not wait for a lost server if no request does", [
   breakOff,
   async (client) => {
     while (await client.line() !== undefined);
@@ -332,7 +336,7 @@ faultTest("close does not wait for a server that is gone when nobody else does",
   await db.close();
 });
 
-faultTest("destroy ends what waits at once, with what it may have done", [
+faultTest("destroy fails requests at once, and says what may have taken effect", [
   async (client) => {
     await client.greet();
     while (await client.line() !== undefined);
@@ -351,7 +355,7 @@ faultTest("destroy ends what waits at once, with what it may have done", [
 
 testWith(
   ["net", "read", "write", "run", "env"],
-  "what waits for a killed server is done by the next one",
+  "requests that wait for a killed server are answered by the next one",
   async () => {
     await using first = await ServerProcess.start();
     await using db = await connect({ port: first.port });

@@ -1,5 +1,5 @@
 /**
- * The client under Node.js, made JavaScript by the one command that its page names.
+ * The client under Node.js, bundled to JavaScript by the command that its page names.
  *
  * @module
  */

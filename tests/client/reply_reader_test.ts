@@ -1,5 +1,5 @@
 /**
- * Replies are the same wherever the packets split them.
+ * Checks that replies are the same wherever the packets split them.
  *
  * @module
  */

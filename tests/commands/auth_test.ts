@@ -45,8 +45,8 @@ testOperation({
 }, [
   {
     name: "AUTH is 200 where no password is set",
-    send: ["AUTH anything", "COUNT"],
-    expect: ["200 OK", "200 OK 0"],
+    send: ["AUTH anything", "COUNT", "GET k"],
+    expect: ["200 OK", "200 OK 0", "404 NOT FOUND"],
   },
   {
     name: "AUTH with the password, its spaces too, lets the other operations run",
@@ -60,6 +60,12 @@ testOperation({
     send: ["AUTH open sesame", "AUTH  open sesame ", "AUTH OPEN SESAME "],
     expect: ["401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"],
     ends: true,
+  },
+  {
+    name: "AUTH with a part of the password, or with more than it, is 401",
+    server: "password",
+    send: ["AUTH x", "GET a", "AUTH open sesame x"],
+    expect: ["401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"],
   },
   {
     name: "without the password no operation of the table runs",

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { answer } from "../../server/dispatch/gate.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextOfAll } from "../support/context.ts";
@@ -33,5 +33,33 @@ testWith(["read"], "HELP shows each operation once, and each reply of each", asy
     const replies = Object.entries(command.replies).map(([code, when]) => `200-  ${code}: ${when}`);
     const expected = [`200-${usage}`, `200-${command.summary}`, ...replies, "200 OK"];
     assertEquals(await ask(`HELP ${verb}`), expected);
+  }
+});
+
+testWith(["read"], "a reply about an error holds no character that a client sent", async () => {
+  const context = await contextOfAll();
+  const hostile = [
+    "\x1b[2J",
+    "\x07",
+    "\b\b\b",
+    "\x00",
+    "\x7f",
+    "\x1b]0;title\x07",
+    "a\rb",
+    "\x9b2J",
+  ];
+  for (const text of hostile) {
+    const fields = [text, `k ${text}`, `k 1 ${text}`, `${text} ${text} ${text} ${text}`];
+    const lines = [...context.registry].flatMap(({ verb }) =>
+      fields.map((rest) => `${verb} ${rest}`)
+    );
+    for (const line of [text, `${text} k`, ...lines]) {
+      const { code, wire } = await answer(Line.of(line), context);
+      if (code === 200) continue; // As a value, what is no control character by the protocol.
+      const [reply, ...others] = wire.split("\r\n");
+      assertEquals(others, [""]);
+      assertMatch(reply!, /^[ -~]+$/, JSON.stringify(line));
+      assert(!reply!.includes("title"), `${JSON.stringify(reply)} to ${JSON.stringify(line)}`);
+    }
   }
 });

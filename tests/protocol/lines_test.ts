@@ -20,6 +20,20 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK 1", "200 OK 1"],
   },
   {
+    name: "only LF ends a line: not U+2028, U+2029, U+0085, VT or FF",
+    send: [
+      "PUT k\u2028k one\u2028CLEAR\u2029Host: x\u0085QUIT",
+      ...["GET k\u2028k", "\u2028", "x\u2028Host: y", "GET\u2028k", "PUT k a\vCLEAR\fCLEAR"],
+      "GET k\u2028k",
+    ],
+    expect: [
+      ...["200 OK", "200 OK one\u2028CLEAR\u2029Host: x\u0085QUIT"],
+      ...times(3, "220 UNSUPPORTED"),
+      "400 BADREQUEST control character in value; usage: PUT key value",
+      "200 OK one\u2028CLEAR\u2029Host: x\u0085QUIT",
+    ],
+  },
+  {
     name: "a CR alone ends no line",
     send: "PUT a 1\rPUT b 2\r\nCOUNT\r\n",
     expect: ["400 BADREQUEST control character in value; usage: PUT key value", "200 OK 0"],

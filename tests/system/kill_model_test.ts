@@ -1,7 +1,7 @@
 /**
- * Kills the server at random moments, over one folder, while it loads, while it removes what has ended
- * or was cleared, and while it shortens its log. After each new start COUNT, KEYS and GET must agree with
- * each other, and with a model of what was asked for and acknowledged.
+ * Kills the server at random moments, over one folder: under load, while it removes what has expired or was
+ * cleared, and while it moves its log to rows. After each start COUNT, KEYS and GET must agree with each
+ * other, and with a model of what was sent and acknowledged.
  *
  * `KEYLINE_TEST_ROUNDS` sets how often it is killed, `KEYLINE_FUZZ_SEED` what is asked for.
  *
@@ -10,25 +10,28 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { Pipe } from "../support/pipe.ts";
 import { delay } from "../support/waiting.ts";
 
-const KEYS = 100_000;
-/** How many changes make a log worth being shortened; and how many a round adds to such a one, at most. */
-const CHANGES_MIN = 220_000;
+const KEYS = 20_000;
+/** A value is this long, in characters, so that some ten thousand changes fill a segment of the log. */
+const VALUE_LENGTH = 500;
+/** How many changes fill a log from the start; and how many a round adds to a full one, at most. */
+const CHANGES_MIN = 60_000;
 const MORE_CHANGES_MAX = 40_000;
 /** How many requests are sent at once, and how many such packets may be without a reply. */
-const PACKET = 2_000;
+const PACKET = 1_000;
 const PACKETS_UNANSWERED_MAX = 8;
-/** Packets that wait for each other follow, so many at most, and so small that one shortens a log by little. */
+/** Packets that wait for each other follow, so many at most, and so small that each moves little of the log. */
 const SMALL_PACKETS_MAX = 60;
 const SMALL_PACKET_MAX = 600;
-/** A key that ends has ended after this, in seconds; all others stay. */
+/** A key that expires is gone after this, in seconds; all others stay. */
 const END_SECONDS_MAX = 1.5;
 /** How long the server has for its own work before it is killed, at most, in milliseconds. */
 const REST_MS_MAX = 2_500;
 const LOAD_MS_MAX = 1_500;
 
-/** What is asked for: EXPIRE where `seconds` is set, PUT where `value` is, else DELETE, or CLEAR of all. */
+/** What is sent: EXPIRE if `seconds` is set, PUT if `value` is, else DELETE, or CLEAR without a key. */
 interface Change {
   readonly key: string | undefined;
   readonly value?: string;
@@ -39,7 +42,7 @@ interface Change {
 type State = { readonly value: string; readonly ends: boolean } | undefined;
 
 testServer(
-  "a server that is killed at its own work agrees with a model, and with itself",
+  "a server that is killed at its own work agrees with a model and with itself",
   async () => {
     const rounds = Number(Deno.env.get("KEYLINE_TEST_ROUNDS") || 5);
     const seed = Number(Deno.env.get("KEYLINE_FUZZ_SEED") || Math.floor(2 ** 31 * Math.random()));
@@ -48,11 +51,13 @@ testServer(
     const draw = randomOf(seed);
     const data = tempFolder();
     const model = new Model(draw);
+    let rowsBytes = 0;
     for (let round = 1; round <= rounds; round++) {
-      await loadAndKill(data, { model, draw });
-      // What may have ended has ended.
-      await delay(1_000 * END_SECONDS_MAX + 100);
-      // The second start finds what the first one has made of it.
+      const { loadedAt } = await loadAndKill(data, { model, draw });
+      rowsBytes = Math.max(rowsBytes, Deno.statSync(`${data}/keyline.db`).size);
+      // Until every key that expires is gone.
+      await delay(Math.max(0, loadedAt + 1_000 * END_SECONDS_MAX + 100 - performance.now()));
+      // The second start finds what the first one has left.
       let stored = 0;
       for (const start of ["first", "second"]) {
         const when = `seed ${seed}, round ${round}, ${start} start`;
@@ -66,6 +71,10 @@ testServer(
       }
     }
     Deno.removeSync(data, { recursive: true });
+    // Else the kills would miss the work that they are for.
+    if (model.acknowledged > CHANGES_MIN) {
+      assert(rowsBytes > 1_048_576, "nothing was moved to rows");
+    }
     console.log(
       `${model.acknowledged} acknowledged changes, ${
         ((performance.now() - begun) / 1_000).toFixed(0)
@@ -74,28 +83,28 @@ testServer(
   },
 );
 
-/** What the keys hold, as far as it is acknowledged, and what else may have taken place. */
+/** What the keys hold as far as it is acknowledged, and what else may have happened. */
 class Model {
   readonly keys: readonly string[] = Array.from({ length: KEYS }, (_, i) => `key-${i}`);
   acknowledged = 0;
   readonly #draw: (below: number) => number;
   #serial = 0;
-  /** The keys are walked through, so that many changes pass before a key has its next. */
+  /** Keys change in turn, so that many changes lie between two of one key. */
   #at = 0;
-  /** Acknowledged, then with all that was sent. */
+  /** What is stored by the acknowledged changes, and by all that were sent. */
   readonly #certain = new Map<string, State>();
   readonly #sent = new Map<string, State>();
-  /** All that was sent in this round; so many of them are acknowledged. */
+  /** All that was sent in this round; the first `#certainCount` are acknowledged. */
   #changes: Change[] = [];
   #certainCount = 0;
-  /** Whether the log has no more than what came behind a CLEAR. */
+  /** Whether the log holds nothing but what followed a CLEAR. */
   isFresh = true;
 
   constructor(draw: (below: number) => number) {
     this.#draw = draw;
   }
 
-  /** Draws the next change, and takes note that it is sent. */
+  /** Draws the next change and counts it as sent. */
   next(): Change {
     const change = this.#drawChange();
     this.#changes.push(change);
@@ -103,19 +112,19 @@ class Model {
     return change;
   }
 
-  /** Takes note that CLEAR is sent. */
+  /** Counts a CLEAR as sent. */
   clear(): void {
     this.#changes.push({ key: undefined });
     this.#sent.clear();
   }
 
-  /** Takes note of the reply to the oldest of those that were sent and have none. */
+  /** Counts the oldest change without a reply as acknowledged. */
   acknowledge(): void {
     apply(this.#certain, this.#changes[this.#certainCount++]!);
     this.acknowledged++;
   }
 
-  /** What GET may answer for each key, now that what may have ended has ended. */
+  /** What GET may answer for each key, once all keys that expire are gone. */
   possible(): Map<string, Set<string | undefined>> {
     const now = new Map(this.#certain);
     const possible = new Map(this.keys.map((key) => [key, new Set([valueOf(now.get(key))])]));
@@ -127,7 +136,7 @@ class Model {
     return possible;
   }
 
-  /** Goes on from what is stored. */
+  /** Continues from what is stored. */
   adopt(stored: ReadonlyMap<string, string>): void {
     this.#changes = [];
     this.#certainCount = 0;
@@ -142,26 +151,26 @@ class Model {
     if (kind >= 30) this.#at = (this.#at + 1 + this.#draw(2)) % KEYS;
     const key = this.keys[this.#at]!;
     const state = this.#sent.get(key);
-    // A key that ends is given no other end: whether it still has one would be a matter of time.
+    // A key that expires gets no second EXPIRE: whether it is still there would be a matter of time.
     if (kind < 40 && state !== undefined && !state.ends) {
       return { key, seconds: (50 + this.#draw(1_000 * END_SECONDS_MAX - 50)) / 1_000 };
     }
     if (kind < 50) return { key };
-    return { key, value: `${key}/${++this.#serial}` };
+    return { key, value: `${key}/${++this.#serial}`.padEnd(VALUE_LENGTH, ".") };
   }
 }
 
-/** A new start, load, perhaps a CLEAR in it, time for the server's own work, and a kill. */
+/** One start, load, perhaps with a CLEAR in it, time for the server's own work, and a kill. */
 async function loadAndKill(
   data: string,
   { model, draw }: { model: Model; draw: (below: number) => number },
-): Promise<void> {
+): Promise<{ loadedAt: number }> {
   await using server = await ServerProcess.start({ data });
   using client = await Pipe.connect(server.port);
   const count = model.isFresh ? CHANGES_MIN : draw(MORE_CHANGES_MAX);
   const clearAt = !model.isFresh && draw(5) === 0 ? draw(count) : undefined;
   const more = Array.from({ length: draw(SMALL_PACKETS_MAX) }, () => draw(SMALL_PACKET_MAX));
-  const loading = load(client, { model, count, clearAt, more });
+  const loading = load(client, { model, count, clearAt, more }).then(() => performance.now());
   const isInMidst = draw(4) === 0;
   model.isFresh = clearAt !== undefined;
   if (isInMidst) await delay(draw(LOAD_MS_MAX));
@@ -170,10 +179,10 @@ async function loadAndKill(
     await delay(draw(REST_MS_MAX));
   }
   await server.stop("SIGKILL");
-  await loading;
+  return { loadedAt: await loading };
 }
 
-/** Sends changes, many at a time and then few, until there are enough or the server ends. */
+/** Sends changes, many at a time and then few, until there are enough or the server is gone. */
 async function load(
   client: Pipe,
   { model, count, clearAt = Infinity, more }: {
@@ -210,7 +219,7 @@ async function load(
   }
 }
 
-/** Holds KEYS and the GET of each key against each other and against the model; returns how many there are. */
+/** Compares KEYS, the GET of each key and the model; returns how many keys there are. */
 async function check(
   server: ServerProcess,
   { model, when }: { model: Model; when: string },
@@ -233,57 +242,13 @@ async function check(
     }
   }
   const keys = await keysOf(client);
-  assert(isSame(keys, [...stored.keys()].sort()), `${when}: KEYS has others than GET`);
+  assert(isSame(keys, [...stored.keys()].sort()), `${when}: KEYS lists other keys than GET finds`);
   model.adopt(stored);
   return stored.size;
 }
 
 async function checkCount(client: Client, stored: number, when: string): Promise<void> {
   assertEquals(await client.ask("COUNT"), `200 OK ${stored}`, `${when}: COUNT`);
-}
-
-/** A client that is quick with many short replies. Throws BrokenPipe where the server has ended. */
-class Pipe implements Disposable {
-  readonly #socket: Deno.TcpConn;
-  readonly #buffer = new Uint8Array(262_144);
-  readonly #decoder = new TextDecoder();
-  #lines: string[] = [];
-  #next = 0;
-  #rest = "";
-
-  private constructor(socket: Deno.TcpConn) {
-    this.#socket = socket;
-  }
-
-  static async connect(port: number): Promise<Pipe> {
-    return new Pipe(await Deno.connect({ hostname: "127.0.0.1", port }));
-  }
-
-  async send(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
-  }
-
-  /** The next line; at once where it is here, because a Promise for each would take most of the time. */
-  line(): string | Promise<string> {
-    return this.#next < this.#lines.length ? this.#lines[this.#next++]! : this.#receive();
-  }
-
-  async #receive(): Promise<string> {
-    do {
-      const length = await this.#socket.read(this.#buffer);
-      if (length === null) throw new Deno.errors.BrokenPipe();
-      this.#rest += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
-      this.#lines = this.#rest.split("\r\n");
-      this.#rest = this.#lines.pop()!;
-      this.#next = 0;
-    } while (this.#lines.length === 0);
-    return this.#lines[this.#next++]!;
-  }
-
-  [Symbol.dispose](): void {
-    this.#socket.close();
-  }
 }
 
 /** All keys, page by page. */
@@ -304,7 +269,7 @@ function apply(states: Map<string, State>, { key, value, seconds }: Change): voi
   else states.delete(key);
 }
 
-/** What is left of a state when all that ends has ended. */
+/** What is left of a state once all keys that expire are gone. */
 function valueOf(state: State): string | undefined {
   return state?.ends === false ? state.value : undefined;
 }

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { ROOT, ServerProcess, tempFolder, testWithProgram } from "../support/harness.ts";
+import { ServerProcess, testWithProgram } from "../support/harness.ts";
+import { ProjectCopy } from "../support/project_copy.ts";
 
 /**
  * The command, in JavaScript. PROBE answers with an object that says of each attempt what came of
@@ -167,25 +168,9 @@ function assertRefused(outcomes: readonly [what: string, outcome: string][]): vo
 /** Defines a test that is given a copy of the project with the probe in it. */
 function probeTest(name: string, fn: (root: URL) => Promise<void>, program = "sh"): void {
   testWithProgram(program, name, async () => {
-    const folder = tempFolder();
-    const parts = [
-      "main.ts",
-      "deno.json",
-      "server",
-      "tables",
-      "commands",
-      "client",
-      "tools",
-      "offline",
-    ];
-    new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
-    Deno.writeTextFileSync(`${folder}/commands/probe.ts`, PROBE);
-    Deno.writeTextFileSync(`${folder}/unused.ts`, "export default 1;");
-    try {
-      await fn(new URL(`file://${folder}/`));
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
+    using project = new ProjectCopy({ "probe.ts": PROBE });
+    Deno.writeTextFileSync(new URL("unused.ts", project.root), "export default 1;");
+    await fn(project.root);
   });
 }
 

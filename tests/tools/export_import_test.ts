@@ -1,5 +1,5 @@
 /**
- * Export and import, as their tasks start them, beside a real server.
+ * Export and import, as their tasks start them, with a real server.
  *
  * @module
  */
@@ -74,7 +74,7 @@ toolTest("an export whose reader leaves ends", async (db, port) => {
   await tool.child.stderr.cancel();
 });
 
-toolTest("keys that end while they are exported are left out", async (db, port) => {
+toolTest("keys that expire while they are exported are left out", async (db, port) => {
   await db.putMany(Array.from({ length: 2_000 }, (_, i) => [`key${i}`, "v"]));
   await Promise.all(
     Array.from({ length: 2_000 }, (_, i) => db.expire(`key${i}`, 0.05 + i / 4_000)),
@@ -100,7 +100,7 @@ const WRONG = [
   '{"key":"k","value":1}',
 ];
 
-toolTest("lines that are wrong stop an import, which says how to go on", async (db, port) => {
+toolTest("a wrong line stops an import, which says how to go on", async (db, port) => {
   for (const wrong of WRONG) {
     await db.clear();
     const input = `{"key":"first","value":"v"}\n\n${wrong}\n{"key":"last","value":"v"}\n`;
@@ -113,7 +113,7 @@ toolTest("lines that are wrong stop an import, which says how to go on", async (
   }
 });
 
-toolTest("lines that are wrong are left out where that is asked for", async (db, port) => {
+toolTest("wrong lines are left out if that is asked for", async (db, port) => {
   const bytes = new TextEncoder().encode(`${WRONG.join("\n")}\n{"key":"k","value":"v"}\n`);
   const input = new Uint8Array([...bytes, 0x22, 0xff, 0x22, 0x0a]);
   const { code, stderr } = await runTool("import", {
@@ -225,7 +225,7 @@ toolTest(
 
 testWith(
   ["net", "read", "write", "run", "env"],
-  "an import goes on over a restart of the server",
+  "an import goes on after a restart of the server",
   async () => {
     await using first = await ServerProcess.start();
     const tool = startTool("import", { args: ["--port", String(first.port)] });

@@ -1,5 +1,5 @@
 /**
- * The shell, on a real terminal and where it is piped into.
+ * The shell, on a real terminal and with piped input.
  *
  * @module
  */
@@ -45,7 +45,7 @@ function terminalTest(
 }
 
 terminalTest(
-  "what is typed is sent, and its reply shown with its time and in colour",
+  "what is typed is sent, and its reply shown with its time and in color",
   async (terminal) => {
     await terminal.type("PUT greeting hello world");
     await terminal.press("Enter");
@@ -61,20 +61,23 @@ terminalTest(
   },
 );
 
-terminalTest("usage is shown while one types, and goes when it is typed", async (terminal) => {
-  await terminal.type("PUT");
-  await terminal.see(/> PUT key value/);
-  await terminal.type(" a");
-  await terminal.see(/> PUT a value/);
-  await terminal.type(" v");
-  await terminal.see(/> PUT a v *$/m);
-  await terminal.press("Enter");
-  assertMatch(await terminal.see(/200 OK/), /> PUT a v *\n/);
-  await terminal.type("KEYS");
-  await terminal.see(/> KEYS \[prefix \[after\]\]/);
-  await terminal.press("Enter");
-  assertMatch(await terminal.see(/200 OK 1/), /> KEYS *\n/);
-});
+terminalTest(
+  "missing arguments are shown while one types, and go once they are typed",
+  async (terminal) => {
+    await terminal.type("PUT");
+    await terminal.see(/> PUT key value/);
+    await terminal.type(" a");
+    await terminal.see(/> PUT a value/);
+    await terminal.type(" v");
+    await terminal.see(/> PUT a v *$/m);
+    await terminal.press("Enter");
+    assertMatch(await terminal.see(/200 OK/), /> PUT a v *\n/);
+    await terminal.type("KEYS");
+    await terminal.see(/> KEYS \[prefix \[after\]\]/);
+    await terminal.press("Enter");
+    assertMatch(await terminal.see(/200 OK 1/), /> KEYS *\n/);
+  },
+);
 
 terminalTest("Tab completes verbs from HELP, and keys by their prefix", async (terminal) => {
   await terminal.type("pu");
@@ -91,7 +94,7 @@ terminalTest("Tab completes verbs from HELP, and keys by their prefix", async (t
 });
 
 terminalTest(
-  "what was typed comes back, also in the next run, but not a password",
+  "typed lines come back, in the next run too, but not a password",
   async (terminal, { home, server }) => {
     for (const line of ["PUT a 1", "AUTH open sesame", "GET a"]) {
       await terminal.type(line);
@@ -163,7 +166,7 @@ testWithProgram(
     }, { password: "open sesame" }),
 );
 
-testWith(ALL, "lines that are piped in are answered as telnet would show it", async () => {
+testWith(ALL, "piped lines are answered as telnet would show it", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const args = ["--port", String(server.port)];
   const input = "PUT a 1\r\nGET a\nKEYS\n\nQUIT\nPUT b 2\n";

@@ -1,5 +1,5 @@
 /**
- * Import from real servers of another kind, on free ports.
+ * Import from real redis and memcached servers on free ports.
  *
  * @module
  */
@@ -80,7 +80,7 @@ const KEYS = 3_000;
 
 testWithProgram(
   "redis-server",
-  "import from redis brings strings and their ends, and names the rest",
+  "import from redis stores strings with their expiry, and names the rest",
   async () => {
     const flags = [
       "--bind",
@@ -132,7 +132,7 @@ testWithProgram(
 
 testWithProgram(
   "memcached",
-  "import from memcached brings values and their ends, and names the rest",
+  "import from memcached stores values with their expiry, and names the rest",
   async () => {
     await using memcached = await runOther("memcached", (port) => {
       const flags = ["-l", "127.0.0.1", "-p", port, "-U", "0"];
@@ -188,7 +188,7 @@ testWithProgram(
   },
 );
 
-testWithProgram("sh", "what is no redis and no memcached is told from one", async () => {
+testWithProgram("sh", "a server that is not redis or memcached is reported as such", async () => {
   await withServer(async (_, port) => {
     for (const kind of ["redis", "memcached"]) {
       const args = [...port, "--from", `${kind}://127.0.0.1:${port[1]}`];

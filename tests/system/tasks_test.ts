@@ -1,67 +1,21 @@
 /**
- * What Keyline relies on from `@std/streams` and `@std/assert`, held against whichever is mapped: the
- * packages of JSR, or the stand-ins of `offline/`; and that the tasks choose between them, whether JSR is
- * reached or not, by nothing that a user's environment holds.
+ * The tasks: they choose between the packages of JSR and the stand-ins of `offline/`, whether JSR is reached or
+ * not, and nothing in a user's environment changes what they run.
  *
  * @module
  */
 
+import { assertEquals, assertMatch } from "@std/assert";
 import { createHash } from "node:crypto";
-import { assert, assertEquals, AssertionError, assertMatch, assertThrows } from "@std/assert";
-import { TextLineStream } from "@std/streams/text-line-stream";
 import config from "../../deno.json" with { type: "json" };
-import { ROOT, tempFolder, testServer, testWith } from "../support/harness.ts";
+import { ROOT, testServer, testWith } from "../support/harness.ts";
+import { ProjectCopy } from "../support/project_copy.ts";
 
 /** What a user's environment may hold, and a shell program may expand. */
 const VARIABLES = ["MAP", "IMPORT_MAP", "FLAGS", "OPTIONS", "ARGS", "PWD", "OLDPWD", "IFS"];
 const NOTICE = "JSR can't be reached: using the stand-ins in offline/\n";
 /** The version of the packages that a registry of a test has. */
 const VERSION = "1.99.0";
-
-function linesOf(chunks: string[]): Promise<string[]> {
-  return Array.fromAsync(ReadableStream.from(chunks).pipeThrough(new TextLineStream()));
-}
-
-Deno.test("TextLineStream splits at LF and drops one CR before it", async () => {
-  assertEquals(await linesOf(["a\nb\r\nc\r\r\nd\re\n"]), ["a", "b", "c\r", "d\re"]);
-});
-
-Deno.test("TextLineStream keeps empty lines", async () => {
-  assertEquals(await linesOf(["\n\r\n\na\n\n"]), ["", "", "", "a", ""]);
-});
-
-Deno.test("TextLineStream joins a line whose parts come in several chunks", async () => {
-  assertEquals(await linesOf(["he", "", "l", "lo\r", "\nwor", "ld\n"]), ["hello", "world"]);
-});
-
-Deno.test("TextLineStream emits what nothing ended, last", async () => {
-  assertEquals(await linesOf(["a\nb"]), ["a", "b"]);
-});
-
-Deno.test("TextLineStream splits only there, and changes no other character", async () => {
-  const line = "\u2028\u0085\v\f\ufeff\ud800 \t";
-  assertEquals(await linesOf([`${line}\n`]), [line]);
-});
-
-Deno.test("TextLineStream emits as many lines as a chunk of whole lines has LFs", async () => {
-  const stream = new TextLineStream();
-  const writer = stream.writable.getWriter();
-  const reader = stream.readable.getReader();
-  for (let count = 1; count <= 100; count++) {
-    writer.write("line\r\n".repeat(count));
-    for (let i = 0; i < count; i++) assertEquals((await reader.read()).value, "line");
-  }
-  writer.close();
-  assertEquals((await reader.read()).done, true);
-});
-
-Deno.test("the assertions tell equal from different", () => {
-  assertEquals({ a: [1, { b: "c" }] }, { a: [1, { b: "c" }] });
-  assertThrows(() => assertEquals({ a: 1 }, { a: 2 }), AssertionError);
-  assertThrows(() => assertEquals([1], [1, 2]), AssertionError);
-  assertThrows(() => assert(false), AssertionError);
-  assertThrows(() => assertThrows(() => {}, Error), AssertionError);
-});
 
 testWith(["read"], "the stand-ins' map has each import of deno.json", () => {
   const importsOf = (file: string): Record<string, string> =>
@@ -126,7 +80,8 @@ interface Start {
 function taskTest(name: string, isReached: boolean, fn: (start: Start) => Promise<void>): void {
   const title = `${name}, JSR ${isReached ? "reached" : "not reached"}`;
   testServer(title, async () => {
-    const folder = copyOfProject();
+    using project = copyOfProject();
+    const folder = project.root.pathname;
     await using registry = serveRegistry();
     const jsr = isReached ? registry.addr.port : 1; // where nobody listens
     const spawn: Start["spawn"] = (args, env) =>
@@ -148,27 +103,21 @@ function taskTest(name: string, isReached: boolean, fn: (start: Start) => Promis
       const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
       return { code, stdout: out!, stderr: err! };
     };
-    try {
-      await fn({ folder, output, spawn });
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
+    await fn({ folder, output, spawn });
   });
 }
 
-/** A copy of what the server is made of, and a program that nobody asked for. */
-function copyOfProject(): string {
-  const folder = tempFolder();
-  const parts = ["main.ts", "server", "tables", "commands", "offline", "client", "tools"];
-  new Deno.Command("cp", { args: ["-r", ...parts, folder], cwd: ROOT }).outputSync();
-  Deno.writeTextFileSync(`${folder}/evil.ts`, 'console.log("EVIL");');
+/** A copy of the project, with a program in it that nobody asked for. */
+function copyOfProject(): ProjectCopy {
+  const project = new ProjectCopy();
+  Deno.writeTextFileSync(new URL("evil.ts", project.root), 'console.log("EVIL");');
   // Without the packages of npm, which no test should have to get.
   for (const file of ["deno.json", "offline/import_map.json"]) {
     const json = JSON.parse(Deno.readTextFileSync(new URL(file, ROOT)));
     delete json.imports["fast-check"];
-    Deno.writeTextFileSync(`${folder}/${file}`, JSON.stringify(json));
+    Deno.writeTextFileSync(new URL(file, project.root), JSON.stringify(json));
   }
-  return folder;
+  return project;
 }
 
 /** A registry as JSR is one, with the stand-ins for packages. */

@@ -1,0 +1,66 @@
+/**
+ * What a failure means for a durable table: an I/O error ends it, a full disk passes, and the process's log hears
+ * of the first one only, because a client may cause the same failure again and again.
+ *
+ * @module
+ */
+
+import { TableError } from "../table.ts";
+import { DiskFullError } from "./errors.ts";
+
+/** The failures of a table. */
+export class Faults {
+  readonly #noteFull: () => void;
+  #fatal: TableError | undefined;
+  #isReported = false;
+
+  /** `noteFull` is called each time the disk turns out to be full. */
+  constructor(noteFull: () => void) {
+    this.#noteFull = noteFull;
+  }
+
+  /** The failure that ended the table, after which nothing may be written; undefined while it is sound. */
+  get fatal(): TableError | undefined {
+    return this.#fatal;
+  }
+
+  /** Runs what a client waits for. Reports and records what it throws. */
+  guard<Result>(run: () => Result): Result {
+    try {
+      return run();
+    } catch (error) {
+      throw this.fail(error);
+    }
+  }
+
+  /** Runs work that can wait. Throws only what ends the table: anything else is tried again later. */
+  attempt(step: () => boolean): boolean {
+    try {
+      return step();
+    } catch (error) {
+      this.fail(error);
+      if (this.#fatal !== undefined) throw this.#fatal;
+      return false;
+    }
+  }
+
+  /** Reports and records a failure; returns it. */
+  fail(error: unknown): unknown {
+    this.#report(error);
+    return this.record(error);
+  }
+
+  /** Records what a failure means for what comes next; returns it. */
+  record(error: unknown): unknown {
+    if (error instanceof TableError && error.fatal) this.#fatal = error;
+    if (error instanceof DiskFullError) this.#noteFull();
+    return error;
+  }
+
+  /** Logs a failure, unless one was logged before. A full disk is logged where it is noted. */
+  #report(error: unknown): void {
+    if (error instanceof DiskFullError || this.#isReported) return;
+    this.#isReported = true;
+    console.error("Keyline cannot read or write the table:", error);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Data folders for tests that start servers on them, one after another.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { backUp } from "../../tables/durable/backup.ts";
+import { type Client, ServerProcess, tempFolder, testServer } from "./harness.ts";
+
+/** Defines a test of servers that is given a new data folder, which is removed after it. */
+export function testWithFolder(name: string, fn: (data: string) => Promise<void>): void {
+  testServer(name, () => withFolder(fn));
+}
+
+/** Runs this with a new folder, and removes it. */
+export async function withFolder(fn: (data: string) => Promise<void>): Promise<void> {
+  const data = tempFolder();
+  try {
+    await fn(data);
+  } finally {
+    Deno.removeSync(data, { recursive: true });
+  }
+}
+
+/** Runs this with a client of a server on the folder, and stops the server. */
+export async function withServer(
+  data: string,
+  fn: (client: Client) => Promise<void>,
+): Promise<void> {
+  await using server = await ServerProcess.start({ data });
+  using client = await server.connect();
+  await fn(client);
+  await server.stop();
+}
+
+/** The backup of a table that a server has written to, restored; made once, and copied from then on. */
+export async function makeTable(data: string): Promise<void> {
+  table ??= await (async () => {
+    await withServer(data, async (client) => {
+      for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
+    });
+    const copy = `${data}/copy.db`;
+    await backUp(data, copy);
+    const bytes = Deno.readFileSync(copy);
+    for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
+    return bytes;
+  })();
+  Deno.writeFileSync(`${data}/keyline.db`, table);
+}
+let table: Uint8Array | undefined;
+
+/** Stores so many values of 100 KB, more than the log takes, so that some become rows. */
+export async function putLarge(client: Client, count: number): Promise<void> {
+  const value = "x".repeat(100_000);
+  for (let i = 0; i < count; i++) await client.send(`PUT large-${i} ${value}\n`);
+  for (let i = 0; i < count; i++) assertEquals(await client.line(), "200 OK");
+}
