@@ -9,11 +9,10 @@ import { DurableTable } from "../tables/durable/durable_table.ts";
 import type { EtcdLocation } from "../tables/etcd/location.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import type { Table, TableView } from "../tables/table.ts";
-import type { TurnLike } from "./connections/connection.ts";
 import { logEvent } from "./event_log.ts";
 import type { Metrics } from "./metrics.ts";
 import { type EtcdAccess, type Settings, UsageError } from "./settings.ts";
-import { RemoteTurn } from "./turn/remote_turn.ts";
+import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */

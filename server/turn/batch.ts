@@ -169,7 +169,7 @@ export class Batch {
   async #commit(): Promise<void> {
     const { table, metrics, deadline, onConflict } = this.#options;
     for (let attempt = 0;; attempt++) {
-      while (this.#snapshot.isMissing) {
+      while (this.#snapshot.fetched.isMissing) {
         await table.fetch(this.#snapshot, deadline);
         await this.#runAll();
       }
@@ -187,7 +187,7 @@ export class Batch {
       onConflict();
       if (Date.now() >= deadline) throw new TableError("others keep changing the same keys");
       if (attempt > 0) await delay(Math.random() * Math.min(2 ** attempt, BACKOFF_MS_MAX));
-      this.#snapshot.forget();
+      this.#snapshot.fetched.forget();
     }
   }
 

@@ -15,6 +15,7 @@ import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
 import { Chunk, headOf } from "./chunk.ts";
+import type { Member } from "./turn.ts";
 
 /** With more lines waiting than this, the next batch begins before the one before it has ended. */
 const FULL_LINES = 128;
@@ -25,8 +26,16 @@ const BATCHES_MAX = 8;
 /** After how many batches in a row without a conflict one more may be on its way. */
 const CALM_BATCHES = 16;
 
+/** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
+export interface TurnLike {
+  /** Answers lines. Resolves with those that it did not take. */
+  submit(member: Member & RemoteMember, lines: Lines): Promise<Lines | undefined>;
+  /** When a connection may read again after its turn; undefined: at once. */
+  next(): Promise<void> | undefined;
+}
+
 /** The turns of a server, some at a time. */
-export class RemoteTurn {
+export class RemoteTurn implements TurnLike {
   readonly #table: EtcdTable;
   readonly #metrics: Metrics;
   readonly #timeout: number;

@@ -104,18 +104,18 @@ export class EtcdTable {
 
   /** Whether a snapshot has come to more than one transaction takes. */
   exceeds(snapshot: Snapshot): boolean {
-    const { changes, comparedCount, wantedCount } = snapshot;
+    const { changes, comparedCount, fetched } = snapshot;
     // One more for the mark.
-    return wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
+    return fetched.wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
       comparedCount + 1 > OPS_MAX || changes.bytes > BYTES_MAX;
   }
 
-  /** Fetches all that a snapshot wants, at one revision. Throws TableError. */
-  async fetch(snapshot: Snapshot, deadline: number): Promise<void> {
+  /** Fetches all that a snapshot misses, at one revision. Throws TableError. */
+  async fetch({ fetched }: Snapshot, deadline: number): Promise<void> {
     for (;;) {
-      const ops = snapshot.wantedOps();
+      const ops = fetched.ops();
       const result = await this.#cluster.repeatable({ success: ops }, deadline);
-      if (snapshot.take(result)) return;
+      if (fetched.take(result)) return;
       // Keys that have expired are neither counted nor listed.
       if (Date.now() >= deadline) throw new TableError("expired keys are being removed; try again");
       await this.#sweeper.step(deadline);
