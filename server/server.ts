@@ -7,7 +7,7 @@
 
 import type { TableView } from "../tables/table.ts";
 import type { Services } from "./command.ts";
-import type { TurnLike } from "./connections/connection.ts";
+import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
