@@ -7,7 +7,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Listener } from "../../server/connections/listener.ts";
 import { Turn } from "../../server/turn/turn.ts";
-import { Client, eventOf, ServerProcess, testServer, testWith } from "../support/harness.ts";
+import { Client } from "../support/client.ts";
+import { eventOf, ServerProcess, testServer, testWith } from "../support/harness.ts";
 import { contextWith } from "../support/context.ts";
 import { delay, eventually } from "../support/waiting.ts";
 

@@ -6,13 +6,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  type Client,
-  runServer,
-  ServerProcess,
-  tempFolder,
-  testServer,
-} from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { runServer, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 
 /** Clients that write while the copy is made. */
 const WRITERS = 4;

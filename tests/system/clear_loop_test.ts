@@ -7,7 +7,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { type Client, ServerProcess, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, testServer } from "../support/harness.ts";
 
 const CLEARS = 2_000;
 /** What the folder of an empty table may take, beside what it takes from the start, in bytes. */

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 import { delay } from "../support/waiting.ts";
 
 const FULL = /^500 ERROR disk full/;

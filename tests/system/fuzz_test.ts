@@ -10,7 +10,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { type Client, numberFrom, ROOT, ServerProcess, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { numberFrom, ROOT, ServerProcess, testServer } from "../support/harness.ts";
 import { BAD_REQUEST, conversation, latin1 } from "../support/protocol_model.ts";
 
 const RUNS = numberFrom("KEYLINE_FUZZ_RUNS", 300);

@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Client, numberFrom, ServerProcess, testServerOnLinux } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { numberFrom, ServerProcess, testServerOnLinux } from "../support/harness.ts";
 import { GARBAGE_BYTES, inMib, memoryOf, MIB, report } from "../support/process_memory.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { delay, eventually, figureOf } from "../support/waiting.ts";

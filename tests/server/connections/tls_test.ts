@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Client } from "../../support/client.ts";
 import {
-  Client,
   runServer,
   type ServerProcess,
   tempFolder,

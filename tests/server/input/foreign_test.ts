@@ -6,13 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import {
-  type Client,
-  ServerProcess,
-  tempFolder,
-  testServer,
-  testWithProgram,
-} from "../../support/harness.ts";
+import type { Client } from "../../support/client.ts";
+import { ServerProcess, tempFolder, testServer, testWithProgram } from "../../support/harness.ts";
 
 /** What is in the table while others try to change it. */
 const TABLE = new Map([["/", "root"], ["/k", "value"], ["k", "plain"]]);

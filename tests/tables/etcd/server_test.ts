@@ -7,13 +7,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { EtcdCluster } from "../../support/etcd.ts";
-import {
-  type Client,
-  runServer,
-  ServerProcess,
-  tempFolder,
-  testWithProgram,
-} from "../../support/harness.ts";
+import type { Client } from "../../support/client.ts";
+import { runServer, ServerProcess, tempFolder, testWithProgram } from "../../support/harness.ts";
 
 /** A certificate for 127.0.0.1 that vouches for itself, as files of a new folder. */
 async function makeCertificate(): Promise<{ folder: string; cert: string; key: string }> {
