@@ -4,14 +4,14 @@
  * @module
  */
 
-import gets from "../../commands/gets.ts";
-import quit from "../../commands/quit.ts";
-import incr from "../../commands/incr.ts";
-import keys from "../../commands/keys.ts";
-import stats from "../../commands/stats.ts";
 import count from "../../commands/count.ts";
 import get from "../../commands/get.ts";
+import gets from "../../commands/gets.ts";
+import incr from "../../commands/incr.ts";
+import keys from "../../commands/keys.ts";
 import put from "../../commands/put.ts";
+import quit from "../../commands/quit.ts";
+import stats from "../../commands/stats.ts";
 import { times } from "../support/protocol_case.ts";
 import { testCases } from "../support/protocol_suite.ts";
 

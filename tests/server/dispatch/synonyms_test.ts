@@ -5,8 +5,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import help from "../../../commands/help.ts";
+import { answer } from "../../../server/dispatch/gate.ts";
 import { synonymOf } from "../../../server/dispatch/synonyms.ts";
-import { contextOfAll } from "../../support/context.ts";
+import { Line } from "../../../server/input/line.ts";
+import { contextOfAll, contextWith } from "../../support/context.ts";
 import { ROOT, testWith } from "../../support/harness.ts";
 
 testWith(["read"], "each word leads to an operation, and is none itself", async () => {
@@ -28,4 +31,9 @@ Deno.test("a word may be in any case, and what is no word is none", () => {
   for (const word of ["", "constructor", "__proto__", "PUT", "ſET"]) {
     assertEquals(synonymOf(word), undefined, word);
   }
+});
+
+Deno.test("HELP with a word of other servers is 404 if its operation is not on offer", async () => {
+  const { wire } = await answer(Line.of("HELP FLUSHALL"), contextWith({ help }));
+  assertEquals(wire, "404 NOT FOUND\r\n");
 });
