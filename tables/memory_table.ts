@@ -1,5 +1,5 @@
 /**
- * The table of `--memory`: a flat store, and nothing on disk.
+ * The table of `--memory`: a flat store alone, with nothing on disk.
  *
  * @module
  */
@@ -9,17 +9,19 @@ import { FlatStore } from "./flat/flat_store.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "./table.ts";
 import { asText, type Text, type TextLike } from "./text.ts";
 
-/** How many expired keys a step of `maintain` removes at most. */
+/** The most expired keys that one step of `maintain` removes. */
 const SWEEP_KEYS_MAX = 1_000;
 
-/** A table in memory, which ends with the process. */
+/** A table in memory, gone when the process exits. */
 export class MemoryTable implements Table {
   readonly location = "memory";
   readonly #now: Clock;
   readonly #store = new FlatStore();
   #version = 0;
+  /** How many expired keys have been removed. */
+  #expiredKeys = 0;
 
-  /** An empty table, whose keys expire by this clock. */
+  /** Creates an empty table, whose keys expire by this clock. */
   constructor(now: Clock = Date.now) {
     this.#now = now;
   }
@@ -95,14 +97,15 @@ export class MemoryTable implements Table {
   }
 
   maintain(): boolean {
-    if (this.#store.mark() > 0) return true; // In the middle of a turn: a little later.
+    if (this.#store.mark() > 0) return true; // Not within a turn.
     const expired = this.#store.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
     for (const ref of expired) this.#store.remove(ref);
+    this.#expiredKeys += expired.length;
     return this.#store.maintain() || expired.length === SWEEP_KEYS_MAX;
   }
 
   stats(): Record<string, number> {
-    return { table_bytes: this.#store.bytes };
+    return { table_bytes: this.#store.bytes, expired_keys: this.#expiredKeys, writable: 1 };
   }
 
   close(): void {}

@@ -1,6 +1,6 @@
 /**
- * What a table of keys and values can do. Handlers and the turn know tables by this interface alone;
- * `main.ts` picks the one that they get. One test suite runs over every table.
+ * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone, and
+ * `main.ts` picks the implementation. One test suite runs over every table.
  *
  * @module
  */
@@ -9,92 +9,92 @@ import type { Text, TextLike } from "./text.ts";
 
 /** What is stored under a key. */
 export interface Entry {
-  /** What GET returns: a view of the table's memory, which holds until the table changes. */
+  /** What GET returns: a view of the table's memory, valid until the table changes. */
   readonly value: Text;
-  /** Grows with every change of the table and is never given twice, restarts included. */
+  /** Grows with every change of the table; no two changes get the same one, even across restarts. */
   readonly version: number;
-  /** When the key expires, in milliseconds since 1970; null where it does not. */
+  /** When the key expires, in milliseconds since 1970; null if it does not. */
   readonly expiresAt: number | null;
 }
 
-/** A part of the keys of a table: those after `after` that begin with `prefix`. */
+/** A range of a table's keys: those after `after` that begin with `prefix`. */
 export interface Page {
-  /** How each of its keys begins. */
+  /** What each key begins with. */
   readonly prefix: TextLike;
-  /** The key after which the page begins; the empty string for the first page. */
+  /** The page begins after this key; the empty string for the first page. */
   readonly after: TextLike;
-  /** How many keys the page holds at most. */
+  /** The most keys that the page holds. */
   readonly limit: number;
 }
 
 /**
- * A table as a handler sees it. Changes show at once. A key that has expired is absent for every method,
- * from that millisecond on.
+ * A table as a handler sees it. Every reader sees a change at once. From the millisecond in which a key
+ * expires, every method takes it as absent.
  *
  * Any method may throw a TableError.
  */
 export interface TableView {
-  /** Where the data is, in words for a person: "memory", or the folder. */
+  /** Where the data is, for people to read: "memory", or the folder. */
   readonly location: string;
 
-  /** The value under a key: a view of the table's memory, which holds until the table changes. */
+  /** The value stored under a key: a view of the table's memory, valid until the table changes. */
   get(key: TextLike): Text | undefined;
 
-  /** The value under a key, with its version and its expiry. */
+  /** The value stored under a key, with its version and its expiry. */
   entry(key: TextLike): Entry | undefined;
 
-  /** Stores a value, until `expiresAt` or for good, and returns its version. */
+  /** Stores a value, by default without an expiry, and returns its version. */
   put(key: TextLike, value: TextLike, options?: Pick<Entry, "expiresAt">): number;
 
-  /** Sets when a key expires; null removes its expiry. Value and version stay. False where absent. */
+  /** Sets when a key expires; null removes its expiry. Value and version stay. False if the key is absent. */
   expire(key: TextLike, expiresAt: number | null): boolean;
 
-  /** Removes a key, if it is there. */
+  /** Removes a key, if it is present. */
   delete(key: TextLike): void;
 
   /** Removes every key. */
   clear(): void;
 
-  /** How many keys there are. */
+  /** The number of keys. */
   count(): number;
 
-  /** Keys in the order of their code points. */
+  /** Keys, in code-point order. */
   keys(page: Page): string[];
 
-  /** A point to which `undo` goes back, until the next commit. */
+  /** A savepoint for `undo`, valid until the next commit. */
   mark(): number;
 
   /** Undoes every change since the mark. */
   undo(mark: number): void;
 
-  /** What STATS tells about this table, by name. */
+  /** What STATS shows of this table, by name. */
   stats(): Record<string, number>;
 }
 
-/** A table in this process. Changes are durable after `commit`. */
+/** A table in this process. `commit` makes changes durable. */
 export interface Table extends TableView {
-  /** Makes all changes since the last commit durable, or throws and has undone them all. False: none. */
+  /** Makes all changes since the last commit durable, or undoes them all and throws. False if there are none. */
   commit(): boolean;
 
-  /** Does a bounded step of work that can wait, such as removing expired keys. True: there is more. */
+  /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
   maintain(): boolean;
 
-  /** Ends the use of the table, everything committed being durable. */
+  /** Closes the table. Whatever was committed is durable. */
   close(): void;
 }
 
-/** Gives the time, in milliseconds since 1970. Tests inject their own. */
+/** Returns the time, in milliseconds since 1970. Tests inject their own. */
 export type Clock = () => number;
 
-/** The default of PUT. */
+/** What PUT stores by default: no expiry. */
 export const NO_EXPIRY: Pick<Entry, "expiresAt"> = { expiresAt: null };
 
-/** A table that can't do what it was asked to. The message is for clients: it names no path. */
+/** A failure of a table. Clients get the message, so it names no path. */
 export class TableError extends Error {
-  /** Whether the table can't go on, so that the server must end. */
+  /** Whether the table is unusable from now on, so that the server must exit. */
   readonly fatal: boolean;
 
-  /** Says to clients what can't be done. */
+  /** Takes the message for clients. */
   constructor(
     message: string,
     { fatal = false, ...options }: ErrorOptions & { fatal?: boolean } = {},
@@ -105,7 +105,6 @@ export class TableError extends Error {
 }
 
 /**
- * Thrown to a handler where the table must fetch something first. The turn does so and runs the request
- * again.
+ * Thrown to a handler if the table must fetch something first. The turn does so, and runs the request again.
  */
 export class NotFetchedError extends Error {}

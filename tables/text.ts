@@ -1,24 +1,24 @@
 /**
- * Text that stays bytes. What a client sends, and what a table stores, is UTF-8 in a larger array; a
- * `Text` names its place there, and becomes a string only where somebody asks for one.
+ * Text that stays bytes. What a client sends and what a table stores is UTF-8 within a larger array. A `Text`
+ * refers to it there, and becomes a string only when one is asked for.
  *
  * @module
  */
 
-// ignoreBOM: a leading U+FEFF is text; without the option it would vanish, and two keys be one.
+// ignoreBOM keeps a leading U+FEFF, which is text: dropping it would make one key of two.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
-/** From this many bytes on, the native copy is faster than a loop. */
+/** From this length on, the native copy is faster than a loop. */
 const NATIVE_COPY_BYTES_MIN = 192;
 
-/** Memory that texts lie in. */
+/** Memory that holds texts. */
 export class Memory {
   /** The bytes. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** The same bytes, to be read and written several at a time. */
+  /** The same bytes, for reading and writing several at a time. */
   readonly view: DataView;
 
-  /** Takes these bytes as they are, or makes so many, all zero. */
+  /** Wraps these bytes, or allocates this many zeros. */
   constructor(bytes: Uint8Array<ArrayBuffer> | number) {
     this.bytes = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
@@ -28,8 +28,8 @@ export class Memory {
 /**
  * A run of valid UTF-8 in memory.
  *
- * An argument holds until its handler returns, and what a table returns until the table changes: both are
- * views of memory that is used again. Whoever needs one for longer takes its string.
+ * It is a view of memory that will be reused: an argument is valid until its handler returns, and what a
+ * table returns until the table changes. To keep one for longer, take its string.
  *
  * @example
  * ```ts
@@ -40,26 +40,26 @@ export class Memory {
  * ```
  */
 export class Text {
-  /** Where the text lies among other things. */
+  /** The memory that holds the text. */
   memory: Memory;
   /** Where it starts, in bytes. */
   start: number;
   /** Where it ends: the first byte after it. */
   end: number;
 
-  /** Names a place in memory. */
+  /** Refers to bytes of this memory. */
   constructor(memory: Memory, start: number, end: number) {
     this.memory = memory;
     this.start = start;
     this.end = end;
   }
 
-  /** The text of a string, in memory of its own. */
+  /** The text of a string, in new memory. */
   static of(text: string): Text {
     return Text.from(encoder.encode(text));
   }
 
-  /** The text that these bytes are; they must be valid UTF-8. */
+  /** These bytes, which must be valid UTF-8, as a text. */
   static from(bytes: Uint8Array<ArrayBuffer>): Text {
     return new Text(new Memory(bytes), 0, bytes.length);
   }
@@ -69,7 +69,7 @@ export class Text {
     return this.end - this.start;
   }
 
-  /** The bytes, still in their place. */
+  /** The bytes, not copied. */
   toBytes(): Uint8Array<ArrayBuffer> {
     return this.memory.bytes.subarray(this.start, this.end);
   }
@@ -80,10 +80,10 @@ export class Text {
   }
 }
 
-/** A key or a value as callers have it. */
+/** A key or a value, in either form. */
 export type TextLike = Text | string;
 
-/** The same as a Text. */
+/** Converts to a Text. */
 export function asText(text: TextLike): Text {
   return typeof text === "string" ? Text.of(text) : text;
 }
@@ -96,8 +96,8 @@ export function copyText(text: Text, to: Memory, offset: number): void {
     to.bytes.set(bytes.subarray(start, end), offset);
     return;
   }
-  // Eight bytes at a time as a double. Only a NaN might come out other than it went in, and the eight
-  // bytes of a NaN hold 0x7F or 0xFF where no text that we store has one.
+  // Eight bytes at a time, as a double. The engine may change the bits of a NaN, but no other value's, and a
+  // NaN has 0x7F or 0xFF in a place where no text that we store does.
   const target = to.view;
   let i = 0;
   for (; i + 8 <= length; i += 8) {
@@ -106,7 +106,7 @@ export function copyText(text: Text, to: Memory, offset: number): void {
   for (; i < length; i++) to.bytes[offset + i] = bytes[start + i]!;
 }
 
-/** Compares texts by their bytes, which is the order of their code points: negative where `a` is first. */
+/** Compares texts by their bytes, which is code-point order: negative if `a` comes first. */
 export function compareTexts(a: Text, b: Text): number {
   const length = Math.min(a.length, b.length);
   const [x, y] = [a.memory.bytes, b.memory.bytes];

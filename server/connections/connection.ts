@@ -17,6 +17,7 @@ import {
   type Request,
   run,
 } from "../dispatch/gate.ts";
+import { logEvent } from "../event_log.ts";
 import { isHttp, isTlsHello } from "../input/foreign.ts";
 import { LineReader, type Lines } from "../input/lines.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
@@ -111,7 +112,7 @@ export class Connection implements Member, RemoteMember, Recipient {
       await this.#outbox.sent();
       if (!isLeft) await this.#linger();
     } catch (error) {
-      if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
+      if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {
       this.close();
     }
@@ -154,7 +155,7 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
-      if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
       if (isIdle && idleTimeout > 0) this.close();
     }
@@ -214,6 +215,7 @@ export class Connection implements Member, RemoteMember, Recipient {
         return false;
       }
       const lines = this.#lines.take(packet);
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       if (lines !== undefined) await this.#serveLines(lines);
       if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#buffer.fit(length, { mayGrow: this.#client.authorized });
@@ -270,8 +272,8 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, so that it shows replies again. It waits for a quiet moment,
-   * because these bytes are not a reply: they must not stand before one in a busy client's stream.
+   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
+   * to what came before have been sent, and before any reply to what comes after (RFC 860).
    */
   #answerTimingMark(): void {
     if (this.#outbox.size > 0) return;

@@ -9,6 +9,7 @@
 import { NotFetchedError, TableError } from "../../tables/table.ts";
 import { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
+import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
@@ -156,6 +157,6 @@ function failed(operation: Operation, error: unknown, context: Context): Reply {
 /** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
 function failureOf({ verb }: Operation, error: unknown): Reply {
   if (error instanceof TableError) return serverError(error.message);
-  console.error(`Cannot answer ${verb}:`, error);
+  logEvent("error", `Cannot answer ${verb}`, { error });
   return serverError("internal error");
 }

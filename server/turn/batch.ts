@@ -13,6 +13,7 @@
 import type { EtcdTable, Snapshot } from "../../tables/etcd/etcd_table.ts";
 import { NotFetchedError, TableError, type TableView } from "../../tables/table.ts";
 import type { Request } from "../dispatch/gate.ts";
+import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
@@ -140,7 +141,7 @@ export class Batch {
       error = caught;
     }
     const isUncertain = error !== undefined && !(error instanceof TableError);
-    if (isUncertain) console.error("Cannot tell whether a turn took place:", error);
+    if (isUncertain) logEvent("error", "Cannot tell whether a turn took place", { error });
     const failure = error instanceof TableError ? serverError(error.message) : undefined;
     for (const { arrival, slots, served } of this.#groups) {
       const { member, lines, resolve } = arrival;

@@ -1,6 +1,6 @@
 /**
- * Copies a table to one file, also while a server has it open: the rows as SQLite backs them up, then the
- * changes of the log that these rows lack.
+ * Copies a table to one file, even while a server has it open: SQLite backs up the rows, and the changes that
+ * they lack are added from the log.
  *
  * @module
  */
@@ -15,22 +15,25 @@ import { Rows } from "./rows.ts";
 import { FILE_NAME } from "./rows_file.ts";
 import { upgrade } from "./schema.ts";
 
-/** A server may use a segment again between the copy of the rows and that of the log: then once more. */
+/**
+ * A server may reuse a segment between the copy of the rows and that of the log, so that it must be done
+ * again.
+ */
 const ATTEMPTS_MAX = 10;
-/** So many changes are written to the copy in one transaction. */
+/** How many changes are written to the copy in one transaction. */
 const CHANGES_AT_ONCE = 10_000;
 
-/** Copies the table of a folder to a new file. Throws OpenError, and leaves no file then. */
+/** Copies the table in a folder to a new file. Throws OpenError, and then leaves no file. */
 export async function backUp(folder: string, file: string): Promise<void> {
   const source = `${folder}/${FILE_NAME}`;
-  let isBegun = false;
+  let isCreated = false;
   try {
     Deno.statSync(source);
     Deno.openSync(file, { createNew: true, write: true, mode: 0o600 }).close();
-    isBegun = true;
+    isCreated = true;
     await copy(folder, file);
   } catch (error) {
-    if (isBegun) Deno.removeSync(file);
+    if (isCreated) Deno.removeSync(file);
     throw new OpenError(`Cannot back up ${source} to ${file}: ${messageOf(error)}`, {
       cause: error,
     });
@@ -51,14 +54,14 @@ async function copy(folder: string, file: string): Promise<void> {
 async function copyRows(source: string, file: string): Promise<void> {
   const db = new DatabaseSync(source, { readOnly: true });
   try {
-    // All pages in one step: between steps a write of the server would make it begin again.
+    // All pages in one step: a write by the server between two steps would restart the backup.
     await backup(db, file, { rate: 0x7fffffff });
   } finally {
     db.close();
   }
 }
 
-/** Brings the copied rows up to what the log of a folder says, in one file without a log. */
+/** Adds the changes in a folder's log to the copied rows, and makes the copy a single file. */
 function addChanges(file: string, folder: string): void {
   const db = new DatabaseSync(file);
   try {
@@ -67,7 +70,7 @@ function addChanges(file: string, folder: string): void {
     const rows = new Rows(db, 0);
     if (rows.state.salt !== 0) replay(folder, rows);
     while (rows.removeOld(Infinity));
-    // The copy has no log: one that lies where it is restored belongs to another table.
+    // The copy has no log, and must not take one that lies where it is restored for its own.
     db.exec("UPDATE state SET salt = 0, moving = 0");
     db.exec("PRAGMA journal_mode = WAL");
   } finally {
@@ -80,7 +83,7 @@ function replay(folder: string, rows: Rows): void {
   const changes = new Log(segments as [LogSegment, LogSegment], rows.state).replay();
   let { version } = rows.state;
   for (;;) {
-    // Outside of the transaction, because what is wrong with the log is no failure of the rows.
+    // Not within the transaction: an error of the log is not one of the rows.
     const some = takeFrom(changes);
     if (some.length === 0) return;
     rows.transaction(() => {
@@ -96,7 +99,7 @@ function replay(folder: string, rows: Rows): void {
   }
 }
 
-/** The next changes, as many as are written at once; none after the last. */
+/** The changes for the next transaction; none after the last. */
 function takeFrom<Change>(changes: Iterator<Change>): Change[] {
   const taken: Change[] = [];
   while (taken.length < CHANGES_AT_ONCE) {
@@ -107,7 +110,7 @@ function takeFrom<Change>(changes: Iterator<Change>): Change[] {
   return taken;
 }
 
-/** What a segment holds at this moment, which the server may go on writing to. */
+/** Reads a segment as it is at this moment; a server may be writing to it. */
 function readSegment(path: string): LogSegment {
   try {
     const { bytes } = new Memory(Deno.readFileSync(path));
@@ -122,7 +125,7 @@ function readSegment(path: string): LogSegment {
   }
 }
 
-/** Bytes that are read as a file of the log. */
+/** A file of the log that was read into memory. */
 class ReadOnlyFile implements LogFile {
   readonly #bytes: Uint8Array;
   #position = 0;

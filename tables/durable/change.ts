@@ -1,31 +1,31 @@
 /**
- * A change as the log holds it, in bytes: what happened, to which key, and what is stored there now.
+ * The bytes of a change in the log: what happened to which key, and what is stored there now.
  *
  * @module
  */
 
 import { copyText, type Memory, Text } from "../text.ts";
 
-/** What happened. */
+/** The kinds of changes. */
 export const KIND = { PUT: 1, DELETE: 2, CLEAR: 3 } as const;
 
 /** A change. */
 export interface Change {
   /** One of KIND. */
   readonly kind: number;
-  /** Whether a row of the key stood in the table's file when this was logged. */
+  /** Whether the key had a row when the change was logged. */
   readonly isInRows: boolean;
   /** The key. */
   readonly key: Text;
-  /** What is stored under it; empty where nothing is. */
+  /** The value now stored under the key; empty if there is none. */
   readonly value: Text;
-  /** The version of the entry; 0 where nothing is stored. */
+  /** The version of the entry; 0 if nothing is stored. */
   readonly version: number;
-  /** When the key expires, in milliseconds since 1970; 0 where it does not. */
+  /** When the key expires, in milliseconds since 1970; 0 if it does not. */
   readonly expiresAt: number;
 }
 
-/** A change that is read back, with its number: changes are numbered from 1 over the life of a table. */
+/** A change that was read back, with its number: a table numbers its changes from 1 on. */
 export interface NumberedChange extends Change {
   /** Its number. */
   readonly number: number;
@@ -39,12 +39,12 @@ const VERSION = 8; // f64
 const EXPIRES_AT = 16; // f64
 const HEADER_BYTES = 24;
 
-/** How many bytes a change takes. */
+/** The size of a change in bytes. */
 export function sizeOfChange({ key, value }: Pick<Change, "key" | "value">): number {
   return HEADER_BYTES + key.length + value.length;
 }
 
-/** Writes a change at an offset. */
+/** Writes a change to this offset. */
 export function writeChange(change: Change, to: Memory, at: number): void {
   const { view, bytes } = to;
   const { key, value } = change;
@@ -58,7 +58,7 @@ export function writeChange(change: Change, to: Memory, at: number): void {
   copyText(value, to, at + HEADER_BYTES + key.length);
 }
 
-/** The change at an offset. */
+/** Reads the change at an offset. */
 export function readChange(from: Memory, at: number): Change {
   const { view, bytes } = from;
   const start = at + HEADER_BYTES;

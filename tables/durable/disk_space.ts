@@ -1,39 +1,46 @@
 /**
- * What becomes of a table when the disk is full: it refuses what would grow, goes on with the rest in room
- * that is held back for that, and recovers by itself.
+ * The disk space of a table. When the disk is full, the table refuses what would grow, does the rest with a
+ * reserve that it holds for this, and recovers by itself.
  *
  * @module
  */
 
+import type { Report } from "../report.ts";
 import { DiskFullError } from "./errors.ts";
 import type { RowsStorage } from "./rows_storage.ts";
 
-/** How much is held back: the room to move the write-ahead log into the file, and to log deletions. */
+/**
+ * The size of the reserve: enough for a checkpoint of SQLite's write-ahead log, and for logging deletions.
+ */
 const RESERVE_BYTES = 4_194_304;
-/** How much stays held back on a full disk, so that the next start has room to open the table. */
+/** What is kept of the reserve on a full disk, so that the next start has space to open the table. */
 const LAST_BYTES = 262_144;
-/** How much room there must be beside the reserve before the disk counts as full no more. */
+/** How much space there must be besides the reserve before PUT works again. */
 const ROOM_BYTES_MIN = 1_048_576;
-/** How many pages the write-ahead log takes before it is moved into the file; fewer on a full disk. */
+/**
+ * A checkpoint is due at this many pages, on a full disk at fewer: it must not stall the clients for long.
+ */
 const WAL_PAGES_MAX = 1_000;
 const WAL_PAGES_MAX_FULL = 256;
-/** How much the file must have free before it has room for more rows on a full disk. */
+/** How much free space in the file lets PUT work again on a full disk. */
 const FREE_BYTES_MIN = 262_144;
 const RESERVE_NAME = "keyline.reserve";
 const ZEROS = new Uint8Array(65_536);
 
-/** The room of a table on its disk. */
+/** The disk space of a table. */
 export class DiskSpace {
   readonly #storage: RowsStorage;
-  // Held open, because the server gives up its permission to open files once it listens.
+  readonly #report: Report;
+  // Kept open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
-  /** Whether what grows is refused. */
+  /** Whether changes that grow the table are refused. */
   #isFull = false;
 
-  /** Holds room back in a folder. */
-  constructor(folder: string, storage: RowsStorage) {
+  /** Takes the reserve in a folder. */
+  constructor(folder: string, { storage, report }: { storage: RowsStorage; report: Report }) {
     this.#storage = storage;
+    this.#report = report;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
       read: true,
@@ -44,38 +51,38 @@ export class DiskSpace {
     else this.#cutTo(RESERVE_BYTES);
   }
 
-  /** Whether the disk is full: what would grow is refused. */
+  /** Whether the disk is full, so that changes which grow the table are refused. */
   get isFull(): boolean {
     return this.#isFull;
   }
 
-  /** Throws DiskFullError where the disk is full. */
+  /** Throws DiskFullError if the disk is full. */
   checkRoom(): void {
     if (this.#isFull) throw new DiskFullError();
   }
 
   /**
-   * Makes sure, within a transaction, that there will be room to move the write-ahead log into the file.
-   * Else the disk could be so full of that log that it can't be moved, and with it nothing freed. Throws
+   * Makes sure, within a transaction, that there will be space for its checkpoint. Otherwise the write-ahead
+   * log could fill the disk so that no checkpoint is possible, and nothing could ever be freed. Throws
    * DiskFullError.
    */
   claimGrowth(): void {
     const growth = this.#storage.growthBytes;
     if (growth <= (this.isTight ? 0 : this.#reserveBytes)) return;
-    // Large values, which want as much again in the file.
+    // Large values: the file is going to take as much again.
     if (this.isTight || !this.#hold(2 * growth)) throw new DiskFullError();
   }
 
-  /** Gives up what is held back, because the disk is full. */
+  /** Releases the reserve, because the disk is full. */
   noteFull(): void {
     if (this.#reserveBytes > LAST_BYTES) this.#cutTo(LAST_BYTES);
     this.#checkpoint("TRUNCATE");
     if (this.#isFull) return;
     this.#isFull = true;
-    console.error("Keyline: the disk is full: PUT is refused until there is room");
+    this.#report("warn", "The disk is full: PUT is refused until there is room");
   }
 
-  /** Moves the write-ahead log into the file before it, or the growth of the file, becomes too large. */
+  /** Does a checkpoint before the write-ahead log, or the growth of the file, becomes too large. */
   checkpointIfDue(): void {
     const pagesMax = this.isTight ? WAL_PAGES_MAX_FULL : WAL_PAGES_MAX;
     const isDue = this.#storage.walPages > pagesMax ||
@@ -83,12 +90,12 @@ export class DiskSpace {
     if (isDue) this.#checkpoint(this.isTight ? "TRUNCATE" : "PASSIVE");
   }
 
-  /** Whether the reserve is given up: room is so short that it is used as sparingly as can be. */
+  /** Whether the reserve is not whole: then as little space is used as possible. */
   get isTight(): boolean {
     return this.#reserveBytes < RESERVE_BYTES;
   }
 
-  /** Looks whether there is room again, on the disk or in what the file has free. */
+  /** Checks whether there is space again, on the disk or within the file. */
   recover(): void {
     if (!this.isTight) return;
     this.#checkpoint("TRUNCATE");
@@ -97,10 +104,10 @@ export class DiskSpace {
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
-    console.error("Keyline: there is room on the disk again, and PUT goes on");
+    this.#report("info", "The disk has room again, and PUT works");
   }
 
-  /** Lets go of its file; the room stays taken for the next start. */
+  /** Closes the reserve's file, which keeps its space for the next start. */
   close(): void {
     this.#reserve.close();
   }
@@ -110,16 +117,16 @@ export class DiskSpace {
       this.#storage.checkpoint(mode);
       if (this.#reserveBytes > RESERVE_BYTES) this.#cutTo(RESERVE_BYTES);
     } catch (error) {
-      // It stays where it is, and is moved when there is room.
+      // The write-ahead log stays until a later checkpoint has the space.
       if (!(error instanceof DiskFullError)) throw error;
     }
   }
 
-  /** Holds at least this much back; false where the disk has no such room, and nothing has changed. */
+  /** Extends the reserve to this many bytes; false if the disk lacks the space, with nothing changed. */
   #hold(bytes: number): boolean {
     const before = this.#reserveBytes;
     try {
-      // Written, not only sized: a file system gives a hole no room.
+      // Written, not only sized: a hole takes no space.
       this.#reserve.seekSync(before, Deno.SeekMode.Start);
       for (let at = before; at < bytes;) {
         at += this.#reserve.writeSync(ZEROS.subarray(0, bytes - at));
@@ -139,8 +146,8 @@ export class DiskSpace {
   }
 }
 
-/** Gives up what an earlier start held back in a folder, so that the table can be opened; false for nothing. */
-export function giveUpReserve(folder: string): boolean {
+/** Releases the reserve of an earlier start, so that the table can be opened; false if there is none. */
+export function releaseReserve(folder: string): boolean {
   const path = `${folder}/${RESERVE_NAME}`;
   try {
     if (Deno.statSync(path).size === 0) return false;

@@ -1,34 +1,34 @@
 /**
- * What can go wrong with a durable table: what stops its start, and what clients are told.
+ * The errors of a durable table: those that stop the server's start, and those that clients are told of.
  *
  * @module
  */
 
 import { TableError } from "../table.ts";
 
-/** The server can't start with this folder; the message names the file and says how to fix it. */
+/** The server can't start with this folder. The message names the file and says how to fix it. */
 export class OpenError extends Error {}
 
-/** No room is left on the disk. It passes once there is room again. */
+/** The disk is full. This passes once there is room again. */
 export class DiskFullError extends TableError {
-  /** Says to clients what goes on. */
+  /** Tells clients what still works. */
   constructor(options?: ErrorOptions) {
     super("disk full; GET, DELETE and CLEAR go on", options);
   }
 }
 
-/** https://sqlite.org/rescode.html, their primary codes. */
+// Result codes of SQLite, by https://sqlite.org/rescode.html.
 const SQLITE_BUSY = 5;
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
-/** The shared memory beside the write-ahead log is a file that needs room, too. */
+/** The file of the shared memory beside the write-ahead log needs room too. */
 const SQLITE_IOERR_SHMSIZE = 4_874;
 
-/** What went wrong with a file, in words for clients. A failed sync is an I/O error, and the end. */
+/** Converts an error to what clients are told. An I/O error, such as a failed sync, is fatal. */
 export function tableError(cause: unknown): TableError {
   if (cause instanceof TableError) return cause;
   if (isDiskFull(cause)) return new DiskFullError({ cause });
-  // A text or an array that is larger than V8 can make, or a mistake of ours: the disk is well.
+  // A string or an array beyond what V8 can allocate, or a bug: the disk is sound.
   const isOurs = cause instanceof RangeError || cause instanceof TypeError;
   if (isOurs) return new TableError("internal error", { cause });
   const code = errorCode(cause) & 0xff;
@@ -39,7 +39,7 @@ export function tableError(cause: unknown): TableError {
   return new TableError("the table's file can't be read or written", { cause, fatal: true });
 }
 
-/** Whether an error of SQLite or of the system, or the cause of an OpenError, says that the disk is full. */
+/** Whether an error of SQLite or of the system, or the cause of an OpenError, means that the disk is full. */
 export function isDiskFull(error: unknown): boolean {
   const source = error instanceof OpenError ? error.cause : error;
   const code = errorCode(source);
@@ -47,7 +47,7 @@ export function isDiskFull(error: unknown): boolean {
   return source instanceof Error && /os error (28|122)\b/.test(source.message); // ENOSPC, EDQUOT
 }
 
-/** The message of an error that may be anything. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
 /**
- * Holds a folder for one process. The system lets the lock go when the process ends, however it ends.
+ * Locks a folder for one process. The system releases the lock when the process exits, whatever the reason.
  *
  * @module
  */
@@ -8,12 +8,12 @@ import { messageOf, OpenError } from "./errors.ts";
 
 const LOCK_NAME = "keyline.lock";
 
-/** A folder that is held. */
+/** A lock on a folder. */
 export class FolderLock {
   readonly #folder: string;
   readonly #file: Deno.FsFile;
 
-  /** Makes the folder where there is none, and takes it. Throws OpenError, which says who holds it. */
+  /** Creates the folder if it is missing, and locks it. Throws OpenError, which says who holds the lock. */
   constructor(folder: string) {
     const path = `${folder}/${LOCK_NAME}`;
     this.#folder = folder;
@@ -32,7 +32,7 @@ export class FolderLock {
       this.#file.close();
       throw new OpenError(
         `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +
-          "End that one, or choose another folder with --data.",
+          "Stop that one, or choose another folder with --data.",
       );
     }
     this.#file.truncateSync();
@@ -40,16 +40,16 @@ export class FolderLock {
     this.#file.writeSync(new TextEncoder().encode(holder));
   }
 
-  /** Makes durable which files the folder has: a new file's name is not, by the sync of the file alone. */
+  /** Makes the names of new files durable: syncing a file does not sync its name. */
   syncNames(): void {
-    if (Deno.build.os === "windows") return; // A folder is no file there.
+    if (Deno.build.os === "windows") return; // A folder can't be opened there.
     using folder = Deno.openSync(this.#folder);
     folder.syncSync();
   }
 
-  /** Lets others have the folder. */
+  /** Releases the lock. */
   close(): void {
-    // A process that was forked at this moment would hold the file open, and the lock with it.
+    // Closing is not enough: a process that is forked at this moment holds the file open, and so the lock.
     this.#file.unlockSync();
     this.#file.close();
   }

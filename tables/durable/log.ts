@@ -1,6 +1,6 @@
 /**
- * The log: what `200 OK` rests on. A turn is one record, written and synced once, in a file that has the
- * room already. Two segments are used in turns; one is used again when the rows hold all that it held.
+ * The log, which makes `200 OK` true: it takes a turn as one record, written and synced once, in a file that
+ * was preallocated. It alternates between two segments, and reuses one when the rows hold all that it held.
  *
  * @module
  */
@@ -13,20 +13,20 @@ import { LogReplay, type ReplayedChange } from "./log_replay.ts";
 import { type LogSegment, openSegment, type Parity } from "./log_segment.ts";
 import { SealedReader } from "./sealed_reader.ts";
 
-/** How large a segment is: it bounds what a start has to replay. */
+/** The size of a segment, which bounds what a start has to replay. */
 export const SEGMENT_BYTES = 16_777_216;
-/** The room for a turn's changes; a turn that needed more gives it back. */
+/** The room for a turn's changes; it grows for a turn that needs more, and shrinks again. */
 const TURN_BYTES_MIN = 65_536;
 
 /** How to open a log. */
 export interface LogOptions {
-  /** The number of the last change that the rows hold. */
+  /** The number of the last change in the rows. */
   readonly flushed: number;
   /** The turn of that change. */
   readonly turn: number;
-  /** Tells this table's records from those of others; not 0. */
+  /** Tells this table's records from those of other tables; not 0. */
   readonly salt: number;
-  /** How large a segment is; tests set it low. */
+  /** The size of a segment in bytes; tests set it low. */
   readonly segmentBytes?: number;
 }
 
@@ -35,11 +35,11 @@ export class Log {
   readonly #segments: readonly [LogSegment, LogSegment];
   readonly #salt: number;
   #active: Parity = 0;
-  /** The turn that is being gathered: room for the header, then its changes. */
+  /** The turn that is being gathered: room for the header, then the changes. */
   #gathered = new Memory(TURN_BYTES_MIN);
   #length = RECORD_HEADER_BYTES;
   #count = 0;
-  /** Those of the last turn that was committed. */
+  /** The last turn that was committed, and its last change. */
   #turn: number;
   #lastChange: number;
   /** Reads the sealed segment back. */
@@ -53,7 +53,7 @@ export class Log {
     this.#lastChange = flushed;
   }
 
-  /** Opens the log of a folder; makes its files where `isNew`, and misses them otherwise. Throws OpenError. */
+  /** Opens the log of a folder, whose files must exist unless it `isNew`. Throws OpenError. */
   static open(folder: string, { isNew, ...options }: LogOptions & { isNew: boolean }): Log {
     const roomBytes = options.segmentBytes ?? SEGMENT_BYTES;
     const first = openSegment(segmentPath(folder, 0), { roomBytes, isNew });
@@ -66,7 +66,7 @@ export class Log {
     }
   }
 
-  /** The segment that takes the next turn. */
+  /** The segment that takes the next turn: the active one. */
   get active(): Parity {
     return this.#active;
   }
@@ -81,32 +81,32 @@ export class Log {
     return this.#turn;
   }
 
-  /** Whether the segment that takes the next turn has half of its room used up. */
+  /** Whether half of the room of the active segment is used. */
   get isHalfFull(): boolean {
     return this.#segments[this.#active].isHalfFull;
   }
 
-  /** How full the segment that takes the next turn is, in bytes. */
+  /** The bytes of the active segment that are used. */
   get activeBytes(): number {
     return this.#segments[this.#active].end;
   }
 
-  /** Whether changes of the turn wait for the commit. */
+  /** Whether the turn has changes that wait for the commit. */
   get hasGathered(): boolean {
     return this.#count > 0;
   }
 
-  /** How many bytes the turn has gathered. */
+  /** The size of the turn's changes, in bytes. */
   get gatheredBytes(): number {
     return this.#length - RECORD_HEADER_BYTES;
   }
 
-  /** How many changes the turn has gathered. */
+  /** The number of the turn's changes. */
   get gatheredCount(): number {
     return this.#count;
   }
 
-  /** The number of the change that is added next. */
+  /** The number that the next change gets. */
   get nextNumber(): number {
     return this.#lastChange + this.#count + 1;
   }
@@ -120,13 +120,13 @@ export class Log {
     this.#count++;
   }
 
-  /** Takes changes of the turn back: so many bytes, and so many changes, stay. */
+  /** Drops the turn's last changes: this many bytes, and this many changes, stay. */
   undo({ length, count }: { length: number; count: number }): void {
     this.#length = RECORD_HEADER_BYTES + length;
     this.#count = count;
   }
 
-  /** Makes the turn durable. Throws TableError, and holds the turn still then. */
+  /** Makes the turn durable. Throws TableError, and then still holds the turn. */
   commit(): void {
     const [turn, firstChange] = [this.#turn + 1, this.#lastChange + 1];
     const lastChange = this.#lastChange + this.#count;
@@ -145,42 +145,42 @@ export class Log {
     this.dropGathered();
     this.#turn = turn;
     this.#lastChange = lastChange;
-    this.#takeTurns();
+    this.#alternate();
   }
 
-  /** Forgets the turn. */
+  /** Drops the turn. */
   dropGathered(): void {
     this.#length = RECORD_HEADER_BYTES;
     this.#count = 0;
     if (this.#gathered.bytes.length > TURN_BYTES_MIN) this.#gathered = new Memory(TURN_BYTES_MIN);
   }
 
-  /** The other segment, and the last change in it, while rows lack some of it; else undefined. */
+  /** The other segment, and its last change, while the rows lack some of its changes; otherwise undefined. */
   sealed(): { parity: Parity; lastChange: number } | undefined {
     const parity = (1 - this.#active) as Parity;
     const { lastChange } = this.#segments[parity];
     return lastChange === 0 ? undefined : { parity, lastChange };
   }
 
-  /** The next change of the sealed segment that has not been read back, after `flushed`. */
+  /** Reads the next change of the sealed segment whose number is above `flushed`. */
   nextSealed(flushed: number): NumberedChange | undefined {
     this.#reader ??= new SealedReader(this.#segments[1 - this.#active]!, this.#salt);
     return this.#reader.next(flushed);
   }
 
-  /** Reads the sealed segment back from its start again. */
+  /** Lets `nextSealed` begin at the segment's start again. */
   rewindSealed(): void {
     this.#reader = undefined;
   }
 
-  /** Lets the sealed segment be used again: the rows hold all of it durably. */
+  /** Lets the sealed segment be reused. The rows must hold all of it durably. */
   releaseSealed(): void {
     this.#segments[1 - this.#active]!.lastChange = 0;
     this.rewindSealed();
-    this.#takeTurns();
+    this.#alternate();
   }
 
-  /** Gives every change that the rows lack, in order. Throws OpenError where the log is damaged. */
+  /** Yields every change that the rows lack, in order. Throws OpenError if the log is damaged. */
   *replay(): Generator<ReplayedChange> {
     const [flushed, turn, salt] = [this.#lastChange, this.#turn, this.#salt];
     const end = yield* new LogReplay(this.#segments, { flushed, turn, salt }).run();
@@ -189,7 +189,7 @@ export class Log {
     this.#active = end.active;
   }
 
-  /** Makes the log ready for turns, once it is replayed and nothing is wrong with it. Throws OpenError. */
+  /** Prepares for the first turn, after the replay has found nothing wrong. Throws OpenError. */
   prepare(): void {
     for (const segment of this.#segments) segment.prepare();
   }
@@ -199,8 +199,8 @@ export class Log {
     for (const segment of this.#segments) segment.close();
   }
 
-  /** Goes over to the other segment where this one is full and that one is free: between turns alone. */
-  #takeTurns(): void {
+  /** Switches to the other segment if this one is full and that one is free. Never within a turn. */
+  #alternate(): void {
     if (!this.#segments[this.#active].isFull || this.sealed() !== undefined) return;
     this.#active = (1 - this.#active) as Parity;
     this.#segments[this.#active].restart();
@@ -215,12 +215,12 @@ export class Log {
   }
 }
 
-/** A number that tells the log of a table from those of others: never 0. */
+/** A salt for the log of a new table: random, and never 0. */
 export function newSalt(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
 }
 
-/** The file of a segment. */
+/** The path of a segment's file. */
 export function segmentPath(folder: string, parity: Parity): string {
   return `${folder}/keyline.log.${parity}`;
 }

@@ -1,5 +1,6 @@
 /**
- * A record of the log: the changes of one turn, with what tells a whole record from a torn or a stale one.
+ * A record of the log: the changes of one turn, with a header that tells whole records from torn and stale
+ * ones.
  *
  * @module
  */
@@ -7,35 +8,38 @@
 import { crc32 } from "node:zlib";
 import type { Memory } from "../text.ts";
 
-/** Little-endian: this header, then the changes, padded with zeros to a multiple of eight bytes. */
+// Little-endian: this header, then the changes, padded with zeros to a multiple of eight bytes.
 const MAGIC = 0; // u32: "KLR1"
 const LENGTH = 4; // u32, in bytes, header and padding included
 const CHECKSUM = 8; // u32: CRC-32 of all that follows, seeded with the table's salt
 const COUNT = 12; // u32
 const TURN = 16; // f64
 const FIRST_CHANGE = 24; // f64
-/** How long the header is. */
+/** The size of the header. */
 export const RECORD_HEADER_BYTES = 32;
 const MAGIC_NUMBER = 0x31524c4b;
 const CHECKED_FROM = 12;
-/** Records start at multiples of this. */
+/** Offsets of records are multiples of this. */
 export const RECORD_ALIGNMENT = 8;
 
-/** A record, and where it is. */
+/** A record, and its place in a segment. */
 export interface LogRecord {
-  /** Where it starts in its segment, in bytes. */
+  /** Its offset in the segment, in bytes. */
   readonly offset: number;
-  /** How long it is, in bytes. */
+  /** Its length, in bytes. */
   readonly length: number;
-  /** One more than that of the record before. */
+  /** The number of its turn: one more than that of the record before. */
   readonly turn: number;
-  /** The number of its first change; changes are numbered from 1 over the life of a table. */
+  /** The number of its first change. */
   readonly firstChange: number;
   /** The number of its last change. */
   readonly lastChange: number;
 }
 
-/** Completes a record that fills its memory up to `length`, and returns its padded length. */
+/**
+ * Pads the record at the start of this memory, which is `length` long, fills in its header, and returns its
+ * length.
+ */
 export function sealRecord(
   memory: Memory,
   { length, turn, firstChange, count, salt }: {
@@ -58,14 +62,14 @@ export function sealRecord(
   return padded;
 }
 
-/** The length that a record at an offset has, its header and its padding included. */
+/** The length of the record at an offset, including header and padding. */
 export function lengthAt({ view }: Memory, offset: number): number {
   return view.getUint32(offset + LENGTH, true);
 }
 
 /**
- * The whole record at an offset; undefined where there is none. A record whose last change is not past
- * `after` is taken for none without reading it.
+ * The record at an offset; undefined if there is no whole one. A record without a change after `after` is
+ * passed over without reading it.
  */
 export function recordAt(
   { bytes, view }: Memory,

@@ -1,6 +1,6 @@
 /**
- * What a start reads back from the log's segments: every change that the rows lack, in order. It tells the torn
- * end that a crash leaves, which was never acknowledged and is passed over, from damage, which stops the start.
+ * Reads back from the log, at a start, every change that the rows lack. The torn record that a crash may
+ * leave at the end was never acknowledged, and is skipped; anything else that is wrong stops the start.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { OpenError } from "./errors.ts";
 import { type LogRecord, RECORD_ALIGNMENT, RECORD_HEADER_BYTES, recordAt } from "./log_record.ts";
 import type { LogSegment, Parity } from "./log_segment.ts";
 
-/** A change that is read back. */
+/** A change that was read back. */
 export interface ReplayedChange extends NumberedChange {
   /** The segment that has it. */
   readonly parity: Parity;
@@ -19,17 +19,17 @@ export interface ReplayedChange extends NumberedChange {
   readonly turn: number;
 }
 
-/** The last change that a log or its rows have. */
+/** The end of a log. */
 export interface LogEnd {
-  /** Its number. */
+  /** The number of its last change. */
   readonly lastChange: number;
-  /** Its turn. */
+  /** The turn of that change. */
   readonly turn: number;
   /** The segment that takes the next turn. */
   readonly active: Parity;
 }
 
-/** What is read of one segment: its bytes, and the records at its start that follow each other. */
+/** What one segment holds: its bytes, and its chain of records. */
 interface Contents {
   readonly memory: Memory;
   readonly chain: readonly LogRecord[];
@@ -51,7 +51,7 @@ export class LogReplay {
   #turn: number;
   #active: Parity = 0;
 
-  /** Reads records with this salt, and gives what comes after the last change of the rows. */
+  /** Prepares to read records with this salt, after the last change and turn in the rows. */
   constructor(
     segments: readonly [LogSegment, LogSegment],
     { salt, flushed, turn }: { salt: number; flushed: number; turn: number },
@@ -62,13 +62,13 @@ export class LogReplay {
     this.#turn = turn;
   }
 
-  /** Gives the changes, readies the segments to go on after them, and returns the end. Throws OpenError. */
+  /** Yields the changes, sets each segment to its end, and returns the end of the log. Throws OpenError. */
   *run(): Generator<ReplayedChange, LogEnd> {
     const contents = [this.#read(0), this.#read(1)] as const;
     const [first, second] = contents;
     const isInOrder = (first.chain[0]?.turn ?? 0) <= (second.chain[0]?.turn ?? 0);
     const order: Parity[] = isInOrder ? [0, 1] : [1, 0];
-    // What precedes the first record of a file is at the end of the other file's.
+    // Where a record is missing before the first one of a file, it was at the end of the other file.
     let before = { parity: order[0]!, offset: 0 };
     for (const parity of order) {
       yield* this.#changesOf(contents[parity], { parity, before });
@@ -113,7 +113,7 @@ export class LogReplay {
     }
   }
 
-  /** A record with newer changes after the end of the chain: the one before it was whole once. */
+  /** Looks for newer records after the end of a chain: the one between was whole once. */
   #checkRest({ memory, chain }: Contents, parity: Parity): void {
     const offset = endOf(chain);
     for (let at = offset; at < memory.bytes.length; at += RECORD_ALIGNMENT) {
@@ -124,7 +124,7 @@ export class LogReplay {
     }
   }
 
-  /** Goes on where a segment's chain ends, or leaves the segment to be used again. */
+  /** Sets a segment to the end of its chain, unless the rows have all of it. */
   #resume(parity: Parity, chain: readonly LogRecord[]): void {
     const last = chain.at(-1);
     if (last === undefined || last.lastChange <= this.#flushed) return;
@@ -144,7 +144,7 @@ export class LogReplay {
   }
 }
 
-/** The records at the start of a segment that follow each other without a gap. */
+/** The records from the start of a segment on, without a gap. */
 function chainOf(memory: Memory, salt: number): LogRecord[] {
   const chain: LogRecord[] = [];
   for (let offset = 0;;) {

@@ -1,6 +1,5 @@
 /**
- * One of the two files of the log: room that is there before it is needed, written from its start to its
- * end, and then again from its start.
+ * One of the two files of the log: preallocated, and written from its start to its end, over and over.
  *
  * @module
  */
@@ -15,15 +14,15 @@ export type Parity = 0 | 1;
 
 const ZEROS = new Uint8Array(1_048_576);
 
-/** A file of the log. Tests put another in its place that forgets what was not synced. */
+/** A file of the log. Tests replace it by one that forgets what was not synced. */
 export interface LogFile {
-  /** Writes some of these bytes; returns how many. */
+  /** Writes some of these bytes, and returns how many. */
   writeSync(bytes: Uint8Array): number;
-  /** Reads some bytes; returns how many, or null at the end. */
+  /** Reads some bytes, and returns how many, or null at the end. */
   readSync(bytes: Uint8Array): number | null;
-  /** Moves to this offset. */
+  /** Sets the position. */
   seekSync(offset: number, whence: Deno.SeekMode): number;
-  /** Makes the file this long. */
+  /** Sets the size of the file. */
   truncateSync(length: number): void;
   /** Makes durable what was written. */
   syncDataSync(): void;
@@ -31,24 +30,24 @@ export interface LogFile {
   close(): void;
 }
 
-/** A segment and the records in it that are not moved to rows. */
+/** A segment of the log. */
 export class LogSegment {
   /** Its file, for messages. */
   readonly path: string;
   readonly #file: LogFile;
   readonly #roomBytes: number;
-  /** How large the file is, in bytes. */
+  /** The size of the file, in bytes. */
   #size: number;
-  /** Where the file's own position is; undefined where a failure leaves it unknown. */
+  /** The position of the file; undefined if a failure has left it unknown. */
   #position: number | undefined;
-  /** Where the next record goes. */
+  /** The offset of the next record. */
   end = 0;
-  /** The number of the last change in it; 0 for none. */
+  /** The number of its last change that the rows may lack; 0 if they lack none. */
   lastChange = 0;
-  /** Where the last record is that a start has found; undefined for none. */
+  /** The last record that a start has found; undefined if it found none. */
   lastFound: LogRecord | undefined;
 
-  /** Takes an open file, which `prepare` makes as large as a segment is. */
+  /** Takes an open file, which `prepare` extends to the size of a segment. */
   constructor(path: string, { file, size, roomBytes }: {
     file: LogFile;
     size: number;
@@ -60,24 +59,24 @@ export class LogSegment {
     this.#roomBytes = roomBytes;
   }
 
-  /** Whether half of the room that it has is used up. */
+  /** Whether half of its room is used. */
   get isHalfFull(): boolean {
     return this.end > this.#roomBytes / 2;
   }
 
-  /** Whether the room that it has is all but used up. */
+  /** Whether nearly all of its room is used. */
   get isFull(): boolean {
     return this.end > this.#roomBytes - this.#roomBytes / 16;
   }
 
   /**
-   * Makes the segment ready for use: takes its room, and makes durable what a start has found in it, because
-   * the process that wrote it may have ended before its sync. Throws OpenError.
+   * Preallocates the segment, and syncs what a start has found in it, because the process that wrote that may
+   * have been killed before its sync. Throws OpenError.
    */
   prepare(): void {
     try {
       if (this.lastFound !== undefined) {
-        // Written once more: where a sync has failed, the system takes what it did not write for written.
+        // Written again: after a sync has failed, the system takes for written what is not.
         const { offset, length } = this.lastFound;
         this.#write(this.read(offset, length).bytes, offset);
       }
@@ -88,7 +87,7 @@ export class LogSegment {
     }
   }
 
-  /** Writes a record after the last one and makes it durable. Throws what the system says. */
+  /** Writes a record after the last one, and makes it durable. Throws errors of the system. */
   append(record: Uint8Array, lastChange: number): void {
     this.#write(record, this.end);
     this.#sync();
@@ -97,7 +96,7 @@ export class LogSegment {
     this.lastChange = lastChange;
   }
 
-  /** Begins again from the start; what was in it stays as a stale rest that replay passes over. */
+  /** Starts over. The old records stay until they are overwritten; a replay knows them by their numbers. */
   restart(): void {
     if (this.#size > this.#roomBytes) {
       this.#file.truncateSync(this.#roomBytes);
@@ -107,20 +106,20 @@ export class LogSegment {
     this.lastChange = 0;
   }
 
-  /** The bytes at an offset. */
+  /** Reads the bytes at an offset. */
   read(offset: number, length: number): Memory {
     const bytes = new Uint8Array(length);
     this.#file.seekSync(offset, Deno.SeekMode.Start);
     this.#position = undefined;
     for (let at = 0; at < length;) {
       const count = this.#file.readSync(bytes.subarray(at));
-      if (count === null) throw new Error(`Cannot read ${this.path}: it ends too early`);
+      if (count === null) throw new Error(`Cannot read ${this.path}: it is too short`);
       at += count;
     }
     return new Memory(bytes);
   }
 
-  /** The whole file. */
+  /** Reads the whole file. */
   readAll(): Memory {
     return this.read(0, this.#size);
   }
@@ -137,7 +136,7 @@ export class LogSegment {
     this.#position = offset + bytes.length;
   }
 
-  /** A sync that fails is never tried again: nobody knows then what is on the disk. */
+  /** Never called again after a failure: nobody knows then what is on the disk. */
   #sync(): void {
     try {
       this.#file.syncDataSync();
@@ -146,7 +145,7 @@ export class LogSegment {
     }
   }
 
-  /** Takes the room; where the disk has none, the file grows as it is written. */
+  /** Extends the file; if the disk lacks the room, the file grows later as it is written. */
   #fill(bytes: number): void {
     const before = this.#size;
     try {
@@ -163,7 +162,7 @@ export class LogSegment {
   }
 }
 
-/** Opens a segment; its file must be there unless the log `isNew`. Throws OpenError. */
+/** Opens a segment, whose file must exist unless the log `isNew`. Throws OpenError. */
 export function openSegment(
   path: string,
   { roomBytes, isNew }: { roomBytes: number; isNew: boolean },
@@ -179,16 +178,16 @@ export function openSegment(
   }
 }
 
-/** A file of the log that the table had, and that may hold changes which are nowhere else. */
+/** The error for a missing file of the log, which may have held changes that are nowhere else. */
 export function missing(path: string, cause: unknown): OpenError {
   return new OpenError(
-    `Cannot open ${path}: it is missing, and with it what was stored last. Nothing was changed: put ` +
+    `Cannot open ${path}: it is missing, and with it the latest changes. Nothing was written: put ` +
       "the file back, restore a backup, or choose another folder with --data.",
     { cause },
   );
 }
 
-/** A file of the log that the system does not let us use, for this reason. */
+/** The error for a file of the log that the system does not let us use. */
 function cannotOpen(path: string, cause: unknown): OpenError {
   return new OpenError(
     `Cannot open ${path}: ${messageOf(cause)}. Make it a file that this user can write to, or ` +

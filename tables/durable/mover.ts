@@ -1,14 +1,14 @@
 /**
- * Moves changes from the log to the rows, in the order of the log and a bounded step at a time, so that the
- * log's segments can be used again.
+ * Moves changes from the log to the rows, in the order of the log and in bounded steps, so that the segments
+ * of the log can be reused.
  *
- * Only the newest change of a key is moved; where a later one stands in the log, the earlier has nothing to
- * move, so that keys that change all the time cost no row at all.
+ * A change is moved only if it is the newest of its key, so that keys which change all the time take no
+ * writes to rows at all.
  *
  * @module
  */
 
-import { FLAG, NO_REF } from "../flat/record.ts";
+import { dirtyFlag, FLAG, NO_REF } from "../flat/record.ts";
 import type { FlatStore } from "../flat/flat_store.ts";
 import { KIND, type NumberedChange, sizeOfChange } from "./change.ts";
 import { tableError } from "./errors.ts";
@@ -17,36 +17,28 @@ import type { Log } from "./log.ts";
 import type { Parity } from "./log_segment.ts";
 import type { Rows } from "./rows.ts";
 
-/** How many rows are removed at a time before their turn. */
+/** How many rows `deleteEarly` removes at a time. */
 const EARLY_ROWS = 64;
-/** A record with one of these flags differs from its row. */
-export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
-
-/** What marks a record whose newest change is in this segment of the log, and in no row. */
-export function dirtyFlag(parity: Parity): number {
-  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
-}
-
 /** What the mover works on. */
 export interface MoverParts {
-  /** What knows the newest change of each key. */
+  /** Has the newest change of each key. */
   readonly store: FlatStore;
   /** Where changes come from. */
   readonly log: Log;
   /** Where they go. */
   readonly rows: Rows;
-  /** What counts the rows that have expired. */
+  /** Counts the rows that have expired. */
   readonly expiredRows: ExpiredRows;
-  /** The last version that was given. */
+  /** Returns the last version that was given. */
   readonly version: () => number;
-  /** Makes sure that the disk has room for what a transaction has added. Throws DiskFullError. */
+  /** Claims the disk space that a transaction needs. Throws DiskFullError. */
   readonly claimGrowth: () => void;
 }
 
 /** Moves the sealed segment of a log. */
 export class Mover {
   readonly #parts: MoverParts;
-  /** The number of the newest CLEAR that is committed and not moved; 0 without one. */
+  /** The number of the newest committed CLEAR that has not been moved; 0 if there is none. */
   #clearedAt = 0;
 
   /** Nothing is moved before `step`. */
@@ -54,19 +46,19 @@ export class Mover {
     this.#parts = parts;
   }
 
-  /** Whether a CLEAR is committed that the rows have not seen: none of them counts. */
+  /** Whether a committed CLEAR has not been moved: then no row counts. */
   get isClearPending(): boolean {
     return this.#clearedAt > 0;
   }
 
-  /** Takes note of a committed CLEAR. */
+  /** Notes a committed CLEAR. */
   noteClear(number: number): void {
     this.#clearedAt = number;
   }
 
   /**
-   * Lets a committed CLEAR remove the rows before its turn in the log comes; false without one. What the log
-   * has before it is void by then, and what it has after it never knew of these rows. Throws TableError.
+   * Applies a committed CLEAR to the rows ahead of its place in the log; false if there is none. The changes
+   * before it no longer count, and those after it never saw these rows. Throws TableError.
    */
   clearEarly(): boolean {
     if (!this.isClearPending) return false;
@@ -76,8 +68,8 @@ export class Mover {
   }
 
   /**
-   * Removes some rows whose keys have been deleted before their turn in the log comes, where a full disk
-   * leaves no room to go in order; false where there are none. Throws TableError.
+   * Removes some rows whose keys were deleted, ahead of the deletions' place in the log, because a full disk
+   * has no room for moves in order; false if there are none. Throws TableError.
    */
   deleteEarly(): boolean {
     const { store, rows, log } = this.#parts;
@@ -91,7 +83,7 @@ export class Mover {
     return true;
   }
 
-  /** Moves about so many bytes of the log; false where nothing waits. Throws TableError. */
+  /** Moves about this many bytes of the log; false if nothing waits. Throws TableError. */
   step(bytes: number): boolean {
     const sealed = this.#parts.log.sealed();
     if (sealed === undefined) return false;
@@ -101,18 +93,18 @@ export class Mover {
         if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
         else this.#move(bytes, sealed);
       } catch (error) {
-        log.rewindSealed(); // What was read back is not moved.
+        log.rewindSealed(); // What was read has not been moved.
         throw error;
       }
     }
     if (rows.state.flushed >= sealed.lastChange) {
-      rows.endMoves(); // Until now a power cut could take back what was moved, and the log had it still.
+      rows.endMoves(); // A power cut may undo moves only while the log still holds their changes.
       log.releaseSealed();
     }
     return true;
   }
 
-  /** Takes the whole segment as moved: each of its keys has a newer change. */
+  /** Counts the whole segment as moved, because each of its keys has a newer change. */
   #skip(lastChange: number): void {
     this.#parts.rows.move(() => {
       this.#clearUpTo(lastChange);
@@ -148,18 +140,18 @@ export class Mover {
     for (const ref of refs) this.#noteMoved(ref, parity);
   }
 
-  /** At the end of a segment: what it does not give back must not be lost with it. Throws TableError. */
+  /** Checks, at the end of a segment, that nothing which it should hold was missing. Throws TableError. */
   #checkAllMoved(parity: Parity, moved: number): void {
     const missing = this.#parts.store.dirtyCount(parity) - moved;
     if (missing === 0) return;
     throw tableError(new Error(`the log lacks ${missing} changes that were written to it`));
   }
 
-  /** The record of a change, where it is the newest of its key. */
+  /** The record of a change, if it is the newest of its key; otherwise NO_REF. */
   #newest({ key, number }: NumberedChange, parity: Parity): number {
     const { store } = this.#parts;
     const ref = store.find(key);
-    // A clean record may keep a number of long ago: only those of dirty ones are unique in their 32 bits.
+    // A clean record may keep an old number: the 32 bits are unique only among dirty ones.
     if (ref === NO_REF || (store.flagsOf(ref) & dirtyFlag(parity)) === 0) return NO_REF;
     return store.hasNumber(ref, number) ? ref : NO_REF;
   }
@@ -180,7 +172,7 @@ export class Mover {
     }
   }
 
-  /** The record is what its row is, from now on. */
+  /** Notes that a record is now the same as its row. */
   #noteMoved(ref: number, parity: Parity): void {
     const { store, expiredRows } = this.#parts;
     if (!store.isLive(ref)) return store.remove(ref);
@@ -188,7 +180,7 @@ export class Mover {
     store.setFlags(ref, (store.flagsOf(ref) & ~dirtyFlag(parity)) | FLAG.IN_ROWS);
   }
 
-  /** Within a transaction: what a CLEAR up to this change removes. Only the newest one counts. */
+  /** Removes, within a transaction, what a CLEAR up to this change removes. Only the newest CLEAR counts. */
   #clearUpTo(number: number): void {
     if (this.#clearedAt > 0 && this.#clearedAt <= number) this.#parts.rows.clear();
   }

@@ -1,47 +1,47 @@
 /**
- * What is stored: the newest change of each key in a flat store, over the rows. A change goes to the store
- * and to the log's turn at once; the counts and the way back are kept here.
+ * The entries of a durable table: a flat store with the newest change of each key, laid over the rows. A
+ * change goes to the store and to the log's turn at once; this file counts the keys and undoes turns.
  *
  * @module
  */
 
 import type { FlatStore } from "../flat/flat_store.ts";
-import { FLAG, NO_REF } from "../flat/record.ts";
+import { DIRTY, dirtyFlag, FLAG, NO_REF } from "../flat/record.ts";
 import type { Clock } from "../table.ts";
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { KIND } from "./change.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { Log } from "./log.ts";
 import type { ReplayedChange } from "./log_replay.ts";
-import { DIRTY, dirtyFlag, type Mover } from "./mover.ts";
+import type { Mover } from "./mover.ts";
 import type { Rows } from "./rows.ts";
 import { UndoStack } from "./undo_stack.ts";
 
-/** So many changes are replayed between two commits of the flat store. */
+/** How many changes are replayed between two commits of the flat store. */
 const REPLAY_CHANGES = 1_024;
 const NOTHING = Text.of("");
 
 /** What an overlay works on. */
 export interface OverlayParts {
-  /** The newest changes, and rows that were read recently. */
+  /** Holds the newest changes, and rows that were read recently. */
   readonly store: FlatStore;
-  /** What makes changes durable. */
+  /** Makes changes durable. */
   readonly log: Log;
-  /** What lies beneath. */
+  /** Hold everything else. */
   readonly rows: Rows;
-  /** What counts the rows that have expired. */
+  /** Counts the rows that have expired. */
   readonly expiredRows: ExpiredRows;
-  /** What knows whether a CLEAR hides the rows. */
+  /** Knows whether a CLEAR hides the rows. */
   readonly mover: Mover;
   /** The time by which keys expire. */
   readonly now: Clock;
 }
 
-/** A part of the keys, as texts. */
+/** A range of keys. */
 export interface Range {
-  /** How each of them begins. */
+  /** What each of them begins with. */
   readonly prefix: Text;
-  /** The key that they come after; empty for none. */
+  /** They come after this key; empty for all. */
   readonly after: Text;
 }
 
@@ -51,30 +51,30 @@ export class Overlay {
   readonly #store: FlatStore;
   readonly #log: Log;
   readonly #undo = new UndoStack();
-  /** How many keys are stored, those included that have expired and are not removed yet. */
+  /** The number of keys, including those that have expired and are not removed yet. */
   #keys = 0;
-  /** The number of the turn's last CLEAR; 0 without one. */
+  /** The number of the turn's last CLEAR; 0 if there is none. */
   #clearedAt = 0;
   /** The last version that was given. */
   version = 0;
-  /** How many reads the store could answer. */
+  /** How many look-ups found their key in the store. */
   hits = 0;
-  /** How many it could not. */
+  /** How many had to look in the rows. */
   misses = 0;
 
-  /** Knows nothing of the log before `replay`. */
+  /** Creates an empty overlay, for `replay` to fill. */
   constructor(parts: OverlayParts) {
     this.#parts = parts;
     this.#store = parts.store;
     this.#log = parts.log;
   }
 
-  /** Whether a CLEAR stands in the log that the rows have not seen. */
+  /** Whether a CLEAR hides the rows, which have not been cleared yet. */
   get areRowsHidden(): boolean {
     return this.#clearedAt > 0 || this.#parts.mover.isClearPending;
   }
 
-  /** The record of a key that is there and has not expired; NO_REF without one. Throws TableError. */
+  /** The record of a key that is present and has not expired; otherwise NO_REF. Throws TableError. */
   find(key: Text): number {
     let ref = this.#store.find(key);
     if (ref === NO_REF) {
@@ -87,7 +87,7 @@ export class Overlay {
     return this.#store.isVisible(ref, this.#parts.now) ? ref : NO_REF;
   }
 
-  /** Stores a value under a key, or removes it where the value is undefined. Throws TableError. */
+  /** Stores a value under a key, or removes the key if it is undefined. Throws TableError. */
   change(
     key: Text,
     value: Text | undefined,
@@ -118,19 +118,19 @@ export class Overlay {
     this.#clearedAt = number;
   }
 
-  /** How many keys there are. Throws TableError. */
+  /** The number of keys. Throws TableError. */
   count(): number {
     const now = this.#parts.now();
     const expiredRows = this.areRowsHidden ? 0 : this.#parts.expiredRows.countAt(now);
     return this.#keys - this.#store.expiredCount(now) - expiredRows;
   }
 
-  /** Takes note of keys that had expired and are removed. */
+  /** Notes that expired keys were removed. */
   noteSwept(count: number): void {
     this.#keys -= count;
   }
 
-  /** The keys in order, those that only the store has and those of rows. Throws TableError. */
+  /** The keys of a range in order, merged from the store and the rows. Throws TableError. */
   *keys(range: Range): Generator<Text, undefined> {
     const now = this.#parts.now();
     const stored = this.#storedKeys(range, now);
@@ -147,16 +147,16 @@ export class Overlay {
         }
       }
     } finally {
-      rows.return(undefined); // Ends the statement.
+      rows.return(undefined); // Resets the statement.
     }
   }
 
-  /** How many changes can be undone. */
+  /** A savepoint for `undo`: the number of changes in the turn. */
   mark(): number {
     return this.#undo.length;
   }
 
-  /** Undoes every change after the first `mark`. */
+  /** Undoes every change since the mark. */
   undo(mark: number): void {
     if (this.#undo.length <= mark) return;
     const before = this.#undo.backTo(mark);
@@ -167,7 +167,7 @@ export class Overlay {
     this.#parts.expiredRows.reset();
   }
 
-  /** Keeps the changes of a turn that the log has made durable. */
+  /** Makes the changes of the turn final, once the log has made them durable. */
   commit(): void {
     this.#store.commit();
     this.#undo.clear();
@@ -175,14 +175,14 @@ export class Overlay {
     this.#clearedAt = 0;
   }
 
-  /** Whether the newest change of a key is in no row. */
+  /** Whether the newest change of a key is not in a row. */
   isDirty(key: Text): boolean {
     const ref = this.#store.find(key);
     return ref !== NO_REF && (this.#store.flagsOf(ref) & DIRTY) !== 0;
   }
 
-  /** Takes up what the log holds, at the start. Throws OpenError. */
-  replay(): void {
+  /** Replays the log at the start, and returns how many changes it held. Throws OpenError. */
+  replay(): number {
     const { count, version } = this.#parts.rows.state;
     this.#keys = count;
     this.version = version;
@@ -200,6 +200,7 @@ export class Overlay {
     }
     this.#store.commit();
     this.#log.prepare();
+    return replayed;
   }
 
   #replayChange(change: ReplayedChange): void {
@@ -215,10 +216,10 @@ export class Overlay {
   }
 
   /**
-   * Whether a replayed change has a row beneath it. The log says whether one was there when the change was made,
-   * which may not be so now: a row can have been removed early, on a full disk, and a power cut can have taken
-   * back moves that were not durable. An earlier change of the key in the log knows better; and no row that was
-   * missing then is there now, because the log still holds each change that such a move would have removed it for.
+   * Whether the key of a replayed change has a row. The log says whether it had one when the change was made,
+   * but the row may be gone now: a full disk has it removed early, and a power cut undoes moves that are not
+   * durable. If the log has an earlier change of the key, its record knows. Otherwise a row that was absent
+   * is still absent, because the log holds every change whose move a power cut has undone.
    */
   #isInRows({ key, isInRows, number, turn }: ReplayedChange, before: number): boolean {
     if (before !== NO_REF) return (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
@@ -228,7 +229,7 @@ export class Overlay {
     return isSure || this.#parts.rows.expiryOf(key) !== undefined;
   }
 
-  /** Takes the row of a key into the store. */
+  /** Loads the row of a key into the store. */
   #load(key: Text): number {
     if (this.areRowsHidden) return NO_REF;
     this.misses++;
@@ -239,7 +240,7 @@ export class Overlay {
     return this.#store.insertClean(key, value, { version, expiresAt, flags, number: 0 });
   }
 
-  /** What is stored under a key, expired or not; and when its row expires, where that is visible now. */
+  /** What is stored under a key, expired or not, and when its row expires, unless a change hides the row. */
   #stateOf(key: Text): { isStored: boolean; isInRows: boolean; rowExpiresAt: number } {
     const ref = this.#store.find(key);
     if (ref !== NO_REF) {
@@ -265,7 +266,7 @@ export class Overlay {
     });
   }
 
-  /** The keys that only the store has. */
+  /** The keys of the store that have no row. */
   *#storedKeys(range: Range, now: number): Generator<Text, undefined> {
     for (const ref of this.#store.page(range)) {
       const expiresAt = this.#store.expiresAtOf(ref);
@@ -273,7 +274,7 @@ export class Overlay {
     }
   }
 
-  /** The keys that rows have, as far as no newer change removes them. */
+  /** The keys that have a row, unless a newer change removes them. */
   *#rowKeys({ prefix, after }: Range, now: number): Generator<Text, undefined> {
     const { rows } = this.#parts;
     if (this.areRowsHidden || rows.state.count === 0) return;

@@ -1,8 +1,8 @@
 /**
- * The rows: everything that the log has let go, in SQLite. `rows_file.ts` opens the file.
+ * The rows, in SQLite: everything that was moved from the log. `rows_file.ts` opens the file.
  *
- * Each row has a generation. CLEAR begins the next one, so that it takes one small change whatever the
- * table holds; the rows of earlier generations are removed a few at a time.
+ * Each row has a generation. CLEAR begins the next generation, so that it is one small change however much
+ * the table holds; the rows of earlier generations are removed a few at a time.
  *
  * @module
  */
@@ -12,23 +12,23 @@ import { Text } from "../text.ts";
 import { tableError } from "./errors.ts";
 import { RowsStorage } from "./rows_storage.ts";
 
-/** How far the rows are. */
+/** The state of the rows: what they hold of the log. */
 export interface RowsState {
-  /** Which CLEAR the rows come after. */
+  /** The generation of the rows that count. */
   readonly generation: number;
-  /** The number of the last change that the rows hold. */
+  /** The number of the last change in the rows. */
   readonly flushed: number;
-  /** The turn of that change. */
+  /** The last turn that was committed when that change was moved. */
   readonly turn: number;
-  /** How many rows the generation has. */
+  /** The number of rows of that generation. */
   readonly count: number;
   /** The last version that was given. */
   readonly version: number;
-  /** Up to this change, the log may name rows that are not there any more. */
+  /** Up to this change, the log may count on rows that have been removed early. */
   readonly unsure: number;
-  /** 1 where moves may follow that a power cut takes back; 0 where this state is the last one. */
+  /** 1 if moves may have followed that a power cut has undone, 0 if not. */
   readonly moving: 0 | 1;
-  /** Tells the log of this table from those of others; 0 where it has none yet. */
+  /** Tells the log of this table from those of other tables; 0 if it has none yet. */
   readonly salt: number;
 }
 
@@ -38,34 +38,36 @@ export interface Row {
   readonly value: Text;
   /** The version of the entry. */
   readonly version: number;
-  /** When the key expires, in milliseconds since 1970; 0 where it does not. */
+  /** When the key expires, in milliseconds since 1970; 0 if it does not. */
   readonly expiresAt: number;
 }
 
-/** The key of a row, and when it expires, in milliseconds since 1970; 0 where it does not. */
+/** The key of a row, and its expiry. */
 export interface ExpiringRow {
   /** The key. */
   readonly key: Text;
-  /** When it expires, in milliseconds since 1970. */
+  /** When the row expires, in milliseconds since 1970; 0 if it does not. */
   readonly expiresAt: number;
 }
 
-/** Which rows that expire are asked for. */
+/** A range of the rows that expire, in the order in which they do. */
 export interface ExpiringRange {
-  /** The row after which to start; no row has the empty key, which comes before all of its time. */
+  /**
+   * The range begins after this row. The empty key, which no row has, comes before all keys with its expiry.
+   */
   readonly after: ExpiringRow;
-  /** The last time at which they expire, in milliseconds since 1970. */
+  /** The latest expiry, in milliseconds since 1970. */
   readonly until: number;
-  /** How many there are to be at most. */
+  /** The most rows; by default all. */
   readonly limit?: number;
 }
 
-/** How many rows of an earlier generation are removed at a time: few, as each may hold a large value. */
+/** How many rows of earlier generations are removed at a time: few, because each may hold a large value. */
 const REMOVE_ROWS = 16;
 
 /**
- * When SQLite syncs its write-ahead log: FULL at the end of each transaction, NORMAL only before a checkpoint. A
- * FULL one makes those before it durable too, because they are in the same file.
+ * When SQLite syncs its write-ahead log: FULL at the end of each transaction, NORMAL only before a
+ * checkpoint. A FULL one makes those before it durable too, because they are in the same file.
  * https://sqlite.org/pragma.html#pragma_synchronous
  */
 type Synchronous = "FULL" | "NORMAL";
@@ -74,11 +76,11 @@ type Synchronous = "FULL" | "NORMAL";
 export class Rows {
   readonly #db: DatabaseSync;
   readonly #sql: Statements;
-  /** The room that they take on the disk. */
+  /** The space that the rows take on the disk. */
   readonly storage: RowsStorage;
   #state: RowsState;
   #synchronous: Synchronous | undefined;
-  /** Whether rows of earlier generations may be left. */
+  /** Whether there may be rows of earlier generations. */
   #hasOld = true;
 
   /** Takes an open database, whose file has this size. */
@@ -89,7 +91,7 @@ export class Rows {
     this.#state = this.#sql.state.get() as unknown as RowsState;
   }
 
-  /** How far the rows are. */
+  /** The state of the rows. */
   get state(): RowsState {
     return this.#state;
   }
@@ -100,8 +102,9 @@ export class Rows {
   }
 
   /**
-   * The same for moves, which the log still holds: a power cut may take them back. The first one is durable, to
-   * say that others follow; the rest become so with the next `transaction`, or with a checkpoint.
+   * Runs `write`, which moves changes that the log still holds, in a transaction that a power cut may undo.
+   * The first one is durable, and says that others follow; those become durable with the next `transaction`
+   * or checkpoint. Throws TableError, all undone.
    */
   move(write: () => void): void {
     const isFirst = this.#state.moving === 0;
@@ -116,17 +119,17 @@ export class Rows {
     this.transaction(() => this.#state = { ...this.#state, moving: 0 });
   }
 
-  /** Gives the table a log, whose records have this salt. Throws TableError. */
+  /** Notes that the table has a log, whose records have this salt. Throws TableError. */
   setSalt(salt: number): void {
     this.transaction(() => this.#state = { ...this.#state, salt });
   }
 
-  /** Notes, within a transaction, how far the rows are. */
+  /** Notes, within a transaction, what the rows hold of the log. */
   setFlushed(state: Pick<RowsState, "flushed" | "turn" | "version">): void {
     this.#state = { ...this.#state, ...state };
   }
 
-  /** Notes, within a transaction, that rows go which the log up to this change may name. */
+  /** Notes, within a transaction, that it removes rows which the log up to this change may count on. */
   setUnsure(unsure: number): void {
     this.#state = { ...this.#state, unsure };
   }
@@ -140,7 +143,7 @@ export class Rows {
     return { value: Text.from(value), version, expiresAt: expires ?? 0 };
   }
 
-  /** When the row of a key expires, 0 where it does not; undefined without a row. Throws TableError. */
+  /** When the row of a key expires, 0 if it does not; undefined if there is no row. Throws TableError. */
   expiryOf(key: Text): number | undefined {
     if (this.#state.count === 0) return undefined;
     const found = this.#read(() => this.#sql.expiry.get(this.#state.generation, key.toBytes()));
@@ -169,7 +172,7 @@ export class Rows {
     this.#hasOld = true;
   }
 
-  /** The keys of rows in order, from one on, with their expiry. Throws TableError. */
+  /** The keys of the rows from this key on, in order, with their expiry. Throws TableError. */
   *from(key: Text): Generator<ExpiringRow> {
     try {
       for (const found of this.#sql.from.iterate(this.#state.generation, key.toBytes())) {
@@ -181,7 +184,7 @@ export class Rows {
     }
   }
 
-  /** The keys of rows that expire, the earliest first, after this place in their order. Throws TableError. */
+  /** The keys of a range of the rows that expire, the earliest first. Throws TableError. */
   *expiring({ after, until, limit = -1 }: ExpiringRange): Generator<ExpiringRow> {
     const { generation } = this.#state;
     const range = [generation, after.expiresAt, after.key.toBytes(), until, limit] as const;
@@ -195,7 +198,10 @@ export class Rows {
     }
   }
 
-  /** Removes a few rows of earlier generations; false where none are left. Throws TableError. */
+  /**
+   * Removes rows of earlier generations until this time, as `performance.now()` gives it, but at least a few;
+   * false if none are left. Throws TableError.
+   */
   removeOld(until: number): boolean {
     if (!this.#hasOld) return false;
     this.transaction(() => {
@@ -241,7 +247,7 @@ export class Rows {
     try {
       this.#sql.rollback.run();
     } catch {
-      // SQLite has done it already, as after a full disk.
+      // SQLite has done so itself, as it does when the disk is full.
     }
   }
 }
@@ -255,7 +261,7 @@ interface StoredRow {
 
 type Statements = Record<keyof typeof SQL, StatementSync>;
 
-/** Each statement that touches the rows. */
+/** The statements. */
 const SQL = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",

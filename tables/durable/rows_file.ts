@@ -1,11 +1,11 @@
 /**
- * The file of the rows, `keyline.db`: how it is made, checked, opened and brought up to date.
+ * The file of the rows, `keyline.db`: creates, checks, opens and upgrades it.
  *
  * @module
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { giveUpReserve } from "./disk_space.ts";
+import { releaseReserve } from "./disk_space.ts";
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { segmentPath } from "./log.ts";
 import { SCHEMA_VERSION, upgrade } from "./schema.ts";
@@ -16,20 +16,26 @@ import { PAGE_BYTES } from "./rows_storage.ts";
 export const FILE_NAME = "keyline.db";
 /** "KEYL": marks our files (the application_id of https://sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x4b45594c;
-/** Files up to this many bytes are checked whole when they are opened; larger ones where they are read. */
+/**
+ * Files up to this many bytes are checked as a whole when they are opened, larger ones only where they are
+ * read.
+ */
 const CHECK_BYTES_MAX = 33_554_432;
-/** SQLite's own cache of pages, in KiB. Ours holds entries; this one serves misses and scans. */
+/**
+ * The size of SQLite's cache of pages, in KiB. The flat store caches entries; this one serves misses and
+ * scans.
+ */
 const PAGE_CACHE_KIB = 8_192;
 
 /**
- * Opens the rows of a folder, or makes them. Even that takes some room, which a full disk has only in the
+ * Opens the rows of a folder, or creates them. That takes some space, which a full disk has only in the
  * reserve. Throws OpenError.
  */
 export function openRows(folder: string): Rows {
   try {
     return openFile(folder);
   } catch (error) {
-    if (!isDiskFull(error) || !giveUpReserve(folder)) throw error;
+    if (!isDiskFull(error) || !releaseReserve(folder)) throw error;
     return openFile(folder);
   }
 }
@@ -59,7 +65,7 @@ function openDatabase(path: string, version: number): DatabaseSync {
   try {
     const settings = [
       "journal_mode = WAL",
-      // The table moves the write-ahead log itself, because SQLite would not say when that fails.
+      // The table does its own checkpoints, because SQLite would not report that one has failed.
       "wal_autocheckpoint = 0",
       `cache_size = -${PAGE_CACHE_KIB}`,
       "temp_store = MEMORY",
@@ -73,7 +79,9 @@ function openDatabase(path: string, version: number): DatabaseSync {
   }
 }
 
-/** A log with records had a file of rows beside it: a new one would take their place. Throws OpenError. */
+/**
+ * Checks that no log is left of a table whose rows are missing: new rows would discard it. Throws OpenError.
+ */
 function checkNoLog(folder: string, path: string): void {
   for (const log of [segmentPath(folder, 0), segmentPath(folder, 1)]) {
     if (!exists(log)) continue;
@@ -82,13 +90,13 @@ function checkNoLog(folder: string, path: string): void {
     file.readSync(start);
     if (start[0] === 0) continue; // No record.
     throw new OpenError(
-      `Cannot open ${path}: it is missing, but ${log} holds changes of its table. Nothing was changed: ` +
+      `Cannot open ${path}: it is missing, but ${log} holds changes of its table. Nothing was written: ` +
         "put the file back, restore a backup, or choose another folder with --data.",
     );
   }
 }
 
-/** Makes the file under a temporary name and renames it: a crash never leaves half a database. */
+/** Creates the file under a temporary name and renames it: a crash never leaves half a database. */
 function create(path: string): void {
   const draft = `${path}.new`;
   for (const file of [draft, `${draft}-journal`]) if (exists(file)) Deno.removeSync(file);
@@ -100,14 +108,14 @@ function create(path: string): void {
   } finally {
     db.close();
   }
-  if (Deno.build.os !== "windows") Deno.chmodSync(draft, 0o600); // SQLite makes it readable for others.
+  if (Deno.build.os !== "windows") Deno.chmodSync(draft, 0o600); // SQLite lets others read it.
   Deno.renameSync(draft, path);
 }
 
-/** Reads the header (https://sqlite.org/fileformat.html section 1.3); returns the schema version. */
+/** Checks the header (https://sqlite.org/fileformat.html section 1.3), and returns the schema version. */
 function checkHeader(path: string): number {
   const header = new Uint8Array(100);
-  // For writing too: SQLite would open a file that it can't write to, and fail later.
+  // For writing too: SQLite opens a file that it can't write to, and fails later.
   using file = Deno.openSync(path, { read: true, write: true });
   const length = file.readSync(header) ?? 0;
   const { size } = file.statSync();
@@ -117,7 +125,7 @@ function checkHeader(path: string): number {
     view.getUint32(68) === APPLICATION_ID;
   if (!isOurs) {
     throw new OpenError(
-      `Cannot open ${path}: it is no Keyline table. It was left as it is: move it away, or choose ` +
+      `Cannot open ${path}: it is not a Keyline table. It was left as it is: move it away, or choose ` +
         "another folder with --data.",
     );
   }
@@ -128,19 +136,19 @@ function checkHeader(path: string): number {
         `${SCHEMA_VERSION}). It was left as it is: start that newer one.`,
     );
   }
-  // With a write-ahead log beside it, the file may still be on its way to what the header says.
+  // With a write-ahead log beside it, a checkpoint may not have extended the file yet.
   const isWhole = size >= view.getUint32(28) * PAGE_BYTES || exists(`${path}-wal`);
   if (!isWhole) throw new Error("it is damaged: its end is missing");
   return version;
 }
 
-/** Looks for damage, reading only. */
+/** Checks the contents for damage, without writing. */
 function checkContents(path: string): void {
   if (Deno.statSync(path).size > CHECK_BYTES_MAX) return;
   const db = new DatabaseSync(path, { readOnly: true });
   try {
     const { quick_check: found } = db.prepare("PRAGMA quick_check(1)").get()!;
-    // The line before the last only says in which database.
+    // The lines before the last only name the database.
     if (found !== "ok") throw new Error(`it is damaged: ${(found as string).split("\n").at(-1)}`);
   } finally {
     db.close();

@@ -1,26 +1,26 @@
 /**
- * The schema of `keyline.db`, and how the file of an older version becomes one of this version: at the
- * first start, in one transaction.
+ * The schema of `keyline.db`, and the upgrade of a file from an older version: at the first start, in one
+ * transaction.
  *
- * Version 2, of Keyline 0.1.0, held a table of entries for each CLEAR, and a log of JSON whose changes were
- * in no entry yet. Version 1 was never released.
+ * Version 2, of Keyline 0.1.0, had a table of entries for each CLEAR, and a log in JSON of changes that were
+ * not in those tables yet. Version 1 was never released.
  *
  * @module
  */
 
 import type { DatabaseSync } from "node:sqlite";
 
-/** The version that this Keyline writes. */
+/** The version of the schema. */
 export const SCHEMA_VERSION = 3;
 
-/** Brings a file from this version up to date; 0 is a new one. */
+/** Upgrades a file from this version; a new file has version 0. Throws if it can't, and undoes everything. */
 export function upgrade(db: DatabaseSync, from: number): void {
   if (from === SCHEMA_VERSION) return;
   if (from === 1) throw new Error("it was written by a version before 0.1.0");
   db.exec("BEGIN IMMEDIATE");
   try {
     createTables(db);
-    if (from > 0) takeOver(db);
+    if (from > 0) convert(db);
     db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
   } catch (error) {
     db.exec("ROLLBACK");
@@ -54,8 +54,8 @@ function createTables(db: DatabaseSync): void {
   db.exec("INSERT INTO state VALUES (0, 1, 0, 0, 0, 0, 0, 0, 0)");
 }
 
-/** Takes over what 0.1.0 stored: the newest generation of its entries, then the changes of its log. */
-function takeOver(db: DatabaseSync): void {
+/** Converts what 0.1.0 stored: the newest table of its entries, then the changes of its log. */
+function convert(db: DatabaseSync): void {
   const last = db.prepare("SELECT generation, version FROM log ORDER BY id DESC LIMIT 1").get()!;
   db.exec(`INSERT INTO entries
     SELECT 1, CAST(key AS BLOB), CAST(value AS BLOB), version, expires
@@ -63,7 +63,7 @@ function takeOver(db: DatabaseSync): void {
   const put = db.prepare("REPLACE INTO entries VALUES (1, CAST(? AS BLOB), CAST(? AS BLOB), ?, ?)");
   const remove = db.prepare("DELETE FROM entries WHERE generation = 1 AND key = CAST(? AS BLOB)");
   for (const { changes } of db.prepare("SELECT changes FROM log ORDER BY id").iterate()) {
-    // A flat list: the key, the value or null where it was removed, the version, the expiry.
+    // A flat list: key, value (null if removed), version, expiry, and so on.
     const items = JSON.parse(changes as string);
     for (let i = 0; i < items.length; i += 4) {
       const [key, value, version, expires] = items.slice(i, i + 4);

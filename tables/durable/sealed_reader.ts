@@ -1,5 +1,5 @@
 /**
- * Reads the changes of a sealed segment back, in their order, a block of the file at a time.
+ * Reads the changes of a sealed segment in order, a block of the file at a time.
  *
  * @module
  */
@@ -10,29 +10,29 @@ import { tableError } from "./errors.ts";
 import { lengthAt, type LogRecord, RECORD_HEADER_BYTES, recordAt } from "./log_record.ts";
 import type { LogSegment } from "./log_segment.ts";
 
-/** How much is read at a time; a longer record is read whole. */
+/** The size of a block; it grows for a record that is longer. */
 const BLOCK_BYTES = 262_144;
 
-/** A place in a sealed segment. */
+/** A cursor in a sealed segment. */
 export class SealedReader {
   readonly #segment: LogSegment;
   readonly #salt: number;
   #block = new Memory(0);
-  /** Where in the segment the block starts, and where the next record does. */
+  /** The offsets of the block and of the next record in the segment. */
   #blockStart = 0;
   #nextRecord = 0;
-  /** The record that is being read, the next change in it, and where in the block that is. */
+  /** The record that is being read, the number of its next change, and the offset of that in the block. */
   #record: LogRecord | undefined;
   #number = 0;
   #at = 0;
 
-  /** The start of a segment. */
+  /** Starts at the beginning of a segment. */
   constructor(segment: LogSegment, salt: number) {
     this.#segment = segment;
     this.#salt = salt;
   }
 
-  /** The next change with a number after this one; undefined after the last. Throws TableError. */
+  /** Reads the next change whose number is above this one; undefined after the last. Throws TableError. */
   next(after: number): NumberedChange | undefined {
     for (;;) {
       if (this.#record === undefined || this.#number > this.#record.lastChange) {
@@ -64,7 +64,7 @@ export class SealedReader {
     this.#nextRecord += record.length;
   }
 
-  /** Makes sure that the block has so many bytes from the next record on. */
+  /** Makes sure that the block holds this many bytes of the next record. */
   #ensure(bytes: number): void {
     const has = this.#blockStart + this.#block.bytes.length - this.#nextRecord;
     if (has >= bytes) return;

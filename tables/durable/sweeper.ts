@@ -1,6 +1,6 @@
 /**
- * Removes what has expired, and what CLEAR has left behind, a bounded step at a time. Nothing of it is
- * logged: what has expired is absent for everyone, removed or not.
+ * Removes what has expired, and the rows that CLEAR has left behind, in bounded steps. None of this is
+ * logged, because what has expired is absent for everyone anyway.
  *
  * @module
  */
@@ -11,44 +11,48 @@ import { Text } from "../text.ts";
 import type { ExpiredRows } from "./expired_rows.ts";
 import type { ExpiringRow, Rows } from "./rows.ts";
 
-/** How much a step takes on: keys, and milliseconds. */
+// The limits of a step.
 const STEP_KEYS = 256;
 const STEP_MS = 3;
 
-/** Before all rows that expire. */
+/** Precedes all rows that expire. */
 const START: ExpiringRow = { expiresAt: 0, key: Text.of("") };
 
 /** What the sweeper works on. */
 export interface SweeperParts {
-  /** Entries that may have expired. */
+  /** Has entries that may have expired. */
   readonly store: FlatStore;
-  /** Rows that may have. */
+  /** Have rows that may have expired. */
   readonly rows: Rows;
-  /** What counts those. */
+  /** Counts those rows. */
   readonly expiredRows: ExpiredRows;
 }
 
-/** Removes expired entries of a table. */
+/** Removes the expired entries of a table. */
 export class Sweeper {
   readonly #parts: SweeperParts;
-  /** The row after which the search for expired ones goes on. */
+  /** The row after which the search for expired rows goes on. */
   #place: ExpiringRow = START;
+  /** How many entries it has removed since the start. */
+  removedInAll = 0;
 
-  /** Nothing is removed before `step`. */
+  /** Removes nothing by itself. */
   constructor(parts: SweeperParts) {
     this.#parts = parts;
   }
 
   /**
-   * Removes some entries that have expired at `now`, in milliseconds since 1970; returns how many. Rows that
-   * a CLEAR hides are left to `removeOld`. Throws TableError.
+   * Removes some entries that have expired at `now`, in milliseconds since 1970, and returns how many. If a
+   * CLEAR hides the rows, `removeOld` will remove them. Throws TableError.
    */
   step(now: number, { hidden }: { hidden: boolean }): number {
-    const removed = this.#sweepStore(now);
-    return removed > 0 || hidden ? removed : this.#sweepRows(now);
+    let removed = this.#sweepStore(now);
+    if (removed === 0 && !hidden) removed = this.#sweepRows(now);
+    this.removedInAll += removed;
+    return removed;
   }
 
-  /** Removes some rows of earlier generations; false where none are left. Throws TableError. */
+  /** Removes some rows of earlier generations; false if none are left. Throws TableError. */
   removeOld(): boolean {
     return this.#parts.rows.removeOld(performance.now() + STEP_MS);
   }
@@ -58,7 +62,7 @@ export class Sweeper {
     const refs = store.expiredRefs(now, STEP_KEYS);
     for (const ref of refs) {
       const flags = store.flagsOf(ref);
-      // A row beneath it must stay hidden until the mover removes it.
+      // If there is a row, the record must hide it until the mover removes it.
       if ((flags & FLAG.IN_ROWS) !== 0) store.setFlags(ref, flags | FLAG.TOMBSTONE);
       else store.remove(ref);
     }
@@ -69,7 +73,7 @@ export class Sweeper {
     const { store, rows, expiredRows } = this.#parts;
     const expired = this.#nextExpired(now);
     if (expired.length === 0) return 0;
-    expiredRows.countAt(now); // So that each of them is counted, and then no more.
+    expiredRows.countAt(now); // So that each of them is in the count before it leaves it.
     const removed: Text[] = [];
     rows.transaction(() => {
       const until = performance.now() + STEP_MS;
@@ -88,8 +92,8 @@ export class Sweeper {
   }
 
   /**
-   * The keys of some rows that have expired and that no newer change hides. Those that one does hide are
-   * left to the mover, and passed by, however many there are: the search goes on where it ended.
+   * The keys of some rows that have expired and that no newer change hides. The mover sees to the hidden
+   * ones. As there may be any number of those, the search continues where it stopped.
    */
   #nextExpired(now: number): Text[] {
     const { rows } = this.#parts;
@@ -99,7 +103,7 @@ export class Sweeper {
       const expired = found.map(({ key }) => key).filter((key) =>
         !this.#parts.expiredRows.isHidden(key)
       );
-      // What is removed makes no difference to what comes after it. At the end, from the start again.
+      // Removing rows does not affect those after them. At the end, start again.
       this.#place = found.length < STEP_KEYS ? START : found.at(-1)!;
       if (expired.length > 0 || this.#place === START || performance.now() > until) return expired;
     }

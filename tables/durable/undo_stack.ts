@@ -1,41 +1,41 @@
 /**
- * What a durable table was before each change of its turn.
+ * The state of a durable table before each change of a turn, for undoing them.
  *
  * @module
  */
 
-/** A table before a change. */
+/** The state before a change. */
 export interface Before {
-  /** The mark of its flat store. */
+  /** The mark of the flat store. */
   readonly store: number;
-  /** How many bytes its log had gathered. */
+  /** How many bytes the log had gathered. */
   readonly length: number;
-  /** How many changes that was. */
+  /** How many changes the log had gathered. */
   readonly count: number;
-  /** How many keys it had. */
+  /** How many keys there were. */
   readonly keys: number;
-  /** The number of the turn's last CLEAR; 0 without one. */
+  /** The number of the turn's last CLEAR; 0 if there was none. */
   readonly clearedAt: number;
 }
 
-/** How many numbers a change takes: a plain list of them costs no object for each. */
+/** The numbers of a change: a plain list of them takes no object for each. */
 const WIDTH = 5;
 
-/** The changes of a turn. */
+/** The states before the changes of a turn. */
 export class UndoStack {
   #numbers: number[] = [];
 
-  /** How many changes there are. */
+  /** The number of changes. */
   get length(): number {
     return this.#numbers.length / WIDTH;
   }
 
-  /** Adds a change, by what was before it. */
+  /** Adds a change, by the state before it. */
   push({ store, length, count, keys, clearedAt }: Before): void {
     this.#numbers.push(store, length, count, keys, clearedAt);
   }
 
-  /** Takes all changes after the first `mark` off; returns what was before them. */
+  /** Removes the changes after the first `mark`, and returns the state before them. */
   backTo(mark: number): Before {
     const at = mark * WIDTH;
     const [store, length, count, keys, clearedAt] = this.#numbers.slice(at, at + WIDTH);
@@ -49,7 +49,7 @@ export class UndoStack {
     };
   }
 
-  /** Forgets all changes. */
+  /** Removes all changes. */
   clear(): void {
     this.#numbers.length = 0;
   }

@@ -1,9 +1,10 @@
 /**
- * The memory of a flat store: records of bytes in segments, each written once from its start to its end.
+ * The memory of a flat store: records in segments, each of which is filled once, from its start to its end.
  *
- * A reference to a record is one 32-bit integer, the segment's number and the place within it, so that an
- * index of a million records is a few megabytes of integers and no object. A record that is freed leaves
- * a gap; `FlatStore` empties the segments with the largest gaps by moving what is left of them.
+ * A reference to a record is one 32-bit integer, made of the segment's number and the place within it, so
+ * that an index of a million records is a few megabytes of integers, without an object for each. A freed
+ * record leaves a gap; the compactor empties the segments with the largest gaps by moving what is left in
+ * them.
  *
  * @module
  */
@@ -36,18 +37,18 @@ const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
 const PLACE_BITS = 17;
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
-/** How much a segment holds. */
+/** The size of a segment. */
 const SEGMENT_BYTES = UNIT_BYTES << PLACE_BITS;
-/** How many segments there can be: 32 GiB of small records. */
+/** The most segments: 32 GiB of small records. */
 const SEGMENTS_MAX = 1 << (32 - PLACE_BITS);
 
-/** Memory of one piece. */
+/** One contiguous piece of memory. */
 export class Segment {
   /** Its bytes. */
   readonly memory: Memory;
   /** Where the next record goes, in bytes. */
   used = 0;
-  /** How much of it is records that are not freed, in bytes. */
+  /** The bytes of records that are not freed. */
   liveBytes = 0;
 
   /** An empty segment in this memory. */
@@ -55,40 +56,40 @@ export class Segment {
     this.memory = memory;
   }
 
-  /** How much room it has, in bytes. */
+  /** Its size in bytes. */
   get size(): number {
     return this.memory.bytes.length;
   }
 }
 
-/** The segment that no reference leads to, so that no reference is 0. */
+/** Takes the number 0, so that no reference is 0. */
 const NO_SEGMENT = new Segment(new Memory(0));
 
 /** Records in segments. */
 export class Arena {
   readonly #segments: (Segment | undefined)[] = [NO_SEGMENT];
   readonly #freeNumbers: number[] = [];
-  /** The segment that takes new records. */
+  /** The number of the segment that takes new records. */
   #head = 0;
   /**
-   * The memory of a segment that has been released, for the next one: where records are evicted as fast as
-   * others come, memory that waits for the garbage collector would be half as much again.
+   * The memory of a released segment, for the next one. Where records are evicted as fast as others arrive,
+   * leaving it to the garbage collector would take half as much memory again.
    */
   #spare: Memory | undefined;
   #bytes = 0;
   #liveBytes = 0;
 
-  /** How much memory the segments take, in bytes. */
+  /** The memory that the segments take, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** How much of that is records that are not freed, in bytes. */
+  /** The part of it that holds records which are not freed, in bytes. */
   get liveBytes(): number {
     return this.#liveBytes;
   }
 
-  /** Writes a record and returns its reference. Throws RangeError where no segment is left. */
+  /** Writes a record and returns its reference. Throws RangeError if no segment is left. */
   add(key: Text, value: Text, fields: Fields): number {
     const { expiresAt } = fields;
     const size = recordBytes(key.end - key.start, {
@@ -100,7 +101,7 @@ export class Arena {
     return ref;
   }
 
-  /** Whether a record's room is about what one with such a value and this expiry would take. */
+  /** Whether a record with such a value and expiry fits into this one's room without wasting half of it. */
   fits(
     ref: number,
     { valueLength, expiresAt }: { valueLength: number; expiresAt: number },
@@ -116,7 +117,7 @@ export class Arena {
     overwriteRecord(this.memory(ref), this.offset(ref), { value, fields });
   }
 
-  /** Lets the room of a record go. */
+  /** Frees a record. */
   free(ref: number): void {
     const size = this.capacity(ref);
     this.setFlags(ref, this.flags(ref) | FLAG.FREED);
@@ -127,18 +128,18 @@ export class Arena {
     if (segment.liveBytes === 0 && number !== this.#head) this.#release(number);
   }
 
-  /** Whether a reference leads to no record any more, as long as nothing has been added since. */
+  /** Whether the record of a reference has been freed. Valid only if nothing has been added since. */
   isFreed(ref: number): boolean {
     const segment = this.#segments[ref >>> PLACE_BITS];
     return segment === undefined || (this.flags(ref) & FLAG.FREED) !== 0;
   }
 
-  /** The memory that a record lies in. */
+  /** The memory that holds a record. */
   memory(ref: number): Memory {
     return this.#segments[ref >>> PLACE_BITS]!.memory;
   }
 
-  /** Where in its segment a record begins, in bytes. */
+  /** The offset of a record in its segment, in bytes. */
   offset(ref: number): number {
     return (ref & PLACE_MASK) << UNIT_BITS;
   }
@@ -168,12 +169,12 @@ export class Arena {
     return versionAt(this.#view(ref), this.offset(ref));
   }
 
-  /** When a record expires, in milliseconds since 1970; 0 where it does not. */
+  /** When a record expires, in milliseconds since 1970; 0 if it does not. */
   expiresAt(ref: number): number {
     return expiryAt(this.#view(ref), this.offset(ref));
   }
 
-  /** Whether a record keeps the number of this change of a log, the low 32 bits of it. */
+  /** Whether a record is of the log's change with this number, by the low 32 bits. */
   hasNumber(ref: number, number: number): boolean {
     return hasNumberAt(this.#view(ref), this.offset(ref), number);
   }
@@ -188,17 +189,17 @@ export class Arena {
     return flagsAt(this.#view(ref), this.offset(ref));
   }
 
-  /** Gives a record other flags. */
+  /** Sets the flags of a record. */
   setFlags(ref: number, flags: number): void {
     setFlagsAt(this.#view(ref), this.offset(ref), flags);
   }
 
-  /** How much room a record has, in bytes. */
+  /** The room of a record, in bytes. */
   capacity(ref: number): number {
     return capacityAt(this.#view(ref), this.offset(ref)) || this.memory(ref).bytes.length;
   }
 
-  /** How many bytes of a record are in use. */
+  /** The bytes of a record that are in use. */
   usedBytes(ref: number): number {
     return usedBytesAt(this.#view(ref), this.offset(ref));
   }
@@ -208,7 +209,7 @@ export class Arena {
     return this.memory(ref).bytes.length !== SEGMENT_BYTES;
   }
 
-  /** The number of the shared segment with the least in it, the head aside; undefined without one. */
+  /** The number of the emptiest shared segment, not counting the head; undefined if there is none. */
   emptiest(): number | undefined {
     let found: number | undefined;
     let least = SEGMENT_BYTES;
@@ -221,7 +222,7 @@ export class Arena {
     return found;
   }
 
-  /** The number of the next segment after this one, in a circle; the head is left out. */
+  /** The number of the segment that follows this one in a circle, leaving out the head. */
   next(number: number): number | undefined {
     const count = this.#segments.length;
     for (let step = 1; step <= count; step++) {
@@ -232,12 +233,14 @@ export class Arena {
     return undefined;
   }
 
-  /** The segment with this number; undefined where it has been let go. */
+  /** The segment with this number; undefined once it is released. */
   segmentAt(number: number): Segment | undefined {
     return this.#segments[number];
   }
 
-  /** The first record of a segment, or the record after this one; NO_REF after the last, or if it is gone. */
+  /**
+   * A segment's first record, or the one after this one; NO_REF after the last, or if the segment is gone.
+   */
   recordAfter({ number, ref }: { number: number; ref: number }): number {
     const segment = this.#segments[number];
     if (segment === undefined) return NO_REF;

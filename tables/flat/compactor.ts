@@ -1,52 +1,53 @@
 /**
- * Brings the room of a flat store back, a bounded step at a time. A segment with large gaps is emptied:
- * what is left of it moves to the newest one. Where a store may only take so much memory, the segments
- * are visited in a circle, and what no one has read since the last visit is evicted.
+ * Reclaims the memory of a flat store, a bounded step at a time. A segment with large gaps is emptied: what
+ * is left in it moves to the newest one. If a store is over its limit, the segments are visited in a circle,
+ * and what was not read since the last visit is evicted (the CLOCK algorithm).
  *
  * @module
  */
 
 import { type Segment } from "./arena.ts";
-import { FLAG, NO_REF } from "./record.ts";
+import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import type { Contents } from "./contents.ts";
 
-/** How large the gaps may be in all: a share of the memory, and this many bytes in any case. */
+/** How large all gaps together may be: this share of the memory, and this many bytes in any case. */
 const GAPS_SHARE_MAX = 0.2;
 const GAPS_BYTES_MIN = 4_194_304;
-/** How much a step takes on, in bytes of records. */
+/** How many bytes of records a step looks at. */
 const STEP_BYTES = 131_072;
-/** Eviction gives up after so many rounds: the first takes the mark of what was read, the second takes all. */
+/** Eviction gives up after this many rounds without success: the first clears RECENT, the second evicts. */
 const ROUNDS_IN_VAIN = 2;
-/** Only a record that is clean and in a row may be evicted. */
+/** Only a clean record with a row may be evicted. */
 const EVICTABLE = FLAG.IN_ROWS;
-const EVICTABLE_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1 | FLAG.TOMBSTONE | FLAG.RECENT;
+const EVICTABLE_MASK = FLAG.IN_ROWS | DIRTY | FLAG.TOMBSTONE | FLAG.RECENT;
 
 /** What a step may do. */
 export interface StepOptions {
-  /** How much memory the store may take before records are evicted, in bytes. */
+  /** The memory that the store may take before records are evicted, in bytes. */
   readonly bytesMax: number;
-  /** Drops a record. */
+  /** Evicts a record. */
   readonly evict: (ref: number) => void;
   /** Moves a record to the newest segment. */
   readonly move: (ref: number) => void;
 }
 
-/** The segment that is being emptied, and how far. */
+/** Empties segments, one after the other. */
 export class Compactor {
+  /** The segment that is being emptied, its number, and the next record to look at. */
   #segment: Segment | undefined;
   #number = 0;
   #ref = NO_REF;
   #isEvicting = false;
-  /** The segment that eviction came to last. */
+  /** The number of the segment that eviction visited last. */
   #lastEvicted = 0;
-  /** How much it has passed by since it last evicted a record, in bytes. */
+  /** How many bytes it has visited since it last evicted a record. */
   #passedBytes = 0;
-  /** The state of the contents when it had passed by all of them in vain. */
+  /** The state of the contents in which eviction found nothing. */
   #stateInVain = "";
 
-  /** Does a step; true where there is more to do. */
+  /** Does a step; true if there is more to do. */
   step(contents: Contents, options: StepOptions): boolean {
-    // A segment may have been let go since, and its number given to another.
+    // The segment may have been released since, and its number reused.
     const isThere = this.#segment !== undefined &&
       contents.arena.segmentAt(this.#number) === this.#segment;
     if (!isThere && !this.#choose(contents, options.bytesMax)) return false;
@@ -72,7 +73,7 @@ export class Compactor {
     return number !== undefined;
   }
 
-  /** False where everything is dirty or was read: then moving it in a circle would never end. */
+  /** False if everything is dirty, or was read: then visiting it in a circle would never end. */
   #mayEvict({ arena, dirtyCounts }: Contents): boolean {
     const state = `${arena.liveBytes} ${dirtyCounts}`;
     if (this.#passedBytes > ROUNDS_IN_VAIN * arena.bytes) {
@@ -97,7 +98,7 @@ export class Compactor {
         } else if (arena.isAlone(ref)) arena.setFlags(ref, flags & ~FLAG.RECENT);
         else move(ref);
       }
-      // Without its last live record the segment is gone, and what is left of it with it.
+      // Freeing its last live record releases the segment.
       ref = arena.segmentAt(this.#number) === this.#segment ? next : NO_REF;
     }
     this.#ref = ref;

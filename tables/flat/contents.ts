@@ -1,59 +1,59 @@
 /**
- * What a flat store holds at a time. CLEAR puts new contents in the place of the old ones.
+ * The contents of a flat store. CLEAR replaces them as a whole.
  *
  * @module
  */
 
 import { compareTexts, type Text } from "../text.ts";
 import { Arena } from "./arena.ts";
-import { FLAG, NO_REF } from "./record.ts";
+import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 
-/** A record with one of these flags is not among the keys that a store lists. */
+/** A store does not list the key of a record with one of these flags. */
 export const UNLISTED: number = FLAG.TOMBSTONE | FLAG.IN_ROWS;
 
-/** A row says the same as a record with these flags, of those in the mask: it needs no other account. */
-const CLEAN_MASK = FLAG.IN_ROWS | FLAG.DIRTY_0 | FLAG.DIRTY_1;
+/** A record with exactly these flags of the mask is the same as its row, which keeps track of its expiry. */
+const CLEAN_MASK = FLAG.IN_ROWS | DIRTY;
 const CLEAN = FLAG.IN_ROWS;
 
-/** Whether a record with these flags is among the keys that a store lists. */
+/** Whether a store lists the key of a record with these flags. */
 export function isListed(flags: number): boolean {
   return (flags & UNLISTED) === 0;
 }
 
-/** Whether a record is among those that a store lists as they expire. */
+/** Whether a store keeps track of when a record expires. */
 export function isExpiring(flags: number, expiresAt: number): boolean {
   return expiresAt !== 0 && (flags & FLAG.TOMBSTONE) === 0 && (flags & CLEAN_MASK) !== CLEAN;
 }
 
-/** Records, and what finds, orders and counts them. */
+/** Records, with their index, their orders and their counts. */
 export class Contents {
   /** The records. */
   readonly arena: Arena = new Arena();
-  /** Where each key's record is. */
+  /** Finds the record of a key. */
   readonly index: HashIndex = new HashIndex();
-  /** The live records that are in no row, by their keys. */
+  /** The live records without a row, by key. */
   readonly byKey: SortedRefs = new SortedRefs((a, b) =>
     a === b ? 0 : compareTexts(this.arena.key(a), this.arena.key(b))
   );
-  /** The live records that expire and are not the same in a row, by when they do. */
+  /** The live records that expire and differ from their row, or have none, by expiry. */
   readonly byExpiry: SortedRefs = new SortedRefs((a, b) =>
     this.arena.expiresAt(a) - this.arena.expiresAt(b) || a - b
   );
-  /** The tombstones that hide a row, in no order that matters. */
+  /** The tombstones that hide a row, in any order. */
   readonly hiding: SortedRefs = new SortedRefs((a, b) => a - b);
-  /** How many records are no tombstones. */
+  /** How many records are not tombstones. */
   liveCount = 0;
-  /** How many records are dirty, by the segment of the log that has their newest change. */
+  /** How many records are dirty, for each segment of the log that may hold their newest change. */
   readonly dirtyCounts: [number, number] = [0, 0];
 
-  /** How much memory the records and their index take, in bytes. */
+  /** The memory that the records and their index take, in bytes. */
   get bytes(): number {
     return this.arena.bytes + this.index.bytes;
   }
 
-  /** The record of a key with this hash; NO_REF without one. */
+  /** The record of a key with this hash; NO_REF if there is none. */
   find(key: Text, hash: number): number {
     const { arena } = this;
     const slots = this.index.slotsFor(hash);
@@ -66,7 +66,7 @@ export class Contents {
     }
   }
 
-  /** Takes a record up in the orders and counts that it belongs to. */
+  /** Adds a record to the orders and counts that it belongs to. */
   link(ref: number): void {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
@@ -76,7 +76,7 @@ export class Contents {
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.add(ref);
   }
 
-  /** Takes a record out of them, before it changes or goes. */
+  /** Removes a record from them, before it changes or goes. */
   unlink(ref: number): void {
     const { arena, byKey, byExpiry } = this;
     const flags = arena.flags(ref);
@@ -86,7 +86,7 @@ export class Contents {
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.remove(ref);
   }
 
-  /** Counts a record with these flags, or counts it no more. */
+  /** Adds a record with these flags to the counts, or removes it. */
   count(flags: number, by: 1 | -1): void {
     if ((flags & FLAG.TOMBSTONE) === 0) this.liveCount += by;
     if ((flags & FLAG.DIRTY_0) !== 0) this.dirtyCounts[0] += by;

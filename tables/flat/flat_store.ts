@@ -1,9 +1,9 @@
 /**
- * A store of entries as bytes: records in an arena, an index that finds them by key, the order of their
- * keys and the order in which they expire. No object stands for a key.
+ * A store of entries as bytes: records in an arena, an index that finds them by key, and two orders, by key
+ * and by expiry. There is no object for each key.
  *
- * The memory table is this alone. The durable table keeps in it what its rows lack, and what was read of
- * them recently. `journal.ts` undoes changes, `compactor.ts` brings room back.
+ * The memory table is this alone. The durable table keeps in it what its rows lack, and those rows that were
+ * read recently. `journal.ts` undoes changes, `compactor.ts` reclaims memory.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { Contents, isExpiring, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";
 import { Journal } from "./journal.ts";
 
-/** What a tombstone holds for a value. */
+/** The value of a tombstone. */
 const NOTHING = Text.of("");
 
 /**
- * Entries by key. References hold until the next change or step of `maintain`.
+ * Entries by key. A reference is valid until the next change, or step of `maintain`.
  *
  * @example
  * ```ts
@@ -38,35 +38,35 @@ export class FlatStore {
   #contents = new Contents();
   readonly #journal = new Journal();
   readonly #compactor = new Compactor();
-  /** Whether this turn has written a tombstone. */
+  /** Whether the turn has written a tombstone. */
   #hasDeleted = false;
 
-  /** How much memory the records take, in bytes. */
+  /** The memory that the records take, in bytes. */
   get bytes(): number {
     return this.#contents.arena.bytes;
   }
 
-  /** How many records there are, tombstones included. */
+  /** The number of records, including tombstones. */
   get size(): number {
     return this.#contents.index.size;
   }
 
-  /** How many records there are, tombstones left out. */
+  /** The number of records that are not tombstones. */
   get liveCount(): number {
     return this.#contents.liveCount;
   }
 
-  /** How many keys have their newest change in this segment of the log, and in no row. */
+  /** How many keys have their newest change in this segment of the log, and not in a row. */
   dirtyCount(parity: 0 | 1): number {
     return this.#contents.dirtyCounts[parity];
   }
 
-  /** The record of a key, which may be a tombstone; NO_REF without one. */
+  /** The record of a key, which may be a tombstone; NO_REF if there is none. */
   find(key: Text): number {
     return this.#contents.find(key, hashOf(key));
   }
 
-  /** Keeps a record from being evicted when eviction passes by next. */
+  /** Keeps the next visit of eviction from taking a record. */
   touch(ref: number): void {
     const { arena } = this.#contents;
     const flags = arena.flags(ref);
@@ -78,7 +78,7 @@ export class FlatStore {
     return this.#contents.arena.isVisible(ref, now);
   }
 
-  /** Stores a value, or a tombstone where it is undefined. `undo` takes it back until `commit`. */
+  /** Stores a value, or a tombstone if it is undefined, and returns the record. `undo` can revert it. */
   write(key: Text, value: Text | undefined, fields: Fields): number {
     const { arena, index } = this.#contents;
     const hash = hashOf(key);
@@ -89,7 +89,7 @@ export class FlatStore {
       : fields.flags & ~FLAG.TOMBSTONE;
     if (value === undefined) this.#hasDeleted = true;
     const { version, number } = fields;
-    // A tombstone always goes where the entry was, which may have no room for an expiry.
+    // A tombstone always takes the place of the entry, which may lack room for an expiry.
     const expiresAt = value === undefined ? 0 : fields.expiresAt;
     if (before === NO_REF) {
       const ref = arena.add(key, stored, { version, expiresAt, flags, number });
@@ -99,7 +99,7 @@ export class FlatStore {
       return ref;
     }
     if (value !== undefined && !arena.fits(before, { valueLength: stored.length, expiresAt })) {
-      // First the copy: `key` and `value` may lie in the record that goes.
+      // Copy first: `key` and `value` may be parts of the record that goes.
       const ref = arena.add(key, stored, { version, expiresAt, flags, number });
       this.#contents.unlink(before);
       index.replace(hash, { from: before, to: ref });
@@ -112,7 +112,7 @@ export class FlatStore {
     return before;
   }
 
-  /** Holds an entry that a row has. It belongs to no turn, and no `undo` removes it. */
+  /** Caches an entry that a row has. It belongs to no turn, so `undo` does not remove it. */
   insertClean(key: Text, value: Text, fields: Fields): number {
     const ref = this.#contents.arena.add(key, value, fields);
     this.#contents.index.add(hashOf(key), ref);
@@ -145,12 +145,12 @@ export class FlatStore {
     return this.#contents.arena.version(ref);
   }
 
-  /** When a record expires, in milliseconds since 1970; 0 where it does not. */
+  /** When a record expires, in milliseconds since 1970; 0 if it does not. */
   expiresAtOf(ref: number): number {
     return this.#contents.arena.expiresAt(ref);
   }
 
-  /** Whether a record is of this change of a log, by the low 32 bits of its number. */
+  /** Whether a record is of the log's change with this number, by the low 32 bits. */
   hasNumber(ref: number, number: number): boolean {
     return this.#contents.arena.hasNumber(ref, number);
   }
@@ -160,19 +160,19 @@ export class FlatStore {
     return this.#contents.arena.flags(ref);
   }
 
-  /** Whether a record is no tombstone. */
+  /** Whether a record is not a tombstone. */
   isLive(ref: number): boolean {
     return (this.flagsOf(ref) & FLAG.TOMBSTONE) === 0;
   }
 
-  /** Gives a record other flags; no `undo` takes that back. */
+  /** Sets the flags of a record. `undo` does not revert it. */
   setFlags(ref: number, flags: number): void {
     this.#contents.unlink(ref);
     this.#contents.arena.setFlags(ref, flags);
     this.#contents.link(ref);
   }
 
-  /** Drops a record; no `undo` takes that back. */
+  /** Drops a record. `undo` does not revert it. */
   remove(ref: number): void {
     const { arena, index } = this.#contents;
     this.#contents.unlink(ref);
@@ -180,7 +180,7 @@ export class FlatStore {
     arena.free(ref);
   }
 
-  /** The live records that are in no row and whose keys have a prefix and come after a key, in order. */
+  /** The live records without a row whose keys begin with a prefix and come after a key, in key order. */
   *page({ prefix, after }: { prefix: Text; after: Text }): Generator<number> {
     const { arena, byKey } = this.#contents;
     const first = compareTexts(after, prefix) > 0 ? after : prefix;
@@ -191,7 +191,7 @@ export class FlatStore {
     }
   }
 
-  /** Tombstones that hide a row, at most `limit` of them. */
+  /** At most `limit` tombstones that hide a row. */
   hidingRefs(limit: number): number[] {
     const refs: number[] = [];
     for (const ref of this.#contents.hiding.from(() => 1)) {
@@ -201,13 +201,15 @@ export class FlatStore {
     return refs;
   }
 
-  /** How many live records have expired at `now`, in milliseconds since 1970. */
+  /**
+   * How many live records have expired at `now`, in milliseconds since 1970, unless a row keeps track of it.
+   */
   expiredCount(now: number): number {
     const { arena, byExpiry } = this.#contents;
     return byExpiry.countBefore((ref) => arena.expiresAt(ref) > now ? 1 : -1);
   }
 
-  /** Live records that have expired at `now`, at most `limit` of them, the earliest first. */
+  /** At most `limit` of those records, the earliest first. */
   expiredRefs(now: number, limit: number): number[] {
     const refs: number[] = [];
     for (const ref of this.#contents.byExpiry.from(() => 1)) {
@@ -217,23 +219,23 @@ export class FlatStore {
     return refs;
   }
 
-  /** Removes every record. `undo` brings them back until `commit`. */
+  /** Removes every record. `undo` can revert it. */
   clear(): void {
     this.#journal.noteCleared(this.#contents);
     this.#contents = new Contents();
   }
 
-  /** A point that `undo` goes back to, until the next commit. */
+  /** A savepoint for `undo`, valid until the next commit. */
   mark(): number {
     return this.#journal.length;
   }
 
-  /** Takes back every change since the mark. */
+  /** Reverts every change since the mark. */
   undo(mark: number): void {
     this.#contents = this.#journal.undo(this.#contents, mark);
   }
 
-  /** Keeps what has changed, and drops the tombstones that hide no row. */
+  /** Makes the changes final, and drops the tombstones that hide no row. */
   commit(): void {
     if (this.#journal.length === 0) return;
     if (this.#hasDeleted) this.#dropTombstones();
@@ -242,11 +244,11 @@ export class FlatStore {
   }
 
   /**
-   * Does a bounded step of what brings room back: moves the records of a segment with large gaps together,
-   * or evicts clean ones where the records take more than `bytesMax`. True: there is more to do.
+   * Does a bounded step of reclaiming memory: moves what is left in a segment with large gaps, or evicts
+   * clean records while the store takes more than `bytesMax`. True if there is more to do.
    */
   maintain({ bytesMax = Infinity }: { bytesMax?: number } = {}): boolean {
-    if (this.#journal.length > 0) return true; // In the middle of a turn: a little later.
+    if (this.#journal.length > 0) return true; // Not within a turn.
     return this.#compactor.step(this.#contents, {
       bytesMax,
       evict: (ref) => this.remove(ref),
@@ -259,7 +261,7 @@ export class FlatStore {
     for (const ref of this.#journal.standing()) {
       if (arena.isFreed(ref) || (arena.flags(ref) & UNLISTED) !== FLAG.TOMBSTONE) continue;
       const key = arena.key(ref);
-      // Another record of the turn may stand in its place.
+      // Another record of the turn may have taken its place.
       if (this.#contents.find(key, hashOf(key)) === ref) this.remove(ref);
     }
   }
@@ -279,7 +281,7 @@ export class FlatStore {
   #overwrite(ref: number, value: Text, fields: Fields): void {
     const { arena } = this.#contents;
     const flags = arena.flags(ref);
-    // Most changes leave a record where it is in both orders.
+    // Most changes leave a record's place in both orders as it is.
     const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 &&
       isExpiring(flags, arena.expiresAt(ref)) === isExpiring(fields.flags, fields.expiresAt) &&
       arena.expiresAt(ref) === fields.expiresAt;

@@ -1,8 +1,8 @@
 /**
- * Where each key's record is: a hash table of references, in arrays of integers.
+ * Finds the record of a key: a hash table of references, in arrays of integers.
  *
- * The hash is ours and seeded, so that no client can know which keys collide. The table is in parts, by
- * the first bits of the hash, and each part grows alone: no growth moves more than a small fraction.
+ * The hash is seeded, so that no client can know which keys collide. The first bits of a hash pick one of the
+ * table's parts, each of which grows on its own, so that growing never moves more than a small fraction.
  *
  * @module
  */
@@ -10,22 +10,22 @@
 import type { Text } from "../text.ts";
 import { NO_REF } from "./record.ts";
 
-/** How many parts there are; each takes the keys whose hash has these first bits. */
+/** How many bits of a hash pick the part. */
 const PART_BITS = 8;
 const PART_SHIFT = 32 - PART_BITS;
 const PART_SLOTS_MIN = 16;
-/** What an empty part has. */
+/** The slots of a part that is not there. */
 const NO_SLOTS = new Int32Array(2);
-/** A part with a larger share of its slots taken grows: probing gets long in a full one. */
+/** A part whose load is higher grows: probing takes long in a full one. */
 const LOAD_MAX = 0.8;
-/** A part with a smaller share of them taken shrinks by half. */
+/** A part whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
-/** By which share of its slots it grows: a larger step would leave more of them free. */
+/** The share of its slots by which a part grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
-/** The bits of a hash that say where in a part to look: those after the ones that pick the part. */
+/** The bits of a hash that say where in the part to look: those that do not pick it. */
 const PLACE_MASK = (1 << PART_SHIFT) - 1;
 
-// Random, so that nobody can foresee collisions; large and odd, so that the product mixes well.
+// Random, so that nobody can predict collisions; large and odd, so that the product mixes well.
 const [SEED, random] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
 const MULTIPLIER = random | 0x40000001;
 
@@ -41,14 +41,14 @@ export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
     hash = Math.imul(hash ^ bytes[i]!, MULTIPLIER);
     hash ^= hash >>> 15;
   }
-  hash = Math.imul(hash, 0x2c1b3c6d); // The last round reaches the first bits, which pick the part.
+  hash = Math.imul(hash, 0x2c1b3c6d); // One more round for the first bits, which pick the part.
   hash ^= hash >>> 13;
   return hash === 0 ? 1 : hash;
 }
 
 /**
- * Where among pairs of a hash and a reference to look first for a hash. The bits after those that pick the part
- * are taken for a fraction of the length, which need not be a power of two.
+ * The index of the pair, of a hash and a reference, at which the search for a hash begins. The bits after
+ * those that pick the part are a fraction of the length, which need not be a power of two.
  */
 export function firstPair(hash: number, slots: Int32Array): number {
   const count = slots.length >>> 1;
@@ -56,33 +56,33 @@ export function firstPair(hash: number, slots: Int32Array): number {
   return ((((hash & PLACE_MASK) * count) / (PLACE_MASK + 1)) | 0) << 1;
 }
 
-/** References by the hashes of their keys; the caller compares the keys. */
+/** References by the hash of their key. The caller compares the keys. */
 export class HashIndex {
-  /** Made when they are needed: CLEAR makes a new index, and may come a thousand times a second. */
+  /** Made on demand: CLEAR makes a new index, and may come a thousand times a second. */
   readonly #parts: (Part | undefined)[] = new Array(1 << PART_BITS).fill(undefined);
   #size = 0;
   #bytes = 0;
 
-  /** How many references there are. */
+  /** The number of references. */
   get size(): number {
     return this.#size;
   }
 
-  /** How much memory the index takes, in bytes. */
+  /** The memory that the index takes, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
   /**
-   * The pairs of a hash and a reference among which those with this hash are: from `firstPair` on, around the
-   * end, up to a hash of 0.
+   * Pairs of a hash and a reference. Those with this hash are found from `firstPair` on, wrapping around at
+   * the end, before the next hash of 0.
    */
   slotsFor(hash: number): Int32Array {
     const part = this.#parts[hash >>> PART_SHIFT];
     return part === undefined ? NO_SLOTS : part.slots;
   }
 
-  /** Adds a reference, whose key is not there. */
+  /** Adds a reference, whose key must not be in the index. */
   add(hash: number, ref: number): void {
     const part = this.#partOf(hash);
     const before = part.slots.byteLength;
@@ -91,7 +91,7 @@ export class HashIndex {
     this.#bytes += part.slots.byteLength - before;
   }
 
-  /** Puts a reference in the place of another that has the same key. */
+  /** Replaces a reference by another with the same key. */
   replace(hash: number, { from, to }: { from: number; to: number }): void {
     const part = this.#partOf(hash);
     part.slots[part.slotOf(hash, from) + 1] = to;
@@ -116,13 +116,13 @@ export class HashIndex {
   }
 }
 
-/** One part: pairs of a hash and a reference, by open addressing with linear probing. */
+/** One part: pairs of a hash and a reference, with open addressing and linear probing. */
 class Part {
-  /** Two integers for each slot; a hash of 0 marks a free one. */
+  /** Two integers a slot; a hash of 0 marks a free one. */
   slots = new Int32Array(2 * PART_SLOTS_MIN);
   #size = 0;
 
-  /** The index in `slots` of the pair to look at after this one. */
+  /** The index in `slots` of the pair that follows. */
   next(index: number): number {
     return index + 2 === this.slots.length ? 0 : index + 2;
   }
@@ -149,7 +149,7 @@ class Part {
     const { slots } = this;
     this.#size--;
     let gap = this.slotOf(hash, ref);
-    // Pairs that were pushed on by the one that goes move back, so that no probe ends too early.
+    // Pairs that the removed one had displaced move back, so that no probe ends too early.
     for (let i = this.next(gap); slots[i] !== 0; i = this.next(i)) {
       const home = firstPair(slots[i]!, slots);
       const isBetween = gap <= i ? gap < home && home <= i : gap < home || home <= i;
@@ -177,6 +177,6 @@ class Part {
     for (let i = 0; i < old.length; i += 2) {
       if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
     }
-    old.buffer.transfer(0); // Frees it now: all parts grow at about the same time.
+    old.buffer.transfer(0); // Frees the memory now: all parts grow at about the same time.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * How to undo what a turn has changed in a flat store: a few integers for each change, and the bytes that
- * it wrote over.
+ * Undoes the changes of a turn in a flat store. The journal holds a few integers for each change, and the
+ * bytes that it overwrote.
  *
  * @module
  */
@@ -9,62 +9,62 @@ import { Memory } from "../text.ts";
 import { type Arena } from "./arena.ts";
 import type { Contents } from "./contents.ts";
 
-/** What happened to a record. */
+// What happened to a record.
 const ADDED = 0;
 const MOVED = 1;
 const OVERWRITTEN = 2;
 const CLEARED = 3;
-/** How many integers a change takes: what happened, the hash of the key, the record, and one more. */
+/** The integers of a change: what happened, the hash of the key, the record, and one more. */
 const WIDTH = 4;
-/** The room for bytes that were written over; a turn that needed more gives it back. */
+/** The room for overwritten bytes; it grows for a turn that needs more, and shrinks again. */
 const SAVED_BYTES_MIN = 65_536;
 /** From this many bytes on, the native copy is faster than a loop. */
 const NATIVE_COPY_BYTES_MIN = 192;
 
 /** A record and the hash of its key. */
 export interface Note {
-  /** The hash of its key. */
+  /** The hash of the record's key. */
   readonly hash: number;
   /** The record. */
   readonly ref: number;
 }
 
-/** The changes since the last commit, in their order. */
+/** The changes since the last commit, in order. */
 export class Journal {
   #entries: number[] = [];
   #saved = new Memory(SAVED_BYTES_MIN);
   #savedLength = 0;
-  /** What CLEAR removed, in the order of its entries. */
+  /** What each CLEAR removed, in order. */
   #cleared: Contents[] = [];
 
-  /** How many changes it holds, in integers. */
+  /** The length of the journal in integers: a mark to undo to. */
   get length(): number {
     return this.#entries.length;
   }
 
-  /** A record that is new. */
+  /** Notes a new record. */
   noteAdded({ hash, ref }: Note): void {
     this.#entries.push(ADDED, hash, ref, 0);
   }
 
-  /** A record that stands in the place of `before`, which stays as it is until the commit. */
+  /** Notes a record that replaces `before`, which stays as it is until the commit. */
   noteMoved({ hash, ref, before }: Note & { before: number }): void {
     this.#entries.push(MOVED, hash, ref, before);
   }
 
-  /** To be called before a record is written over. */
+  /** Notes that a record is about to be overwritten. */
   noteOverwritten({ arena }: Contents, { hash, ref }: Note): void {
     this.#entries.push(OVERWRITTEN, hash, ref, this.#savedLength);
     this.#save(arena, ref);
   }
 
-  /** Everything is removed: what there was is kept until the commit. */
+  /** Notes that everything is removed; `contents` stay until the commit. */
   noteCleared(contents: Contents): void {
     this.#cleared.push(contents);
     this.#entries.push(CLEARED, 0, 0, 0);
   }
 
-  /** Takes back all changes after the first `mark` integers; returns what the store holds then. */
+  /** Reverts the changes after a mark, and returns the contents that result. */
   undo(contents: Contents, mark: number): Contents {
     const entries = this.#entries;
     let current = contents;
@@ -92,14 +92,14 @@ export class Journal {
     return current;
   }
 
-  /** The records of the changes that stand; those before a CLEAR are gone with it. */
+  /** The records of the changes since the last CLEAR. */
   *standing(): Generator<number> {
     for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
       yield this.#entries[i + 2]!;
     }
   }
 
-  /** Forgets how to undo, and frees the records that others stand in the place of. */
+  /** Empties the journal, and frees the records that others have replaced. */
   commit({ arena }: Contents): void {
     for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
       if (this.#entries[i] === MOVED) arena.free(this.#entries[i + 3]!);
@@ -150,7 +150,8 @@ function copyWords(from: Place, to: Place, length: number): void {
   }
   const source = from.memory.view;
   const target = to.memory.view;
-  // The header and the expiry may look like a NaN, which might come out other than it went in; text does not.
+  // As doubles only what is text: the engine may change the bits of a NaN, as which header or expiry may
+  // look.
   const textEnd = length - 16;
   let i = 0;
   for (; i < 24; i += 4) {

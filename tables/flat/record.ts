@@ -14,7 +14,7 @@ import { copyText, type Memory, Text } from "../text.ts";
 export interface Fields {
   /** Grows with every change of a table; below 2 to the power of 48. */
   readonly version: number;
-  /** When the entry expires, in milliseconds since 1970; 0 where it does not. */
+  /** When the entry expires, in milliseconds since 1970; 0 if it does not. */
   readonly expiresAt: number;
   /** Bits of FLAG. */
   readonly flags: number;
@@ -38,6 +38,14 @@ export const FLAG = {
   FREED: 32,
 } as const;
 
+/** The flags of a record that differs from its row, or has none. */
+export const DIRTY: number = FLAG.DIRTY_0 | FLAG.DIRTY_1;
+
+/** The flag of a record whose newest change is in this segment of the log. */
+export function dirtyFlag(parity: 0 | 1): number {
+  return parity === 0 ? FLAG.DIRTY_0 : FLAG.DIRTY_1;
+}
+
 /** No record. */
 export const NO_REF = 0;
 
@@ -55,16 +63,16 @@ const EXPIRES = 0x80;
 /** The length of the key in bytes, in 11 bits. */
 const KEY_LENGTH_SHIFT = 8;
 const KEY_LENGTH_MASK = 0x7ff;
-/** The room of the record in units, in 13 bits; 0 where it has a segment of its own. */
+/** The room of the record in units, in 13 bits; 0 if it has a segment of its own. */
 const CAPACITY_SHIFT = 19;
 
 const EXPIRY_BYTES = 8;
 const UNIT_BYTES = 8;
 const TWO_TO_32 = 2 ** 32;
-/** The most room that a record can state, in bytes: a larger one has a segment of its own. */
+/** The most room that fits into those bits, in bytes: a larger record has a segment of its own. */
 export const CAPACITY_BYTES_MAX: number = (2 ** 13 - 1) * UNIT_BYTES;
 
-/** How much room a record takes, in bytes, with a key and a value of these lengths. */
+/** The room that a record takes, in bytes, for a key and a value of these lengths. */
 export function recordBytes(
   keyLength: number,
   { valueLength, expiresAt }: { valueLength: number; expiresAt: number },
@@ -73,7 +81,7 @@ export function recordBytes(
   return (length + UNIT_BYTES - 1) & -UNIT_BYTES;
 }
 
-/** Writes a new record, which takes `size` bytes as `recordBytes` has them. */
+/** Writes a new record. `size` is its room, as `recordBytes` gives it. */
 export function writeRecord(
   memory: Memory,
   at: number,
@@ -90,7 +98,7 @@ export function writeRecord(
   overwriteRecord(memory, at, { value, fields });
 }
 
-/** Gives a record another value and other fields; its key and its room stay. */
+/** Replaces the value and the fields of a record; its key and its room stay. */
 export function overwriteRecord(
   memory: Memory,
   at: number,
@@ -157,7 +165,7 @@ export function versionAt(view: DataView, at: number): number {
     view.getUint32(at + VERSION_LOW, true);
 }
 
-/** When a record expires, in milliseconds since 1970; 0 where it does not. */
+/** When a record expires, in milliseconds since 1970; 0 if it does not. */
 export function expiryAt(view: DataView, at: number): number {
   const head = view.getInt32(at + HEAD, true);
   if ((head & EXPIRES) === 0) return 0;
@@ -172,7 +180,7 @@ export function isVisibleAt(view: DataView, at: number, now: () => number): bool
   return (head & EXPIRES) === 0 || expiryAt(view, at) > now();
 }
 
-/** Whether a record keeps the number of this change, the low 32 bits of it. */
+/** Whether a record is of the log's change with this number, by the low 32 bits. */
 export function hasNumberAt(view: DataView, at: number, number: number): boolean {
   return view.getUint32(at + NUMBER, true) === number % TWO_TO_32;
 }
@@ -182,17 +190,17 @@ export function flagsAt(view: DataView, at: number): number {
   return view.getInt32(at + HEAD, true) & FLAGS_MASK;
 }
 
-/** Gives a record other flags. */
+/** Sets the flags of a record. */
 export function setFlagsAt(view: DataView, at: number, flags: number): void {
   view.setInt32(at + HEAD, (view.getInt32(at + HEAD, true) & ~FLAGS_MASK) | flags, true);
 }
 
-/** How much room a record has, in bytes; 0 where it has a segment of its own. */
+/** The room of a record, in bytes; 0 if it has a segment of its own. */
 export function capacityAt(view: DataView, at: number): number {
   return (view.getInt32(at + HEAD, true) >>> CAPACITY_SHIFT) * UNIT_BYTES;
 }
 
-/** How many bytes of a record are in use. */
+/** The bytes of a record that are in use. */
 export function usedBytesAt(view: DataView, at: number): number {
   const head = view.getInt32(at + HEAD, true);
   const valueLength = view.getUint32(at + VALUE_LENGTH, true);

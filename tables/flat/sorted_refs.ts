@@ -1,12 +1,12 @@
 /**
- * References to records in an order: that of their keys, or that in which they expire.
+ * References to records in sorted order, such as by key or by expiry.
  *
  * @module
  */
 
 import { NO_REF } from "./record.ts";
 
-/** How many references a chunk holds before it is split: few enough that an insertion moves little. */
+/** The references of a chunk before it is split: few enough that an insertion moves little. */
 const CHUNK_REFS_MAX = 512;
 
 /** A run of references in order. */
@@ -15,23 +15,23 @@ interface Chunk {
   length: number;
 }
 
-/** Where something would stand: negative where the record comes before it, positive after it. */
+/** Compares a record with a position: negative if the record comes before it, positive if after. */
 export type Position = (ref: number) => number;
 
 /**
- * References in chunks. Adding and removing cost a binary search and the move of a part of one chunk;
- * counting costs a step for each chunk.
+ * References in chunks. Adding and removing take a binary search and a move within one chunk; counting takes
+ * a step for each chunk.
  */
 export class SortedRefs {
   readonly #compare: (a: number, b: number) => number;
   readonly #chunks: Chunk[] = [];
 
-  /** An empty list; `compare` is 0 only for the same reference. */
+  /** Creates an empty list. `compare` must be 0 only for the same reference. */
   constructor(compare: (a: number, b: number) => number) {
     this.#compare = compare;
   }
 
-  /** Adds a reference. The record must not change its place in the order while it is here. */
+  /** Adds a reference. While it is in the list, its place in the order must not change. */
   add(ref: number): void {
     const position = (other: number) => this.#compare(other, ref);
     const c = Math.min(this.#chunkAt(position), this.#chunks.length - 1);
@@ -66,7 +66,7 @@ export class SortedRefs {
     return chunk === undefined ? count : count + indexIn(chunk, position);
   }
 
-  /** The references from a position on, in order. */
+  /** The references from a position on, in sorted order. */
   *from(position: Position): Generator<number> {
     const first = this.#chunkAt(position);
     for (let c = first; c < this.#chunks.length; c++) {
@@ -92,7 +92,7 @@ export class SortedRefs {
 
   #split(c: number): void {
     const chunk = this.#chunks[c]!;
-    // The last chunk gives up little: keys that come in their order leave full chunks behind them.
+    // The last chunk gives up little, so that keys which arrive in sorted order leave full chunks.
     const kept = c === this.#chunks.length - 1 ? CHUNK_REFS_MAX - 16 : CHUNK_REFS_MAX / 2;
     const rest = new Int32Array(CHUNK_REFS_MAX);
     rest.set(chunk.refs.subarray(kept, chunk.length));

@@ -54,6 +54,13 @@ export function hasProgram(program: string): boolean {
     .outputSync().success;
 }
 
+/** A line of the log without its time. Throws where it is no such line. */
+export function eventOf(line: string): string {
+  const [, event] = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (.*)$/.exec(line) ?? [];
+  if (event === undefined) throw new Error(`No line of the log: ${line}`);
+  return event;
+}
+
 /** A number from the environment, where that may be read and has one. */
 export function numberFrom(variable: string, preset: number): number {
   const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
@@ -63,6 +70,14 @@ export function numberFrom(variable: string, preset: number): number {
 /** A new folder for one test. */
 export function tempFolder(): string {
   return Deno.makeTempDirSync({ prefix: "keyline-test-" });
+}
+
+/** What a process has printed so far, and when it has printed all. */
+interface Output {
+  text: string;
+  stdout: string;
+  stderr: string;
+  done: Promise<unknown>;
 }
 
 /** How to start a server for a test. */
@@ -88,7 +103,7 @@ export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly data: string;
   readonly #child: Deno.ChildProcess;
-  readonly #output: { text: string; done: Promise<unknown> };
+  readonly #output: Output;
   readonly #removeData: boolean;
   #status: Deno.CommandStatus | undefined;
 
@@ -96,7 +111,7 @@ export class ServerProcess implements AsyncDisposable {
     port: number;
     data: string;
     removeData: boolean;
-    output: { text: string; done: Promise<unknown> };
+    output: Output;
   }) {
     this.#child = child;
     this.port = options.port;
@@ -110,16 +125,17 @@ export class ServerProcess implements AsyncDisposable {
     const data = options.data ?? (options.table === undefined ? tempFolder() : "");
     const where = options.table === undefined ? ["--data", data] : ["--table", options.table];
     const child = spawnServer(["--port", "0", ...where, ...options.args ?? []], options);
-    const output = { text: "", done: Promise.resolve<unknown>(undefined) };
+    const output: Output = { text: "", stdout: "", stderr: "", done: Promise.resolve() };
     const listening = Promise.withResolvers<number>();
-    const collect = async (stream: ReadableStream<Uint8Array>) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const collect = async (name: "stdout" | "stderr") => {
+      for await (const text of child[name].pipeThrough(new TextDecoderStream())) {
         output.text += text;
+        output[name] += text;
         const port = /listens on \S*:(\d+)/.exec(output.text)?.[1];
         if (port !== undefined) listening.resolve(Number(port));
       }
     };
-    output.done = Promise.all([collect(child.stdout), collect(child.stderr)]).then(() =>
+    output.done = Promise.all([collect("stdout"), collect("stderr")]).then(() =>
       listening.reject(new Error(`The server exited: ${output.text}`))
     );
     listening.promise.catch(() => {});
@@ -136,6 +152,16 @@ export class ServerProcess implements AsyncDisposable {
   /** All that it has printed so far, on both streams. */
   get output(): string {
     return this.#output.text;
+  }
+
+  /** What it has printed on standard output so far. */
+  get printed(): string {
+    return this.#output.stdout;
+  }
+
+  /** The lines of its log so far, which is standard error. */
+  get log(): string[] {
+    return this.#output.stderr.split("\n").slice(0, -1);
   }
 
   /** Sends a signal. */

@@ -18,12 +18,12 @@ const SCHEMA_ROWS_MAX = 50;
 for (const isPipelined of [false, true]) {
   const how = isPipelined ? "many at once" : "one by one";
   testServer(
-    `any number of CLEARs leaves no more than one does, ${how}`,
+    `any number of CLEARs leaves no more on disk than one, ${how}`,
     async () => {
       await using server = await ServerProcess.start();
       let before: number;
       {
-        // Alone: what a server does behind the backs of clients has the least room then.
+        // Without a pause: a server has the least time for its own work then.
         using client = await server.connect();
         assertEquals(await client.ask("CLEAR"), "200 OK");
         before = bytesOf(server.data);

@@ -17,7 +17,7 @@ const KEYS_PER_CLIENT = 30;
 const HOT_KEYS_PER_CLIENT = 6;
 /** How many requests a client sends at once, at most. */
 const PIPELINE_MAX = 40;
-/** How long there is load, before a CLEAR and behind it, in milliseconds. */
+/** How long there is load, before a CLEAR and after it, in milliseconds. */
 const LOAD_MS_MAX = 400;
 const VALUE_BYTES_MAX = 102_400;
 
@@ -151,7 +151,7 @@ class Writer {
 }
 
 testServer(
-  "a server that is killed under load holds all that it has acknowledged",
+  "a server that is killed under load keeps all that it has acknowledged",
   async () => {
     const kills = killsAsked();
     const data = tempFolder();
@@ -185,7 +185,7 @@ async function loadAndKill(
   const loads = writers.map((writer, i) => writer.load(clients[i]!));
   await delay(randomTo(LOAD_MS_MAX));
   const clearing = hasClear ? clear(cleaner, writers) : Promise.resolve(0);
-  // The kill comes while the CLEAR is under way, right behind it, or after more load.
+  // The kill comes during the CLEAR, right after it, or after more load.
   await delay(randomTo(Math.random() < 0.5 ? 8 : LOAD_MS_MAX));
   await server.stop("SIGKILL");
   const acknowledged = (await Promise.all(loads)).reduce((sum, count) => sum + count);

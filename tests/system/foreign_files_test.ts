@@ -1,5 +1,5 @@
 /**
- * Files that a server must leave alone: what stands in the place of its table, and what is damaged.
+ * Files that a server must leave alone: what is in the place of its table, and what is damaged.
  *
  * @module
  */
@@ -14,9 +14,13 @@ const PAGE_BYTES = 4_096;
 
 /** What may be in the place of the table, and what the server must say about it. */
 const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = [
-  ["text", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500))],
-  ["nothing", /no Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
-  ["a database of another program", /no Keyline table/, (file) => {
+  [
+    "text",
+    /not a Keyline table/,
+    (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500)),
+  ],
+  ["nothing", /not a Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
+  ["a database of another program", /not a Keyline table/, (file) => {
     Deno.removeSync(file);
     const db = new DatabaseSync(file);
     db.exec("CREATE TABLE log (id INTEGER PRIMARY KEY); INSERT INTO log VALUES (1)");
@@ -30,10 +34,10 @@ const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = 
   ["a table whose end is missing", /damaged: its end is missing/, (file) => {
     Deno.truncateSync(file, 3 * PAGE_BYTES);
   }],
-  ["a table cut in its first page", /no Keyline table|damaged/, (file) => {
+  ["a table cut in its first page", /not a Keyline table|damaged/, (file) => {
     Deno.truncateSync(file, 50);
   }],
-  ["a table with a damaged row", /damaged/, (file) => spoil(file, 40)],
+  ["a table with a damaged row", /damaged/, (file) => damage(file, 40)],
 ];
 
 for (const [what, says, place] of UNUSABLE) {
@@ -59,7 +63,7 @@ for (const [what, says, place] of UNUSABLE) {
 const MANY_ROWS = 400;
 
 /** Adds rows of 100 KB to the table, and spoils the pages of some of them. */
-function spoil(file: string, rowCount = MANY_ROWS): void {
+function damage(file: string, rowCount = MANY_ROWS): void {
   const db = new DatabaseSync(file);
   db.exec(`
     PRAGMA synchronous = OFF;
@@ -83,7 +87,7 @@ function spoil(file: string, rowCount = MANY_ROWS): void {
 
 testWithFolder("a damaged row costs those that ask for it a 500, and nobody else", async (data) => {
   await makeTable(data);
-  spoil(`${data}/keyline.db`);
+  damage(`${data}/keyline.db`);
   await using server = await ServerProcess.start({ data });
   using client = await server.connect();
   for (let i = 0; i < 2; i++) {
@@ -92,7 +96,7 @@ testWithFolder("a damaged row costs those that ask for it a 500, and nobody else
   assertMatch((await client.ask("GET row-400"))!, /^200 OK 0/);
   assertEquals(await client.ask("PUT z value"), "200 OK");
   assertEquals(
-    server.output.split("cannot read or write the table").length,
+    server.output.split("Cannot read or write the table").length,
     2,
     "it is logged once",
   );
