@@ -38,7 +38,9 @@ export interface RemoteMember {
 
 /** Lines that wait for their turn. */
 export interface Arrival {
+  /** Whose lines they are. */
   readonly member: RemoteMember;
+  /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
   /** When they came, by `performance.now`. */
   readonly arrivedAt: number;
@@ -68,7 +70,9 @@ interface Group {
 
 /** What a batch works with. */
 export interface BatchOptions {
+  /** The table. */
   readonly table: EtcdTable;
+  /** What it counts with. */
   readonly metrics: Metrics;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
@@ -111,7 +115,10 @@ export class Batch {
    * Adds the next line of that connection, with how many lines and bytes come before it. False: it takes
    * no more in this turn.
    */
-  async add(line: Line, { taken, from, next }: { taken: number; from: number; next: number }) {
+  async add(
+    line: Line,
+    { taken, from, next }: { taken: number; from: number; next: number },
+  ): Promise<boolean> {
     const group = this.#groups.at(-1)!;
     const { member } = group.arrival;
     const request = member.prepare(line);
