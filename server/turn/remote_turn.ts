@@ -9,6 +9,7 @@
  */
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
+import { Memory } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -137,6 +138,8 @@ export class RemoteTurn implements TurnLike {
     this.#splitter.write(chunk.text);
     batch.addArrival(arrival);
     const { isPrintable, faults, count } = headOf(arrival.lines);
+    // Where the connection has them: they stay there until they are answered, and the chunk does not.
+    const memory = new Memory(arrival.lines.bytes);
     line.isPrintable = isPrintable;
     let at = 0;
     let isTaking = true;
@@ -144,7 +147,7 @@ export class RemoteTurn implements TurnLike {
       const text = (await this.#splitter.next()).value!;
       if (!isTaking) continue;
       const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-      line.read(text, { memory: chunk.memory, start: at, end });
+      line.read(text, { memory, start: at, end });
       line.fault = faults?.get(i);
       const next = chunk.lineAfter(end);
       isTaking = await batch.add(line, { taken: i, from: at, next });

@@ -59,6 +59,8 @@ export class EtcdTable {
   #laneCount = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
+  /** Whether the engine answered when it was asked last, by the look for what has expired. */
+  #isReached = true;
   #conflicts = 0;
 
   private constructor(options: EtcdOptions) {
@@ -175,6 +177,7 @@ export class EtcdTable {
   #stats(): Record<string, number> {
     return {
       conflicts: this.#conflicts,
+      writable: this.#isReached ? 1 : 0,
       expired_keys: this.#sweeper.removed,
     };
   }
@@ -182,8 +185,10 @@ export class EtcdTable {
   async #sweep(): Promise<void> {
     try {
       while (!this.#isClosed && await this.#sweeper.step(Date.now() + this.#options.timeout));
+      this.#isReached = true;
     } catch {
-      // The engine is away: clients are told, and the next look comes soon.
+      // Clients are told, and the next look comes soon.
+      this.#isReached = false;
     }
     if (!this.#isClosed) this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS);
   }

@@ -27,8 +27,11 @@ const MISSING: NotFetchedError = new NotFetchedError("not fetched yet");
 
 /** What a snapshot needs of its table. */
 export interface SnapshotSource {
+  /** Where the table is, in words for a person. */
   readonly location: string;
+  /** Which keys of the engine are its own. */
   readonly space: KeySpace;
+  /** The clock by which keys expire, in milliseconds since 1970. */
   readonly now: () => number;
   /** Gives a version that nobody else has. */
   readonly nextVersion: () => number;
@@ -37,6 +40,7 @@ export interface SnapshotSource {
    * to remove. Otherwise it needs no read.
    */
   readonly mayExpire: () => boolean;
+  /** What STATS tells about it. */
   readonly stats: () => Record<string, number>;
 }
 
