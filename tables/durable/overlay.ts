@@ -200,6 +200,7 @@ export class Overlay {
     }
     this.#store.commit();
     this.#log.prepare();
+    this.#parts.rows.settle(this.#log.lastChange);
     return replayed;
   }
 
@@ -216,17 +217,16 @@ export class Overlay {
   }
 
   /**
-   * Whether the key of a replayed change has a row. The log says whether it had one when the change was made,
-   * but the row may be gone now: a full disk has it removed early, and a power cut undoes moves that are not
-   * durable. If the log has an earlier change of the key, its record knows. Otherwise a row that was absent
-   * is still absent, because the log holds every change whose move a power cut has undone.
+   * Whether the key of a replayed change has a row. An earlier change of the key in the log knows. Otherwise the
+   * change says whether the key had one when it was made, but that is not sure to hold: a full disk has rows
+   * removed early, and a power cut undoes moves that are not durable.
    */
   #isInRows({ key, isInRows, number, turn }: ReplayedChange, before: number): boolean {
     if (before !== NO_REF) return (this.#store.flagsOf(before) & FLAG.IN_ROWS) !== 0;
-    if (!isInRows || this.#parts.mover.isClearPending) return false;
+    if (this.#parts.mover.isClearPending) return false;
     const { unsure, moving, turn: movedAt } = this.#parts.rows.state;
     const isSure = number > unsure && (moving === 0 || turn <= movedAt);
-    return isSure || this.#parts.rows.expiryOf(key) !== undefined;
+    return isSure ? isInRows : this.#parts.rows.expiryOf(key) !== undefined;
   }
 
   /** Loads the row of a key into the store. */

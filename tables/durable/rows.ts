@@ -24,7 +24,7 @@ export interface RowsState {
   readonly count: number;
   /** The last version that was given. */
   readonly version: number;
-  /** Up to this change, the log may count on rows that have been removed early. */
+  /** What a change up to this one says of rows may be wrong. */
   readonly unsure: number;
   /** 1 if moves may have followed that a power cut has undone, 0 if not. */
   readonly moving: 0 | 1;
@@ -117,6 +117,18 @@ export class Rows {
   /** Makes all moves durable. Throws TableError. */
   endMoves(): void {
     this.transaction(() => this.#state = { ...this.#state, moving: 0 });
+  }
+
+  /**
+   * Makes durable what a start has found, because the process that wrote it may have been killed before its sync.
+   * `lastChange` is the last one in the log: if a power cut has undone moves, no change up to it can be relied on
+   * to know about rows. Throws TableError.
+   */
+  settle(lastChange: number): void {
+    const wasMoving = this.#state.moving === 1;
+    this.transaction(() => {
+      if (wasMoving) this.#state = { ...this.#state, moving: 0, unsure: lastChange };
+    });
   }
 
   /** Notes that the table has a log, whose records have this salt. Throws TableError. */

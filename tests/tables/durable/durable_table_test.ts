@@ -63,10 +63,14 @@ class RowsHistory {
     return this.#moments.length - 1;
   }
 
-  restore(folder: string, { lost }: { lost: number }): void {
-    for (const { name, bytes } of this.#moments.at(-1 - lost)!) {
+  /** Puts the files into another folder; what was not durable there is not so here before the next sync. */
+  restore(folder: string, { lost }: { lost: number }): RowsHistory {
+    const restored = new RowsHistory(folder);
+    restored.#moments = this.#moments.slice(0, this.#moments.length - lost);
+    for (const { name, bytes } of restored.#moments.at(-1)!) {
       Deno.writeFileSync(`${folder}/${name}`, bytes);
     }
+    return restored;
   }
 
   /** Follows every transaction of every table. */
@@ -187,39 +191,51 @@ class Run implements Disposable {
     this.#versions = this.#committedVersions();
   }
 
-  /** Starts on a copy of the files as they are, or as they may be after a power cut; goes on there for a while. */
+  /** Crashes, goes on with what that leaves, and sometimes crashes again there. */
   #crash(): void {
-    this.crashes++;
-    const folder = tempFolder();
-    const lost = this.#draw(4) === 0 ? 0 : this.#draw(this.#history.lostMax + 1);
-    this.lost += lost;
-    this.#history.restore(folder, { lost });
-    for (const parity of [0, 1]) {
-      const name = `keyline.log.${parity}`;
-      Deno.copyFileSync(`${this.#folder}/${name}`, `${folder}/${name}`);
-    }
-    new RowsHistory(folder).during(() => this.#goOnIn(folder));
-    Deno.removeSync(folder, { recursive: true });
-  }
-
-  #goOnIn(folder: string): void {
     const [now, versions] = [this.now, this.#versions];
     this.#versions = this.#committedVersions();
-    let table = new DurableTable(folder, this.#options);
     const model = this.#committedModel();
+    const tables: DurableTable[] = [];
+    const folders = [this.#folder];
+    let history = this.#history;
+    for (let crash = 0; crash <= this.#draw(4); crash++) {
+      const folder = tempFolder();
+      history = this.#restore(history, { from: folders.at(-1)!, to: folder });
+      folders.push(folder);
+      tables.push(history.during(() => this.#goOnIn(folder, model)));
+    }
+    for (const table of tables) table.close();
+    const last = new DurableTable(folders.at(-1)!, this.#options);
+    this.#check(last, model, this.#versions);
+    last.close();
+    for (const folder of folders.slice(1)) Deno.removeSync(folder, { recursive: true });
+    [this.now, this.#versions] = [now, versions];
+  }
+
+  /** Copies the files as they are, or as they may be after a power cut. */
+  #restore(history: RowsHistory, { from, to }: { from: string; to: string }): RowsHistory {
+    this.crashes++;
+    const lost = this.#draw(4) === 0 ? 0 : this.#draw(history.lostMax + 1);
+    this.lost += lost;
+    for (const parity of [0, 1]) {
+      const name = `keyline.log.${parity}`;
+      Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+    }
+    return history.restore(to, { lost });
+  }
+
+  #goOnIn(folder: string, model: ModelTable): DurableTable {
+    const table = new DurableTable(folder, this.#options);
     this.#check(table, model, this.#versions);
     for (let i = this.#draw(25); i > 0; i--) {
       if (this.#draw(3) === 0) this.now += this.#draw(20);
       if (this.#draw(2) === 0) this.#change(table, model);
       table.commit();
-      table.maintain();
+      for (let i = this.#draw(3); i > 0; i--) table.maintain();
       this.#check(table, model, this.#versions);
     }
-    table.close();
-    table = new DurableTable(folder, this.#options);
-    this.#check(table, model, this.#versions);
-    table.close();
-    [this.now, this.#versions] = [now, versions];
+    return table;
   }
 
   #check(table: DurableTable, model: ModelTable, versions: Map<string, number>): void {
