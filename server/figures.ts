@@ -81,11 +81,6 @@ export const FIGURES: readonly Figure[] = [
   ),
   ofTable("expired_keys_total", "counter", "Expired keys that were removed"),
   ofTable(
-    "conflicts_total",
-    "counter",
-    "Turns run again, as another server changed what they read",
-  ),
-  ofTable(
     "writable",
     "gauge",
     "1 where the table takes changes, 0 where the disk is full or failed",
