@@ -88,6 +88,7 @@ export class DurableTable implements Table {
       const parts = { store, log, mover, sweeper, overlay, space, faults };
       this.#upkeep = new Upkeep({ ...parts, now, cacheBytes, moveBytes });
       overlay.replay();
+      space.spend(() => rows.settle(log.lastChange));
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;
