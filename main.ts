@@ -6,6 +6,7 @@
  */
 
 import config from "./deno.json" with { type: "json" };
+import { logFailedStart } from "./server/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
 import { serve } from "./server/server.ts";
 import { helpText, readSettings, StartError, UsageError } from "./server/settings.ts";
@@ -21,7 +22,7 @@ if (import.meta.main) {
     await main();
   } catch (error) {
     const { code, text } = describe(error);
-    console.error(text);
+    logFailedStart(text);
     Deno.exit(code);
   }
 }
@@ -39,7 +40,17 @@ async function main(): Promise<void> {
     await backUp(settings.data, settings.backup);
     return console.log(`Keyline: ${settings.data} is copied to ${settings.backup}`);
   }
-  await serve(settings, config);
+  const { adminPort } = settings;
+  const openSideDoor = adminPort === undefined ? undefined : (await loadAdmin()).openDoor;
+  await serve(settings, { version: config.version, openSideDoor });
+}
+
+/**
+ * Loads what serves metrics and the live page. Its address is computed, because Deno fetches the packages
+ * of a literal one at every start, also where nobody asked for them.
+ */
+function loadAdmin(): Promise<typeof import("./admin/door.ts")> {
+  return import(new URL("./admin/door.ts", import.meta.url).href);
 }
 
 /** What to tell a person about an error that ended the start, and the exit code. */

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { type Bench, measureCells, measureCurves } from "./cells.ts";
 import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
+import { etcdPage, measureEtcd } from "./etcd.ts";
 import { measureMore } from "./more.ts";
 import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
 import { drawCurves } from "./plot.ts";
@@ -23,6 +24,7 @@ What to measure; the table by default
   --table           requests per second and round trips, cell by cell
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
   --more            start, memory, large values, longest stalls, many clients
+  --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
 
 How
   --rounds NUMBER   how often to measure each cell; the median counts [5]
@@ -37,6 +39,7 @@ const FILES = {
   results: `${import.meta.dirname}/results.json`,
   page: `${import.meta.dirname}/RESULTS.md`,
   plot: `${import.meta.dirname}/throughput.svg`,
+  etcd: `${import.meta.dirname}/ETCD.md`,
 };
 const SECONDS_MAX = 600;
 const ROUNDS_MAX = 1_000;
@@ -63,6 +66,7 @@ async function main(options: Options): Promise<void> {
   });
   endOnSignals(tidy);
   try {
+    if (options.etcd) return await overEtcd(options, folder);
     const results = await measure(options, folder);
     const tables = [mainTable, moreTable].map((table) => table(results));
     console.log(tables.filter(Boolean).join("\n\n"));
@@ -71,6 +75,16 @@ async function main(options: Options): Promise<void> {
   } finally {
     await tidy();
   }
+}
+
+async function overEtcd(options: Options, folder: string): Promise<void> {
+  const { rounds, seconds, quick, save } = options;
+  const drive = await buildGenerator(folder);
+  const progress = (line: string) => console.error(line);
+  const results = await measureEtcd({ drive, folder, rounds, seconds, quick, progress });
+  const page = etcdPage(results, await describeMachine(folder));
+  console.log(page);
+  if (save) await write(FILES.etcd, page);
 }
 
 async function measure(options: Options, folder: string): Promise<Results> {
@@ -167,6 +181,7 @@ function parseFlags(args: readonly string[]) {
         table: { type: "boolean", default: false },
         plot: { type: "boolean", default: false },
         more: { type: "boolean", default: false },
+        etcd: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
         folder: { type: "string" },

@@ -125,8 +125,8 @@ function commandLine(
   return ["memcached", ...args, "-c", `${clients}`];
 }
 
-/** All three answer `get` with one line; a server that is still loading answers with an error. */
-async function firstReply(port: number, program: Program): Promise<void> {
+/** Waits for it. All three answer `get` with one line; a server that is still loading answers with an error. */
+export async function firstReply(port: number, program: Program): Promise<void> {
   let ended = false;
   program.ended.then(() => ended = true);
   for (const end = Date.now() + START_MS_MAX; Date.now() < end; await sleep(5)) {
@@ -148,7 +148,8 @@ async function keylinePid(taskPid: number): Promise<number> {
   throw new Error(`Cannot find the server: no process below ${taskPid} runs main.ts`);
 }
 
-function freePort(): number {
+/** A port that is free now. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }

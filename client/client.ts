@@ -22,7 +22,7 @@ import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
 import { isReading, keyLine, rawLine } from "./line.ts";
 import { getEach, putEach } from "./many.ts";
-import { type ConnectOptions, settingsOf, timeoutOf } from "./options.ts";
+import { type ConnectOptions, faultOfTimeout, settingsOf } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
 import type { Reply } from "./reply_reader.ts";
 import { type CallOptions, type Decoder, makeRequest } from "./request.ts";
@@ -237,12 +237,11 @@ export class Client {
     options: CallOptions | undefined,
   ): Promise<Result> {
     if (typeof line !== "string") return Promise.reject(line);
-    const { retry, signal, timeout } = options ?? {};
-    try {
-      if (timeout !== undefined) timeoutOf(timeout);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const retry = options?.retry;
+    const signal = options?.signal;
+    const timeout = options?.timeout;
+    const fault = timeout === undefined ? undefined : faultOfTimeout(timeout);
+    if (fault !== undefined) return Promise.reject(fault);
     const { request, promise } = makeRequest(line, { decoder, isChange, retry });
     if (signal?.aborted) request.fail(abortError(signal));
     else this.#pipeline.send(request);

@@ -75,7 +75,7 @@ export function settingsOf(options: ConnectOptions): ClientSettings {
     password: options.password,
     tls: options.tls ?? ca !== undefined,
     ca: ca === undefined ? undefined : typeof ca === "string" ? [ca] : [...ca],
-    timeout: timeoutOf(options.timeout ?? 30_000),
+    timeout: within("timeout", options.timeout ?? 30_000, TIMEOUT_MS_MAX),
     reconnect: options.reconnect ?? true,
     queueMax: within("queueMax", options.queueMax ?? 65_536, Infinity),
     queueSizeMax: within("queueSizeMax", options.queueSizeMax ?? 64 * MIB, Infinity),
@@ -83,16 +83,25 @@ export function settingsOf(options: ConnectOptions): ClientSettings {
   };
 }
 
-/** Returns a timeout in milliseconds as it is. Throws ArgumentError if no timer can wait that long. */
-export function timeoutOf(milliseconds: number): number {
-  return within("timeout", milliseconds, TIMEOUT_MS_MAX);
+/** Returns the error for a timeout that no timer can wait for, or undefined if one can. */
+export function faultOfTimeout(milliseconds: number): ArgumentError | undefined {
+  return isWithin(milliseconds, TIMEOUT_MS_MAX)
+    ? undefined
+    : notWithin("timeout", milliseconds, TIMEOUT_MS_MAX);
 }
 
 function within(name: string, value: number, max: number): number {
-  if (typeof value === "number" && value >= 1 && value <= max) return value;
-  throw new ArgumentError(
-    `Cannot use the option ${name}: ${String(value)} is not a number from 1 to ${max}`,
-  );
+  if (isWithin(value, max)) return value;
+  throw notWithin(name, value, max);
+}
+
+function isWithin(value: number, max: number): boolean {
+  return typeof value === "number" && value >= 1 && value <= max;
+}
+
+function notWithin(name: string, value: number, max: number): ArgumentError {
+  const what = `${String(value)} is not a number from 1 to ${max}`;
+  return new ArgumentError(`Cannot use the option ${name}: ${what}`);
 }
 
 /** Returns a port as it is. Throws ArgumentError if it is none. */

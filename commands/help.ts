@@ -1,6 +1,7 @@
 /** HELP [verb]: the operations, from the same fields that run them. */
 
-import type { Command, Text } from "../server/command.ts";
+import type { Command, OperationInfo, Text } from "../server/command.ts";
+import { synonymOf } from "../server/dispatch/synonyms.ts";
 import { notFound, okLines } from "../server/reply.ts";
 
 export default {
@@ -15,9 +16,15 @@ export default {
       return okLines(lines);
     }
     const operation = registry.find(verb);
-    if (operation === undefined) return notFound;
-    const { usage, command } = operation;
-    const replies = Object.entries(command.replies).map(([code, when]) => `  ${code}: ${when}`);
-    return okLines([usage, command.summary, ...replies]);
+    if (operation !== undefined) return okLines(linesOf(operation));
+    const synonym = synonymOf(String(verb));
+    const meant = synonym && registry.find(synonym.verb);
+    if (meant === undefined) return notFound;
+    return okLines([`${synonym!.word} is ${synonym!.as ?? meant.verb} here`, ...linesOf(meant)]);
   },
 } satisfies Command<[verb?: Text]>;
+
+function linesOf({ usage, command }: OperationInfo): string[] {
+  const replies = Object.entries(command.replies).map(([code, when]) => `  ${code}: ${when}`);
+  return [usage, command.summary, ...replies];
+}

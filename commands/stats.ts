@@ -11,7 +11,7 @@ export default {
   replies: { 200: "a line for each figure: its name, a space, its value" },
   handler(_, source) {
     return okLines(
-      readFigures(source).flatMap(({ figure, samples }) =>
+      readFigures(source, { keys: source.table.count() }).flatMap(({ figure, samples }) =>
         samples.flatMap((sample) => linesOf(figure.name, sample))
       ),
     );

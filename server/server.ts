@@ -5,20 +5,55 @@
  * @module
  */
 
+import type { TableView } from "../tables/table.ts";
+import type { Services } from "./command.ts";
+import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
+import { logEvent, setLogFormat } from "./event_log.ts";
+import { keyCount } from "./figures.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals } from "./signals.ts";
 import { openStorage } from "./storage.ts";
+import { Watch } from "./watch.ts";
 
+/** What the log tells of at the start, where the process may still do it. */
+const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
 const FATAL_MS = 100;
 
+/** A second way to the server, beside its lines; `main.ts` gives one to `serve`. */
+export interface SideDoor {
+  /** What a person types into a browser to come in. */
+  readonly url: string;
+  /** Lets everybody go, and nobody in. */
+  close(): void;
+}
+
+/** What a side door works with. */
+export interface Inside {
+  /** What all connections share. */
+  readonly services: Services & { readonly registry: Registry };
+  /** What answers lines. */
+  readonly turn: TurnLike;
+  /** The settings of the start. */
+  readonly settings: Settings;
+}
+
+/** What a start brings beside its settings. */
+export interface Start {
+  /** The version of the server. */
+  readonly version: string;
+  /** Opens a side door, where the settings ask for one. */
+  readonly openSideDoor?: ((inside: Inside) => Promise<SideDoor>) | undefined;
+}
+
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
-export async function serve(settings: Settings, { version }: { version: string }): Promise<void> {
+export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
+  setLogFormat(settings.log);
   const isPassword = passwordCheck(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
@@ -31,20 +66,28 @@ export async function serve(settings: Settings, { version }: { version: string }
   const { table, turn } = storage;
   const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
   // Signals first: one that arrives while the listener opens must find its handler.
-  const listening = Promise.withResolvers<Listener>();
+  const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
   endOnSignals(async () => {
-    await (await listening.promise).drain();
+    metrics.isDraining = true;
+    const { listener, sideDoor } = await opened.promise;
+    await listener.drain();
+    sideDoor?.close();
     await storage.close();
+    logStop(services);
   });
+  const sideDoor = await openSideDoor?.({ services, turn, settings });
   const listener = listen(settings, certificate, { services, turn, limits: settings });
-  listening.resolve(listener);
+  opened.resolve({ listener, sideDoor });
   const isConnecting = settings.table !== undefined;
   giveUpPermissions({
     net: !isConnecting && certificate === undefined,
     read: certificate === undefined,
   });
   if (certificate !== undefined) Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
-  console.log(banner(settings, { port: listener.port, location: table.location, registry }));
+  new Watch(metrics).start();
+  const { port } = listener;
+  logStart(settings, { port, services, sideDoor });
+  if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
 }
 
 function listen(
@@ -89,20 +132,69 @@ function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void
 function renew(listener: Listener, settings: Settings): void {
   try {
     listener.renew(readCertificate(settings)!);
-    console.log("Keyline has read its certificate again");
+    logEvent("info", "The certificate was read again");
   } catch (error) {
-    console.error("Cannot renew the certificate:", (error as Error).message);
+    logEvent("error", `Cannot renew the certificate: ${(error as Error).message}`);
   }
+}
+
+/** Logs what the server is, where it is, and what it may still do. */
+function logStart(
+  { host, tlsCert }: Settings,
+  { port, services, sideDoor }: {
+    port: number;
+    services: Inside["services"];
+    sideDoor: SideDoor | undefined;
+  },
+): void {
+  const { table, registry, metrics, isPassword } = services;
+  logEvent("info", "Keyline has started", {
+    version: metrics.version,
+    deno: Deno.version.deno,
+    pid: Deno.pid,
+    host,
+    port,
+    ...(sideDoor && { admin: sideDoor.url }),
+    table: table.location,
+    keys: keyCount(services) ?? "unknown",
+    operations: registry.size,
+    tls: tlsCert !== undefined,
+    password: isPassword !== undefined,
+    permissions: PERMISSIONS.filter(isGranted).join() || "none",
+  });
+}
+
+function isGranted(name: (typeof PERMISSIONS)[number]): boolean {
+  return Deno.permissions.querySync({ name }).state === "granted";
+}
+
+/** Logs what the server did in its life. */
+function logStop({ registry, metrics }: Inside["services"]): void {
+  let requests = 0;
+  for (const { answered } of registry) for (const count of answered) requests += count;
+  logEvent("info", "Keyline has stopped", {
+    seconds: Math.round((Date.now() - metrics.startedAt) / 1_000),
+    connections: metrics.connectionsAccepted,
+    refused: metrics.connectionsRefused,
+    requests,
+    malformed: metrics.malformed,
+    commits: metrics.commitSeconds.count,
+  });
 }
 
 /** Says where the server listens, and how to try it. */
 function banner(
   { host, tlsCert }: Settings,
-  { port, location, registry }: { port: number; location: string; registry: Registry },
+  { port, table, registry, sideDoor }: {
+    port: number;
+    table: TableView;
+    registry: Registry;
+    sideDoor: SideDoor | undefined;
+  },
 ): string {
   const tryIt = tlsCert === undefined
     ? `telnet ${host} ${port}`
     : `openssl s_client -connect ${host}:${port} -quiet`;
-  return `Keyline listens on ${host}:${port}, table in ${location}, ${registry.size} operations. ` +
-    `Try: ${tryIt}`;
+  return `Keyline listens on ${host}:${port}, table in ${table.location}, ${registry.size} operations. ` +
+    `Try: ${tryIt}` + (sideDoor === undefined ? "" : `\nSee it run: ${sideDoor.url}`);
 }

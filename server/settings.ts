@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { LOG_FORMATS, type LogFormat } from "./event_log.ts";
 import { type EtcdLocation, parseLocation } from "../tables/etcd/location.ts";
 
 /** How to write an option, what it means, and its default. */
@@ -36,6 +37,9 @@ export const OPTIONS = {
   "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
   "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
+  admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
+  "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
+  log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   backup: { hint: "FILE", help: "copy the table to FILE and end; a server may be running" },
   help: { help: "show this and exit" },
   version: { help: "show the version and exit" },
@@ -81,6 +85,12 @@ export interface Settings {
   readonly tlsKey: string | undefined;
   /** The verbs not to offer, in upper case. */
   readonly disabled: string[];
+  /** The port for metrics and the live page; 0 for a free one, undefined for none. */
+  readonly adminPort: number | undefined;
+  /** The address of that port. */
+  readonly adminHost: string;
+  /** How the lines of the log look. */
+  readonly log: LogFormat;
   /** The file to copy the table to, instead of serving it. */
   readonly backup: string | undefined;
   /** Whether to show the help text and end. */
@@ -110,6 +120,7 @@ export class UsageError extends Error {}
 export class StartError extends Error {}
 
 const MIB = 1_048_576;
+const PORTS = { min: 0, max: 65_535 };
 const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [
   "",
   false,
@@ -135,7 +146,7 @@ export function readSettings(
   const seconds = (name: Name, min: number) => decimalNumber(called(name), text(name)!, min);
   const settings: Settings = {
     host: text("host")!,
-    port: whole("port", { min: 0, max: 65_535 }),
+    port: whole("port", PORTS),
     data: text("data")!,
     memory: switchOf("memory", given("memory")),
     table: locationOf(called("table"), text("table")),
@@ -158,6 +169,9 @@ export function readSettings(
     tlsCert: text("tls-cert"),
     tlsKey: text("tls-key"),
     disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
+    adminPort: text("admin") === undefined ? undefined : whole("admin", PORTS),
+    adminHost: text("admin-host")!,
+    log: oneOf(called("log"), { given: text("log")!, words: LOG_FORMATS }),
     backup: text("backup"),
     help: switchOf("help", flags.help),
     version: switchOf("version", flags.version),
@@ -260,6 +274,15 @@ function wholeNumber(name: string, given: string, { min, max }: Range): number {
   const value = /^\d+$/.test(given) ? Number(given) : NaN;
   if (value >= min && value <= max) return value;
   throw new UsageError(`${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
+}
+
+function oneOf<const Word extends string>(
+  name: string,
+  { given, words }: { given: string; words: readonly Word[] },
+): Word {
+  const word = words.find((word) => word === given);
+  if (word !== undefined) return word;
+  throw new UsageError(`${name} must be ${words.join(" or ")}: it is "${given}".`);
 }
 
 function decimalNumber(name: string, given: string, min: number): number {

@@ -21,7 +21,6 @@ export function endOnSignals(end: () => Promise<void>): void {
       }
       firstAt = performance.now();
       await end();
-      console.log("Keyline has ended");
       Deno.exit(0);
     });
   }

@@ -9,10 +9,10 @@ import { DurableTable } from "../tables/durable/durable_table.ts";
 import type { EtcdLocation } from "../tables/etcd/location.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import type { Table, TableView } from "../tables/table.ts";
-import type { TurnLike } from "./connections/connection.ts";
+import { logEvent } from "./event_log.ts";
 import type { Metrics } from "./metrics.ts";
 import { type EtcdAccess, type Settings, UsageError } from "./settings.ts";
-import { RemoteTurn } from "./turn/remote_turn.ts";
+import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */
@@ -42,7 +42,9 @@ export async function openStorage(settings: Settings, options: StorageOptions): 
   if (settings.table !== undefined) {
     return await openEtcd(settings.table, { settings, metrics: options.metrics });
   }
-  const table = memory ? new MemoryTable() : new DurableTable(data, { cacheBytes });
+  const table = memory
+    ? new MemoryTable()
+    : new DurableTable(data, { cacheBytes, report: logEvent });
   maintain(table);
   return { table, turn: new Turn({ table, ...options }), close: () => table.close() };
 }

@@ -18,6 +18,8 @@ export class MemoryTable implements Table {
   readonly #now: Clock;
   readonly #store = new FlatStore();
   #version = 0;
+  /** How many expired keys have been removed. */
+  #expiredKeys = 0;
 
   /** Creates an empty table, whose keys expire by this clock. */
   constructor(now: Clock = Date.now) {
@@ -98,11 +100,12 @@ export class MemoryTable implements Table {
     if (this.#store.mark() > 0) return true; // Not within a turn.
     const expired = this.#store.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
     for (const ref of expired) this.#store.remove(ref);
+    this.#expiredKeys += expired.length;
     return this.#store.maintain() || expired.length === SWEEP_KEYS_MAX;
   }
 
   stats(): Record<string, number> {
-    return { table_bytes: this.#store.bytes };
+    return { table_bytes: this.#store.bytes, expired_keys: this.#expiredKeys, writable: 1 };
   }
 
   close(): void {}

@@ -1,5 +1,5 @@
 /**
- * A bare `deno test` has no permissions, so it ignores every test that needs some. This file sorts behind
+ * A bare `deno test` has no permissions, so it ignores every test that needs some. This file sorts after
  * all others, so that the last line before the figures tells which command runs them.
  *
  * @module

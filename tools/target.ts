@@ -89,7 +89,10 @@ export function nameOf({ hostname, port }: Target): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
-async function passwordOf(flags: Given<typeof TARGET_FLAGS>): Promise<string | undefined> {
+/** Returns the password that flags or the environment give; asks for it if told to. Throws UsageError. */
+export async function passwordOf(
+  flags: Pick<Given<typeof TARGET_FLAGS>, "password" | "password-file">,
+): Promise<string | undefined> {
   const file = flags["password-file"];
   if (flags.password) return await askHidden("Password: ");
   if (file === undefined) return process.env.KEYLINE_PASSWORD || undefined;

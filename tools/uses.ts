@@ -19,6 +19,7 @@ export interface Use {
 const PROGRAMS = new Map<string, Program>([
   ["shell", async (args) => await (await import("./shell.ts")).runShell(args)],
   ["import", async (args) => await (await import("./import.ts")).runImport(args)],
+  ["top", async (args) => await (await import("./top.ts")).runTop(args)],
   ["export", async (args) => await (await import("./export.ts")).runExport(args)],
 ]);
 
@@ -36,6 +37,7 @@ export const USES_HELP = `
 Other uses, each with its own --help:
   keyline [serve] [options]   the server
   keyline shell               talk to a running server
+  keyline top                 its figures, as they come
   keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
   keyline export > FILE       write every key as a line of JSON
   keyline backup FILE         copy the table, even while the server runs

@@ -17,18 +17,19 @@ import {
   type Request,
   run,
 } from "../dispatch/gate.ts";
+import { logEvent } from "../event_log.ts";
 import { isHttp, isTlsHello } from "../input/foreign.ts";
 import { LineReader, type Lines } from "../input/lines.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
+import { ReadBuffer } from "./read_buffer.ts";
+import { isDisconnect, type Socket } from "./socket.ts";
 import type { TableView } from "../../tables/table.ts";
 import { badRequest, final, type Reply } from "../reply.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
 import type { Line } from "../input/line.ts";
 import type { RemoteMember } from "../turn/batch.ts";
+import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Member } from "../turn/turn.ts";
-
-/** What TCP and TLS sockets have in common; a test can implement it too. */
-export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
 
 /** What bounds one client. */
 export interface Limits {
@@ -38,14 +39,6 @@ export interface Limits {
   readonly idleTimeout: number;
   /** When to close a client that takes no replies, in seconds. */
   readonly writeTimeout: number;
-}
-
-/** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
-export interface TurnLike {
-  /** Answers lines. Resolves with those that it did not take. */
-  submit(member: Member & RemoteMember, lines: Lines): Promise<Lines | undefined>;
-  /** When a connection may read again after its turn; undefined: at once. */
-  next(): Promise<void> | undefined;
 }
 
 /** What all connections of a server share. */
@@ -63,11 +56,6 @@ const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password, and its longest line. */
 const UNAUTHORIZED_UNSENT_MAX = 8_192;
 const UNAUTHORIZED_LINE_MAX = 1_024;
-/** The read buffer starts small, because most clients are idle, and grows while packets fill it. */
-const READ_BYTES_MIN = 1_024;
-const READ_BYTES_MAX = 65_536;
-/** The buffer shrinks after this many packets in a row that the smallest one would hold. */
-const SMALL_PACKETS_MAX = 16;
 /** How long to wait for the last bytes of a client, in milliseconds. */
 const LINGER_MS = 1_000;
 /** How long a refused client has to read why, in milliseconds. */
@@ -90,8 +78,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   readonly #context: GateContext;
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
-  #buffer = new Uint8Array(READ_BYTES_MIN);
-  #smallPackets = 0;
+  readonly #buffer = new ReadBuffer();
 
   /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
@@ -107,10 +94,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   #stuckSweeps = 0;
 
   /** Takes over an accepted socket; call `serve` or `refuse` next. */
-  constructor(
-    socket: Socket,
-    { services, turn, limits }: ConnectionOptions,
-  ) {
+  constructor(socket: Socket, { services, turn, limits }: ConnectionOptions) {
     this.#socket = socket;
     this.#turn = turn;
     this.#limits = limits;
@@ -128,7 +112,7 @@ export class Connection implements Member, RemoteMember, Recipient {
       await this.#outbox.sent();
       if (!isLeft) await this.#linger();
     } catch (error) {
-      if (!isDisconnect(error)) console.error("Cannot serve a client:", error);
+      if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {
       this.close();
     }
@@ -171,7 +155,7 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
-      if (this.#silentSweeps > 0 && this.#lines.awaitsTimingMark) this.#answerTimingMark();
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
       if (isIdle && idleTimeout > 0) this.close();
     }
@@ -221,7 +205,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   async #servePackets(): Promise<boolean> {
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
-      const length = await this.#socket.read(this.#buffer);
+      const length = await this.#socket.read(this.#buffer.bytes);
       this.#isReading = false;
       if (length === null) return true;
       const packet = this.#received(length);
@@ -231,9 +215,10 @@ export class Connection implements Member, RemoteMember, Recipient {
         return false;
       }
       const lines = this.#lines.take(packet);
+      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       if (lines !== undefined) await this.#serveLines(lines);
       if (this.#isLast || this.#isClosed || this.#isEnding) return false;
-      this.#fitBuffer(length);
+      this.#buffer.fit(length, { mayGrow: this.#client.authorized });
       const others = lines && this.#turn.next();
       if (others !== undefined) await others;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
@@ -283,23 +268,12 @@ export class Connection implements Member, RemoteMember, Recipient {
   #received(length: number): Uint8Array<ArrayBuffer> {
     this.#silentSweeps = 0;
     this.#context.metrics.bytesReceived += length;
-    return this.#buffer.subarray(0, length);
-  }
-
-  /** Enlarges the buffer where a packet has filled it; shrinks it where packets have become small. */
-  #fitBuffer(length: number): void {
-    const size = this.#buffer.length;
-    this.#smallPackets = length <= READ_BYTES_MIN ? this.#smallPackets + 1 : 0;
-    if (length === size && size < READ_BYTES_MAX && this.#client.authorized) {
-      this.#buffer = new Uint8Array(4 * size);
-    } else if (size > READ_BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
-      this.#buffer = new Uint8Array(READ_BYTES_MIN);
-    }
+    return this.#buffer.bytes.subarray(0, length);
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, so that it shows replies again. It waits for a quiet moment,
-   * because these bytes are not a reply: they must not stand before one in a busy client's stream.
+   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
+   * to what came before have been sent, and before any reply to what comes after (RFC 860).
    */
   #answerTimingMark(): void {
     if (this.#outbox.size > 0) return;
@@ -319,22 +293,9 @@ export class Connection implements Member, RemoteMember, Recipient {
     await this.#socket.closeWrite();
     const timer = setTimeout(() => this.close(), LINGER_MS);
     try {
-      while (await this.#socket.read(this.#buffer) !== null);
+      while (await this.#socket.read(this.#buffer.bytes) !== null);
     } finally {
       clearTimeout(timer);
     }
   }
-}
-
-/** Whether an error only says that one side has gone, which is nothing to log. */
-function isDisconnect(error: unknown): boolean {
-  return error instanceof Deno.errors.ConnectionReset ||
-    error instanceof Deno.errors.ConnectionAborted ||
-    error instanceof Deno.errors.BrokenPipe ||
-    error instanceof Deno.errors.NotConnected ||
-    error instanceof Deno.errors.UnexpectedEof ||
-    error instanceof Deno.errors.InvalidData || // a TLS handshake that failed
-    error instanceof Deno.errors.TimedOut ||
-    error instanceof Deno.errors.Interrupted ||
-    error instanceof Deno.errors.BadResource;
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { logEvent } from "../event_log.ts";
+
 /** Logs the first error of each kind, and counts the rest. */
 export class Flood {
   readonly #counts = new Map<string, { total: number; seen: number }>();
@@ -17,7 +19,7 @@ export class Flood {
       return;
     }
     this.#counts.set(text, { total: 1, seen: 0 });
-    console.error(text);
+    logEvent("error", text);
   }
 
   /** Logs the count of each kind of which none has come since the last call. */
@@ -27,7 +29,7 @@ export class Flood {
         count.seen = count.total;
         continue;
       }
-      if (count.total > 1) console.error(`${text} (${count.total} times)`);
+      if (count.total > 1) logEvent("error", text, { count: count.total });
       this.#counts.delete(text);
     }
   }

@@ -12,7 +12,7 @@
 import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { type Settings, UsageError } from "../settings.ts";
-import type { Socket } from "./connection.ts";
+import type { Socket } from "./socket.ts";
 
 /** A certificate and its key, both in PEM. */
 export interface Certificate {

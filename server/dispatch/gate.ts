@@ -9,6 +9,7 @@
 import { NotFetchedError, TableError } from "../../tables/table.ts";
 import { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
+import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
@@ -39,7 +40,7 @@ export function answer(line: Line, context: GateContext): Reply | Promise<Reply>
 export interface Request {
   /** Undefined where the line asks for none. */
   readonly operation: Operation | undefined;
-  /** In memory of their own. */
+  /** Where the line has them, which must stay there for as long as the request may run. */
   readonly args: readonly Text[];
   /** The gate's own reply, where the line did not pass. */
   readonly reply: Reply | undefined;
@@ -51,7 +52,9 @@ export function prepare(line: Line, context: GateContext): Request {
   if (operation instanceof Reply) return refusedRequest(operation);
   const args = argumentsFor(line, operation, context);
   if (args instanceof Reply) return { operation, args: [], reply: args };
-  return { operation, args: args.map((arg) => Text.from(arg.toBytes().slice())), reply: undefined };
+  // The operation's own objects serve the next line.
+  const own = args.map(({ memory, start, end }) => new Text(memory, start, end));
+  return { operation, args: own, reply: undefined };
 }
 
 /** A line that the gate, or the connection before it, answers without looking at its verb. */
@@ -154,6 +157,6 @@ function failed(operation: Operation, error: unknown, context: Context): Reply {
 /** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
 function failureOf({ verb }: Operation, error: unknown): Reply {
   if (error instanceof TableError) return serverError(error.message);
-  console.error(`Cannot answer ${verb}:`, error);
+  logEvent("error", `Cannot answer ${verb}`, { error });
   return serverError("internal error");
 }

@@ -29,6 +29,12 @@ export function passwordCheck(settings: Settings): ((guess: string) => boolean) 
     );
   }
   if (password === undefined) {
+    if (settings.adminPort !== undefined && isOpenToOthers(settings.adminHost)) {
+      throw new UsageError(
+        `Cannot open the admin port on ${settings.adminHost} without a password: others could ` +
+          "reach it. Set KEYLINE_PASSWORD or --password-file.",
+      );
+    }
     if (isOpenToOthers(settings.host) && !settings.insecure) {
       throw new UsageError(
         `Cannot listen on ${settings.host} without a password: others could reach it. Set ` +

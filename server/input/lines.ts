@@ -64,7 +64,7 @@ export class LineReader {
     this.#tailBytesMax = lineBytesMax;
   }
 
-  /** Whether telnet waits for a timing mark: until it is answered, or another line comes. */
+  /** Whether telnet waits for a timing mark; set to false once it is answered. */
   get awaitsTimingMark(): boolean {
     return this.#telnet.awaitsTimingMark;
   }
@@ -89,7 +89,6 @@ export class LineReader {
       this.#keep(bytes, survey.isPrintable);
       return undefined;
     }
-    this.awaitsTimingMark = false;
     const { count, end } = survey;
     const isPrintable = survey.isPrintable && this.#isTailPrintable;
     const ended = end === bytes.length ? bytes : bytes.subarray(0, end);

@@ -13,6 +13,7 @@
 import type { EtcdTable, Snapshot } from "../../tables/etcd/etcd_table.ts";
 import { NotFetchedError, TableError, type TableView } from "../../tables/table.ts";
 import type { Request } from "../dispatch/gate.ts";
+import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
@@ -37,7 +38,9 @@ export interface RemoteMember {
 
 /** Lines that wait for their turn. */
 export interface Arrival {
+  /** Whose lines they are. */
   readonly member: RemoteMember;
+  /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
   /** When they came, by `performance.now`. */
   readonly arrivedAt: number;
@@ -61,12 +64,15 @@ interface Group {
   readonly arrival: Arrival;
   /** Emptied from its end where a request finds no place. */
   readonly slots: Slot[];
-  rest: Lines | undefined;
+  /** How many of its lines, and how many bytes, are served in this turn. */
+  served: { taken: number; from: number };
 }
 
 /** What a batch works with. */
 export interface BatchOptions {
+  /** The table. */
   readonly table: EtcdTable;
+  /** What it counts with. */
   readonly metrics: Metrics;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
@@ -102,26 +108,26 @@ export class Batch {
 
   /** Begins with the lines of a connection. */
   addArrival(arrival: Arrival): void {
-    this.#groups.push({ arrival, slots: [], rest: undefined });
+    this.#groups.push({ arrival, slots: [], served: { taken: 0, from: 0 } });
   }
 
   /**
    * Adds the next line of that connection, with how many lines and bytes come before it. False: it takes
    * no more in this turn.
    */
-  async add(line: Line, { taken, from, next }: { taken: number; from: number; next: number }) {
+  async add(
+    line: Line,
+    { taken, from, next }: { taken: number; from: number; next: number },
+  ): Promise<boolean> {
     const group = this.#groups.at(-1)!;
-    const { member, lines } = group.arrival;
+    const { member } = group.arrival;
     const request = member.prepare(line);
     const slot: Slot = { request, taken, from, isSettled: false, reply: request.reply };
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
     const mustBeFirst = request.operation?.command.open === true && group.slots.length > 0;
-    if (mustBeFirst || !await this.#runIn(group, slot)) {
-      group.rest = restOf(lines, { taken, from });
-      return false;
-    }
+    if (mustBeFirst || !await this.#runIn(group, slot)) return false;
     group.slots.push(slot);
-    group.rest = restOf(lines, { taken: taken + 1, from: next });
+    group.served = { taken: taken + 1, from: next };
     return slot.reply?.last !== true;
   }
 
@@ -142,10 +148,10 @@ export class Batch {
       error = caught;
     }
     const isUncertain = error !== undefined && !(error instanceof TableError);
-    if (isUncertain) console.error("Cannot tell whether a turn took place:", error);
+    if (isUncertain) logEvent("error", "Cannot tell whether a turn took place", { error });
     const failure = error instanceof TableError ? serverError(error.message) : undefined;
-    for (const { arrival, slots, rest } of this.#groups) {
-      const { member, resolve } = arrival;
+    for (const { arrival, slots, served } of this.#groups) {
+      const { member, lines, resolve } = arrival;
       if (slots.length === 0) {
         this.#options.onUnplaced(arrival);
         continue;
@@ -159,7 +165,7 @@ export class Batch {
         member.give(request, isSettled ? reply! : failure ?? reply!);
       }
       member.release();
-      resolve(rest);
+      resolve(restOf(lines, served));
     }
     const [first] = this.#groups;
     this.#options.metrics.countTurn(performance.now() - first!.arrival.arrivedAt);
@@ -168,7 +174,7 @@ export class Batch {
   async #commit(): Promise<void> {
     const { table, metrics, deadline, onConflict } = this.#options;
     for (let attempt = 0;; attempt++) {
-      while (this.#snapshot.isMissing) {
+      while (this.#snapshot.fetched.isMissing) {
         await table.fetch(this.#snapshot, deadline);
         await this.#runAll();
       }
@@ -186,7 +192,7 @@ export class Batch {
       onConflict();
       if (Date.now() >= deadline) throw new TableError("others keep changing the same keys");
       if (attempt > 0) await delay(Math.random() * Math.min(2 ** attempt, BACKOFF_MS_MAX));
-      this.#snapshot.forget();
+      this.#snapshot.fetched.forget();
     }
   }
 
@@ -247,8 +253,7 @@ export class Batch {
 
 /** Leaves this request of a connection, and those after it, to a later turn. */
 function cut(group: Group, at: number): void {
-  const [{ taken, from }] = group.slots.splice(at) as [Slot];
-  group.rest = restOf(group.arrival.lines, { taken, from });
+  [group.served] = group.slots.splice(at) as [Slot];
 }
 
 function sizeOf({ bytes, value }: Reply): number {

@@ -9,12 +9,14 @@
  */
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
+import { Memory } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
 import { Chunk, headOf } from "./chunk.ts";
+import type { Member } from "./turn.ts";
 
 /** With more lines waiting than this, the next batch begins before the one before it has ended. */
 const FULL_LINES = 128;
@@ -25,8 +27,16 @@ const BATCHES_MAX = 8;
 /** After how many batches in a row without a conflict one more may be on its way. */
 const CALM_BATCHES = 16;
 
+/** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
+export interface TurnLike {
+  /** Answers lines. Resolves with those that it did not take. */
+  submit(member: Member & RemoteMember, lines: Lines): Promise<Lines | undefined>;
+  /** When a connection may read again after its turn; undefined: at once. */
+  next(): Promise<void> | undefined;
+}
+
 /** The turns of a server, some at a time. */
-export class RemoteTurn {
+export class RemoteTurn implements TurnLike {
   readonly #table: EtcdTable;
   readonly #metrics: Metrics;
   readonly #timeout: number;
@@ -128,6 +138,8 @@ export class RemoteTurn {
     this.#splitter.write(chunk.text);
     batch.addArrival(arrival);
     const { isPrintable, faults, count } = headOf(arrival.lines);
+    // Where the connection has them: they stay there until they are answered, and the chunk does not.
+    const memory = new Memory(arrival.lines.bytes);
     line.isPrintable = isPrintable;
     let at = 0;
     let isTaking = true;
@@ -135,7 +147,7 @@ export class RemoteTurn {
       const text = (await this.#splitter.next()).value!;
       if (!isTaking) continue;
       const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-      line.read(text, { memory: chunk.memory, start: at, end });
+      line.read(text, { memory, start: at, end });
       line.fault = faults?.get(i);
       const next = chunk.lineAfter(end);
       isTaking = await batch.add(line, { taken: i, from: at, next });

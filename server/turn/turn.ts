@@ -11,6 +11,7 @@
  */
 
 import { type Table, TableError } from "../../tables/table.ts";
+import { logEvent } from "../event_log.ts";
 import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -162,7 +163,7 @@ export class Turn {
       return undefined;
     } catch (error) {
       this.#metrics.countFailedCommit();
-      console.error("Cannot commit:", error);
+      logEvent("error", "Cannot commit", { error });
       // Any other error is a mistake of ours, and must not end the server for everybody.
       return error instanceof TableError ? error : new TableError("internal error");
     }

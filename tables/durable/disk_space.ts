@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Report } from "../report.ts";
 import { DiskFullError } from "./errors.ts";
 import type { RowsStorage } from "./rows_storage.ts";
 
@@ -29,6 +30,7 @@ const ZEROS = new Uint8Array(65_536);
 /** The disk space of a table. */
 export class DiskSpace {
   readonly #storage: RowsStorage;
+  readonly #report: Report;
   // Kept open, because the server gives up its permission to open files once it listens.
   readonly #reserve: Deno.FsFile;
   #reserveBytes: number;
@@ -36,8 +38,9 @@ export class DiskSpace {
   #isFull = false;
 
   /** Takes the reserve in a folder. */
-  constructor(folder: string, storage: RowsStorage) {
+  constructor(folder: string, { storage, report }: { storage: RowsStorage; report: Report }) {
     this.#storage = storage;
+    this.#report = report;
     this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
       create: true,
       read: true,
@@ -89,7 +92,7 @@ export class DiskSpace {
     this.#checkpoint("TRUNCATE");
     if (this.#isFull) return;
     this.#isFull = true;
-    console.error("Keyline: the disk is full: PUT is refused until there is room");
+    this.#report("warn", "The disk is full: PUT is refused until there is room");
   }
 
   /** Does a checkpoint before the write-ahead log, or the growth of the file, becomes too large. */
@@ -114,7 +117,7 @@ export class DiskSpace {
     if (!this.isTight) this.#cutTo(RESERVE_BYTES);
     if (!this.#isFull || !hasRoom) return;
     this.#isFull = false;
-    console.error("Keyline: the disk has room again, and PUT works");
+    this.#report("info", "The disk has room again, and PUT works");
   }
 
   /** Closes the reserve's file, which keeps its space for the next start. */

@@ -10,6 +10,7 @@
 
 import { FlatStore } from "../flat/flat_store.ts";
 import { NO_REF } from "../flat/record.ts";
+import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
 import { DiskSpace } from "./disk_space.ts";
@@ -35,6 +36,8 @@ export interface DurableTableOptions {
   readonly segmentBytes?: number;
   /** How much of the log a step moves at least, in bytes; tests set it low. */
   readonly moveBytes?: number;
+  /** What is told of what happens to the table. */
+  readonly report?: Report;
 }
 
 /** A table in a folder. One process at a time has it open. */
@@ -47,14 +50,17 @@ export class DurableTable implements Table {
   readonly #space: DiskSpace;
   readonly #overlay: Overlay;
   readonly #upkeep: Upkeep;
-  readonly #faults = new Faults(() => this.#space.noteFull());
+  readonly #sweeper: Sweeper;
+  readonly #faults: Faults;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, segmentBytes, moveBytes = MOVE_BYTES }: DurableTableOptions,
+    { cacheBytes, now = Date.now, report = NO_REPORT, ...sizes }: DurableTableOptions,
   ) {
+    const { segmentBytes, moveBytes = MOVE_BYTES } = sizes;
     this.location = folder;
+    this.#faults = new Faults({ noteFull: () => this.#space.noteFull(), report });
     const open: { close(): void }[] = [];
     const opened = <Part extends { close(): void }>(part: Part): Part => {
       open.push(part);
@@ -71,7 +77,7 @@ export class DurableTable implements Table {
       // First the names of the files: once the rows know of a log, a file of it that is not there is a loss.
       this.#lock.syncNames();
       if (isNew) this.#rows.setSalt(salt);
-      this.#space = opened(new DiskSpace(folder, this.#rows.storage));
+      this.#space = opened(new DiskSpace(folder, { storage: this.#rows.storage, report }));
       const [store, log, rows] = [this.#store, this.#log, this.#rows];
       const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
       const mover = new Mover({
@@ -82,12 +88,15 @@ export class DurableTable implements Table {
         version: () => this.#overlay.version,
         claimGrowth: () => this.#space.claimGrowth(),
       });
-      const sweeper = new Sweeper({ store, rows, expiredRows });
+      const sweeper = this.#sweeper = new Sweeper({ store, rows, expiredRows });
       const overlay = this.#overlay = new Overlay({ store, log, rows, expiredRows, mover, now });
       const [space, faults] = [this.#space, this.#faults];
-      const parts = { store, log, mover, sweeper, overlay, space, faults };
+      const parts = { store, log, mover, sweeper, overlay, space, faults, report };
       this.#upkeep = new Upkeep({ ...parts, now, cacheBytes, moveBytes });
-      overlay.replay();
+      const startedAt = performance.now();
+      const changes = overlay.replay();
+      const seconds = Number(((performance.now() - startedAt) / 1_000).toPrecision(3));
+      if (changes > 0) report("info", "The log was replayed", { changes, seconds });
       space.spend(() => rows.settle(log.lastChange));
     } catch (error) {
       for (const part of open.reverse()) part.close();
@@ -185,6 +194,8 @@ export class DurableTable implements Table {
       rows: this.#rows.state.count,
       cache_hits: this.#overlay.hits,
       cache_misses: this.#overlay.misses,
+      expired_keys: this.#sweeper.removedInAll,
+      writable: Number(this.#faults.fatal === undefined && !this.#space.isFull),
     };
   }
 

@@ -5,18 +5,21 @@
  * @module
  */
 
+import type { Report } from "../report.ts";
 import { TableError } from "../table.ts";
 import { DiskFullError } from "./errors.ts";
 
 /** The failures of a table. */
 export class Faults {
   readonly #noteFull: () => void;
+  readonly #tell: Report;
   #fatal: TableError | undefined;
   #isReported = false;
 
   /** `noteFull` is called each time the disk turns out to be full. */
-  constructor(noteFull: () => void) {
+  constructor({ noteFull, report }: { noteFull: () => void; report: Report }) {
     this.#noteFull = noteFull;
+    this.#tell = report;
   }
 
   /** The failure that ended the table, after which nothing may be written; undefined while it is sound. */
@@ -61,6 +64,6 @@ export class Faults {
   #report(error: unknown): void {
     if (error instanceof DiskFullError || this.#isReported) return;
     this.#isReported = true;
-    console.error("Keyline cannot read or write the table:", error);
+    this.#tell("error", "Cannot read or write the table", { error });
   }
 }

@@ -181,8 +181,8 @@ export class Overlay {
     return ref !== NO_REF && (this.#store.flagsOf(ref) & DIRTY) !== 0;
   }
 
-  /** Replays the log at the start. Throws OpenError. */
-  replay(): void {
+  /** Replays the log at the start, and returns how many changes it held. Throws OpenError. */
+  replay(): number {
     const { count, version } = this.#parts.rows.state;
     this.#keys = count;
     this.version = version;
@@ -200,6 +200,7 @@ export class Overlay {
     }
     this.#store.commit();
     this.#log.prepare();
+    return replayed;
   }
 
   #replayChange(change: ReplayedChange): void {

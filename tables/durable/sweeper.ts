@@ -33,6 +33,8 @@ export class Sweeper {
   readonly #parts: SweeperParts;
   /** The row after which the search for expired rows goes on. */
   #place: ExpiringRow = START;
+  /** How many entries it has removed since the start. */
+  removedInAll = 0;
 
   /** Removes nothing by itself. */
   constructor(parts: SweeperParts) {
@@ -44,8 +46,10 @@ export class Sweeper {
    * CLEAR hides the rows, `removeOld` will remove them. Throws TableError.
    */
   step(now: number, { hidden }: { hidden: boolean }): number {
-    const removed = this.#sweepStore(now);
-    return removed > 0 || hidden ? removed : this.#sweepRows(now);
+    let removed = this.#sweepStore(now);
+    if (removed === 0 && !hidden) removed = this.#sweepRows(now);
+    this.removedInAll += removed;
+    return removed;
   }
 
   /** Removes some rows of earlier generations; false if none are left. Throws TableError. */

@@ -6,6 +6,7 @@
  */
 
 import type { FlatStore } from "../flat/flat_store.ts";
+import type { Report } from "../report.ts";
 import type { Clock } from "../table.ts";
 import type { DiskSpace } from "./disk_space.ts";
 import type { Faults } from "./faults.ts";
@@ -35,6 +36,8 @@ export interface UpkeepParts {
   readonly space: DiskSpace;
   /** What failures are recorded in. */
   readonly faults: Faults;
+  /** What is told of failures that no client waits for. */
+  readonly report: Report;
   /** The time by which keys expire. */
   readonly now: Clock;
   /** How much memory the store takes before it evicts, in bytes. */
@@ -72,7 +75,7 @@ export class Upkeep {
       }
       this.evict();
     } catch (error) {
-      console.error("Keyline cannot move changes to the table's rows:", error);
+      this.#parts.report("error", "Cannot move changes to the rows of the table", { error });
     }
   }
 

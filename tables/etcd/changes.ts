@@ -6,11 +6,9 @@
  */
 
 import type { Entry } from "../table.ts";
-import { encodeEntry, type KeySpace } from "./record.ts";
-import { around, compareBytes } from "./record.ts";
+import { around, compareBytes, encodeEntry, type KeySpace } from "./record.ts";
 import type { Op } from "./messages.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import type { Bytes } from "./protobuf.ts";
 
 /** What became of a key. */
 export interface Change {
@@ -31,6 +29,7 @@ export class Changes implements Iterable<[string, Change]> {
   #opCount = 0;
   #bytes = 0;
 
+  /** The keys with their changes. */
   [Symbol.iterator](): Iterator<[string, Change]> {
     return this.#byKey[Symbol.iterator]();
   }

@@ -59,6 +59,8 @@ export class EtcdTable {
   #laneCount = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
+  /** Whether the engine answered when it was asked last, by the look for what has expired. */
+  #isReached = true;
   #conflicts = 0;
 
   private constructor(options: EtcdOptions) {
@@ -104,18 +106,18 @@ export class EtcdTable {
 
   /** Whether a snapshot has come to more than one transaction takes. */
   exceeds(snapshot: Snapshot): boolean {
-    const { changes, comparedCount, wantedCount } = snapshot;
+    const { changes, comparedCount, fetched } = snapshot;
     // One more for the mark.
-    return wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
+    return fetched.wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
       comparedCount + 1 > OPS_MAX || changes.bytes > BYTES_MAX;
   }
 
-  /** Fetches all that a snapshot wants, at one revision. Throws TableError. */
-  async fetch(snapshot: Snapshot, deadline: number): Promise<void> {
+  /** Fetches all that a snapshot misses, at one revision. Throws TableError. */
+  async fetch({ fetched }: Snapshot, deadline: number): Promise<void> {
     for (;;) {
-      const ops = snapshot.wantedOps();
+      const ops = fetched.ops();
       const result = await this.#cluster.repeatable({ success: ops }, deadline);
-      if (snapshot.take(result)) return;
+      if (fetched.take(result)) return;
       // Keys that have expired are neither counted nor listed.
       if (Date.now() >= deadline) throw new TableError("expired keys are being removed; try again");
       await this.#sweeper.step(deadline);
@@ -175,6 +177,7 @@ export class EtcdTable {
   #stats(): Record<string, number> {
     return {
       conflicts: this.#conflicts,
+      writable: this.#isReached ? 1 : 0,
       expired_keys: this.#sweeper.removed,
     };
   }
@@ -182,8 +185,10 @@ export class EtcdTable {
   async #sweep(): Promise<void> {
     try {
       while (!this.#isClosed && await this.#sweeper.step(Date.now() + this.#options.timeout));
+      this.#isReached = true;
     } catch {
-      // The engine is away: clients are told, and the next look comes soon.
+      // Clients are told, and the next look comes soon.
+      this.#isReached = false;
     }
     if (!this.#isClosed) this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS);
   }

@@ -5,9 +5,7 @@
  * @module
  */
 
-import { fieldsOf, Writer } from "./protobuf.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import { type Bytes, fieldsOf, Writer } from "./protobuf.ts";
 
 /** Where the method for transactions is. */
 export const TXN_PATH = "/etcdserverpb.KV/Txn";
@@ -16,8 +14,11 @@ export const AUTHENTICATE_PATH = "/etcdserverpb.Auth/Authenticate";
 
 /** Reads a key, or the range from `key` up to, but without, `end`. */
 export interface Get {
+  /** Tells it from the others. */
   readonly type: "get";
+  /** The key, or the first of a range. */
   readonly key: Bytes;
+  /** Where the range ends. */
   readonly end?: Bytes;
   /** How many keys to return at most; all where it is left out. */
   readonly limit?: number;
@@ -29,15 +30,21 @@ export interface Get {
 
 /** Stores a value. */
 export interface Put {
+  /** Tells it from the others. */
   readonly type: "put";
+  /** The key. */
   readonly key: Bytes;
+  /** What to store. */
   readonly value: Bytes;
 }
 
 /** Removes a key, or the range from `key` up to, but without, `end`. */
 export interface Delete {
+  /** Tells it from the others. */
   readonly type: "delete";
+  /** The key, or the first of a range. */
   readonly key: Bytes;
+  /** Where the range ends. */
   readonly end?: Bytes;
 }
 
@@ -46,32 +53,43 @@ export type Op = Get | Put | Delete;
 
 /** Holds where the key was last changed by this revision; 0: where it does not exist. */
 export interface Compare {
+  /** The key. */
   readonly key: Bytes;
+  /** The revision. */
   readonly modRevision: number;
 }
 
 /** Carries out `success` where every comparison holds, otherwise `failure`, as one step. */
 export interface Txn {
+  /** What must hold; nothing where it is left out. */
   readonly compare?: readonly Compare[];
+  /** What to do then. */
   readonly success: readonly Op[];
+  /** What to do otherwise. */
   readonly failure?: readonly Op[];
 }
 
 /** A key with its value, and the revision that changed it last. */
 export interface KeyValue {
+  /** The key. */
   readonly key: Bytes;
+  /** What is stored; nothing where only keys were asked for. */
   readonly value: Bytes;
+  /** The revision. */
   readonly modRevision: number;
 }
 
 /** What an operation returned: the keys that a Get found, and how many there are in all. */
 export interface OpResult {
+  /** In the order of their keys. */
   readonly kvs: readonly KeyValue[];
+  /** Also those that a limit left out. */
   readonly count: number;
 }
 
 /** What a transaction returned. */
 export interface TxnResult {
+  /** Whether every comparison held. */
   readonly succeeded: boolean;
   /** The revision of the store at this moment; that of the change, where there was one. */
   readonly revision: number;

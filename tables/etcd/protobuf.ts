@@ -5,6 +5,9 @@
  * @module
  */
 
+/** Bytes in memory that nobody shares. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
 const VARINT = 0;
 const LENGTH = 2;
 /** The length of a nested message is written once it is known, into this many bytes: up to 256 MiB. */
@@ -16,7 +19,7 @@ export class Writer {
   #length = 0;
 
   /** What has been written. */
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Bytes {
     return this.#bytes.slice(0, this.#length);
   }
 
@@ -71,9 +74,12 @@ export class Writer {
 
 /** One field of a message: `value` where it is a number, `bytes` where it has a length. */
 export interface Field {
+  /** Its number. */
   readonly field: number;
+  /** The number that it holds. */
   readonly value: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What it holds that has a length. */
+  readonly bytes: Bytes;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -81,7 +87,7 @@ const NO_BYTES = new Uint8Array(0);
 const FIXED_BYTES = new Map([[1, 8], [5, 4]]);
 
 /** The fields of a message, in order. Throws RangeError where it is cut off, TypeError where it is none. */
-export function* fieldsOf(message: Uint8Array<ArrayBuffer>): Generator<Field> {
+export function* fieldsOf(message: Bytes): Generator<Field> {
   let at = 0;
   const varint = () => {
     let value = 0;

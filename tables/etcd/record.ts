@@ -17,8 +17,7 @@
 
 import type { Entry } from "../table.ts";
 import { Text } from "../text.ts";
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import type { Bytes } from "./protobuf.ts";
 
 const SPACE = 0x20;
 const TIME_DIGITS = 16;
@@ -50,7 +49,9 @@ export function decodeEntry(bytes: Bytes): Entry | undefined {
 
 /** A run of keys of the engine, from `key` up to, but without, `end`. */
 export interface Span {
+  /** The first key. */
   readonly key: Bytes;
+  /** The first that no longer belongs to it. */
   readonly end: Bytes;
 }
 

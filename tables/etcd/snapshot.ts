@@ -18,26 +18,20 @@ import {
   type TableView,
 } from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
-import { decodeEntry, type KeySpace } from "./record.ts";
-import type { Get, TxnResult } from "./messages.ts";
+import type { KeySpace } from "./record.ts";
 import { Changes } from "./changes.ts";
+import { Fetched } from "./fetched.ts";
 
 /** One for all: it is thrown often, and nobody looks where. */
 const MISSING: NotFetchedError = new NotFetchedError("not fetched yet");
 
-/** What the engine held under a key. */
-interface Found {
-  /** 0 where it held nothing. */
-  readonly modRevision: number;
-  readonly entry: Entry | undefined;
-  /** Whether it is none that Keyline has written. */
-  readonly isForeign: boolean;
-}
-
 /** What a snapshot needs of its table. */
 export interface SnapshotSource {
+  /** Where the table is, in words for a person. */
   readonly location: string;
+  /** Which keys of the engine are its own. */
   readonly space: KeySpace;
+  /** The clock by which keys expire, in milliseconds since 1970. */
   readonly now: () => number;
   /** Gives a version that nobody else has. */
   readonly nextVersion: () => number;
@@ -46,42 +40,29 @@ export interface SnapshotSource {
    * to remove. Otherwise it needs no read.
    */
   readonly mayExpire: () => boolean;
+  /** What STATS tells about it. */
   readonly stats: () => Record<string, number>;
-}
-
-/** A page of keys that was asked for, and, once it is fetched, its keys. */
-interface WantedPage {
-  readonly page: Page;
-  keys: string[] | undefined;
 }
 
 /** The table of one turn. */
 export class Snapshot implements TableView {
   readonly #source: SnapshotSource;
-  readonly #wanted = new Set<string>();
-  readonly #pages = new Map<string, WantedPage>();
-  readonly #found = new Map<string, Found>();
+  /** What the engine held, for the turn to fetch. */
+  readonly fetched: Fetched;
   #changes = new Changes();
-  #isCountWanted = false;
-  #count: number | undefined;
-  /** When it was counted, in milliseconds since 1970. */
-  #fetchedAt = 0;
-  #isMissing = false;
+  /** The keys whose values the changes rest on, each with the revision that changed it last. */
+  readonly #compared = new Map<string, number>();
   /** What the current request has done. */
   #reads: string[] = [];
-  #wantedNow: string[] = [];
-  #pagesNow: string[] = [];
-  #missedBefore = false;
   #readsWhole = false;
   #readsChanges = false;
   #isTouched = false;
   #changesBefore = 0;
-  /** The keys whose values the changes rest on. */
-  readonly #compared = new Map<string, number>();
 
   /** An empty snapshot. */
   constructor(source: SnapshotSource) {
     this.#source = source;
+    this.fetched = new Fetched(source);
   }
 
   get location(): string {
@@ -123,10 +104,10 @@ export class Snapshot implements TableView {
 
   count(): number {
     this.#readsWhole = this.#isTouched = true;
-    let count = this.#changes.isCleared ? 0 : this.#fetchedCount();
+    let count = this.#changes.isCleared ? 0 : this.fetched.count();
     for (const [key, { after }] of this.#changes) {
       // What was counted was so when it was fetched, and may have expired since.
-      if (isLive(this.#before(key), this.#fetchedAt)) count--;
+      if (isLive(this.#before(key), this.fetched.fetchedAt)) count--;
       if (isLive(after, this.#source.now())) count++;
     }
     this.#throwIfMissing();
@@ -141,7 +122,7 @@ export class Snapshot implements TableView {
       after: String(after),
       limit: limit + this.#changes.size,
     };
-    const keys = new Set(this.#changes.isCleared ? [] : this.#fetchedPage(page));
+    const keys = new Set(this.#changes.isCleared ? [] : this.fetched.page(page));
     for (const [key, { after }] of this.#changes) {
       const isInPage = key.startsWith(page.prefix) && compareKeys(key, page.after) > 0;
       if (isInPage && isLive(after, this.#source.now())) keys.add(key);
@@ -175,16 +156,6 @@ export class Snapshot implements TableView {
     return this.#compared;
   }
 
-  /** How many keys a fetch has to name. */
-  get wantedCount(): number {
-    return this.#wanted.size + this.#pages.size;
-  }
-
-  /** Whether a request has missed something since the last fetch. */
-  get isMissing(): boolean {
-    return this.#isMissing;
-  }
-
   /** Whether the current request has used the table. */
   get isTouched(): boolean {
     return this.#isTouched;
@@ -203,9 +174,7 @@ export class Snapshot implements TableView {
   /** Begins with the next request. */
   beginRequest(): void {
     this.#reads = [];
-    this.#wantedNow = [];
-    this.#pagesNow = [];
-    this.#missedBefore = this.#isMissing;
+    this.fetched.beginRequest();
     this.#readsWhole = this.#readsChanges = this.#isTouched = false;
     this.#changesBefore = this.#changes.mark();
   }
@@ -215,16 +184,14 @@ export class Snapshot implements TableView {
    * with changes of this turn: the commit must find that unchanged.
    */
   keepRequest(): void {
-    if (this.#isMissing || !this.#restsOnReads) return;
-    for (const key of this.#reads) this.#compared.set(key, this.#found.get(key)!.modRevision);
+    if (this.fetched.isMissing || !this.#restsOnReads) return;
+    for (const key of this.#reads) this.#compared.set(key, this.fetched.modRevision(key));
   }
 
   /** Ends with it as if it had not been. */
   dropRequest(): void {
     this.#changes.undo(this.#changesBefore);
-    for (const key of this.#wantedNow) this.#wanted.delete(key);
-    for (const name of this.#pagesNow) this.#pages.delete(name);
-    this.#isMissing = this.#missedBefore;
+    this.fetched.dropRequest();
   }
 
   /** Why the current request can't be carried out, in words for clients; undefined where it can. */
@@ -243,58 +210,11 @@ export class Snapshot implements TableView {
     return this.#readsWhole && this.#changesBefore > 0 && !this.#changes.isCleared;
   }
 
-  /** Forgets what was fetched, because it has changed. */
-  forget(): void {
-    this.#found.clear();
-    for (const wanted of this.#pages.values()) wanted.keys = undefined;
-    this.#count = undefined;
-    this.#isMissing = this.wantedCount > 0 || this.#isCountWanted;
-  }
-
   /** Forgets what requests have done, so that they can run again over the same entries. */
   restart(): void {
     this.#changes = new Changes();
     this.#compared.clear();
-    this.#isMissing = false;
-  }
-
-  /** What to fetch, all in one read. */
-  wantedOps(): Get[] {
-    const { space, now } = this.#source;
-    const ops: Get[] = [];
-    for (const key of this.#wanted) ops.push({ type: "get", key: space.entry(key) });
-    for (const { page: { prefix, after, limit } } of this.#pages.values()) {
-      const span = space.page({ prefix: String(prefix), after: String(after) });
-      ops.push({ type: "get", ...span, limit, keysOnly: true });
-    }
-    if (this.#isCountWanted) ops.push({ type: "get", ...space.entries, countOnly: true });
-    if (this.isWhole) {
-      this.#fetchedAt = now();
-      ops.push({ type: "get", ...space.expiredBy(this.#fetchedAt), limit: 1, keysOnly: true });
-    }
-    return ops;
-  }
-
-  /** Whether it counts or lists keys, so that no expired ones may be there. */
-  get isWhole(): boolean {
-    return this.#isCountWanted || this.#pages.size > 0;
-  }
-
-  /** Takes what was fetched. False: it counts or lists keys, and expired ones are still among them. */
-  take({ results }: TxnResult): boolean {
-    let i = 0;
-    this.#isMissing = false;
-    for (const key of this.#wanted) {
-      const [kv] = results[i++]!.kvs;
-      const entry = kv && decodeEntry(kv.value);
-      const isForeign = kv !== undefined && entry === undefined;
-      this.#found.set(key, { modRevision: kv?.modRevision ?? 0, entry, isForeign });
-    }
-    for (const wanted of this.#pages.values()) {
-      wanted.keys = results[i++]!.kvs.map(({ key }) => this.#source.space.keyOf(key));
-    }
-    if (this.#isCountWanted) this.#count = results[i++]!.count;
-    return !this.isWhole || results[i]!.count === 0;
+    this.fetched.restart();
   }
 
   get #hasChanged(): boolean {
@@ -315,50 +235,29 @@ export class Snapshot implements TableView {
     this.#reads.push(key);
     const entry = this.#before(key);
     this.#throwIfMissing();
+    if (this.fetched.isForeign(key)) {
+      throw new TableError("another program has written to the table");
+    }
     return entry;
   }
 
   #change(key: string, after: Entry | undefined): void {
     this.#isTouched = true;
     let before: Entry | undefined;
-    if (!this.#changes.isCleared && (this.#found.has(key) || this.#source.mayExpire())) {
+    if (!this.#changes.isCleared && (this.fetched.has(key) || this.#source.mayExpire())) {
       before = this.#before(key);
       this.#throwIfMissing();
     }
     this.#changes.set(key, { before, after });
   }
 
-  /** What was there before the turn; notes the key where that is not known. */
+  /** What was there before the turn. Where that is not known, it is noted. */
   #before(key: string): Entry | undefined {
-    if (this.#changes.isCleared) return undefined;
-    const found = this.#found.get(key);
-    if (found === undefined) {
-      if (!this.#wanted.has(key)) this.#wantedNow.push(key);
-      this.#wanted.add(key);
-      this.#isMissing = true;
-    }
-    if (found?.isForeign) throw new TableError("another program has written to the table");
-    return found?.entry;
-  }
-
-  #fetchedCount(): number {
-    if (this.#count !== undefined) return this.#count;
-    this.#isCountWanted = this.#isMissing = true;
-    return 0;
-  }
-
-  #fetchedPage(page: Page): string[] {
-    const name = JSON.stringify(page);
-    const wanted = this.#pages.get(name);
-    if (wanted?.keys !== undefined) return wanted.keys;
-    if (wanted === undefined) this.#pagesNow.push(name);
-    this.#pages.set(name, { page, keys: undefined });
-    this.#isMissing = true;
-    return [];
+    return this.#changes.isCleared ? undefined : this.fetched.entry(key);
   }
 
   #throwIfMissing(): void {
-    if (this.#isMissing) throw MISSING;
+    if (this.fetched.isMissing) throw MISSING;
   }
 }
 

@@ -44,12 +44,12 @@ testOperation({
   ttl,
 }, [
   {
-    name: "AUTH is 200 where no password is set",
+    name: "AUTH is 200 if no password is set",
     send: ["AUTH anything", "COUNT", "GET k"],
     expect: ["200 OK", "200 OK 0", "404 NOT FOUND"],
   },
   {
-    name: "AUTH with the password, its spaces too, lets the other operations run",
+    name: "AUTH with the password, including its spaces, admits the connection",
     server: "password",
     send: ["GET a", "AUTH open sesame ", "GET a"],
     expect: ["401 UNAUTHORIZED", "200 OK", "404 NOT FOUND"],
@@ -68,7 +68,7 @@ testOperation({
     expect: ["401 UNAUTHORIZED", "401 UNAUTHORIZED", "401 UNAUTHORIZED"],
   },
   {
-    name: "without the password no operation of the table runs",
+    name: "no operation on the table runs without the password",
     server: "password",
     send: [
       ...["GET a", "PUT a 1", "DELETE a", "CLEAR", "COUNT", "KEYS", "ADD a 1", "GETS a"],
@@ -78,7 +78,7 @@ testOperation({
     expect: [...times(14, "401 UNAUTHORIZED"), "200 OK", "200 OK 0"],
   },
   {
-    name: "without the password HELP and QUIT run",
+    name: "HELP and QUIT run without the password",
     server: "password",
     send: ["HELP QUIT", "QUIT"],
     expect: ["200-QUIT", "…", "200 OK", "200 OK"],
@@ -91,7 +91,7 @@ testOperation({
     expect: ["220 UNSUPPORTED", ...times(3, "401 UNAUTHORIZED")],
   },
   {
-    name: "without the password a line that is no request is 400 as ever",
+    name: "a line that is not a request is 400 without the password, too",
     server: "password",
     send: bytes("\r\n", 0xc3, "\r\n", "x".repeat(1_025), "\r\n", "COUNT\r\n"),
     expect: [

@@ -14,7 +14,7 @@ import { testOperation } from "../support/protocol_suite.ts";
 
 testOperation({ cas, delete: del, get, gets, put }, [
   {
-    name: "CAS stores where the version is still the one that GETS gave, and returns the new one",
+    name: "CAS stores if the version is still the one from GETS, and returns the new one",
     send: ["PUT a 1", "GETS a", "CAS a <version> two ", "CAS a <version> three", "GET a"],
     expect: [
       "200 OK",
@@ -25,7 +25,7 @@ testOperation({ cas, delete: del, get, gets, put }, [
     ],
   },
   {
-    name: "CAS with a version that is no longer is 409, and the value stays",
+    name: "CAS with an old version is 409, and the value stays",
     send: ["PUT a 1", "GETS a", "PUT a 1", "CAS a <version> 2", "GET a"],
     expect: [
       ...["200 OK", "200 OK <version> 1", "200 OK"],
@@ -33,7 +33,7 @@ testOperation({ cas, delete: del, get, gets, put }, [
     ],
   },
   {
-    name: "CAS with the version of a key that was removed and stored again is 409",
+    name: "CAS with the version of a key that was deleted and stored again is 409",
     send: ["PUT a 1", "GETS a", "DELETE a", "PUT a 1", "CAS a <version> 2"],
     expect: [
       ...["200 OK", "200 OK <version> 1", "200 OK", "200 OK"],
@@ -55,7 +55,7 @@ testOperation({ cas, delete: del, get, gets, put }, [
     expect: ["404 NOT FOUND", "404 NOT FOUND"],
   },
   {
-    name: "CAS with a version that is no whole number is 400",
+    name: "CAS with a version that is not a whole number is 400",
     send: ["CAS a one x", "CAS a 1.5 x", "CAS a 0x1 x", "CAS a 99999999999999999999 x"],
     expect: times(4, "400 BADREQUEST the version is no whole number"),
   },

@@ -17,7 +17,7 @@ testOperation({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK", "200 OK", "404 NOT FOUND", "404 NOT FOUND", "200 OK 0"],
   },
   {
-    name: "CLEAR of an empty table is 200 too",
+    name: "CLEAR of an empty table is also 200",
     send: ["CLEAR", "CLEAR"],
     expect: ["200 OK", "200 OK"],
   },

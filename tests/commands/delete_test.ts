@@ -16,12 +16,12 @@ testOperation({ delete: del, get, put }, [
     expect: ["200 OK", "200 OK", "200 OK", "404 NOT FOUND", "200 OK 2"],
   },
   {
-    name: "DELETE of a key that is not stored is 200 too",
+    name: "DELETE of a key that is not stored is also 200",
     send: ["DELETE a", "DELETE a"],
     expect: ["200 OK", "200 OK"],
   },
   {
-    name: "DELETE of two keys is 400, and removes none",
+    name: "DELETE of two keys is 400, and removes neither",
     send: ["PUT a 1", "DELETE a b", "GET a"],
     expect: ["200 OK", "400 BADREQUEST too many arguments; usage: DELETE key", "200 OK 1"],
   },

@@ -13,7 +13,7 @@ import { testOperation } from "../support/protocol_suite.ts";
 
 testOperation({ expire, get, put, ttl }, [
   {
-    name: "EXPIRE lets a key end, and its value stays until then",
+    name: "a key keeps its value until it expires",
     send: ["PUT a 1", "EXPIRE a 60", "GET a", "EXPIRE a 0.001"],
     expect: ["200 OK", "200 OK", "200 OK 1", "200 OK"],
   },
@@ -23,7 +23,7 @@ testOperation({ expire, get, put, ttl }, [
     expect: ["404 NOT FOUND"],
   },
   {
-    name: "EXPIRE with seconds that are no number from 0.001 up is 400",
+    name: "EXPIRE with seconds that are not a number from 0.001 up is 400",
     send: [
       "PUT a 1",
       ...["0", "0.0", "0.0004", "-1", "1e3", "soon", ".5", "5."].map(expireA),

@@ -20,7 +20,7 @@ testOperation({ get, put }, [
     expect: ["404 NOT FOUND"],
   },
   {
-    name: "GET tells keys in upper case from keys in lower case",
+    name: "keys are case-sensitive",
     send: ["PUT Key 1", "GET key", "GET Key"],
     expect: ["200 OK", "404 NOT FOUND", "200 OK 1"],
   },

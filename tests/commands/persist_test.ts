@@ -13,12 +13,12 @@ import { testOperation } from "../support/protocol_suite.ts";
 
 testOperation({ persist, expire, get, put, ttl }, [
   {
-    name: "PERSIST takes the end off a key",
+    name: "PERSIST removes the time of expiry",
     send: ["PUT a 1", "EXPIRE a 60", "PERSIST a", "TTL a", "GET a"],
     expect: ["200 OK", "200 OK", "200 OK", "200 OK none", "200 OK 1"],
   },
   {
-    name: "PERSIST of a key that does not end is 200 too",
+    name: "PERSIST of a key that does not expire is also 200",
     send: ["PUT a 1", "PERSIST a"],
     expect: ["200 OK", "200 OK"],
   },

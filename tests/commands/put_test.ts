@@ -19,17 +19,17 @@ testOperation({ put, count, expire, get, ttl }, [
     expect: ["200 OK", "200 OK", "200 OK 2"],
   },
   {
-    name: "PUT keeps the spaces of a value: inside, before and behind",
-    send: ["PUT a   two  before, two behind  ", "GET a"],
-    expect: ["200 OK", "200 OK   two  before, two behind  "],
+    name: "PUT keeps the spaces of a value: inside, before and after",
+    send: ["PUT a   two  before, two after  ", "GET a"],
+    expect: ["200 OK", "200 OK   two  before, two after  "],
   },
   {
-    name: "PUT stores a value of one space, which stands behind the space that ends the key",
+    name: "PUT stores a value of one space, after the one that separates it from the key",
     send: ["PUT a  ", "GET a", "COUNT"],
     expect: ["200 OK", "200 OK  ", "200 OK 1"],
   },
   {
-    name: "PUT without a value is 400, with and without a space behind the key",
+    name: "PUT without a value is 400, with and without a space after the key",
     send: ["PUT a", "PUT a ", "PUT   a", "GET a"],
     expect: [
       ...times(3, "400 BADREQUEST too few arguments; usage: PUT key value"),
@@ -61,7 +61,7 @@ testOperation({ put, count, expire, get, ttl }, [
     expect: ["200 OK", "200 OK one\u2028two\u2029three\u0085four"],
   },
   {
-    name: "PUT keeps text of every script as it is",
+    name: "PUT keeps text in any script as it is",
     send: ["PUT größe 10 µm", "GET größe", "PUT 鍵 値 🗝️", "GET 鍵"],
     expect: ["200 OK", "200 OK 10 µm", "200 OK", "200 OK 値 🗝️"],
   },
@@ -71,17 +71,17 @@ testOperation({ put, count, expire, get, ttl }, [
     expect: ["200 OK", "200 OK", "200 OK 1", "200 OK 2"],
   },
   {
-    name: "PUT keeps U+FEFF wherever it stands: it is text, and no mark to drop",
+    name: "PUT keeps U+FEFF wherever it is: it is text, not a mark to drop",
     send: ["PUT a 1", "PUT \ufeffa 2", "PUT b \ufeffx", "GET a", "GET \ufeffa", "GET b"],
     expect: ["200 OK", "200 OK", "200 OK", "200 OK 1", "200 OK 2", "200 OK \ufeffx"],
   },
   {
-    name: "PUT keeps the characters that stand for bytes that no decoder knows",
+    name: "PUT keeps U+FFFD and noncharacters",
     send: ["PUT \ufffd \ufffd\ufffe\uffff", "GET \ufffd"],
     expect: ["200 OK", "200 OK \ufffd\ufffe\uffff"],
   },
   {
-    name: "PUT takes the end off a key",
+    name: "PUT removes the time of expiry",
     send: ["PUT a 1", "EXPIRE a 60", "PUT a 2", "TTL a"],
     expect: ["200 OK", "200 OK", "200 OK", "200 OK none"],
   },

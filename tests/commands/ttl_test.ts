@@ -16,7 +16,7 @@ testOperation({ ttl, expire, put }, [
     expect: ["200 OK", "200 OK", "200 OK <number>"],
   },
   {
-    name: "TTL of a key that does not end is none",
+    name: "TTL of a key that does not expire is none",
     send: ["PUT a 1", "TTL a"],
     expect: ["200 OK", "200 OK none"],
   },

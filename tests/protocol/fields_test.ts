@@ -28,7 +28,7 @@ testCases({ count, delete: del, get, incr, keys, put }, [
     expect: ["200 OK", "200 OK 1", "200 OK 6"],
   },
   {
-    name: "spaces behind the last field are ignored, where it is no value",
+    name: "spaces after the last field are ignored, unless it is a value",
     send: ["PUT a 1", "GET a  ", "COUNT   ", "INCR a 2 "],
     expect: ["200 OK", "200 OK 1", "200 OK 1", "200 OK 3"],
   },
@@ -68,7 +68,7 @@ testCases({ count, delete: del, get, incr, keys, put }, [
     ],
   },
   {
-    name: "a key may be named as what every JavaScript object has",
+    name: "a key may have the name of a property of every JavaScript object",
     send: [
       ...["GET __proto__", "GET constructor", "GET toString"],
       ...["PUT __proto__ 1", "PUT constructor 2", "PUT toString 3", "GET __proto__"],
@@ -81,7 +81,7 @@ testCases({ count, delete: del, get, incr, keys, put }, [
     ],
   },
   {
-    name: "a key may hold any other sign",
+    name: "a key may contain any other character",
     send: ["PUT 'OR'1'='1 1", "PUT ../../etc 2", "PUT %00 3", "GET 'OR'1'='1", "GET ../../etc"],
     expect: ["200 OK", "200 OK", "200 OK", "200 OK 1", "200 OK 2"],
   },

@@ -39,7 +39,7 @@ testCases({ clear, count, get, put }, [
     expect: ["400 BADREQUEST control character in value; usage: PUT key value", "200 OK 0"],
   },
   {
-    name: "of CR CR LF one CR belongs to the line, which is 400 for it",
+    name: "the first CR of CR CR LF belongs to the line, which is 400 because of it",
     send: "PUT a 1\r\r\nGET a\r\r\nCOUNT\r\n",
     expect: [
       "400 BADREQUEST control character in value; usage: PUT key value",
@@ -58,28 +58,28 @@ testCases({ clear, count, get, put }, [
     expect: times(2, "400 BADREQUEST empty line"),
   },
   {
-    name: "what nothing ended is dropped: half a PUT is no PUT",
+    name: "an unterminated line is dropped: half a PUT is not a PUT",
     send: "PUT balance 1000\r\nGET balance\r\nPUT balance 10",
     expect: ["200 OK", "200 OK 1000"],
   },
   {
-    name: "what a CR alone ended at the end of the stream is dropped too",
+    name: "a last line that ends with CR alone is dropped, too",
     send: "COUNT\nCLEAR\r",
     expect: ["200 OK 0"],
   },
   {
-    name: "a client that sends nothing gets nothing",
+    name: "a client that sends nothing receives nothing",
     send: "",
     expect: [],
   },
   {
-    name: "a line of as many bytes as are allowed is served, CR LF not counted",
+    name: "a line as long as the limit is served, not counting CR LF",
     server: "short lines",
     send: [`PUT a ${"v".repeat(58)}`, `PUT b ${"é".repeat(29)}`, "GET a"],
     expect: ["200 OK", "200 OK", `200 OK ${"v".repeat(58)}`],
   },
   {
-    name: "a line of one byte more is 400, and the connection lives on",
+    name: "a line one byte longer is 400, and the connection stays open",
     server: "short lines",
     send: [`PUT a ${"v".repeat(59)}`, `PUT b ${"é".repeat(29)}x`, "COUNT"],
     expect: [...times(2, "400 BADREQUEST line too long"), "200 OK 0"],
@@ -100,13 +100,13 @@ testCases({ clear, count, get, put }, [
     ],
   },
   {
-    name: "a long line that nothing ended is dropped",
+    name: "a long line that is never terminated is dropped",
     server: "short lines",
     send: `COUNT\n${"x".repeat(1_000)}`,
     expect: ["200 OK 0"],
   },
   {
-    name: "a long line that is no UTF-8 is too long",
+    name: "a long line that is not UTF-8 is too long",
     server: "short lines",
     send: bytes("x".repeat(65), 0xc3, "\r\nCOUNT\r\n"),
     expect: ["400 BADREQUEST line too long", "200 OK 0"],
@@ -117,12 +117,12 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "400 BADREQUEST line too long", `200 OK ${VALUE_OF_1_MIB}`],
   },
   {
-    name: "a line that is no UTF-8 is 400, and the lines around it are served",
+    name: "a line that is not UTF-8 is 400, and the lines around it are served",
     send: bytes("PUT a 1\r\nPUT a ", 0xc3, 0x28, "\r\nGET a\r\n"),
     expect: ["200 OK", "400 BADREQUEST line not UTF-8", "200 OK 1"],
   },
   {
-    name: "a character that is cut, too long for what it is, or half a pair is no UTF-8",
+    name: "a truncated character, an overlong one, and half a surrogate pair are not UTF-8",
     send: bytes(
       ...["GET ", 0xe2, 0x82, "\n", "GET ", 0xc0, 0xaf, "\n", "GET ", 0xed, 0xa0, 0x80, "\n"],
       ...["GET ", 0xf4, 0x90, 0x80, 0x80, "\n", "GET ", 0x80, "\n", 0xfe, "\n", "COUNT\n"],
@@ -130,12 +130,12 @@ testCases({ clear, count, get, put }, [
     expect: [...times(6, "400 BADREQUEST line not UTF-8"), "200 OK 0"],
   },
   {
-    name: "two keys of bytes that no decoder knows are not made one",
+    name: "two keys of invalid bytes do not become one",
     send: bytes("PUT ", 0xf5, " 1\nPUT ", 0xf6, " 2\nCOUNT\n"),
     expect: [...times(2, "400 BADREQUEST line not UTF-8"), "200 OK 0"],
   },
   {
-    name: "text in Latin-1 is no UTF-8",
+    name: "text in Latin-1 is not UTF-8",
     send: bytes("PUT gr", 0xf6, 0xdf, "e 1\r\n"),
     expect: ["400 BADREQUEST line not UTF-8"],
   },

@@ -15,7 +15,7 @@ import { testCases } from "../support/protocol_suite.ts";
 
 testCases({ delete: del, get, help, incr, keys, put, count }, [
   {
-    name: "each of many requests sent at once gets its reply, in their order",
+    name: "many requests sent at once get their replies in order",
     send: "PUT a 1\r\nGET a\r\nNOSUCH\r\nGET\r\nGET b\r\nINCR a\r\nDELETE a\r\nGET a\r\n",
     expect: [
       ...["200 OK", "200 OK 1", "220 UNSUPPORTED"],
@@ -24,7 +24,7 @@ testCases({ delete: del, get, help, incr, keys, put, count }, [
     ],
   },
   {
-    name: "a reply of several lines stands whole among others",
+    name: "a reply of several lines stays in one piece among others",
     send: "PUT a 1\r\nKEYS\r\nGET a\r\nHELP COUNT\r\nKEYS x\r\n",
     expect: [
       ...["200 OK", "200-a", "200 OK 1", "200 OK 1"],
@@ -33,7 +33,7 @@ testCases({ delete: del, get, help, incr, keys, put, count }, [
     ],
   },
   {
-    name: "a request that fails does not stop those behind it",
+    name: "a request that fails does not stop those after it",
     send: "INCR a x\nINCR a\nINCR a\n\nGET a\n",
     expect: [
       ...["400 BADREQUEST the step is no 64-bit integer", "200 OK 1", "200 OK 2"],

@@ -27,7 +27,7 @@ const [ECHO, WINDOW_SIZE] = [0x01, 0x1f];
 
 testCases({ clear, count, get, put }, [
   {
-    name: "telnet's options are taken out, wherever they stand",
+    name: "telnet's options are removed, wherever they are",
     send: bytes(
       ...[IAC, DO, ECHO, "PU", IAC, WILL, WINDOW_SIZE, "T a ", IAC, WONT, ECHO, "1", IAC, DONT],
       ...[ECHO, "\r", IAC, DO, ECHO, "\nGET a\r\n"],
@@ -35,7 +35,7 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK 1"],
   },
   {
-    name: "telnet's commands of two bytes are taken out",
+    name: "telnet's commands of two bytes are removed",
     send: bytes(
       ...[IAC, NOP, "PUT", IAC, BREAK, " a", IAC, INTERRUPT, " 1", IAC, ERASE, "\r\n"],
       ...[IAC, AYT, "GET a\r\n"],
@@ -43,7 +43,7 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK 1"],
   },
   {
-    name: "a subnegotiation is taken out, with the line end and the doubled IAC in it",
+    name: "a subnegotiation is removed, including a line end and a doubled IAC in it",
     send: bytes(
       ...["PUT a ", IAC, SB, WINDOW_SIZE, 0, 80, "\nCLEAR\n", IAC, IAC, SE, IAC, SE],
       "1\r\nGET a\r\n",
@@ -51,17 +51,17 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK 1"],
   },
   {
-    name: "a subnegotiation that nothing ends swallows what follows, and runs none of it",
+    name: "an unfinished subnegotiation swallows what follows, and runs none of it",
     send: bytes("PUT a 1\r\n", IAC, SB, WINDOW_SIZE, "\r\nCLEAR\r\nCOUNT\r\n"),
     expect: ["200 OK"],
   },
   {
-    name: "a doubled IAC is the byte 0xFF, which is no UTF-8",
+    name: "a doubled IAC is the byte 0xFF, which is not UTF-8",
     send: bytes("GET ", IAC, IAC, "\r\nCOUNT\r\n"),
     expect: ["400 BADREQUEST line not UTF-8", "200 OK 0"],
   },
   {
-    name: "an option whose number is CR, LF or IAC is taken out whole",
+    name: "an option whose number is CR, LF or IAC is removed whole",
     send: bytes("COUNT", IAC, DO, 10, IAC, WILL, 13, IAC, DO, IAC, "\r\n"),
     expect: ["200 OK 0"],
   },
@@ -71,7 +71,7 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "200 OK 1", "400 BADREQUEST empty line", "200 OK 1"],
   },
   {
-    name: "NUL that stands behind no CR is a control character",
+    name: "NUL without a CR before it is a control character",
     send: "GET a\0\r\nPUT a \0\r\n",
     expect: [
       "400 BADREQUEST control character in key; usage: GET key",
@@ -79,7 +79,7 @@ testCases({ clear, count, get, put }, [
     ],
   },
   {
-    name: "a client that opens with its wishes, as many telnet programs do, is served",
+    name: "a client that opens with a list of options, as many telnet programs do, is served",
     send: bytes(
       ...[IAC, DO, 3, IAC, WILL, 24, IAC, WILL, WINDOW_SIZE, IAC, WILL, 32, IAC, WILL, 33],
       ...[IAC, WILL, 34, IAC, WILL, 39, IAC, DO, 5, "COUNT\r\n"],
@@ -87,7 +87,7 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK 0"],
   },
   {
-    name: "the rest of a Synch, whose IAC comes beside the stream, costs one line at most",
+    name: "the rest of a Synch, whose IAC comes out of band, costs one line at most",
     send: bytes("PUT a 1\r\n", SYNCH, "GET a\r\nGET a\r\n"),
     expect: ["200 OK", "400 BADREQUEST line not UTF-8", "200 OK 1"],
   },
@@ -97,7 +97,7 @@ testCases({ clear, count, get, put }, [
     expect: ["200 OK", "220 UNSUPPORTED", "200 OK 1"],
   },
   {
-    name: "telnet's bytes do not count",
+    name: "telnet's bytes do not count towards the limit of a line",
     server: "short lines",
     send: bytes("PUT a ", IAC, NOP, IAC, DO, ECHO, "v".repeat(58), "\r\nGET a\r\n"),
     expect: ["200 OK", `200 OK ${"v".repeat(58)}`],

@@ -1,17 +1,17 @@
 /**
- * Verbs: in which case they may be written, and what is none.
+ * Verbs: the cases in which they may be written, and what is not a verb.
  *
  * @module
  */
 
-import gets from "../../commands/gets.ts";
-import quit from "../../commands/quit.ts";
-import incr from "../../commands/incr.ts";
-import keys from "../../commands/keys.ts";
-import stats from "../../commands/stats.ts";
 import count from "../../commands/count.ts";
 import get from "../../commands/get.ts";
+import gets from "../../commands/gets.ts";
+import incr from "../../commands/incr.ts";
+import keys from "../../commands/keys.ts";
 import put from "../../commands/put.ts";
+import quit from "../../commands/quit.ts";
+import stats from "../../commands/stats.ts";
 import { times } from "../support/protocol_case.ts";
 import { testCases } from "../support/protocol_suite.ts";
 
@@ -27,27 +27,27 @@ testCases({ count, get, put, stats, keys, incr, quit, gets }, [
     expect: times(9, "220 UNSUPPORTED"),
   },
   {
-    name: "what every JavaScript object has is no verb",
+    name: "the properties of every JavaScript object are not verbs",
     send: ["constructor", "toString", "TOSTRING", "__proto__", "hasOwnProperty", "size", "then"],
     expect: times(7, "220 UNSUPPORTED"),
   },
   {
-    name: "letters that only become ASCII by a change of case make no verb",
+    name: "letters that become ASCII only by a change of case make no verb",
     send: ["ſTATS", "ſtats", "GETſ a", "\u212aEYS", "\u212aeys", "ıNCR a", "QUıT", "ＧＥＴ a"],
     expect: times(8, "220 UNSUPPORTED"),
   },
   {
-    name: "a verb with U+FEFF before it is no verb",
+    name: "a verb preceded by U+FEFF is not a verb",
     send: ["\ufeffCOUNT", "COUNT"],
     expect: ["220 UNSUPPORTED", "200 OK 0"],
   },
   {
-    name: "a verb with a control character in it is no verb",
+    name: "a verb with a control character in it is not a verb",
     send: ["COUNT\x00", "COUNT\t", "\tCOUNT", "\x1b[ACOUNT", "\x08"],
     expect: times(5, "220 UNSUPPORTED"),
   },
   {
-    name: "the name of a file of an operation is no verb",
+    name: "the name of an operation's file is not a verb",
     send: ["get.ts a", "../commands/get.ts", "commands/get"],
     expect: times(3, "220 UNSUPPORTED"),
   },

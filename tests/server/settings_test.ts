@@ -1,5 +1,5 @@
 /**
- * What a user may set, by flags and by the environment, and what is said to one who sets it
+ * What a user may set, by flags and by the environment, and the messages for one who sets it
  * wrongly.
  *
  * @module
@@ -35,12 +35,19 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["password-file", "/run/password", { passwordFile: "/run/password" }],
   ["disable", "clear", { disabled: ["CLEAR"] }],
   ["disable", "clear,Keys, QUIT,", { disabled: ["CLEAR", "KEYS", "QUIT"] }],
+  ["admin", "9395", { adminPort: 9_395 }],
+  ["admin", "0", { adminPort: 0 }],
+  ["admin-host", "::1", { adminHost: "::1" }],
+  ["log", "text", { log: "text" }],
+  ["log", "json", { log: "json" }],
   ["backup", "copy.db", { backup: "copy.db" }],
 ];
 
 /** Each kind of wrong number, with what is said about it. */
 const WRONG: readonly (readonly [name: string, value: string, message: string])[] = [
   ["port", "65536", "--port must be a whole number from 0 to 65535"],
+  ["admin", "x", "--admin must be a whole number from 0 to 65535"],
+  ["log", "xml", "--log must be text or json"],
   ["port", "80.5", "--port must be a whole number from 0 to 65535"],
   ["port", "0x50", "--port must be a whole number from 0 to 65535"],
   ["port", "1e3", "--port must be a whole number from 0 to 65535"],
@@ -56,7 +63,7 @@ const WRONG: readonly (readonly [name: string, value: string, message: string])[
 
 const SWITCHES = ["memory", "insecure"] as const;
 
-Deno.test("without flags and environment every setting is what help says", () => {
+Deno.test("without flags and variables every setting is the default that help shows", () => {
   const expected: Settings = {
     host: "127.0.0.1",
     port: 5395,
@@ -76,6 +83,9 @@ Deno.test("without flags and environment every setting is what help says", () =>
     tlsCert: undefined,
     tlsKey: undefined,
     disabled: [],
+    adminPort: undefined,
+    adminHost: "127.0.0.1",
+    log: "text",
     backup: undefined,
     help: false,
     version: false,
@@ -125,7 +135,7 @@ Deno.test("a flag wins over the environment", () => {
   }
 });
 
-Deno.test("a switch is on by its flag, by 1 and by true, and off by 0, by false and by nothing", () => {
+Deno.test("a switch is on by its flag, 1 or true, and off by 0, false or an empty value", () => {
   for (const name of SWITCHES) {
     assertHas(read([`--${name}`]), { [name]: true });
     for (const value of ["1", "true", "TRUE"]) {
@@ -139,25 +149,25 @@ Deno.test("a switch is on by its flag, by 1 and by true, and off by 0, by false 
   }
 });
 
-Deno.test("a variable that is empty is as good as none", () => {
+Deno.test("an empty variable counts as unset", () => {
   const variables = Object.keys(OPTIONS).map((name) => [variableOf(name), ""]);
   assertEquals(read([], Object.fromEntries(variables)), read([]));
 });
 
-Deno.test("a wrong number is told with its option, what it may be, and what it is", () => {
+Deno.test("the message about a wrong number names its option, what it may be, and what it is", () => {
   for (const [name, value, message] of WRONG) {
     assertThrows(() => read([`--${name}=${value}`]), UsageError, `${message}: it is "${value}".`);
     assertThrows(() => read([], { [variableOf(name)]: value }), UsageError, `it is "${value}".`);
   }
 });
 
-Deno.test("a wrong number in the environment is told with the name of its variable", () => {
+Deno.test("the message about a wrong number in the environment names its variable", () => {
   for (const [name, value] of WRONG) {
     assertThrows(() => read([], { [variableOf(name)]: value }), UsageError, variableOf(name));
   }
 });
 
-Deno.test("what is no option is told, with the way to see what is one", () => {
+Deno.test("the message about an unknown option says how to list the options", () => {
   const wrong = [["--prot", "1"], ["-p", "1"], ["start"], ["--port"], ["--memory=1"], [
     "--no-memory",
   ]];
@@ -170,7 +180,7 @@ Deno.test("what is no option is told, with the way to see what is one", () => {
   }
 });
 
-Deno.test("who gives the password as a flag is told how to give it, without its words", () => {
+Deno.test("a password as a flag is refused with the way to set it, and is not repeated", () => {
   for (const args of [["--password", "sesame"], ["--password=sesame"], ["--password"]]) {
     const { message } = assertThrows(() => read(args), UsageError);
     assertStringIncludes(message, "KEYLINE_PASSWORD");
@@ -179,7 +189,7 @@ Deno.test("who gives the password as a flag is told how to give it, without its 
   }
 });
 
-Deno.test("a leading -- is tolerated, because deno task hands it on", () => {
+Deno.test("a leading -- is tolerated, because deno task passes it on", () => {
   assertHas(read(["--", "--port", "1"]), { port: 1 });
 });
 
@@ -211,7 +221,7 @@ Deno.test("--help and --version are flags alone", () => {
   assertHas(read([], { KEYLINE_HELP: "1", KEYLINE_VERSION: "1" }), { help: false, version: false });
 });
 
-Deno.test("help shows each option with its value, its meaning and its preset, in few columns", () => {
+Deno.test("help shows each option with its value, its meaning and its default, in few columns", () => {
   const help = helpText();
   for (const [name, { hint, help: meaning, preset }] of Object.entries<Option>(OPTIONS)) {
     const line = help.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
@@ -223,7 +233,7 @@ Deno.test("help shows each option with its value, its meaning and its preset, in
   assert(help.split("\n").every((line) => line.length <= 100));
 });
 
-Deno.test("a variable is named as its flag is", () => {
+Deno.test("a variable is named after its flag", () => {
   assertEquals(variableOf("port"), "KEYLINE_PORT");
   assertEquals(variableOf("max-connections"), "KEYLINE_MAX_CONNECTIONS");
 });

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Listener } from "../../server/connections/listener.ts";
 import { Turn } from "../../server/turn/turn.ts";
-import { Client, ServerProcess, testServer, testWith } from "../support/harness.ts";
+import { Client } from "../support/client.ts";
+import { eventOf, ServerProcess, testServer, testWith } from "../support/harness.ts";
 import { contextWith } from "../support/context.ts";
 import { delay, eventually } from "../support/waiting.ts";
 
@@ -34,7 +35,11 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       Array(20).fill(99),
     );
     assertEquals(await code, 0);
-    assert(server.output.endsWith("\nKeyline has ended\n"), server.output);
+    const last = server.output.trimEnd().split("\n").at(-1)!;
+    assertMatch(
+      eventOf(last),
+      /^info {2}Keyline has stopped seconds=\d+ connections=20 .*commits=/,
+    );
     for (const client of [slow!, ...others]) client[Symbol.dispose]();
     await using again = await ServerProcess.start({ data: server.data });
     using client = await again.connect();
@@ -95,7 +100,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
     await delay(700);
     assertEquals(hasExited, false);
     assertEquals(await exitCode(server, signal), code);
-    assert(!server.output.includes("Keyline has ended"), server.output);
+    assert(!server.output.includes("Keyline has stopped"), server.output);
   });
 }
 

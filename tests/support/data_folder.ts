@@ -6,7 +6,8 @@
 
 import { assertEquals } from "@std/assert";
 import { backUp } from "../../tables/durable/backup.ts";
-import { type Client, ServerProcess, tempFolder, testServer } from "./harness.ts";
+import type { Client } from "./client.ts";
+import { ServerProcess, tempFolder, testServer } from "./harness.ts";
 
 /** Defines a test of servers that is given a new data folder, which is removed after it. */
 export function testWithFolder(name: string, fn: (data: string) => Promise<void>): void {

@@ -1,9 +1,11 @@
 /**
- * What the tests share: tests that are ignored where they lack a permission or a program, the server as a
- * process of its own, and a client that speaks the protocol.
+ * What the tests share: tests that are ignored where they lack a permission or a program, and the server as
+ * a process of its own.
  *
  * @module
  */
+
+import { Client } from "./client.ts";
 
 type Permission = "net" | "read" | "write" | "run" | "env" | "sys";
 type TestFunction = (t: Deno.TestContext) => void | Promise<void>;
@@ -13,10 +15,6 @@ export const SERVER_PERMISSIONS: readonly Permission[] = ["net", "read", "write"
 
 /** The root of the project. */
 export const ROOT = new URL("../../", import.meta.url);
-
-const utf8 = new TextEncoder();
-/** How long a client waits for bytes, in milliseconds: long enough for a busy machine. */
-const REPLY_MS_MAX = 60_000;
 
 /**
  * Defines a test that needs permissions, and is ignored where they are missing;
@@ -54,6 +52,13 @@ export function hasProgram(program: string): boolean {
     .outputSync().success;
 }
 
+/** A line of the log without its time. Throws where it is no such line. */
+export function eventOf(line: string): string {
+  const [, event] = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (.*)$/.exec(line) ?? [];
+  if (event === undefined) throw new Error(`No line of the log: ${line}`);
+  return event;
+}
+
 /** A number from the environment, where that may be read and has one. */
 export function numberFrom(variable: string, preset: number): number {
   const granted = Deno.permissions.querySync({ name: "env", variable }).state === "granted";
@@ -63,6 +68,14 @@ export function numberFrom(variable: string, preset: number): number {
 /** A new folder for one test. */
 export function tempFolder(): string {
   return Deno.makeTempDirSync({ prefix: "keyline-test-" });
+}
+
+/** What a process has printed so far, and when it has printed all. */
+interface Output {
+  text: string;
+  stdout: string;
+  stderr: string;
+  done: Promise<unknown>;
 }
 
 /** How to start a server for a test. */
@@ -88,7 +101,7 @@ export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly data: string;
   readonly #child: Deno.ChildProcess;
-  readonly #output: { text: string; done: Promise<unknown> };
+  readonly #output: Output;
   readonly #removeData: boolean;
   #status: Deno.CommandStatus | undefined;
 
@@ -96,7 +109,7 @@ export class ServerProcess implements AsyncDisposable {
     port: number;
     data: string;
     removeData: boolean;
-    output: { text: string; done: Promise<unknown> };
+    output: Output;
   }) {
     this.#child = child;
     this.port = options.port;
@@ -110,16 +123,17 @@ export class ServerProcess implements AsyncDisposable {
     const data = options.data ?? (options.table === undefined ? tempFolder() : "");
     const where = options.table === undefined ? ["--data", data] : ["--table", options.table];
     const child = spawnServer(["--port", "0", ...where, ...options.args ?? []], options);
-    const output = { text: "", done: Promise.resolve<unknown>(undefined) };
+    const output: Output = { text: "", stdout: "", stderr: "", done: Promise.resolve() };
     const listening = Promise.withResolvers<number>();
-    const collect = async (stream: ReadableStream<Uint8Array>) => {
-      for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const collect = async (name: "stdout" | "stderr") => {
+      for await (const text of child[name].pipeThrough(new TextDecoderStream())) {
         output.text += text;
+        output[name] += text;
         const port = /listens on \S*:(\d+)/.exec(output.text)?.[1];
         if (port !== undefined) listening.resolve(Number(port));
       }
     };
-    output.done = Promise.all([collect(child.stdout), collect(child.stderr)]).then(() =>
+    output.done = Promise.all([collect("stdout"), collect("stderr")]).then(() =>
       listening.reject(new Error(`The server exited: ${output.text}`))
     );
     listening.promise.catch(() => {});
@@ -136,6 +150,16 @@ export class ServerProcess implements AsyncDisposable {
   /** All that it has printed so far, on both streams. */
   get output(): string {
     return this.#output.text;
+  }
+
+  /** What it has printed on standard output so far. */
+  get printed(): string {
+    return this.#output.stdout;
+  }
+
+  /** The lines of its log so far, which is standard error. */
+  get log(): string[] {
+    return this.#output.stderr.split("\n").slice(0, -1);
   }
 
   /** Sends a signal. */
@@ -204,95 +228,4 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
 export function importMapFlags(): string[] {
   const isStandIn = import.meta.resolve("@std/assert").startsWith("file:");
   return isStandIn ? [`--import-map=${new URL("offline/import_map.json", ROOT).pathname}`] : [];
-}
-
-/** A client on a socket. Every wait is bounded. Use it with `using`. */
-export class Client implements Disposable {
-  readonly #socket: Deno.TcpConn;
-  #received = "";
-
-  private constructor(socket: Deno.TcpConn) {
-    this.#socket = socket;
-    socket.setNoDelay(true);
-  }
-
-  static async connect(port: number): Promise<Client> {
-    return new Client(await Deno.connect({ hostname: "127.0.0.1", port }));
-  }
-
-  /** Sends text or bytes as they are. */
-  async send(data: string | Uint8Array): Promise<void> {
-    const bytes = typeof data === "string" ? utf8.encode(data) : data;
-    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
-  }
-
-  /** The next line of a reply without its CR LF; undefined at the end of the stream. */
-  async line(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#received.indexOf("\r\n");
-      if (end >= 0) {
-        const line = this.#received.slice(0, end);
-        this.#received = this.#received.slice(end + 2);
-        return line;
-      }
-      if (!await this.#receive()) return undefined;
-    }
-  }
-
-  /** The lines of the next reply: all but the last have a `-` after the code. */
-  async reply(): Promise<string[]> {
-    const lines: string[] = [];
-    for (;;) {
-      const line = await this.line();
-      if (line === undefined) return lines;
-      lines.push(line);
-      if (line[3] !== "-") return lines;
-    }
-  }
-
-  /** Sends a line and returns the last line of its reply. */
-  async ask(line: string): Promise<string | undefined> {
-    await this.send(`${line}\r\n`);
-    return (await this.reply()).at(-1);
-  }
-
-  /** All that arrives until the server closes the connection. */
-  async rest(): Promise<string> {
-    while (await this.#receive());
-    const rest = this.#received;
-    this.#received = "";
-    return rest;
-  }
-
-  /** Closes the client's side. */
-  async finish(): Promise<void> {
-    await this.#socket.closeWrite();
-  }
-
-  [Symbol.dispose](): void {
-    try {
-      this.#socket.close();
-    } catch {
-      // It is closed already.
-    }
-  }
-
-  /** Reads some bytes of text; false at the end of the stream. */
-  async #receive(): Promise<boolean> {
-    const buffer = new Uint8Array(65_536);
-    const timer = setTimeout(() => this[Symbol.dispose](), REPLY_MS_MAX);
-    try {
-      const length = await this.#socket.read(buffer);
-      if (length === null) return false;
-      this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
-      return true;
-    } catch (error) {
-      if (error instanceof Deno.errors.ConnectionReset) return false;
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 }

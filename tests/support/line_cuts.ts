@@ -60,7 +60,7 @@ export function split({ bytes, count, faults }: Lines): string[] {
   return lines.map((line, i) => {
     const fault = faults?.get(i);
     if (fault === undefined) return line;
-    assertEquals(line, "", "nothing is left of it");
+    assertEquals(line, "", "none of it is left");
     return `${fault}!`;
   });
 }

@@ -6,7 +6,7 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { Socket } from "../../server/connections/connection.ts";
+import type { Socket } from "../../server/connections/socket.ts";
 import { realNow } from "./clock.ts";
 
 /** How long `until` waits for a condition, in milliseconds. */

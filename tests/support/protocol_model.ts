@@ -1,8 +1,8 @@
 /**
- * A second telling of the protocol, for tests: from all the bytes that a client sends to all that it
- * is answered. It is plain where the server is fast: it looks at the whole input at once, knows nothing
- * of packets, and never decodes. Bytes stand in it as text of one unit each (Latin-1), so that regular
- * expressions can say what the rules are. It shares no line with the server, and must not.
+ * The protocol once more, for tests: from all the bytes that a client sends to all that it
+ * is answered. It is simple where the server is fast: it looks at the whole input at once, knows nothing
+ * of packets, and never decodes. Bytes are text of one unit each (Latin-1), so that regular
+ * expressions can say what the rules are. It shares no line with the server, on purpose.
  *
  * It knows the first five operations; every other verb is unsupported.
  *
@@ -11,25 +11,25 @@
 
 /** What a client is answered. */
 export interface Conversation {
-  /** The replies in order, a byte a unit, without CR LF; of a 400 only the part that is fixed. */
+  /** The replies in order, a unit for each byte, without CR LF; only the fixed part of a 400. */
   readonly replies: readonly string[];
-  /** Whether the server ends the connection by itself. */
+  /** Whether the server closes the connection. */
   readonly isClosed: boolean;
-  /** What is stored in the end, where nothing was at the begin; a byte a unit. */
+  /** What is stored at the end, if nothing was at the start; a unit for each byte. */
   readonly table: ReadonlyMap<string, string>;
 }
 
 /** The part of a 400 that does not depend on what is wrong. */
 export const BAD_REQUEST = "400 BADREQUEST ";
 
-/** A reply, or one behind which the server ends the connection. */
+/** A reply, or one after which the server closes the connection. */
 type Answer = string | { last: string };
 
 const KEY_BYTES_MAX = 1_024;
 const TLS_HANDSHAKE = "\x16";
 const HTTP_REQUEST_LINE = / HTTP\/[0-9]+(\.[0-9]+)?$/;
 const HTTP_HOST = /^host:/i;
-// RFC 854 and 855: a doubled IAC is data, the four that negotiate have an option behind them, and what
+// RFC 854 and 855: a doubled IAC is data, an option follows the four that negotiate, and what
 // lies between SB and SE goes, pairs that begin with IAC being one thing. The end may cut any of them.
 const TELNET =
   /\xff(?:(\xff)|[\xfb-\xfe](?:[^]|$)|\xfa(?:[^\xff]|\xff[^\xf0])*(?:\xff\xf0|\xff?$)|[^]|$)/g;
@@ -73,10 +73,10 @@ export function latin1(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }
 
-/** The lines that were ended, without their ends. */
+/** The terminated lines, without their ends. */
 function linesOf(text: string): string[] {
   const lines = text.replace(TELNET, "$1").replaceAll("\r\0", "\r\n").split("\n");
-  lines.pop(); // What nothing ended is no line.
+  lines.pop(); // An unterminated line is dropped.
   return lines.map((line) => line.replace(/\r$/, ""));
 }
 

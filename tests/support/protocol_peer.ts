@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Client } from "./harness.ts";
+import type { Client } from "./client.ts";
 import { type MemorySocket, until } from "./memory_socket.ts";
 import { bytesOf, type ProtocolCase } from "./protocol_case.ts";
 

@@ -33,7 +33,8 @@ const byteByByte: Cut = (bytes) => Array.from(bytes, (byte) => Uint8Array.of(byt
 
 /**
  * Defines the tests of an operation, the first of these commands; the others are those that its cases
- * use. Adds the cases that follow from its arity, and demands a case for each reply that it declares.
+ * use. Adds the cases that follow from its arity, and demands a case for each reply that it declares. Each
+ * case must also hold on a server that offers every operation.
  */
 export function testOperation(commands: Commands, cases: readonly ProtocolCase[]): void {
   const [name, command] = Object.entries(commands)[0]! as [string, Command];

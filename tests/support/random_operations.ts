@@ -84,7 +84,7 @@ class Pair implements Disposable {
   #lastVersion = 0;
   /** The last one that was given and not undone. */
   #standingVersion = 0;
-  /** A version that was given behind this one, and not committed, may be given again: nobody saw it. */
+  /** A version given after this one and not committed may be given again: nobody saw it. */
   #committedVersion = 0;
 
   constructor(kind: Kind) {
@@ -144,7 +144,7 @@ class Pair implements Disposable {
   }
 
   #commit(): void {
-    // That both say the same is not asked: one may have removed an ended key that is deleted here.
+    // The results are not compared: one may have removed an expired key that is deleted here.
     this.#model.table.commit();
     if (this.#tried.table.commit()) this.#committedVersion = this.#standingVersion;
     this.#marks = [];

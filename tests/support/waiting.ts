@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Client } from "./harness.ts";
+import type { Client } from "./client.ts";
 
 /** How long to wait for a condition, in milliseconds: long enough for a busy machine. */
 const WAIT_MS_MAX = 30_000;

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, ServerProcess, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, testServer } from "../support/harness.ts";
 
 const CLIENTS = 50;
 

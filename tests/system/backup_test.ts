@@ -6,13 +6,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  type Client,
-  runServer,
-  ServerProcess,
-  tempFolder,
-  testServer,
-} from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { runServer, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 
 /** Clients that write while the copy is made. */
 const WRITERS = 4;
@@ -31,51 +26,60 @@ function backupTest(name: string, fn: (folder: string) => Promise<void>): void {
   });
 }
 
-backupTest("a copy made while clients write is of one moment, and starts", async (folder) => {
-  const data = `${folder}/data`;
-  const copy = `${folder}/copy.db`;
-  await using server = await ServerProcess.start({ data });
-  const clients = await Promise.all(Array.from({ length: WRITERS }, () => server.connect()));
-  await putLarge(clients[0]!);
-  let isDone = false;
-  const rounds = clients.map((client, own) => writePairs(client, { own, until: () => isDone }));
-  await Promise.all(rounds.map(({ begun }) => begun));
-  const before = rounds.map(({ written }) => written.count);
-  assertEquals(await backUp(data, copy), { code: 0, stderr: "" });
-  const after = rounds.map(({ written }) => written.count);
-  isDone = true;
-  await Promise.all(rounds.map(({ ended }) => ended));
-  clients.forEach((client) => client[Symbol.dispose]());
-  await withRestored(copy, async (client) => {
-    for (let own = 0; own < WRITERS; own++) {
-      const first = Number((await client.ask(`GET first-${own}`))!.slice("200 OK ".length));
-      const second = Number((await client.ask(`GET second-${own}`))!.slice("200 OK ".length));
-      assert(first >= before[own]! && first <= after[own]! + 1, `${first} is of another time`);
-      assert(first === second || first === second + 1, `${first} and ${second} never were at once`);
-    }
-    assertEquals(await client.ask("COUNT"), `200 OK ${LARGE_ROWS + 2 * WRITERS}`);
-    assertEquals((await client.ask(`GET large-${LARGE_ROWS - 1}`))!.length, 100_000 + 7);
-    assertEquals(await client.ask("PUT new value"), "200 OK");
-  });
-  assert(after.some((count, own) => count > before[own]!), "nothing was written meanwhile");
-});
-
-backupTest("a table without a server is copied too, killed or ended", async (folder) => {
-  const data = `${folder}/data`;
-  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+backupTest(
+  "a copy made while clients write is of one moment, and a server starts on it",
+  async (folder) => {
+    const data = `${folder}/data`;
+    const copy = `${folder}/copy.db`;
     await using server = await ServerProcess.start({ data });
-    using client = await server.connect();
-    assertEquals(await client.ask(`PUT key ${signal}`), "200 OK");
-    await server.stop(signal);
-    const copy = `${folder}/${signal}.db`;
+    const clients = await Promise.all(Array.from({ length: WRITERS }, () => server.connect()));
+    await putLarge(clients[0]!);
+    let isDone = false;
+    const rounds = clients.map((client, own) => writePairs(client, { own, until: () => isDone }));
+    await Promise.all(rounds.map(({ begun }) => begun));
+    const before = rounds.map(({ written }) => written.count);
     assertEquals(await backUp(data, copy), { code: 0, stderr: "" });
+    const after = rounds.map(({ written }) => written.count);
+    isDone = true;
+    await Promise.all(rounds.map(({ ended }) => ended));
+    clients.forEach((client) => client[Symbol.dispose]());
     await withRestored(copy, async (client) => {
-      assertEquals(await client.ask("GET key"), `200 OK ${signal}`);
+      for (let own = 0; own < WRITERS; own++) {
+        const first = Number((await client.ask(`GET first-${own}`))!.slice("200 OK ".length));
+        const second = Number((await client.ask(`GET second-${own}`))!.slice("200 OK ".length));
+        assert(first >= before[own]! && first <= after[own]! + 1, `${first} is of another time`);
+        assert(
+          first === second || first === second + 1,
+          `${first} and ${second} never were at once`,
+        );
+      }
+      assertEquals(await client.ask("COUNT"), `200 OK ${LARGE_ROWS + 2 * WRITERS}`);
+      assertEquals((await client.ask(`GET large-${LARGE_ROWS - 1}`))!.length, 100_000 + 7);
+      assertEquals(await client.ask("PUT new value"), "200 OK");
     });
-  }
-});
+    assert(after.some((count, own) => count > before[own]!), "nothing was written meanwhile");
+  },
+);
 
-backupTest("a file that is there is never written over", async (folder) => {
+backupTest(
+  "a table without a server is copied, too, whether the server stopped or was killed",
+  async (folder) => {
+    const data = `${folder}/data`;
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      await using server = await ServerProcess.start({ data });
+      using client = await server.connect();
+      assertEquals(await client.ask(`PUT key ${signal}`), "200 OK");
+      await server.stop(signal);
+      const copy = `${folder}/${signal}.db`;
+      assertEquals(await backUp(data, copy), { code: 0, stderr: "" });
+      await withRestored(copy, async (client) => {
+        assertEquals(await client.ask("GET key"), `200 OK ${signal}`);
+      });
+    }
+  },
+);
+
+backupTest("an existing file is never overwritten", async (folder) => {
   const data = `${folder}/data`;
   const copy = `${folder}/copy.db`;
   await using _server = await ServerProcess.start({ data });
@@ -122,7 +126,7 @@ async function withRestored(copy: string, fn: (client: Client) => Promise<void>)
   Deno.removeSync(data, { recursive: true });
 }
 
-/** Sets one key and then another to the next number, again and again, each once the last is there. */
+/** Sets one key and then another to the next number, again and again, each after the last is stored. */
 function writePairs(client: Client, { own, until }: { own: number; until: () => boolean }) {
   const begun = Promise.withResolvers<void>();
   const written = { count: 0 };

@@ -7,7 +7,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
-import { type Client, ServerProcess, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, testServer } from "../support/harness.ts";
 
 const CLEARS = 2_000;
 /** What the folder of an empty table may take, beside what it takes from the start, in bytes. */
@@ -18,12 +19,12 @@ const SCHEMA_ROWS_MAX = 50;
 for (const isPipelined of [false, true]) {
   const how = isPipelined ? "many at once" : "one by one";
   testServer(
-    `any number of CLEARs leaves no more than one does, ${how}`,
+    `any number of CLEARs leaves no more on disk than one, ${how}`,
     async () => {
       await using server = await ServerProcess.start();
       let before: number;
       {
-        // Alone: what a server does behind the backs of clients has the least room then.
+        // Without a pause: a server has the least time for its own work then.
         using client = await server.connect();
         assertEquals(await client.ask("CLEAR"), "200 OK");
         before = bytesOf(server.data);

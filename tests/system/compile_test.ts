@@ -11,10 +11,12 @@ import { importMapFlags, ROOT, tempFolder, testWith } from "../support/harness.t
 
 /** What the server is made of, as the listing of the compiler names it. */
 const PARTS = [
-  ...["client", "commands", "server", "tables", "tools"],
+  ...["admin", "client", "commands", "server", "tables", "tools"],
+  // uPlot, which draws the charts of the live page, and no other package.
+  ".deno_compile_node_modules/localhost/uplot/1.6.32",
   ...["main.ts", "deno.json", "offline/text_line_stream.ts"],
 ];
-/** What is embedded stands behind the runtime, and is smaller than this. */
+/** What is embedded follows the runtime, and is smaller than this. */
 const EMBEDDED_BYTES_MAX = 8_388_608;
 
 /** What came of the compilation. */
@@ -39,6 +41,17 @@ testWith(["read", "write", "run"], "the executable holds every file of commands/
   assertMatch(listing, /─ commands\/\* \(/);
 });
 
+testWith(["read", "write", "run"], "the executable holds the live page", async () => {
+  const { listing, embedded } = await compile();
+  const folder = new URL("admin/page/", ROOT);
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
+  assert(names.includes("page.html"), String(names));
+  const isEmbedded = (name: string) =>
+    embedded.includes(textOf(Deno.readFileSync(new URL(name, folder))));
+  assertEquals(names.filter((name) => !isEmbedded(name)), []);
+  assertMatch(listing, /\buplot\/1\.6\.32\/\* \(/);
+});
+
 testWith(
   ["read", "write", "run"],
   "the executable holds the server, its tools, and no more",
@@ -50,7 +63,7 @@ testWith(
   },
 );
 
-Deno.test("the executable has the permissions of the start and of the shell, baked in", () => {
+Deno.test("the executable has the permissions of the server and of the shell", () => {
   const { net, read, write } = config.permissions.default;
   assertEquals([net, read, write], [true, true, true]);
   const flags = compileFlags().filter((flag) => flag.startsWith("--allow-"));

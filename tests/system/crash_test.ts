@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 import { delay } from "../support/waiting.ts";
 
 const CLIENTS = 16;
@@ -17,7 +18,7 @@ const KEYS_PER_CLIENT = 30;
 const HOT_KEYS_PER_CLIENT = 6;
 /** How many requests a client sends at once, at most. */
 const PIPELINE_MAX = 40;
-/** How long there is load, before a CLEAR and behind it, in milliseconds. */
+/** How long there is load, before a CLEAR and after it, in milliseconds. */
 const LOAD_MS_MAX = 400;
 const VALUE_BYTES_MAX = 102_400;
 
@@ -151,7 +152,7 @@ class Writer {
 }
 
 testServer(
-  "a server that is killed under load holds all that it has acknowledged",
+  "a server that is killed under load keeps all that it has acknowledged",
   async () => {
     const kills = killsAsked();
     const data = tempFolder();
@@ -185,7 +186,7 @@ async function loadAndKill(
   const loads = writers.map((writer, i) => writer.load(clients[i]!));
   await delay(randomTo(LOAD_MS_MAX));
   const clearing = hasClear ? clear(cleaner, writers) : Promise.resolve(0);
-  // The kill comes while the CLEAR is under way, right behind it, or after more load.
+  // The kill comes during the CLEAR, right after it, or after more load.
   await delay(randomTo(Math.random() < 0.5 ? 8 : LOAD_MS_MAX));
   await server.stop("SIGKILL");
   const acknowledged = (await Promise.all(loads)).reduce((sum, count) => sum + count);

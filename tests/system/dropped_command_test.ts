@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, runServer, ServerProcess, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { runServer, ServerProcess, testServer } from "../support/harness.ts";
 import { ProjectCopy } from "../support/project_copy.ts";
 import { eventually } from "../support/waiting.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Files that a server must leave alone: what stands in the place of its table, and what is damaged.
+ * Files that a server must leave alone: what is in the place of its table, and what is damaged.
  *
  * @module
  */
@@ -37,7 +37,7 @@ const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = 
   ["a table cut in its first page", /not a Keyline table|damaged/, (file) => {
     Deno.truncateSync(file, 50);
   }],
-  ["a table with a damaged row", /damaged/, (file) => spoil(file, 40)],
+  ["a table with a damaged row", /damaged/, (file) => damage(file, 40)],
 ];
 
 for (const [what, says, place] of UNUSABLE) {
@@ -63,7 +63,7 @@ for (const [what, says, place] of UNUSABLE) {
 const MANY_ROWS = 400;
 
 /** Adds rows of 100 KB to the table, and spoils the pages of some of them. */
-function spoil(file: string, rowCount = MANY_ROWS): void {
+function damage(file: string, rowCount = MANY_ROWS): void {
   const db = new DatabaseSync(file);
   db.exec(`
     PRAGMA synchronous = OFF;
@@ -87,7 +87,7 @@ function spoil(file: string, rowCount = MANY_ROWS): void {
 
 testWithFolder("a damaged row costs those that ask for it a 500, and nobody else", async (data) => {
   await makeTable(data);
-  spoil(`${data}/keyline.db`);
+  damage(`${data}/keyline.db`);
   await using server = await ServerProcess.start({ data });
   using client = await server.connect();
   for (let i = 0; i < 2; i++) {
@@ -96,7 +96,7 @@ testWithFolder("a damaged row costs those that ask for it a 500, and nobody else
   assertMatch((await client.ask("GET row-400"))!, /^200 OK 0/);
   assertEquals(await client.ask("PUT z value"), "200 OK");
   assertEquals(
-    server.output.split("cannot read or write the table").length,
+    server.output.split("Cannot read or write the table").length,
     2,
     "it is logged once",
   );

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 import { delay } from "../support/waiting.ts";
 
 const FULL = /^500 ERROR disk full/;
@@ -28,25 +29,28 @@ const DISKS = {
   ofLargestValues: { mib: 56, valueBytes: 1_000_000 },
 };
 
-diskTest("on a disk that PUTs have filled, GET goes on and DELETE makes room for PUT", async () => {
-  await Promise.all(
-    [DISKS.ofSmallValues, DISKS.ofLargestValues].map((disk) =>
-      withDisk(disk.mib, async (folder) => {
-        await using server = await ServerProcess.start({ data: `${folder}/data` });
-        using client = await server.connect();
-        const stored = await fillUp(client, disk);
-        await checkStored(client, { stored, disk });
-        const deleted = [...stored].slice(0, Math.ceil(stored.size / 2));
-        for (const key of deleted) stored.delete(key);
-        await askAll(client, deleted.map((key) => `DELETE ${key}`), /^200 OK$/);
-        await checkStored(client, { stored, disk });
-        await askUntil(client, "PUT after-delete value", "200 OK");
-        assertEquals(await client.ask("GET after-delete"), "200 OK value");
-        assertStringIncludes(server.output, "the disk is full: PUT is refused");
-      })
-    ),
-  );
-});
+diskTest(
+  "on a disk that PUTs have filled, GET still works and DELETE makes room for PUT",
+  async () => {
+    await Promise.all(
+      [DISKS.ofSmallValues, DISKS.ofLargestValues].map((disk) =>
+        withDisk(disk.mib, async (folder) => {
+          await using server = await ServerProcess.start({ data: `${folder}/data` });
+          using client = await server.connect();
+          const stored = await fillUp(client, disk);
+          await checkStored(client, { stored, disk });
+          const deleted = [...stored].slice(0, Math.ceil(stored.size / 2));
+          for (const key of deleted) stored.delete(key);
+          await askAll(client, deleted.map((key) => `DELETE ${key}`), /^200 OK$/);
+          await checkStored(client, { stored, disk });
+          await askUntil(client, "PUT after-delete value", "200 OK");
+          assertEquals(await client.ask("GET after-delete"), "200 OK value");
+          assertStringIncludes(server.output, "The disk is full: PUT is refused");
+        })
+      ),
+    );
+  },
+);
 
 diskTest("on a disk that PUTs have filled, CLEAR makes room for PUT", async () => {
   await Promise.all(
@@ -118,7 +122,7 @@ diskTest("a disk that another program fills refuses PUT until that makes room", 
     Deno.removeSync(`${folder}/zeros`);
     await askUntil(client, `PUT large ${large}`, "200 OK");
     assertEquals(await client.ask("GET large"), `200 OK ${large}`);
-    assertStringIncludes(server.output, "the disk has room again, and PUT works");
+    assertStringIncludes(server.output, "The disk has room again, and PUT works");
   });
 });
 
@@ -140,10 +144,10 @@ diskTest("a turn that has no room costs only its own clients", async () => {
   });
 });
 
-/** A test that mounts disks; where that can't be, it is skipped, and its name says so. */
+/** A test that mounts disks; where none can be mounted it is ignored, and its name says so. */
 function diskTest(name: string, fn: () => Promise<void>): void {
   if (canMount()) testServer(name, fn);
-  else Deno.test({ name: `${name} (skipped: no tmpfs can be mounted)`, ignore: true, fn });
+  else Deno.test({ name: `${name} (ignored: no tmpfs can be mounted)`, ignore: true, fn });
 }
 
 function canMount(): boolean {
@@ -182,7 +186,7 @@ function fillWithZeros(path: string): void {
   }
 }
 
-/** PUTs until the disk is full, and goes on being so; returns the keys that are stored. */
+/** PUTs until the disk is full and stays so; returns the keys that are stored. */
 async function fillUp(client: Client, disk: Disk): Promise<Set<string>> {
   const stored = await fill(client, disk);
   let more: number;

@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Client, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { ServerProcess, tempFolder, testServer } from "../support/harness.ts";
 import { Pipe } from "../support/pipe.ts";
 import { delay } from "../support/waiting.ts";
 

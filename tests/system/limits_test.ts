@@ -90,14 +90,14 @@ testServer("a write timeout closes a client that takes no replies, and only that
   assertEquals((await other.ask("GET k"))?.length, "200 OK ".length + MIB - 6);
 });
 
-testServerOnLinux("a write timeout also closes a client that goes on sending", async () => {
+testServerOnLinux("a write timeout also closes a client that keeps sending", async () => {
   await using server = await ServerProcess.start({ args: ["--memory", "--write-timeout", "1"] });
   using other = await server.connect();
   using client = await RawClient.connect(server.port);
   const value = "v".repeat(120_000);
   await client.send(`PUT k ${value}\n`);
   await client.expect("200 OK\r\n", 1);
-  // So little of the last reply is left unsent that the server goes on reading.
+  // So little of the last reply is left unsent that the server keeps reading.
   await fillUp({ server, client, reply: `200 OK ${value}\r\n`.length });
   await eventually("it is closed", async () => {
     await client.send("G").catch(() => {});
@@ -131,7 +131,7 @@ testServer("a packet full of costly requests does not keep the others waiting", 
   const packet = client.expect("200 OK\r\n", REQUESTS).then(() => "packet", () => "left");
   await delay(20);
   // As many requests, one after the other, as would wait for longer where each had to wait its turn
-  // behind the packet, or behind most of it.
+  // after the packet, or after most of it.
   const others = (async () => {
     for (let i = 0; i < 40; i++) assertEquals(await other.ask("GET k"), "404 NOT FOUND");
     return "others";
@@ -141,7 +141,7 @@ testServer("a packet full of costly requests does not keep the others waiting", 
   assertEquals(await packet, "left");
 });
 
-testServer("a server out of descriptors goes on, and recovers", async () => {
+testServer("a server that runs out of descriptors keeps serving, and recovers", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory"],
     under: ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh"],
@@ -163,7 +163,7 @@ testServer("a server out of descriptors goes on, and recovers", async () => {
   );
 });
 
-testServer("clients that come all at once are all served", async () => {
+testServer("clients that all connect at once are all served", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   const begun = performance.now();
   const times = await Promise.all(

@@ -44,7 +44,7 @@ async function longestLine(): Promise<number> {
 function filledWith(character: Uint8Array, bytesMax: number): Uint8Array {
   const bytes = new Uint8Array(bytesMax - bytesMax % character.length);
   bytes.set(character);
-  // Each copy doubles what is there.
+  // Each copy doubles the text.
   for (let at = character.length; at < bytes.length; at *= 2) bytes.copyWithin(at, 0, at);
   return bytes;
 }
@@ -61,7 +61,7 @@ class Peer implements Disposable {
     return new Peer(await Deno.connect({ hostname: "127.0.0.1", port }));
   }
 
-  /** Sends a line that ends in these bytes; returns the reply, or nothing where the server ended. */
+  /** Sends a line that ends in these bytes; returns the reply, or nothing if the server exited. */
   async ask(begin: string, end: Uint8Array): Promise<string> {
     try {
       for (const bytes of [utf8.encode(begin), end, utf8.encode("\n")]) await this.#send(bytes);

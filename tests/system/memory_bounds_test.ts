@@ -9,7 +9,8 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Client, numberFrom, ServerProcess, testServerOnLinux } from "../support/harness.ts";
+import type { Client } from "../support/client.ts";
+import { numberFrom, ServerProcess, testServerOnLinux } from "../support/harness.ts";
 import { GARBAGE_BYTES, inMib, memoryOf, MIB, report } from "../support/process_memory.ts";
 import { RawClient } from "../support/raw_client.ts";
 import { delay, eventually, figureOf } from "../support/waiting.ts";
@@ -22,7 +23,7 @@ const SMALL_HEAP = { DENO_V8_FLAGS: "--optimize-for-size,--max-semi-space-size=1
 /** How often clients come and leave, 250 at a time. */
 const WAVES = 25;
 
-testServerOnLinux("a line without an end costs no more than the limit and a packet", async () => {
+testServerOnLinux("an endless line costs no more memory than the limit and a packet", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using other = await server.connect();
   using client = await server.connect();
@@ -41,28 +42,31 @@ testServerOnLinux("a line without an end costs no more than the limit and a pack
   assertEquals((await client.ask("GET k"))?.length, "200 OK ".length + MIB - 6);
 });
 
-testServerOnLinux("replies that are not read cost no memory, and come when they are", async () => {
-  await using server = await ServerProcess.start({ args: ["--memory"] });
-  using other = await server.connect();
-  using client = await RawClient.connect(server.port);
-  const value = "v".repeat(MIB - 6);
-  await client.send(`PUT k ${value}\n`);
-  await client.expect("200 OK\r\n", 1);
-  const before = memoryOf(server);
-  // All in one packet: 10,000 of these lines fit in what the server reads at once.
-  await client.send("GET k\n".repeat(REPLIES));
-  let most = 0;
-  for (let asked = 0; asked < 20; asked++) {
-    assertEquals(await other.ask("GET nothing"), "404 NOT FOUND");
-    most = Math.max(most, memoryOf(server));
-    await delay(20);
-  }
-  report(`${REPLIES} replies of a MiB that nobody read cost ${inMib(most - before)}`);
-  assert(most - before < 2 * GARBAGE_BYTES, `it cost ${inMib(most - before)}`);
-  await client.expect(`200 OK ${value}\r\n`, REPLIES);
-  await client.send("GET nothing\n");
-  await client.expect("404 NOT FOUND\r\n", 1);
-});
+testServerOnLinux(
+  "replies that are not read cost no memory, and arrive when they are",
+  async () => {
+    await using server = await ServerProcess.start({ args: ["--memory"] });
+    using other = await server.connect();
+    using client = await RawClient.connect(server.port);
+    const value = "v".repeat(MIB - 6);
+    await client.send(`PUT k ${value}\n`);
+    await client.expect("200 OK\r\n", 1);
+    const before = memoryOf(server);
+    // All in one packet: 10,000 of these lines fit in what the server reads at once.
+    await client.send("GET k\n".repeat(REPLIES));
+    let most = 0;
+    for (let asked = 0; asked < 20; asked++) {
+      assertEquals(await other.ask("GET nothing"), "404 NOT FOUND");
+      most = Math.max(most, memoryOf(server));
+      await delay(20);
+    }
+    report(`${REPLIES} replies of a MiB that nobody read cost ${inMib(most - before)}`);
+    assert(most - before < 2 * GARBAGE_BYTES, `it cost ${inMib(most - before)}`);
+    await client.expect(`200 OK ${value}\r\n`, REPLIES);
+    await client.send("GET nothing\n");
+    await client.expect("404 NOT FOUND\r\n", 1);
+  },
+);
 
 testServerOnLinux("an idle client costs at most 30 KiB, with half a line or without", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"], env: SMALL_HEAP });
@@ -81,7 +85,7 @@ testServerOnLinux("an idle client costs at most 30 KiB, with half a line or with
   assert(each <= 30, `it costs ${each.toFixed(1)} KiB`);
 });
 
-testServerOnLinux("what clients cost comes back when they leave", async () => {
+testServerOnLinux("memory comes back when clients leave", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"], env: SMALL_HEAP });
   using other = await server.connect();
   const after: number[] = [];
@@ -100,31 +104,34 @@ testServerOnLinux("what clients cost comes back when they leave", async () => {
 });
 
 for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
-  testServerOnLinux(`small values don't hold the packets that they came in, ${where}`, async () => {
-    await using server = await ServerProcess.start({ args: flags });
-    using client = await server.connect();
-    // Long enough that V8 would keep a slice of the packet instead of a copy.
-    const value = "a value of a few words";
-    const filler = `GET ${"f".repeat(60_000)}\n`;
-    const put = async (from: number, to: number) => {
-      const packet = (i: number) => client.send(`PUT a-key-with-number-${i} ${value}\n${filler}`);
-      const sent = (async () => {
-        for (let i = from; i < to; i++) await packet(i);
-      })();
-      for (let i = from; i < to; i++) {
-        assertEquals(await client.line(), "200 OK");
-        assertMatch((await client.line())!, /^400 /);
-      }
-      await sent;
-    };
-    await put(0, 300);
-    const before = memoryOf(server);
-    await put(300, 4_800);
-    const growth = memoryOf(server) - before;
-    report(`4,500 values from packets of 60,000 bytes cost ${inMib(growth)}, ${where}`);
-    assert(growth < 90 * MIB, `they cost ${inMib(growth)} of 270 MB`);
-    assertEquals(await client.ask("GET a-key-with-number-4799"), `200 OK ${value}`);
-  });
+  testServerOnLinux(
+    `small values do not keep the packets that they came in, ${where}`,
+    async () => {
+      await using server = await ServerProcess.start({ args: flags });
+      using client = await server.connect();
+      // Long enough that V8 would keep a slice of the packet instead of a copy.
+      const value = "a value of a few words";
+      const filler = `GET ${"f".repeat(60_000)}\n`;
+      const put = async (from: number, to: number) => {
+        const packet = (i: number) => client.send(`PUT a-key-with-number-${i} ${value}\n${filler}`);
+        const sent = (async () => {
+          for (let i = from; i < to; i++) await packet(i);
+        })();
+        for (let i = from; i < to; i++) {
+          assertEquals(await client.line(), "200 OK");
+          assertMatch((await client.line())!, /^400 /);
+        }
+        await sent;
+      };
+      await put(0, 300);
+      const before = memoryOf(server);
+      await put(300, 4_800);
+      const growth = memoryOf(server) - before;
+      report(`4,500 values from packets of 60,000 bytes cost ${inMib(growth)}, ${where}`);
+      assert(growth < 90 * MIB, `they cost ${inMib(growth)} of 270 MB`);
+      assertEquals(await client.ask("GET a-key-with-number-4799"), `200 OK ${value}`);
+    },
+  );
 }
 
 function closeAll(clients: readonly Client[]): void {

@@ -85,7 +85,7 @@ async function outcomesOf(attempts) {
   return outcomes;
 }
 
-// Only what says that it may not is refused: an attempt that failed by itself has shown nothing.
+// Only an error about permission counts as refused: an attempt that failed otherwise shows nothing.
 async function outcomeOf(attempt) {
   try {
     return await attempt() === undefined ? "nothing" : "DONE";
@@ -114,7 +114,7 @@ const KEPT_FOR_TLS =
   /^(read|net|read .*|connect.*|fetch|listen|look up a name|import a file|ask for more)$/;
 
 for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
-  probeTest(`a server that listens may do nothing but serve, ${where}`, async (root) => {
+  probeTest(`a server that listens can do nothing but serve, ${where}`, async (root) => {
     await using server = await startProbed(root, flags);
     using client = await server.connect();
     assertEquals(await client.ask("PUT before v"), "200 OK");
@@ -134,7 +134,7 @@ for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as c
   });
 }
 
-probeTest("with TLS it may read and listen as well, for the renewal", async (root) => {
+probeTest("with TLS it can also read and listen, for the renewal", async (root) => {
   const [cert, key] = [`${root.pathname}cert.pem`, `${root.pathname}key.pem`];
   const made = await new Deno.Command("openssl", {
     args: [

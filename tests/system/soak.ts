@@ -1,11 +1,11 @@
 /**
- * A soak: clients of every kind at one server for as long as you like, and what that does to its
- * memory, its descriptors, and the clients that behave. Run it by hand, on Linux:
- * `deno run -P=test tests/system/soak.ts --seconds 600`, with `--memory` for a table in memory.
+ * A soak: clients of every kind at one server for as long as you like, and what that does to its memory, its
+ * descriptors, and the clients that behave. `deno task soak` runs it, on Linux: `--seconds 600` sets how
+ * long, `--memory` a table in memory.
  *
- * Kinds of clients: *good* ones ask and check each reply; *slow* ones read a little at a time; *rude*
- * ones leave in the middle of a line, never read, or send half a line and wait; *noisy* ones send bytes
- * without a meaning. It ends with code 1 where a good client got a wrong reply.
+ * *Good* clients ask and check each reply; *slow* ones read a little at a time; *rude* ones leave in the
+ * middle of a line, never read, or send half a line and wait; *noisy* ones send random bytes. It exits with
+ * code 1 if a good client got a wrong reply.
  *
  * @module
  */
@@ -25,7 +25,7 @@ const SECONDS = Number(flags.seconds);
 const CLIENTS = { good: 8, slow: 4, leaving: 8, silent: 4, half: 8, noisy: 4 };
 /** How long good clients are measured alone, before and after, in seconds. */
 const QUIET_SECONDS = Math.min(10, SECONDS / 4);
-/** How long a good client waits between requests, in milliseconds: it is no load test. */
+/** How long a good client waits between requests, in milliseconds: this is not a load test. */
 const PAUSE_MS = 5;
 /** How often figures are printed, in seconds. */
 const REPORT_SECONDS = 60;
@@ -35,7 +35,7 @@ const utf8 = new TextEncoder();
 /** How long the good clients waited, in milliseconds, since this was last emptied. */
 let waits: number[] = [];
 let wrongReplies = 0;
-/** How many clients of each kind have come and gone. */
+/** How many clients of each kind have connected and left. */
 const gone: Record<string, number> = {};
 
 async function soak(): Promise<void> {
@@ -45,7 +45,7 @@ async function soak(): Promise<void> {
   let isOver = false;
   server.status().then(({ code }) => {
     if (isOver) return;
-    console.log(`The server ended with ${code}: ${server.output.slice(-5_000)}`);
+    console.log(`The server exited with ${code}: ${server.output.slice(-5_000)}`);
     Deno.exit(1);
   });
   const all = new AbortController();
@@ -67,12 +67,12 @@ async function soak(): Promise<void> {
   await Promise.all(good);
   isOver = true;
   const { code } = await server.stop();
-  console.log(`clients that came and left: ${JSON.stringify(gone)}`);
-  console.log(`wrong replies to good clients: ${wrongReplies}; the server ended with ${code}`);
+  console.log(`clients that connected and left: ${JSON.stringify(gone)}`);
+  console.log(`wrong replies to good clients: ${wrongReplies}; the server exited with ${code}`);
   if (wrongReplies > 0 || code !== 0) Deno.exit(1);
 }
 
-/** What a client is given to live by. */
+/** What each client gets. */
 interface Life {
   readonly port: number;
   readonly signal: AbortSignal;
@@ -219,7 +219,7 @@ class Line implements Disposable {
     await this.send(`${line}\r\n`);
     while (!this.#received.endsWith("\r\n")) {
       const length = await this.#socket.read(this.#buffer);
-      if (length === null) throw new Error(`The server has closed the connection behind ${line}`);
+      if (length === null) throw new Error(`The server has closed the connection after ${line}`);
       this.#received += this.#decoder.decode(this.#buffer.subarray(0, length), { stream: true });
     }
     const reply = this.#received.slice(0, -2);

@@ -15,7 +15,7 @@ type Events = string;
 
 testWithProgram(
   "strace",
-  "a sync of the log stands between each change and its reply",
+  "the log is synced between each change and its reply",
   () =>
     withFolder(async (data) => {
       const trace = `${data}/trace`;
@@ -112,7 +112,7 @@ testWithProgram(
         ];
         await using server = await ServerProcess.start({ data, under: straced(trace, ...onFile) });
         using client = await server.connect();
-        // Some MB, after which the server begins to move them.
+        // Some MB, after which the server starts to move them.
         while (
           acknowledged < 500 && await client.ask(`PUT new-${acknowledged} ${value}`) === "200 OK"
         ) acknowledged++;

@@ -1,6 +1,6 @@
 /**
  * A person at a telnet: the real program, through pipes and at a terminal, with the bytes that it
- * sends beside text. What those bytes are is in `protocol_cases.ts`; that they do no harm is shown
+ * sends beside text. What those bytes are is in `tests/protocol/telnet_test.ts`; that they do no harm is shown
  * here.
  *
  * @module
@@ -36,19 +36,21 @@ testWithTerminal("a telnet session at a terminal", async (telnet) => {
   await telnet.ended();
 });
 
-testWithTerminal("after Ctrl-C and a moment telnet shows replies as before", async (telnet) => {
+testWithTerminal("after Ctrl-C telnet shows replies as before", async (telnet) => {
   assertEquals(await telnet.ask("PUT greeting hello\r"), "200 OK");
   await telnet.type(`PUT greeting oth${CTRL_C}`);
   await telnet.shows("^C");
-  await moment();
+  await telnet.type("\r"); // what was typed before it is gone
+  await telnet.shows("400 BADREQUEST empty line");
   assertEquals(await telnet.ask("GET greeting\r"), "200 OK hello");
   await telnet.type(`${CTRL_C}${CTRL_C}`);
-  await moment();
-  assertEquals(await telnet.ask("GET greeting\r"), "200 OK hello");
+  await telnet.shows("^C");
+  await telnet.type("GET greeting\r");
+  await telnet.shows("200 OK hello");
 });
 
 testWithTerminal(
-  "a Ctrl-C costs no other client anything, and no request",
+  "a Ctrl-C disturbs no other client, and costs no request",
   async (telnet, server) => {
     assertEquals(await telnet.ask("PUT greeting hello\r"), "200 OK");
     await telnet.type(CTRL_C);
@@ -79,7 +81,7 @@ testWithTerminal("each command that telnet can send does no harm", async (telnet
 });
 
 testWithTerminal(
-  "a Synch, whose first byte comes beside the stream, costs one line",
+  "a Synch, whose first byte comes out of band, costs one line",
   async (telnet) => {
     assertEquals(await telnet.ask("PUT greeting hello\r"), "200 OK");
     await telnet.command("send synch");
@@ -87,11 +89,6 @@ testWithTerminal(
     assertEquals(await telnet.ask("GET greeting\r"), "200 OK hello");
   },
 );
-
-/** Long enough for the server, whose sweeps come often in these tests, to see that nobody types. */
-function moment(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 500));
-}
 
 /** Defines a test with a telnet at a terminal, which `script` makes. */
 function testWithTerminal(
@@ -101,9 +98,7 @@ function testWithTerminal(
   const isAllowed = Deno.permissions.querySync({ name: "run" }).state === "granted";
   const lacking = isAllowed && !hasProgram("telnet") ? "telnet" : "script";
   testWithProgram(lacking, name, async () => {
-    // The timeout does not come to pass: it makes the server look for quiet clients often.
-    const args = ["--memory", "--write-timeout", "0.5"];
-    await using server = await ServerProcess.start({ args });
+    await using server = await ServerProcess.start({ args: ["--memory"] });
     const telnet = `telnet 127.0.0.1 ${server.port}`;
     await using terminal = new Telnet(["script", "--quiet", "--command", telnet, "/dev/null"]);
     await terminal.shows("Escape character is '^]'.\r\n");
@@ -137,7 +132,7 @@ class Telnet implements AsyncDisposable {
     await this.#keys.write(new TextEncoder().encode(text));
   }
 
-  /** Waits until it has shown a text behind what was looked at before. */
+  /** Waits until it has shown a text after what was seen before. */
   async shows(text: string | RegExp): Promise<string> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), ANSWER_MS_MAX);
     try {
@@ -171,20 +166,20 @@ class Telnet implements AsyncDisposable {
     await this.shows(command);
   }
 
-  /** Waits until it has ended by itself. */
+  /** Waits until it has exited on its own. */
   async ended(): Promise<void> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), ANSWER_MS_MAX);
     const { signal } = await this.#child.status;
     clearTimeout(timer);
     await this.#collected;
-    assertEquals(signal, null, "it ended by itself");
+    assertEquals(signal, null, "it exited on its own");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // It has ended.
+      // It has exited.
     }
     await this.#child.status;
     await this.#collected;

@@ -53,7 +53,7 @@ testEach("a page of keys starts after a key, and keeps to its prefix and its lim
   }
 });
 
-testEach("pages of keys continue where the last one ended, in spite of changes", (setup) => {
+testEach("each page of keys continues after the last one, in spite of changes", (setup) => {
   const all = Array.from({ length: 40 }, (_, i) => `key-${String(i).padStart(2, "0")}`);
   for (const key of all) {
     setup.table.put(key, "value");

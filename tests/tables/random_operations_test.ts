@@ -11,7 +11,11 @@ import { checkRandomOperations } from "../support/random_operations.ts";
 import { permissionsOf, REAL_TABLES } from "../support/table_model.ts";
 
 for (const kind of REAL_TABLES) {
-  testWith(permissionsOf(kind), `${kind.name}: random operations do what they do to a Map`, () => {
-    checkRandomOperations(kind, { numRuns: numberFrom("KEYLINE_FUZZ_RUNS", 40) });
-  });
+  testWith(
+    permissionsOf(kind),
+    `${kind.name}: random operations have the same effect as on a Map`,
+    () => {
+      checkRandomOperations(kind, { numRuns: numberFrom("KEYLINE_FUZZ_RUNS", 40) });
+    },
+  );
 }

@@ -30,14 +30,14 @@ export interface Running {
 }
 
 /** The arguments of Deno for a task, as `deno.json` has them. */
-export function argumentsOf(task: "export" | "import" | "shell"): string[] {
+export function argumentsOf(task: "export" | "import" | "shell" | "top"): string[] {
   const [, ...args] = config.tasks[task].command.split(" ");
   return args;
 }
 
 /** Starts a task's program. */
 export function startTool(
-  task: "export" | "import" | "shell",
+  task: "export" | "import" | "shell" | "top",
   { args, env = {} }: { args: readonly string[]; env?: Record<string, string> },
 ): Running {
   const child = new Deno.Command(Deno.execPath(), {
@@ -69,7 +69,7 @@ export function startTool(
 
 /** Runs a task's program to its end, with this input. */
 export async function runTool(
-  task: "export" | "import" | "shell",
+  task: "export" | "import" | "shell" | "top",
   { args, input = "", env }: {
     args: readonly string[];
     input?: string | Uint8Array;

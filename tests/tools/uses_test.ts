@@ -31,7 +31,7 @@ testWith(["read"], "the page of the tools has the options that all of them take"
 });
 
 testWith(ALL, "each use has its own help, and the server's names them all", async () => {
-  for (const use of ["shell", "import", "export", "backup"]) {
+  for (const use of ["shell", "top", "import", "export", "backup"]) {
     const { code, stdout, stderr } = await runServer([use, "--help"]);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: keyline ${use} `));
@@ -40,7 +40,7 @@ testWith(ALL, "each use has its own help, and the server's names them all", asyn
 });
 
 testWith(ALL, "each task of a use has its help", async () => {
-  for (const task of ["start", "shell", "import", "export", "backup"]) {
+  for (const task of ["start", "shell", "top", "import", "export", "backup"]) {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "-q", task, "--help"],
       cwd: ROOT.pathname,

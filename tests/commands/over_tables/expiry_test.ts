@@ -118,7 +118,7 @@ test("PUT removes the time of expiry; INCR, CAS and a failed ADD keep it", async
 });
 
 test(
-  "a key that was deleted and stored again does not expire with the old one",
+  "a key that was deleted and stored again does not expire when the old one would have",
   async (session) => {
     await session.expect(["PUT a 1", "200 OK"], ["EXPIRE a 60", "200 OK"], ["DELETE a", "200 OK"]);
     await session.expect(["ADD a 2", "200 OK"], ["PUT b 1", "200 OK"], ["EXPIRE b 60", "200 OK"]);

@@ -12,7 +12,7 @@ import { overTables } from "../../support/session.ts";
 
 const test = overTables({ delete: del, get, help, put });
 
-test("names of Object.prototype are keys like others, and no verbs", async (session) => {
+test("names of Object.prototype are keys like any others, and not verbs", async (session) => {
   for (const name of Object.getOwnPropertyNames(Object.prototype)) {
     await session.expect(
       [`GET ${name}`, "404 NOT FOUND"],

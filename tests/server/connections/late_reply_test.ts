@@ -25,7 +25,7 @@ testWithStoppedClock("lines after a handler that waits are answered after it", a
   other.socket.send("INCR b\n");
   await until(() => waiting.length > 0);
   await settled();
-  assertEquals(slow.socket.take(), "200 OK 1\r\n", "what stands before it leaves at once");
+  assertEquals(slow.socket.take(), "200 OK 1\r\n", "the reply before it leaves at once");
   assertEquals(other.socket.take(), "200 OK 1\r\n");
   assertEquals(String(server.table.get("a")), "1");
   waiting[0]!();

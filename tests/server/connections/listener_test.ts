@@ -1,5 +1,5 @@
 /**
- * The door: clients that leave before they are accepted keep nobody out, and only where the system has
+ * The listener: clients that leave before they are accepted keep nobody out, and only when the system has
  * nothing left for another client does the listener wait. The listening socket and the timers are the
  * test's own; real resets follow.
  *
@@ -11,7 +11,7 @@ import count from "../../../commands/count.ts";
 import { Flood } from "../../../server/connections/flood.ts";
 import { Listener } from "../../../server/connections/listener.ts";
 import { Turn } from "../../../server/turn/turn.ts";
-import { ServerProcess, testWithProgram } from "../../support/harness.ts";
+import { eventOf, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";
 
 /** Resets so many connections before a server is likely to accept them. */
@@ -32,13 +32,13 @@ Deno.test("clients that left before they were accepted keep nobody waiting", asy
     socket.send("COUNT\r\n");
     assertEquals(await socket.reply(), "200 OK 0\r\n");
     assertEquals(waits, []);
-    assertEquals(log, ["Cannot accept a connection: not connected"]);
+    assertEquals(log, ["error Cannot accept a connection: not connected"]);
   });
 });
 
 for (const code of ["EMFILE", "ENFILE"]) {
   Deno.test(
-    `where descriptors are missing the listener waits a moment, ${code}`,
+    `the listener waits a moment if descriptors run out, ${code}`,
     async () => {
       const errors = [systemError(code, new Error("too many open files"))];
       await withDoor(errors, async ({ socket, waits }) => {
@@ -53,14 +53,14 @@ for (const code of ["EMFILE", "ENFILE"]) {
   );
 }
 
-Deno.test("a flood is told when it begins, and with a count when it is over", () => {
+Deno.test("a flood is logged when it starts, and with a count when it is over", () => {
   const log = withLog((log) => {
     const flood = new Flood();
     for (let sweep = 0; sweep < 3; sweep++) {
       for (let i = 0; i < 100; i++) flood.note("Cannot do it");
       flood.note("Cannot do that");
       flood.sweep();
-      assertEquals(log, ["Cannot do it", "Cannot do that"]);
+      assertEquals(log, ["error Cannot do it", "error Cannot do that"]);
     }
     for (let sweep = 0; sweep < 3; sweep++) flood.sweep();
     flood.note("Cannot do it");
@@ -68,8 +68,8 @@ Deno.test("a flood is told when it begins, and with a count when it is over", ()
     flood.sweep();
   });
   assertEquals(log, [
-    ...["Cannot do it", "Cannot do that"],
-    ...["Cannot do it (300 times)", "Cannot do that (3 times)", "Cannot do it"],
+    ...["error Cannot do it", "error Cannot do that"],
+    ...["error Cannot do it count=300", "error Cannot do that count=3", "error Cannot do it"],
   ]);
 });
 
@@ -89,7 +89,7 @@ testWithProgram("python3", "two thousand resets keep no new client out", async (
   assert(lines.length < 20, `${lines.length} lines in the log`);
 });
 
-/** What a test of the door sees: the client behind the errors, and what the listener did. */
+/** What a test sees: the client that comes after the errors, and what the listener did. */
 interface Door {
   readonly socket: MemorySocket;
   /** What the listener waits for: calling one ends it. */
@@ -119,8 +119,8 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
   };
   const { setTimeout } = globalThis;
   const { error } = console;
-  console.error = (text: string) => log.push(text);
-  // A pause of a millisecond lets others go on; it waits for nothing.
+  console.error = (line: string) => log.push(eventOf(line));
+  // A pause of a millisecond only gives way to others.
   const fake = (callback: () => void, ms: number) =>
     ms <= 1 ? setTimeout(callback, ms) : waits.push(callback);
   Object.assign(globalThis, { setTimeout: fake });
@@ -141,7 +141,7 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
 function withLog(run: (log: string[]) => void): string[] {
   const log: string[] = [];
   const { error } = console;
-  console.error = (text: string) => log.push(text);
+  console.error = (line: string) => log.push(eventOf(line));
   try {
     run(log);
   } finally {

@@ -94,7 +94,7 @@ Deno.test("a client that floods does not keep another from its reply", async () 
   await until(() => flood.socket.unread < packets);
   other.socket.send("PUT b 1\n");
   assertEquals(await other.socket.reply(), "200 OK\r\n");
-  assert(flood.socket.unread > 0, "the flood goes on");
+  assert(flood.socket.unread > 0, "the flood is not over");
   other.socket.finish();
   await Promise.all([flood.served, other.served]);
   assertEquals(String(server.table.get("a")), String(packets * 9_000));

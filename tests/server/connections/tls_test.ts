@@ -1,20 +1,20 @@
 /**
- * TLS over real sockets: served as in plain text, refused where it is not spoken, and a certificate
+ * TLS over real sockets: clients are served as in plain text, plain text is refused, and a certificate
  * that is renewed while clients stay. `openssl` makes the certificates.
  *
  * @module
  */
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Client } from "../../support/client.ts";
 import {
-  Client,
-  ROOT,
   runServer,
-  ServerProcess,
+  type ServerProcess,
   tempFolder,
   testServer,
   testWithProgram,
 } from "../../support/harness.ts";
+import { makeCertificate, run, type TlsClient, TlsServer } from "../../support/tls_server.ts";
 import { eventually } from "../../support/waiting.ts";
 
 /** Defines a test with a server that speaks TLS, with a certificate of its own. */
@@ -29,7 +29,7 @@ function tlsTest(
   });
 }
 
-tlsTest("TLS clients are served as others are", async (server) => {
+tlsTest("TLS clients are served like others", async (server) => {
   using client = await server.connect();
   assertEquals(await client.ask("PUT k a value"), "200 OK");
   assertEquals(await client.ask("GET k"), "200 OK a value");
@@ -43,7 +43,7 @@ tlsTest("TLS clients are served as others are", async (server) => {
   assertEquals(await other.ask("GET k"), "200 OK a value");
 });
 
-tlsTest("the way to try it that the banner shows works", async (server) => {
+tlsTest("the command in the banner works", async (server) => {
   const command = `openssl s_client -connect 127.0.0.1:${server.port} -quiet`;
   assertStringIncludes(server.process.output, `Try: ${command}`);
   const typed = "PUT k by hand\\nGET k\\nQUIT\\n";
@@ -64,7 +64,7 @@ tlsTest("plain text on a port with TLS is closed, and nothing of it is run", asy
   assert(!server.process.output.includes("Cannot serve"), server.process.output);
 });
 
-tlsTest("a client that leaves without close_notify leaves alone", async (server) => {
+tlsTest("a client that leaves without close_notify disturbs nobody", async (server) => {
   using other = await server.connect();
   const client = new Deno.Command("openssl", {
     args: ["s_client", "-connect", `127.0.0.1:${server.port}`, "-quiet"],
@@ -85,15 +85,18 @@ tlsTest("a client that leaves without close_notify leaves alone", async (server)
   assert(!server.process.output.includes("Cannot serve"), server.process.output);
 });
 
-tlsTest("a client that does not trust the certificate leaves alone", async (server) => {
-  const stranger = await Deno.connectTls({ hostname: "127.0.0.1", port: server.port });
-  await assertRejects(() => stranger.handshake(), Deno.errors.InvalidData);
-  stranger.close();
-  using client = await server.connect();
-  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
-});
+tlsTest(
+  "a client that does not trust the certificate disturbs nobody when it leaves",
+  async (server) => {
+    const stranger = await Deno.connectTls({ hostname: "127.0.0.1", port: server.port });
+    await assertRejects(() => stranger.handshake(), Deno.errors.InvalidData);
+    stranger.close();
+    using client = await server.connect();
+    assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+  },
+);
 
-tlsTest("a client that begins no handshake does not keep others waiting", async (server) => {
+tlsTest("a client that starts no handshake does not keep others waiting", async (server) => {
   using silent = await Client.connect(server.port);
   using half = await Client.connect(server.port);
   await half.send(new Uint8Array([0x16, 0x03, 0x01, 0x02]));
@@ -102,35 +105,46 @@ tlsTest("a client that begins no handshake does not keep others waiting", async 
   silent[Symbol.dispose]();
 });
 
-tlsTest("others are told that it is busy, whoever begins no handshake", async (server) => {
+tlsTest("others are answered 503, however many clients start no handshake", async (server) => {
   using only = await server.connect();
   assertEquals(await only.ask("GET k"), "404 NOT FOUND");
   const silent = await Promise.all(Array.from({ length: 80 }, () => Client.connect(server.port)));
-  await eventually("a client is told", async () => {
+  await eventually("a client is answered 503", async () => {
     try {
       using client = await server.connect();
       return (await client.line())?.startsWith("503 BUSY ") ?? false;
     } catch {
-      return false; // Too many are being told at once: this one was just closed.
+      return false; // Too many are being answered at once: this one was closed without a word.
     }
   });
   for (const client of silent) client[Symbol.dispose]();
   assertEquals(await only.ask("GET k"), "404 NOT FOUND");
 }, ["--max-connections", "1"]);
 
-tlsTest("clients that begin no handshake count, and are given up as others are", async (server) => {
-  const before = descriptorsOf(server.process);
-  const silent = await Promise.all(Array.from({ length: 300 }, () => Client.connect(server.port)));
-  // Half of them begin one, and say no more.
-  const half = silent.filter((_, i) => i % 2 === 0);
-  await Promise.all(half.map((c) => c.send(new Uint8Array([0x16, 3, 1, 2])).catch(() => {})));
-  // They are still here when the server has closed each of them.
-  for (const client of silent) assertEquals(await client.rest(), "");
-  await eventually("it holds nothing for them", () => descriptorsOf(server.process) <= before + 5);
-  using client = await server.connect();
-  assertEquals(await client.ask("GET k"), "404 NOT FOUND");
-  for (const client of silent) client[Symbol.dispose]();
-}, ["--max-connections", "50", "--idle-timeout", "1"]);
+tlsTest(
+  "clients that start no handshake count as connections, and are closed when idle",
+  async (server) => {
+    const before = descriptorsOf(server.process);
+    const silent = await Promise.all(
+      Array.from({ length: 300 }, () => Client.connect(server.port)),
+    );
+    // Half of them start one and send no more.
+    const half = silent.filter((_, i) => i % 2 === 0);
+    await Promise.all(half.map((c) => c.send(new Uint8Array([0x16, 3, 1, 2])).catch(() => {})));
+    // They are still here when the server has closed each of them.
+    for (const client of silent) assertEquals(await client.rest(), "");
+    await eventually(
+      "it holds nothing for them",
+      () => descriptorsOf(server.process) <= before + 5,
+    );
+    using client = await server.connect();
+    assertEquals(await client.ask("GET k"), "404 NOT FOUND");
+    for (const client of silent) {
+      client[Symbol.dispose]();
+    }
+  },
+  ["--max-connections", "50", "--idle-timeout", "1"],
+);
 
 tlsTest("a TLS client that takes no replies is closed after the write timeout", async (server) => {
   using other = await server.connect();
@@ -141,13 +155,13 @@ tlsTest("a TLS client that takes no replies is closed after the write timeout", 
   await eventually("it is gone", async () => await connections(other) === 1);
 }, ["--write-timeout", "1"]);
 
-tlsTest("SIGHUP takes a renewed certificate, and those who are here stay", async (server) => {
+tlsTest("SIGHUP loads a renewed certificate, and connected clients stay", async (server) => {
   using early = await server.connect();
   assertEquals(await early.ask("PUT k v"), "200 OK");
   assertEquals(await server.subject(), "CN = first");
   await makeCertificate(server.folder, "second");
   server.process.signal("SIGHUP");
-  await server.printed("Keyline has read its certificate again");
+  await server.printed("The certificate was read again");
   assertEquals(await server.subject(), "CN = second");
   assertEquals(await early.ask("GET k"), "200 OK v");
   using late = await server.connect();
@@ -176,7 +190,7 @@ tlsTest("SIGHUP with a broken certificate keeps the old one", async (server) => 
   }
 });
 
-tlsTest("a second server on the port of one with TLS does not start", async (server) => {
+tlsTest("a second server on the port of a TLS server does not start", async (server) => {
   const port = String(server.port);
   const { code, stderr } = await runServer(["--memory", "--port", port, ...server.flags]);
   assertEquals(code, 1);
@@ -209,118 +223,13 @@ testWithProgram("openssl", "wrong certificates stop the start, and say which fil
   Deno.removeSync(folder, { recursive: true });
 });
 
-testServer("a certificate goes with its key", async () => {
+testServer("a certificate needs its key, and a key its certificate", async () => {
   for (const flag of ["--tls-cert", "--tls-key"]) {
     const { code, stderr } = await runServer(["--memory", "--port", "0", flag, "file.pem"]);
     assertEquals(code, 2);
     assertStringIncludes(stderr, "--tls-cert and --tls-key go together");
   }
 });
-
-/** A server that speaks TLS, the folder of its certificate, and how to reach it. */
-class TlsServer implements AsyncDisposable {
-  readonly process: ServerProcess;
-  readonly folder: string;
-
-  private constructor(process: ServerProcess, folder: string) {
-    this.process = process;
-    this.folder = folder;
-  }
-
-  static async start(flags: readonly string[]): Promise<TlsServer> {
-    const folder = tempFolder();
-    await makeCertificate(folder, "first");
-    const args = [...flagsFor(folder), ...flags];
-    return new TlsServer(await ServerProcess.start({ args }), folder);
-  }
-
-  get port(): number {
-    return this.process.port;
-  }
-
-  get flags(): string[] {
-    return flagsFor(this.folder);
-  }
-
-  /** Opens a connection that trusts the certificate of the folder as it is now. */
-  connect(): Promise<TlsClient> {
-    return TlsClient.connect(this.port, Deno.readTextFileSync(`${this.folder}/cert.pem`));
-  }
-
-  /** The subject of the certificate that a new client is shown. */
-  async subject(): Promise<string | undefined> {
-    const { stdout } = await run("sh", [
-      "-c",
-      `openssl s_client -connect 127.0.0.1:${this.port} </dev/null 2>/dev/null |
-       openssl x509 -noout -subject`,
-    ]);
-    return /^subject=(.*)$/m.exec(stdout)?.[1];
-  }
-
-  /** Waits until the server has printed a text behind this place of its output. */
-  async printed(text: string, from = 0): Promise<void> {
-    await eventually(`it prints "${text}"`, () => this.process.output.includes(text, from));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.process[Symbol.asyncDispose]();
-    Deno.removeSync(this.folder, { recursive: true });
-  }
-}
-
-/** A client on a TLS socket. Every wait is bounded. */
-class TlsClient implements Disposable {
-  readonly #socket: Deno.TlsConn;
-  readonly #decoder = new TextDecoder();
-  #received = "";
-
-  private constructor(socket: Deno.TlsConn) {
-    this.#socket = socket;
-  }
-
-  static async connect(port: number, caCert: string): Promise<TlsClient> {
-    const options = { hostname: "127.0.0.1", port, caCerts: [caCert] };
-    return new TlsClient(await Deno.connectTls(options));
-  }
-
-  async send(text: string): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    for (let at = 0; at < bytes.length;) at += await this.#socket.write(bytes.subarray(at));
-  }
-
-  /** The next line without its CR LF; undefined at the end of the stream. */
-  async line(): Promise<string | undefined> {
-    const buffer = new Uint8Array(65_536);
-    const timer = setTimeout(() => this[Symbol.dispose](), 10_000);
-    let end: number;
-    try {
-      while ((end = this.#received.indexOf("\r\n")) < 0) {
-        const length = await this.#socket.read(buffer);
-        if (length === null) break;
-        this.#received += this.#decoder.decode(buffer.subarray(0, length), { stream: true });
-      }
-    } finally {
-      clearTimeout(timer);
-    }
-    if (end < 0) return undefined;
-    const line = this.#received.slice(0, end);
-    this.#received = this.#received.slice(end + 2);
-    return line;
-  }
-
-  async ask(line: string): Promise<string | undefined> {
-    await this.send(`${line}\r\n`);
-    return await this.line();
-  }
-
-  [Symbol.dispose](): void {
-    try {
-      this.#socket.close();
-    } catch {
-      // It is closed already.
-    }
-  }
-}
 
 /** How many descriptors a server has open; by a program, because Deno reads /proc only with all permissions. */
 function descriptorsOf({ pid }: ServerProcess): number {
@@ -334,28 +243,4 @@ async function connections(client: TlsClient): Promise<number> {
   const lines: string[] = [];
   while (lines.at(-1) !== "200 OK") lines.push(await client.line() ?? "200 OK");
   return Number(lines.find((line) => line.startsWith("200-connections "))?.split(" ")[1]);
-}
-
-function flagsFor(folder: string): string[] {
-  return ["--tls-cert", `${folder}/cert.pem`, "--tls-key", `${folder}/key.pem`];
-}
-
-/** Makes cert.pem and key.pem in a folder, in place of those that are there. */
-async function makeCertificate(folder: string, name: string): Promise<void> {
-  const { code, stderr } = await run("openssl", [
-    ..."req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2".split(" "),
-    ..."-addext basicConstraints=critical,CA:FALSE".split(" "),
-    ..."-addext subjectAltName=IP:127.0.0.1,DNS:localhost".split(" "),
-    ...`-subj /CN=${name} -keyout ${folder}/key.pem -out ${folder}/cert.pem`.split(" "),
-  ]);
-  assertEquals(code, 0, stderr);
-}
-
-async function run(
-  program: string,
-  args: string[],
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

@@ -31,7 +31,7 @@ Deno.test("splitArguments takes the rest verbatim, after one space", () => {
   assertEquals(split(" secret ", "password..."), [" secret "]);
 });
 
-Deno.test("splitArguments tells too few from too many", () => {
+Deno.test("splitArguments distinguishes too few arguments from too many", () => {
   assertEquals(split("", "key"), "too few arguments");
   assertEquals(split("   ", "key"), "too few arguments");
   assertEquals(split("a", "key", "seconds"), "too few arguments");

@@ -1,5 +1,5 @@
 /**
- * The password: who gets in, who is sent away, and what a client may cost before it has given it;
+ * The password: whom it admits, whom it turns away, and what a client may cost before it has given it;
  * then the address that is refused without one, and operations that are not offered.
  *
  * @module
@@ -28,7 +28,7 @@ testServer("without the password only AUTH, HELP and QUIT are served", async () 
   const { registry } = await contextOfAll();
   const verbs = [...registry].map(({ verb }) => verb);
   for (const verb of verbs.filter((verb) => !["AUTH", "HELP", "QUIT"].includes(verb))) {
-    // Wrong arguments too: who has not given the password is not told what is wrong.
+    // With wrong arguments, too: without the password a client does not learn what is wrong.
     for (const rest of ["", " k", " k v", " a b c d e"]) {
       assertEquals(await client.ask(verb + rest), UNAUTHORIZED, verb + rest);
     }
@@ -41,7 +41,7 @@ testServer("without the password only AUTH, HELP and QUIT are served", async () 
   assertEquals(await client.rest(), "");
 });
 
-testServer("the password lets a connection in, and only that one", async () => {
+testServer("the password admits a connection, and only that one", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   using other = await server.connect();
@@ -51,7 +51,7 @@ testServer("the password lets a connection in, and only that one", async () => {
   assertEquals(await other.ask("GET k"), UNAUTHORIZED);
 });
 
-testServer("three wrong passwords end the connection, whatever stands between them", async () => {
+testServer("three wrong passwords close the connection, whatever comes between them", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   await client.send(`AUTH a\nHELP get\nAUTH b\nGET k\nAUTH\nAUTH c\nAUTH ${PASSWORD}\nPUT k v\n`);
@@ -63,7 +63,7 @@ testServer("three wrong passwords end the connection, whatever stands between th
   assertEquals(await other.ask("GET k"), "404 NOT FOUND");
 });
 
-testServer("a wrong password takes away what the right one gave", async () => {
+testServer("a wrong password revokes what the right one granted", async () => {
   await using server = await startGuarded();
   using client = await server.connect();
   assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
@@ -121,7 +121,7 @@ testServer("before AUTH a line of 1 KiB is served, and a longer one is not", asy
   assertEquals(await client.ask(`AUTH ${PASSWORD}`), "200 OK");
 });
 
-testServer("AUTH gives the full limits, also to what came in one packet with it", async () => {
+testServer("AUTH lifts the limits, even for the rest of its packet", async () => {
   await using server = await startGuarded();
   for (const size of [LINE_BYTES_MAX, 20_000, 60_000, 1_000_000]) {
     using client = await server.connect();
@@ -133,7 +133,7 @@ testServer("AUTH gives the full limits, also to what came in one packet with it"
   }
 });
 
-testWithStoppedClock("before AUTH few replies wait for a client that takes none", async () => {
+testWithStoppedClock("before AUTH few replies are held for a client that reads none", async () => {
   const server = new MemoryServer({ isPassword: () => false });
   const { socket, served } = server.connect();
   socket.block();
@@ -209,7 +209,7 @@ testServer("a password that AUTH could never give stops the start", async () => 
   }
 });
 
-testServer("a password of 1,000 bytes is taken", async () => {
+testServer("a password of 1,000 bytes is accepted", async () => {
   const password = "é".repeat(500);
   await using server = await ServerProcess.start({
     args: ["--memory"],
@@ -220,7 +220,7 @@ testServer("a password of 1,000 bytes is taken", async () => {
   assertEquals(await client.ask("GET k"), "404 NOT FOUND");
 });
 
-testServer("a flag with the password itself does not exist", async () => {
+testServer("there is no flag for the password itself", async () => {
   const { code, stderr } = await runServer(["--memory", "--port", "0", "--password", "secret"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "--password");
@@ -246,7 +246,7 @@ testServer("a disabled operation is unsupported and gone from HELP", async () =>
   assertEquals(await client.ask("GET k"), "200 OK v");
 });
 
-testServer("an operation to disable that does not exist stops the start", async () => {
+testServer("--disable with an unknown operation stops the start", async () => {
   const { code, stderr } = await runServer(["--memory", "--port", "0", "--disable", "clear,gett"]);
   assertEquals(code, 2);
   assertStringIncludes(stderr, "GETT");

@@ -6,15 +6,10 @@
  */
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import {
-  type Client,
-  ServerProcess,
-  tempFolder,
-  testServer,
-  testWithProgram,
-} from "../../support/harness.ts";
+import type { Client } from "../../support/client.ts";
+import { ServerProcess, tempFolder, testServer, testWithProgram } from "../../support/harness.ts";
 
-/** What stands in the table while others try to change it. */
+/** What is in the table while others try to change it. */
 const TABLE = new Map([["/", "root"], ["/k", "value"], ["k", "plain"]]);
 
 /** Runs attempts against a server with that table, and shows that they have changed nothing. */
@@ -35,7 +30,7 @@ function httpTest(name: string, attempt: Parameters<typeof unchanged>[0]): void 
   testServer(name, () => unchanged(attempt));
 }
 
-httpTest("an HTTP request is refused once, and nothing behind it is run", async (server) => {
+httpTest("an HTTP request is refused once, and nothing after it is run", async (server) => {
   for (
     const request of [
       "GET /k HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -53,13 +48,16 @@ httpTest("an HTTP request is refused once, and nothing behind it is run", async 
   }
 });
 
-httpTest("a line that begins with Host: ends a connection at any place", async (server) => {
-  using client = await server.connect();
-  await client.send("GET k\nPOST /\nhost: localhost\nCLEAR\n");
-  assertMatch(await client.rest(), /^200 OK plain\r\n220 [^\r]+\r\n400 [^\r]+\r\n$/);
-});
+httpTest(
+  "a line that starts with Host: closes the connection wherever it comes",
+  async (server) => {
+    using client = await server.connect();
+    await client.send("GET k\nPOST /\nhost: localhost\nCLEAR\n");
+    assertMatch(await client.rest(), /^200 OK plain\r\n220 [^\r]+\r\n400 [^\r]+\r\n$/);
+  },
+);
 
-httpTest("a request line too long to be looked at is refused by its Host", async (server) => {
+httpTest("a request line that is too long is stopped at its Host header", async (server) => {
   using client = await server.connect();
   const path = "x".repeat(1_100_000);
   await client.send(`POST /${path} HTTP/1.1\r\nHost: localhost\r\n\r\nCLEAR\n`);
@@ -95,7 +93,7 @@ httpTest("a TLS hello is answered 400 and closed", async (server) => {
   }, Error);
 });
 
-httpTest("the byte of a TLS hello later on is only a bad character", async (server) => {
+httpTest("the first byte of a TLS hello is only a bad character later on", async (server) => {
   using client = await server.connect();
   await client.send("GET k");
   await new Promise((resolve) => setTimeout(resolve, 50));

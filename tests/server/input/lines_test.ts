@@ -66,11 +66,11 @@ Deno.test("LineReader recognises lines of printable ASCII, wherever their packet
   for (let byte = 0; byte < 0xff; byte++) {
     const expected = byte === LF || (byte >= 0x20 && byte < 0x7f);
     assertEquals(isPrintable([a, byte, a, LF]), expected, `byte ${byte}`);
-    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut behind it`);
+    assertEquals(isPrintable([a, byte], [a, LF]), expected, `byte ${byte}, cut after it`);
     assertEquals(
       isPrintable([a, LF, byte], [a, LF]),
       expected,
-      `byte ${byte}, begins a line`,
+      `byte ${byte}, at the start of a line`,
     );
     assertEquals(
       isPrintable([a, byte, LF], [a, LF]),

@@ -106,7 +106,7 @@ Deno.test("a closed outbox sends nothing more, and keeps nobody waiting", async 
   assertEquals([client.text, outbox.isSending], ["", false]);
 });
 
-Deno.test("who waits for an outbox waits until all of it is sent", async () => {
+Deno.test("sent() resolves once everything is sent", async () => {
   const client = new Client();
   const { outbox } = client;
   await outbox.sent(); // It is empty.
@@ -124,7 +124,7 @@ Deno.test("who waits for an outbox waits until all of it is sent", async () => {
   await sent;
 });
 
-Deno.test("an outbox tells when the client has gone, and waits no longer once it is closed", async () => {
+Deno.test("an outbox reports that the client has gone, and waits no longer once it is closed", async () => {
   const client = new Client();
   const { outbox } = client;
   outbox.add(ok("a"));
@@ -137,7 +137,7 @@ Deno.test("an outbox tells when the client has gone, and waits no longer once it
   await sent;
 });
 
-Deno.test("bytes aside stand between the replies before and behind them", async () => {
+Deno.test("bytes sent aside go between the replies before and after them", async () => {
   const client = new Client();
   const { outbox } = client;
   const reply: Reply = ok("é");
@@ -158,7 +158,7 @@ function storedAmongOthers(value: string): Text {
   return new Text(new Memory(bytes), 9, bytes.length - 8);
 }
 
-/** An outbox, and the client at the other end, which takes bytes when it is told to. */
+/** An outbox, and the client at its other end, which takes bytes when a test says so. */
 class Client implements Recipient {
   readonly #socket = new MemorySocket();
   readonly outbox = new Outbox(this.#socket, this);
@@ -188,7 +188,7 @@ class Client implements Recipient {
     this.text += socket.take();
   }
 
-  /** Is not there any more. */
+  /** Leaves, so that the next write fails. */
   async leave(): Promise<void> {
     this.#socket.close();
     await until(() => this.#socket.writing === 0 && this.isGone);

@@ -18,6 +18,7 @@ import {
   logOf,
   MemoryServer,
 } from "../../support/memory_server.ts";
+import { eventOf } from "../../support/harness.ts";
 import { settled } from "../../support/memory_socket.ts";
 
 const utf8 = new TextEncoder();
@@ -96,7 +97,7 @@ testWithStoppedClock(
     await settled();
     assertEquals(done, ["commit", `a: ${DISK_FAILED}`, `b: ${DISK_FAILED}`, "commit", "c"]);
     assertEquals(log.length, 1);
-    assert(log[0]!.startsWith("Cannot commit:"), log[0]);
+    assert(eventOf(log[0]!).startsWith("error Cannot commit: Error: the disk failed"), log[0]);
   },
 );
 

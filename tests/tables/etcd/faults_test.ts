@@ -10,7 +10,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { EtcdCluster, type EtcdNode } from "../../support/etcd.ts";
-import { Client, numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
+import { Client } from "../../support/client.ts";
+import { numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { type Event, repeatedVersions, violationsOf } from "./history.ts";
 import { randomFrom, Workload } from "./workload.ts";
 

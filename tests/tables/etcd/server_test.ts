@@ -1,33 +1,15 @@
 /**
  * A server whose table is in etcd: how it cuts what clients send into transactions, what it answers where
- * something is too much, what it leaves in the engine, and how it logs in.
+ * something is too much, and what it leaves in the engine.
  *
  * @module
  */
 
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { EtcdCluster } from "../../support/etcd.ts";
-import {
-  type Client,
-  runServer,
-  ServerProcess,
-  tempFolder,
-  testWithProgram,
-} from "../../support/harness.ts";
-
-/** A certificate for 127.0.0.1 that vouches for itself, as files of a new folder. */
-async function makeCertificate(): Promise<{ folder: string; cert: string; key: string }> {
-  const folder = tempFolder();
-  const [cert, key] = [`${folder}/cert.pem`, `${folder}/key.pem`];
-  const args = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext " +
-    "subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
-  const { success } = await new Deno.Command("openssl", {
-    args: [...args.split(" "), "-keyout", key, "-out", cert],
-    stderr: "null",
-  }).output();
-  assert(success, "openssl has made no certificate");
-  return { folder, cert, key };
-}
+import type { Client } from "../../support/client.ts";
+import { ServerProcess, testWithProgram } from "../../support/harness.ts";
+import { runTool } from "../../tools/tool.ts";
 
 /** Sends lines at once, and returns the last line of each reply. */
 async function askAll(client: Client, lines: readonly string[]): Promise<(string | undefined)[]> {
@@ -206,6 +188,23 @@ testWithProgram("etcd", "a server over etcd", async (t) => {
     assertEquals(await askAll(client, ["PUT foreign 1", "INCR foreign"]), ["200 OK", "200 OK 2"]);
   });
 
+  await step("a table moves to one machine and back", async (server) => {
+    await using alone = await ServerProcess.start();
+    using client = await server.connect();
+    const puts = upTo(1_500, (i) => `PUT key-${String(i).padStart(4, "0")} value ${i}`);
+    await askAll(client, [...puts, "EXPIRE key-0007 3600"]);
+    const portOf = ({ port }: ServerProcess) => ["--port", `${port}`];
+    const away = await runTool("export", { args: portOf(server) });
+    assertEquals(away.stdout.split("\n").length, 1_501);
+    assertEquals((await runTool("import", { args: portOf(alone), input: away.stdout })).code, 0);
+    assertEquals(await client.ask("CLEAR"), "200 OK");
+    const back = await runTool("export", { args: portOf(alone) });
+    assertEquals((await runTool("import", { args: portOf(server), input: back.stdout })).code, 0);
+    assertEquals(await client.ask("COUNT"), "200 OK 1500");
+    assertEquals(await client.ask("GET key-0007"), "200 OK value 7");
+    assert(/^200 OK \d+/.test(await client.ask("TTL key-0007") ?? ""));
+  });
+
   await step("a server that ends takes its marks along", async (server, table) => {
     using client = await server.connect();
     assertEquals(await client.ask("PUT a 1"), "200 OK");
@@ -214,74 +213,3 @@ testWithProgram("etcd", "a server over etcd", async (t) => {
     assertEquals(await stored(table, "m/"), []);
   });
 });
-
-testWithProgram("etcd", "a start without its engine ends, with a word", async () => {
-  const startedAt = performance.now();
-  const args = ["--port", "0", "--table", "etcd://127.0.0.1:1/x", "--table-timeout", "0.5"];
-  const { code, stderr } = await runServer(args);
-  assertEquals(code, 1);
-  assertMatch(stderr, /Cannot open etcd:\/\/127\.0\.0\.1:1\/x: .* is not reached/);
-  assert(performance.now() - startedAt < 10_000);
-});
-
-testWithProgram("etcd", "a server logs in, and its password is shown nowhere", async () => {
-  await using cluster = await EtcdCluster.start({ nodes: 1 });
-  const password = "s3cret-of-etcd";
-  await cluster.ctl(["user", "add", `root:${password}`]);
-  await cluster.ctl(["user", "grant-role", "root", "root"]);
-  await cluster.ctl(["auth", "enable"]);
-  const table = cluster.url("login");
-  const wrong = [{}, { KEYLINE_ETCD_USER: "root", KEYLINE_ETCD_PASSWORD: "no" }];
-  for (const env of wrong) {
-    const { code, stderr } = await runServer(["--port", "0", "--table", table], { env });
-    assertEquals(code, 1);
-    assertStringIncludes(stderr, "Cannot open");
-  }
-  const half = await runServer(["--port", "0", "--table", table], {
-    env: { KEYLINE_ETCD_USER: "root" },
-  });
-  assertEquals(half.code, 2);
-  const env = { KEYLINE_ETCD_USER: "root", KEYLINE_ETCD_PASSWORD: password };
-  await using server = await ServerProcess.start({ table, env });
-  using client = await server.connect();
-  assertEquals(await client.ask("INCR a"), "200 OK 1");
-  // A node that has been started again knows no token of before.
-  await cluster.nodes[0]!.kill();
-  cluster.nodes[0]!.start();
-  await cluster.ready(["--user", `root:${password}`]);
-  assertEquals(await client.ask("INCR a"), "200 OK 2");
-  assert(!server.output.includes(password), server.output);
-});
-
-testWithProgram(
-  "etcd",
-  "a server speaks TLS with its nodes, and shows its certificate",
-  async () => {
-    const { folder, cert, key } = await makeCertificate();
-    const args = [
-      "--cert-file",
-      cert,
-      "--key-file",
-      key,
-      "--client-cert-auth",
-      "--trusted-ca-file",
-      cert,
-    ];
-    {
-      await using cluster = await EtcdCluster.start({ nodes: 1, args });
-      const table = cluster.url("tls");
-      const timeout = ["--table-timeout", "1"];
-      const access = { KEYLINE_ETCD_CA: cert, KEYLINE_ETCD_CERT: cert, KEYLINE_ETCD_KEY: key };
-      for (const env of [{}, { KEYLINE_ETCD_CA: cert }]) {
-        const { code } = await runServer(["--port", "0", "--table", table, ...timeout], { env });
-        assertEquals(code, 1, "without its certificate");
-      }
-      const env = { ...access, KEYLINE_ETCD_CA: `${folder}/none.pem` };
-      assertEquals((await runServer(["--port", "0", "--table", table], { env })).code, 2);
-      await using server = await ServerProcess.start({ table, env: access });
-      using client = await server.connect();
-      assertEquals(await client.ask("INCR a"), "200 OK 1");
-    }
-    Deno.removeSync(folder, { recursive: true });
-  },
-);

@@ -34,7 +34,7 @@ worker.onmessage = ({ data: memory }) => {
 
 async function answerTo(call: Call): Promise<{ value?: unknown } | { error: string }> {
   // A turn runs as soon as it has fetched; here the clock may have been moved since.
-  if (call.now !== now) snapshot?.forget();
+  if (call.now !== now) snapshot?.fetched.forget();
   ({ now } = call);
   try {
     return { value: await carryOut(call) };

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { Client, type ServerProcess } from "../../support/harness.ts";
+import { Client } from "../../support/client.ts";
+import { type ServerProcess } from "../../support/harness.ts";
 import type { Event } from "./history.ts";
 
 /** How long to wait before a client tries to connect again, in milliseconds. */

@@ -1,0 +1,72 @@
+/**
+ * Who may come in by the admin port. It is read by programs, and by the browser of somebody whose other
+ * tabs may be hostile: each request is checked before anything else is done.
+ *
+ * @module
+ */
+
+import type { IncomingMessage } from "node:http";
+import { type Answer, plain } from "./answer.ts";
+
+/** What to check requests against. */
+export interface AccessOptions {
+  /** The address that the admin port listens on. */
+  readonly host: string;
+  /** Where a password is set: whether a guess is right. */
+  readonly isPassword?: (guess: string) => boolean;
+}
+
+/** How long an answer to a wrong password takes: with the limit on connections, it bounds guessing. */
+const WRONG_PASSWORD_MS = 1_000;
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
+
+/** Why a request is refused; undefined where it is not. */
+export async function refusalOf(
+  { headers }: IncomingMessage,
+  { host, isPassword }: AccessOptions,
+): Promise<Answer | undefined> {
+  const named = headers.host ?? "";
+  // A page of another origin may have this address by a name of its own (DNS rebinding). It has no
+  // password, so that with one any name will do.
+  if (isPassword === undefined && !isOwnName(named, host)) {
+    return plain(403, `Ask for this page by its address: "localhost", or the one of --admin-host.`);
+  }
+  const { origin } = headers;
+  if (origin !== undefined && hostOf(origin) !== named) {
+    return plain(403, "This is for its own page, and not for another one.");
+  }
+  // A link from elsewhere may lead to the page. Nothing else of another site may ask for anything.
+  if (headers["sec-fetch-site"] === "cross-site" && headers["sec-fetch-mode"] !== "navigate") {
+    return plain(403, "This is for its own page, and not for another one.");
+  }
+  if (isPassword === undefined) return undefined;
+  const guess = passwordIn(headers.authorization);
+  if (guess !== undefined && isPassword(guess)) return undefined;
+  if (guess !== undefined) await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));
+  return plain(401, "The password of the server opens this page, with any name.", {
+    "www-authenticate": 'Basic realm="Keyline", charset="UTF-8"',
+  });
+}
+
+/** The password that a request brings: as HTTP Basic with any name (RFC 7617), or Bearer (RFC 6750). */
+function passwordIn(authorization = ""): string | undefined {
+  const [, scheme = "", credentials = ""] = /^(\S+) +(.*)$/.exec(authorization) ?? [];
+  if (/^bearer$/i.test(scheme)) return credentials;
+  if (!/^basic$/i.test(scheme)) return undefined;
+  try {
+    const bytes = Uint8Array.from(atob(credentials), (char) => char.charCodeAt(0));
+    const pair = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return pair.includes(":") ? pair.slice(pair.indexOf(":") + 1) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isOwnName(named: string, own: string): boolean {
+  const name = named.replace(/:\d*$/, "").toLowerCase();
+  return LOOPBACK.test(name) || name === own.toLowerCase() || name === `[${own.toLowerCase()}]`;
+}
+
+function hostOf(origin: string): string | undefined {
+  return URL.canParse(origin) ? new URL(origin).host : undefined;
+}

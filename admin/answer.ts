@@ -1,0 +1,61 @@
+/**
+ * Answers of the admin port, and the headers that each of them has.
+ *
+ * @module
+ */
+
+import type { ServerResponse } from "node:http";
+
+/** An answer that is ready to be sent. */
+export interface Answer {
+  /** The status code of HTTP. */
+  readonly status: number;
+  /** The media type. */
+  readonly type: string;
+  /** The whole of it. */
+  readonly body: string;
+  /** Headers beside those that every answer has. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * What every answer says to a browser: run and load nothing that is not from here, and let no other page
+ * show or read this one. Trusted types make a text that is taken for HTML an error.
+ */
+export const SAFE_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+};
+
+/** A line of text, for a person or a probe. */
+export function plain(
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>> = {},
+): Answer {
+  return { status, type: "text/plain; charset=utf-8", body: `${text}\n`, headers };
+}
+
+/** An object, for the scripts of the page. */
+export function json(status: number, value: unknown): Answer {
+  return { status, type: "application/json", body: JSON.stringify(value) };
+}
+
+/** Sends an answer whole; without its body where only the head was asked for. */
+export function send(response: ServerResponse, { status, type, body, headers }: Answer): void {
+  const bytes = new TextEncoder().encode(body);
+  response.writeHead(status, {
+    ...SAFE_HEADERS,
+    ...headers,
+    "content-type": type,
+    "content-length": bytes.length,
+  });
+  response.end(response.req.method === "HEAD" ? undefined : bytes);
+}

@@ -1,0 +1,81 @@
+/**
+ * Asks the server in its own words: requests go through a turn, like those of a connection. So nobody
+ * here sees a change that is not durable, and it works with any table.
+ *
+ * @module
+ */
+
+import {
+  answer,
+  count,
+  type GateContext,
+  prepare,
+  type Request,
+  run,
+} from "../server/dispatch/gate.ts";
+import type { Line } from "../server/input/line.ts";
+import type { Lines } from "../server/input/lines.ts";
+import { type Reply, serverError } from "../server/reply.ts";
+import type { Inside } from "../server/server.ts";
+import type { RemoteMember } from "../server/turn/batch.ts";
+import type { Member } from "../server/turn/turn.ts";
+import type { TableView } from "../tables/table.ts";
+
+const encoder = new TextEncoder();
+
+/** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
+export async function ask(
+  requests: readonly string[],
+  inside: Pick<Inside, "services" | "turn">,
+): Promise<string[]> {
+  const member = new Asker(inside);
+  const bytes = encoder.encode(requests.map((request) => `${request}\n`).join(""));
+  let lines: Lines | undefined = {
+    bytes,
+    count: requests.length,
+    isPrintable: false,
+    faults: undefined,
+  };
+  while (lines !== undefined) lines = await inside.turn.submit(member, lines);
+  // A table elsewhere that can't tell what became of a turn closes its members; it then has no reply.
+  return requests.map((_, i) => member.replies[i] ?? serverError("no answer").wire);
+}
+
+/** A connection without a socket: for a table in this process, and for one elsewhere. */
+class Asker implements Member, RemoteMember {
+  readonly replies: string[] = [];
+  readonly room = Infinity;
+  readonly #context: GateContext;
+
+  constructor({ services }: Pick<Inside, "services">) {
+    this.#context = { ...services, client: { authorized: true, wrongPasswords: 0 } };
+  }
+
+  answer(line: Line): boolean {
+    const reply = answer(line, this.#context);
+    // A Promise is not waited for: nothing that is asked here returns one.
+    this.replies.push(
+      (reply instanceof Promise ? serverError("not answered at once") : reply).wire,
+    );
+    return true;
+  }
+
+  prepare(line: Line): Request {
+    return prepare(line, this.#context);
+  }
+
+  run(request: Request, table: TableView): Reply | Promise<Reply> {
+    return run(request, { ...this.#context, table });
+  }
+
+  give(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
+    this.replies.push(reply.wire);
+  }
+
+  release(failure?: Reply): void {
+    if (failure !== undefined) this.replies.fill(failure.wire);
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,125 @@
+/**
+ * The admin port: metrics, health, the live page and a browser of keys, over HTTP. `main.ts` opens it where
+ * `--admin` asks for it. It only reads, and is kept apart from the lines: nothing on their way knows of it.
+ *
+ * It stands on `node:http` rather than on `Deno.serve`, because that one lets a client take as long as it
+ * likes over its header, and sets no limit to their number.
+ *
+ * @module
+ */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { logEvent } from "../server/event_log.ts";
+import type { Inside, SideDoor } from "../server/server.ts";
+import { StartError } from "../server/settings.ts";
+import { refusalOf } from "./access.ts";
+import { type Answer, plain, send } from "./answer.ts";
+import { exposition, EXPOSITION_TYPE } from "./exposition.ts";
+import { isReady } from "./health.ts";
+import { keysPage, valueOf } from "./keys.ts";
+import { Live } from "./live.ts";
+import { loadFiles } from "./files.ts";
+
+/** How many connections there may be at a time; one more is closed at once. */
+const CONNECTIONS_MAX = 64;
+/** How long a client may take over its header and its whole request, and be silent between two. */
+const TIMES_MS = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 10_000,
+  connectionsCheckingInterval: 1_000,
+} as const;
+const HEADER_BYTES_MAX = 16_384;
+
+/** Opens the admin port. Throws StartError where it can't. */
+export async function openDoor(inside: Inside): Promise<SideDoor> {
+  const { services, settings: { adminHost, adminPort } } = inside;
+  const files = await loadFiles();
+  const live = new Live(services);
+  const handle = handlerOf(inside, { files, live });
+  const server = createServer({ ...TIMES_MS, maxHeaderSize: HEADER_BYTES_MAX }, handle);
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, { host: adminHost, port: adminPort! });
+  live.start();
+  const { port } = server.address() as AddressInfo;
+  const name = adminHost.includes(":") && !adminHost.startsWith("[") ? `[${adminHost}]` : adminHost;
+  return {
+    url: `http://${name}:${port}/`,
+    close() {
+      live.close();
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
+/** Answers one request after another. Never throws. */
+function handlerOf(
+  inside: Inside,
+  { files, live }: { files: ReadonlyMap<string, Answer>; live: Live },
+): Handler {
+  const { services, settings } = inside;
+  const answers = new Map<string, (query: URLSearchParams) => Answer | Promise<Answer>>([
+    ...[...files].map(([path, file]) => [path, () => file] as const),
+    ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
+    ["/api/keys", (query) => keysPage(query, inside)],
+    ["/api/value", (query) => valueOf(query, inside)],
+  ]);
+  const open = new Map<string, () => Answer>([
+    ["/healthz", () => plain(200, "alive")],
+    ["/readyz", () => isReady(services)],
+  ]);
+  const busy = new WeakSet<Socket>();
+  return async (request, response) => {
+    // Requests behind one that is not answered yet would be answered into memory without a bound, and a
+    // body would be read for as long as it comes. Neither browsers nor Prometheus send any.
+    const { socket } = request;
+    if (busy.has(socket) || hasBody(request)) return void socket.destroy();
+    busy.add(socket);
+    response.on("finish", () => busy.delete(socket));
+    try {
+      const { pathname, searchParams } = new URL(request.url ?? "/", "http://admin");
+      if (request.method !== "GET" && request.method !== "HEAD") {
+        return send(
+          response,
+          plain(405, "Only GET and HEAD are answered: nothing is changed here."),
+        );
+      }
+      const health = open.get(pathname);
+      if (health !== undefined) return send(response, health());
+      const refusal = await refusalOf(request, { ...services, host: settings.adminHost });
+      if (refusal !== undefined) return send(response, refusal);
+      if (pathname === "/events") return live.join(request, response);
+      const answer = answers.get(pathname);
+      send(response, await answer?.(searchParams) ?? plain(404, "There is nothing here."));
+    } catch (error) {
+      logEvent("error", "Cannot answer a request on the admin port", { error });
+      if (!response.headersSent) send(response, plain(500, "The server failed; its log says why."));
+    }
+  };
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", (error: Error & { code?: string }) => {
+    const mend = error.code === "EADDRINUSE"
+      ? "another program is listening there. Stop it, or choose another port with --admin."
+      : `${error.message}. Choose an address and a port of this machine with --admin-host and --admin.`;
+    reject(
+      new StartError(`Cannot open the admin port on ${host}:${port}: ${mend}`, { cause: error }),
+    );
+  });
+  server.listen({ host: host.replace(/^\[|\]$/g, ""), port }, () => {
+    server.removeAllListeners("error");
+    server.on("error", (error) => logEvent("error", "The admin port failed", { error }));
+    resolve();
+  });
+  return promise;
+}

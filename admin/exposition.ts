@@ -1,0 +1,61 @@
+/**
+ * The figures in the text format of Prometheus (version 0.0.4), which any monitoring reads. Written here,
+ * because the usual library would bring three megabytes for these few lines, and wants to count by itself.
+ *
+ * @module
+ */
+
+import { type Figure, keyCount, readFigures, type Sample, type Source } from "../server/figures.ts";
+import type { Histogram } from "../server/histogram.ts";
+
+/** Its media type. */
+export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+const PREFIX = "keyline_";
+
+/** All figures of the moment. */
+export function exposition(source: Source): string {
+  return readFigures(source, { keys: keyCount(source) }).map(({ figure, samples }) =>
+    headOf(figure) + samples.map((sample) => linesOf(PREFIX + figure.name, sample)).join("")
+  ).join("");
+}
+
+function headOf({ name, type, help }: Figure): string {
+  const escaped = help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n");
+  return `# HELP ${PREFIX}${name} ${escaped}.\n# TYPE ${PREFIX}${name} ${type}\n`;
+}
+
+function linesOf(name: string, { labels = {}, value }: Sample): string {
+  if (typeof value === "number") return `${name}${braces(labels)} ${numberOf(value)}\n`;
+  return bucketsOf(name, { labels, histogram: value });
+}
+
+/** A histogram counts in each bucket what is in the smaller ones as well. */
+function bucketsOf(
+  name: string,
+  { labels, histogram }: { labels: Readonly<Record<string, string>>; histogram: Histogram },
+): string {
+  const { bounds, counts, sum } = histogram;
+  let below = 0;
+  let text = "";
+  counts.forEach((count, i) => {
+    below += count;
+    const le = i < bounds.length ? String(bounds[i]) : "+Inf";
+    text += `${name}_bucket${braces({ ...labels, le })} ${below}\n`;
+  });
+  return `${text}${name}_sum${braces(labels)} ${numberOf(sum)}\n${name}_count${
+    braces(labels)
+  } ${below}\n`;
+}
+
+function braces(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(([name, text]) => `${name}="${escapeLabel(text)}"`);
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+function escapeLabel(text: string): string {
+  return text.replace(/\\/g, "\\\\").replace(/"/g, '\\"').replace(/\n/g, "\\n");
+}
+
+function numberOf(value: number): string {
+  return Number.isFinite(value) ? String(value) : value > 0 ? "+Inf" : value < 0 ? "-Inf" : "NaN";
+}

@@ -1,0 +1,47 @@
+/**
+ * The files of the live page. They are read as texts when the module is loaded, which is before the server
+ * gives up its permission to read, and are embedded in the executable.
+ *
+ * @module
+ */
+
+import { logEvent } from "../server/event_log.ts";
+import type { Answer } from "./answer.ts";
+import charts from "./page/charts.js" with { type: "text" };
+import format from "./page/format.js" with { type: "text" };
+import keys from "./page/keys.js" with { type: "text" };
+import live from "./page/live.js" with { type: "text" };
+import css from "./page/page.css" with { type: "text" };
+import html from "./page/page.html" with { type: "text" };
+
+const TYPES = {
+  html: "text/html; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+} as const;
+
+/** What a browser may ask for, by its path. */
+export async function loadFiles(): Promise<Map<string, Answer>> {
+  const files = new Map([
+    ["/", file("html", html)],
+    ["/page.css", file("css", css)],
+    ["/live.js", file("js", live)],
+    ["/charts.js", file("js", charts)],
+    ["/keys.js", file("js", keys)],
+    ["/format.js", file("js", format)],
+  ]);
+  try {
+    const chart = await import("./uplot.ts");
+    files.set("/uplot.js", file("js", chart.script));
+    files.set("/uplot.css", file("css", chart.style));
+  } catch (error) {
+    // Metrics and health do without it, and so does the page.
+    const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
+    logEvent("warn", `The live page has no charts, because uPlot can't be fetched: ${why}`);
+  }
+  return files;
+}
+
+function file(type: keyof typeof TYPES, body: string): Answer {
+  return { status: 200, type: TYPES[type], body };
+}

@@ -1,0 +1,142 @@
+/**
+ * A frame of the live page: what happened in one second. It is the difference between two looks at the
+ * counts of the server. `Live` makes one each second; the page and `deno task top` show them.
+ *
+ * @module
+ */
+
+import { keyCount, type Source } from "../server/figures.ts";
+import { type Histogram, quantileOf } from "../server/histogram.ts";
+
+/** How long something took, in seconds: half of the time no longer than `p50`, and so on. */
+export interface Quantiles {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+/** One second. Rates are per second; null stands where there was nothing to measure. */
+export interface Frame {
+  /** Its end, in milliseconds since 1970. */
+  readonly at: number;
+  /** Requests by operation, and how long they took; those that there were. */
+  readonly operations: Readonly<Record<string, Quantiles & { readonly rate: number }>>;
+  /** Requests of all operations, and how long they took. */
+  readonly rate: number;
+  readonly latency: Quantiles | null;
+  /** Commits, and how long they took. */
+  readonly commits: number;
+  readonly commit: Quantiles | null;
+  /** How many requests shared a turn and its commit, on average. */
+  readonly batch: number | null;
+  /** Bytes in and out. */
+  readonly received: number;
+  readonly sent: number;
+  /** Clients that were refused, and lines that were no request. */
+  readonly refused: number;
+  readonly malformed: number;
+  /** What there is at its end: clients, keys, bytes of memory. */
+  readonly connections: number;
+  readonly keys: number | null;
+  readonly memory: number;
+  /** How late the event loop was for 99 of 100 timers, in seconds. */
+  readonly loopDelay: number | null;
+}
+
+/** Makes frames. */
+export class FrameMaker {
+  readonly #source: Source;
+  readonly #before = new Before();
+  #madeAt: number;
+
+  /** The first frame covers the time from here on; `now` is in milliseconds of a clock that never goes back. */
+  constructor(source: Source, now: number) {
+    this.#source = source;
+    this.#madeAt = now;
+    this.make(now);
+  }
+
+  /** What happened since the last frame. */
+  make(now: number): Frame {
+    const { registry, metrics, now: time } = this.#source;
+    const seconds = Math.max(0.001, (now - this.#madeAt) / 1_000);
+    this.#madeAt = now;
+    const rate = (name: string, count: number) => round(this.#before.since(name, count) / seconds);
+    const all = metrics.commitSeconds.counts.map(() => 0);
+    const operations: Record<string, Quantiles & { rate: number }> = {};
+    let [answered, longest] = [0, 0];
+    for (const { verb, latency } of registry) {
+      const recent = this.#before.countsSince(verb, latency.seconds);
+      const count = sumOf(recent);
+      if (count === 0) continue;
+      answered += count;
+      longest = Math.max(longest, latency.seconds.max);
+      recent.forEach((count, i) => all[i]! += count);
+      const quantiles = quantilesOf(recent, latency.seconds)!;
+      operations[verb.toLowerCase()] = { rate: round(count / seconds), ...quantiles };
+    }
+    const { commitSeconds, turnRequests, loopDelay } = metrics;
+    const committed = this.#before.countsSince("commit", commitSeconds);
+    const turns = sumOf(this.#before.countsSince("turn", turnRequests));
+    const inTurns = this.#before.since("in turns", turnRequests.sum);
+    const late = this.#before.countsSince("loop", loopDelay);
+    return {
+      at: time(),
+      operations,
+      rate: round(answered / seconds),
+      latency: quantilesOf(all, { bounds: commitSeconds.bounds, max: longest }),
+      commits: round(sumOf(committed) / seconds),
+      commit: quantilesOf(committed, commitSeconds),
+      batch: turns === 0 ? null : round(inTurns / turns),
+      received: rate("received", metrics.bytesReceived),
+      sent: rate("sent", metrics.bytesSent),
+      refused: rate("refused", metrics.connectionsRefused),
+      malformed: rate("malformed", metrics.malformed),
+      connections: metrics.connections,
+      keys: keyCount(this.#source) ?? null,
+      memory: Deno.memoryUsage().rss,
+      loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
+    };
+  }
+}
+
+/** What was counted at the last look. */
+class Before {
+  readonly #numbers = new Map<string, number>();
+  readonly #counts = new Map<string, Float64Array>();
+
+  /** How much a count has grown since the last look. */
+  since(name: string, count: number): number {
+    const grown = count - (this.#numbers.get(name) ?? 0);
+    this.#numbers.set(name, count);
+    return grown;
+  }
+
+  /** The same for each bucket of a histogram. */
+  countsSince(name: string, { counts }: Histogram): Float64Array {
+    const before = this.#counts.get(name);
+    this.#counts.set(name, counts.slice());
+    return before === undefined ? counts.slice() : counts.map((count, i) => count - before[i]!);
+  }
+}
+
+function quantilesOf(
+  counts: Float64Array,
+  { bounds, max }: Pick<Histogram, "bounds" | "max">,
+): Quantiles | null {
+  if (sumOf(counts) === 0) return null;
+  const at = (share: number) =>
+    round(Math.min(quantileOf({ bounds, counts }, share), max || Infinity));
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
+}
+
+function sumOf(counts: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < counts.length; i++) sum += counts[i]!;
+  return sum;
+}
+
+/** To three digits: what a chart shows, and an hour of it is kept. */
+function round(value: number): number {
+  return Number(value.toPrecision(3));
+}

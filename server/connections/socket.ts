@@ -1,0 +1,21 @@
+/**
+ * What a connection needs of a socket, and what a socket's errors mean to it.
+ *
+ * @module
+ */
+
+/** What TCP and TLS sockets have in common; a test can implement it too. */
+export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+
+/** Whether an error only says that one side has gone, which is nothing to log. */
+export function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.BrokenPipe ||
+    error instanceof Deno.errors.NotConnected ||
+    error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.InvalidData || // a TLS handshake that failed
+    error instanceof Deno.errors.TimedOut ||
+    error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource;
+}

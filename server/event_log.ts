@@ -1,0 +1,82 @@
+/**
+ * The log of the server: one line an event on standard error, the time first, as text for people or as
+ * JSON for machines. Whatever a client could have had a hand in is escaped, so that no client can forge a
+ * line or send sequences to a terminal.
+ *
+ * @module
+ */
+
+/** How the lines of the log look. */
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** The formats that there are. */
+export const LOG_FORMATS = ["text", "json"] as const;
+
+/** How much an event matters: nothing to do, worth a look, or something has failed. */
+export type Level = "info" | "warn" | "error";
+
+/** What is told of an event beside its text. */
+export interface Details {
+  /** What went wrong, where something did. */
+  readonly error?: unknown;
+  /** Figures and names. */
+  readonly [name: string]: unknown;
+}
+
+/** Control and format characters, line separators, and halves of surrogate pairs. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** What a value may hold and still stand without quotes. */
+const PLAIN = /^[^\s"=]+$/u;
+
+let format: LogFormat = "text";
+
+/** Sets how lines look from here on. */
+export function setLogFormat(chosen: LogFormat): void {
+  format = chosen;
+}
+
+/** Logs an event: what happened, in a few words without a full stop, and its details. */
+export function logEvent(level: Level, event: string, details: Details = {}): void {
+  const { error, ...fields } = details;
+  const time = new Date().toISOString();
+  if (format === "json") {
+    console.error(escape(JSON.stringify({ time, level, event, ...fields, ...errorFields(error) })));
+    return;
+  }
+  const why = error === undefined ? "" : `: ${describe(error)}`;
+  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${quote(value)}`).join("");
+  console.error(escape(`${time} ${level.padEnd(5)} ${event}${why}${rest}`));
+}
+
+/** Says to a person, or to a machine that reads the log, why the process did not start. */
+export function logFailedStart(text: string): void {
+  if (format === "json") logEvent("error", text);
+  else console.error(text);
+}
+
+function errorFields(error: unknown): Record<string, string> {
+  if (error === undefined) return {};
+  if (!(error instanceof Error)) return { error: String(error) };
+  return { error: error.message, ...(error.stack !== undefined && { stack: error.stack }) };
+}
+
+/** An error with its stack and its causes, in one line. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const text = (error.stack ?? String(error)).replace(/\n\s*/g, " ");
+  return error.cause === undefined ? text : `${text} (cause: ${describe(error.cause)})`;
+}
+
+function quote(value: unknown): string {
+  const text = String(value);
+  return PLAIN.test(text) ? text : JSON.stringify(text);
+}
+
+/** Writes unsafe characters as JSON would: `\u001b`. */
+function escape(line: string): string {
+  return line.replace(UNSAFE, (unsafe) =>
+    Array.from(
+      { length: unsafe.length },
+      (_, i) => `\\u${unsafe.charCodeAt(i).toString(16).padStart(4, "0")}`,
+    ).join(""));
+}

@@ -1,0 +1,121 @@
+/**
+ * The stream of frames: what a second is made of, who may watch, and that watching ends with the server.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { type Frame, FrameMaker } from "../../admin/frame.ts";
+import { answer } from "../../server/dispatch/gate.ts";
+import { Line } from "../../server/input/line.ts";
+import { contextOfAll } from "../support/context.ts";
+import { testServer, testWith } from "../support/harness.ts";
+import { AdminServer, eventually } from "./admin_server.ts";
+
+testWith(["read"], "a frame tells of its own second alone", async () => {
+  const context = await contextOfAll({ now: () => 5_000 });
+  const maker = new FrameMaker(context, 0);
+  for (const line of ["PUT a 1", "GET a", "GET a", "GET b"]) await answer(Line.of(line), context);
+  context.metrics.countTurn(2);
+  context.metrics.countCommit(1);
+  context.metrics.bytesReceived += 100;
+  const first = maker.make(2_000);
+  assertEquals([first.at, first.rate, first.received, first.commits], [5_000, 2, 50, 0.5]);
+  assertEquals([first.operations.get!.rate, first.operations.put!.rate], [1.5, 0.5]);
+  assertEquals([first.batch, first.keys], [4, 1]);
+  const { p50, p99, p999 } = first.latency!;
+  assert(p50 <= p99 && p99 <= p999 && p999 === 0.002, JSON.stringify(first.latency));
+  const idle = maker.make(3_000);
+  assertEquals([idle.rate, idle.received, idle.commits], [0, 0, 0]);
+  assertEquals([idle.latency, idle.commit, idle.batch, idle.operations], [null, null, null, {}]);
+});
+
+testServer(
+  "a frame comes each second, and one that lost its connection gets what it missed",
+  async () => {
+    await using server = await AdminServer.start({ args: ["--memory"] });
+    const events = await watch(server);
+    const seen = await events.read(4);
+    assertEquals(seen.map(({ event }) => event), ["server", "history", "frame", "frame"]);
+    await events.cancel();
+    const { id } = seen.at(-1)!;
+    await eventually(async () => {
+      const again = await watch(server, { "last-event-id": id });
+      const [, missed] = await again.read(2);
+      await again.cancel();
+      assertEquals(missed!.event, "missed");
+      const frames: Frame[] = JSON.parse(missed!.data);
+      const last: Frame = JSON.parse(seen.at(-1)!.data);
+      assert(frames.every(({ at }) => at > last.at));
+      return frames.length > 0 || undefined;
+    });
+    const other = await watch(server, { "last-event-id": "1-5" });
+    const [, all] = await other.read(2);
+    await other.cancel();
+    assertEquals(all!.event, "history");
+  },
+);
+
+testServer("sixteen may watch, one more is told so, and a place that is left is free", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const watchers = await Promise.all(Array.from({ length: 16 }, () => watch(server)));
+  assertEquals((await server.get("events")).status, 503);
+  assertEquals((await server.get("metrics")).status, 200);
+  await watchers[0]!.cancel();
+  const late = await eventually(async () => {
+    const response = await fetch(`${server.url}events`);
+    if (response.status === 200) return response;
+    await response.text();
+  });
+  await late.body!.cancel();
+  for (const watcher of watchers.slice(1)) await watcher.cancel();
+});
+
+testServer("a watcher does not hold up the end of the server", async () => {
+  await using server = await AdminServer.start();
+  const events = await watch(server);
+  await events.read(2);
+  const startedAt = performance.now();
+  const { code } = await server.process.stop("SIGINT");
+  assertEquals(code, 0);
+  assert(performance.now() - startedAt < 3_000, "without waiting for it");
+  await events.cancel();
+});
+
+interface Event {
+  readonly event: string;
+  readonly id: string;
+  readonly data: string;
+}
+
+/** Opens the stream, and reads it event by event. */
+async function watch(server: AdminServer, headers: Record<string, string> = {}) {
+  const response = await fetch(`${server.url}events`, { headers });
+  assertEquals(response.status, 200);
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return {
+    async read(count: number): Promise<Event[]> {
+      const events: Event[] = [];
+      while (events.length < count) {
+        const end = text.indexOf("\n\n");
+        if (end >= 0) {
+          events.push(eventIn(text.slice(0, end)));
+          text = text.slice(end + 2);
+          continue;
+        }
+        const { value, done } = await reader.read();
+        assert(!done, "it goes on");
+        text += value;
+      }
+      return events;
+    },
+    cancel: () => reader.cancel().catch(() => {}),
+  };
+}
+
+function eventIn(text: string): Event {
+  const fields = text.split("\n").map((line) => /^(\w+): (.*)$/.exec(line)!.slice(1));
+  const { event = "", id = "", data = "" } = Object.fromEntries(fields);
+  return { event, id, data };
+}

@@ -1,0 +1,140 @@
+/**
+ * The log: one line an event, whatever the event brings, and what the watch over a server tells.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { logEvent, logFailedStart, setLogFormat } from "../../server/event_log.ts";
+import { Metrics } from "../../server/metrics.ts";
+import { Watch } from "../../server/watch.ts";
+import { eventOf, runServer, ServerProcess, testServer } from "../support/harness.ts";
+import { logOf } from "../support/memory_server.ts";
+import { eventually } from "../support/waiting.ts";
+
+/** Forges a line, clears a terminal, turns its text around, and breaks a pair of surrogates. */
+const EVIL = "x\r\n2026-01-01T00:00:00.000Z info  forged\u001b[2J\u009b1m\u202e\u2028\ud800";
+
+Deno.test("an event is one line: its time, how much it matters, what happened, details", async () => {
+  const [line, ...others] = await logOf(() =>
+    logEvent("warn", "It happened", { keys: 3, folder: "my data", empty: "" })
+  );
+  assertEquals(others, []);
+  assertEquals(eventOf(line!), 'warn  It happened keys=3 folder="my data" empty=""');
+});
+
+Deno.test("an error brings its stack and its cause, in the same line", async () => {
+  const error = new Error("outer", { cause: new TypeError("inner") });
+  const [line] = await logOf(() => logEvent("error", "Cannot do it", { error }));
+  assertMatch(
+    line!,
+    /error Cannot do it: Error: outer at .*event_log_test.*cause: TypeError: inner/,
+  );
+  assert(!line!.includes("\n"));
+});
+
+for (const format of ["text", "json"] as const) {
+  Deno.test(`nothing that a client sends can forge a line or reach a terminal, as ${format}`, async () => {
+    setLogFormat(format);
+    try {
+      const log = await logOf(() => {
+        logEvent("info", `Saw ${EVIL}`, { name: EVIL, error: new Error(EVIL) });
+        logEvent("error", "Other", { error: EVIL });
+      });
+      assertEquals(log.length, 2);
+      for (const line of log) {
+        assert(!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u.test(line), JSON.stringify(line));
+        assert(line.includes("\\u001b[2J"), line);
+      }
+    } finally {
+      setLogFormat("text");
+    }
+  });
+}
+
+Deno.test("as JSON an event is an object with its details", async () => {
+  setLogFormat("json");
+  try {
+    const [line, failed] = await logOf(() => {
+      logEvent("error", "Cannot do it", { error: new Error("why"), keys: 3 });
+      logFailedStart("Keyline: no");
+    });
+    const { time, stack, ...rest } = JSON.parse(line!);
+    assertMatch(time, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    assertMatch(stack, /^Error: why\n/);
+    assertEquals(rest, { level: "error", event: "Cannot do it", keys: 3, error: "why" });
+    assertEquals(JSON.parse(failed!).event, "Keyline: no");
+  } finally {
+    setLogFormat("text");
+  }
+});
+
+Deno.test("slow commits and refused clients are told at once, then gathered", async () => {
+  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
+  const watch = new Watch(metrics);
+  const log = await logOf(() => {
+    watch.look(0);
+    metrics.countCommit(499);
+    watch.look(1_000);
+    metrics.countCommit(501);
+    metrics.countCommit(20_000);
+    metrics.connectionsRefused = 5;
+    watch.look(2_000);
+    metrics.connectionsRefused = 1_000;
+    for (let now = 3_000; now < 40_000; now += 1_000) watch.look(now);
+  });
+  assertEquals(log.map(eventOf), [
+    "warn  Commits took longer than 0.5 s: is the disk busy? count=2",
+    "warn  Clients were refused, because there are too many count=5",
+    "warn  Clients were refused, because there are too many count=995",
+  ]);
+});
+
+testServer("the log tells of the start, the recovery and the end, with totals", async () => {
+  await using server = await ServerProcess.start();
+  using client = await server.connect();
+  for (let i = 0; i < 20; i++) await client.ask(`PUT k${i} v`);
+  await client.ask("");
+  server.signal("SIGKILL");
+  await server.status();
+  await using again = await ServerProcess.start({ data: server.data });
+  using other = await again.connect();
+  assertEquals(await other.ask("COUNT"), "200 OK 20");
+  await other.ask("\xff");
+  await again.stop();
+  const [replayed, started, stopped, ...others] = again.log.map(eventOf);
+  assertEquals(others, []);
+  assertMatch(replayed!, /^info {2}The log was replayed changes=20 seconds=[\d.e-]+$/);
+  assertMatch(
+    started!,
+    /^info {2}Keyline has started version=\S+ deno=\S+ pid=\d+ host=127\.0\.0\.1 /,
+  );
+  assertMatch(started!, / keys=20 .* tls=false password=false permissions=none$/);
+  assertMatch(
+    stopped!,
+    /^info {2}Keyline has stopped seconds=\d+ connections=1 refused=0 requests=1 /,
+  );
+});
+
+testServer("with --log json a start that fails is told as JSON", async () => {
+  await using taken = await ServerProcess.start({ args: ["--memory"] });
+  const args = ["--log", "json", "--memory", "--port", String(taken.port)];
+  const { code, stdout, stderr } = await runServer(args);
+  assertEquals([code, stdout], [1, ""]);
+  assertMatch(JSON.parse(stderr).event, /^Keyline: Cannot listen on/);
+});
+
+testServer("refused clients are told of by their number", async () => {
+  await using server = await ServerProcess.start({
+    args: ["--memory", "--max-connections", "1"],
+  });
+  using client = await server.connect();
+  await client.ask("COUNT");
+  for (let i = 0; i < 5; i++) {
+    using other = await server.connect();
+    await other.rest();
+  }
+  await eventually("it is told", () => server.output.includes("Clients were refused"));
+  const lines = server.log.filter((line) => line.includes("refused,"));
+  assertEquals(lines.length, 1);
+});

@@ -1,0 +1,107 @@
+/**
+ * Top: on a terminal it is a screen that goes away again, elsewhere a line a second.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { Top } from "../../tools/top_screen.ts";
+import { AdminServer } from "../admin/admin_server.ts";
+import { testServer, testWithProgram } from "../support/harness.ts";
+import { Terminal } from "./terminal.ts";
+import { argumentsOf, runTool, startTool } from "./tool.ts";
+
+testWithProgram(
+  "tmux",
+  "on a terminal the figures come, and Ctrl-C gives the screen back",
+  async () => {
+    await using server = await AdminServer.start();
+    using client = await server.process.connect();
+    await client.ask("PUT a 1");
+    const command = ["deno", ...argumentsOf("top"), "--admin", String(server.port)].join(" ");
+    await using terminal = await Terminal.start(`echo before; ${command}`);
+    await terminal.see(/^Keyline \S+, table in .*\n\nrequests\/s +\d/m);
+    for (let i = 0; i < 200; i++) await client.ask("GET a");
+    await terminal.see(/^GET +[\d.k ]+ .*s$/m);
+    assert(!(await terminal.screen()).includes("before"));
+    await terminal.press("C-c");
+    const after = await terminal.see(/ended with 0/);
+    assertMatch(after, /^before\n/);
+    assert(!after.includes("requests/s"), after);
+  },
+);
+
+testWithProgram(
+  "tmux",
+  "on a terminal it says that the server is gone, and finds it again",
+  async () => {
+    const server = await AdminServer.start({ args: ["--memory"] });
+    const command = ["deno", ...argumentsOf("top"), "--admin", String(server.port)].join(" ");
+    await using terminal = await Terminal.start(command);
+    await terminal.see(/^Keyline \S+, table in memory/m);
+    const { port } = server;
+    await server[Symbol.asyncDispose]();
+    await terminal.see(/CONNECTION LOST/);
+    await using _again = await AdminServer.start({ args: ["--memory", "--admin", String(port)] });
+    await terminal.see(/^Keyline \S+, table in memory/m);
+  },
+);
+
+testServer("elsewhere it prints a line a second, and ends when its reader does", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const { text, code } = await firstLines(4, { args: ["--admin", String(server.port)] });
+  const [head, line] = text.split("\n");
+  assertMatch(head!, /^ *time +req\/s +p50 +p99 .*memory$/);
+  assertMatch(line!, /^\d\d:\d\d:\d\d +\d.* MiB$/);
+  assert(!text.includes("\u001b"), "no sequences for a terminal");
+  assertEquals(code, 1);
+});
+
+testServer("it gives the password, and says what is wrong in a line", async () => {
+  const env = { KEYLINE_PASSWORD: "open: ö" };
+  await using server = await AdminServer.start({ args: ["--memory"], env });
+  const args = ["--admin", String(server.port)];
+  const without = await runTool("top", { args });
+  assertEquals(without.code, 1);
+  assertMatch(without.stderr, /^keyline top: The server wants a password: .*\n$/);
+  assertMatch((await firstLines(3, { args, env })).text, / MiB\n/);
+  const nobody = await runTool("top", { args: ["--admin", "1"] });
+  assertEquals(nobody.code, 1);
+  assertStringIncludes(nobody.stderr, "start the server with --admin PORT.\n");
+  assertEquals((await runTool("top", { args: ["--admin", "x"] })).code, 2);
+});
+
+Deno.test("nothing that a server says of itself reaches the terminal as a command", () => {
+  const top = new Top();
+  top.server = { version: "\x1b[2J", startedAt: 0, table: "a\r\n\u202e\x9b" };
+  const [home, ...rest] = top.draw({ columns: 200, rows: 10 }).split("\u001b");
+  assertEquals(home, "");
+  assert(rest.every((part) => /^(\[H|\[K|\[J)/.test(part)), JSON.stringify(rest));
+});
+
+Deno.test("a screen is never larger than the terminal", () => {
+  const top = new Top();
+  for (const [columns, rows] of [[80, 24], [20, 5], [1, 1]] as const) {
+    const lines = top.draw({ columns, rows }).replaceAll(/\p{Cc}\[./gu, "").split("\r\n").slice(
+      0,
+      -1,
+    );
+    assert(lines.length < rows || rows === 1 && lines.length === 0);
+    assert(lines.every((line) => line.length <= columns));
+  }
+});
+
+/** Runs top until it has printed so many lines, then closes its output; returns them, and its exit code. */
+async function firstLines(
+  count: number,
+  options: { args: readonly string[]; env?: Record<string, string> },
+): Promise<{ text: string; code: number }> {
+  const top = startTool("top", options);
+  const reader = top.child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (text.split("\n").length < count) text += (await reader.read()).value ?? "";
+  await reader.cancel();
+  await top.closeInput();
+  const [{ code }] = await Promise.all([top.child.status, top.child.stderr.cancel()]);
+  return { text, code };
+}

@@ -1,0 +1,148 @@
+/**
+ * Top: the figures of the live page in a terminal, as they come; plain lines where the output is no
+ * terminal. It reads the frames of the server's admin port. Run it with `deno task top`, or as
+ * `keyline top`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { Frame } from "../admin/frame.ts";
+import { eventsOf } from "./event_stream.ts";
+import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
+import { passwordOf, TARGET_FLAGS } from "./target.ts";
+import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
+import { type Flags, helpText, wholeNumber } from "./usage.ts";
+
+const FLAGS = {
+  host: TARGET_FLAGS.host,
+  admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
+  password: TARGET_FLAGS.password,
+  "password-file": TARGET_FLAGS["password-file"],
+  help: { help: "show this and end" },
+} as const satisfies Flags;
+
+const HELP = helpText("keyline top: the figures of a running server, as they come", {
+  usage: "keyline top [options]\n       keyline top [options] | tee figures.txt",
+  flags: FLAGS,
+}) + `
+The server must have been started with --admin. Ctrl-C ends it.
+`;
+/** How long to wait before it tries a lost connection again, in milliseconds. */
+const RETRY_MS = 1_000;
+/** A screen of its own, without a cursor; and back to what was there before. */
+const ENTER_SCREEN = "\x1b[?1049h\x1b[?25l";
+const LEAVE_SCREEN = "\x1b[?25h\x1b[?1049l";
+
+if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
+
+/** Runs top; returns the exit code. */
+export function runTop(args: readonly string[]): Promise<number> {
+  return runProgram(args, {
+    name: "top",
+    flags: FLAGS,
+    help: HELP,
+    async run(flags) {
+      const port = wholeNumber("admin", { text: flags.admin, min: 1, max: 65_535 });
+      const host = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
+      const password = await passwordOf(flags);
+      const source = { url: `http://${host}:${port}/events`, password };
+      const stopping = new AbortController();
+      using _interrupt = onInterrupt(() => stopping.abort());
+      if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
+      return await showScreen(source, stopping.signal);
+    },
+  });
+}
+
+/** Where the frames come from. */
+interface FrameSource {
+  readonly url: string;
+  readonly password: string | undefined;
+}
+
+/** A line a second, until it is stopped or the server ends. */
+async function printLines(source: FrameSource, signal: AbortSignal): Promise<number> {
+  try {
+    await writeOut(headLine());
+    for await (const { event, data } of await open(source, signal)) {
+      if (event === "frame") await writeOut(plainLine(JSON.parse(data) as Frame));
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  if (!signal.aborted) throw new ToolError("The connection to the server is lost.");
+  return 0;
+}
+
+/** The screen, until it is stopped. It tries again for as long as the server is away. */
+async function showScreen(source: FrameSource, signal: AbortSignal): Promise<number> {
+  const top = new Top();
+  const draw = () => writeOut(top.draw(process.stdout));
+  // What is wrong at the first try is told, instead of a screen.
+  let events = await open(source, signal);
+  await writeOut(ENTER_SCREEN);
+  const resized = () => void draw();
+  process.stdout.on("resize", resized);
+  try {
+    for (;;) {
+      for await (const { event, data } of events) {
+        if (event === "server") top.server = JSON.parse(data) as ServerFacts;
+        if (event === "history") top.replace(JSON.parse(data) as Frame[]);
+        if (event === "frame") top.add(JSON.parse(data) as Frame);
+        await draw();
+      }
+      events = await reopen(source, { signal, onLost: () => (top.isLost = true, draw()) });
+      top.isLost = false;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return 0;
+  } finally {
+    process.stdout.off("resize", resized);
+    await writeOut(LEAVE_SCREEN);
+  }
+}
+
+async function reopen(
+  source: FrameSource,
+  { signal, onLost }: { signal: AbortSignal; onLost: () => Promise<void> },
+): Promise<ReturnType<typeof eventsOf>> {
+  for (;;) {
+    await onLost();
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    signal.throwIfAborted();
+    try {
+      return await open(source, signal);
+    } catch (error) {
+      if (!(error instanceof ToolError)) throw error;
+    }
+  }
+}
+
+/** Opens the stream. Throws ToolError where nobody answers, or does not let it in. */
+async function open(
+  { url, password }: FrameSource,
+  signal: AbortSignal,
+): Promise<ReturnType<typeof eventsOf>> {
+  const headers = new Headers();
+  if (password !== undefined) {
+    // Basic rather than Bearer: a header can't hold every character of a password.
+    const bytes = new TextEncoder().encode(`top:${password}`);
+    headers.set("authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`);
+  }
+  let response: Response;
+  try {
+    response = await fetch(url, { signal, headers });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new ToolError(`Nothing answers at ${url}: start the server with --admin PORT.`);
+  }
+  if (response.status === 200) return eventsOf(response.body!, signal);
+  const text = (await response.text()).trim();
+  throw new ToolError(
+    response.status === 401
+      ? "The server wants a password: use --password or --password-file, or set KEYLINE_PASSWORD."
+      : `${url} answers ${response.status}: ${text.slice(0, 200)}`,
+  );
+}

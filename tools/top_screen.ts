@@ -1,0 +1,135 @@
+/**
+ * What `top` shows: a screen of figures, a curve of the last minutes and a table by operation, or a line.
+ *
+ * @module
+ */
+
+import type { Frame } from "../admin/frame.ts";
+import { bytes, clock, duration, number, span } from "../admin/page/format.js";
+
+/** What the server says of itself. */
+export interface ServerFacts {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly table: string;
+}
+
+/** The size of a terminal, in characters. */
+export interface Size {
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+const FRAMES_MAX = 3_600;
+const BARS = "▁▂▃▄▅▆▇█";
+/** To the top left; and, behind what was written, clear the rest of a line and of the screen. */
+const HOME = "\x1b[H";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_BELOW = "\x1b[J";
+
+/** The columns of a plain line: its head, its width, its figure. */
+const COLUMNS: readonly (readonly [head: string, width: number, text: (f: Frame) => string])[] = [
+  ["time", 8, ({ at }) => clock(at / 1_000)],
+  ["req/s", 9, ({ rate }) => number(rate)],
+  ["p50", 9, ({ latency }) => duration(latency?.p50)],
+  ["p99", 9, ({ latency }) => duration(latency?.p99)],
+  ["p99.9", 9, ({ latency }) => duration(latency?.p999)],
+  ["commits/s", 10, ({ commits }) => number(commits)],
+  ["commit", 9, ({ commit }) => duration(commit?.p50)],
+  ["batch", 7, ({ batch }) => number(batch)],
+  ["clients", 8, ({ connections }) => number(connections)],
+  ["keys", 8, ({ keys }) => number(keys)],
+  ["memory", 9, ({ memory }) => bytes(memory)],
+];
+
+/** The heads of plain lines. */
+export function headLine(): string {
+  return `${COLUMNS.map(([head, width]) => head.padStart(width)).join(" ")}\n`;
+}
+
+/** A frame as a plain line. */
+export function plainLine(frame: Frame): string {
+  return `${COLUMNS.map(([, width, text]) => text(frame).padStart(width)).join(" ")}\n`;
+}
+
+/** The screen. */
+export class Top {
+  /** What the server has said of itself. */
+  server: ServerFacts | undefined;
+  /** Whether the connection is lost. */
+  isLost = false;
+  #frames: Frame[] = [];
+
+  /** Takes these frames in place of those that it has. */
+  replace(frames: readonly Frame[]): void {
+    this.#frames = frames.slice(-FRAMES_MAX);
+  }
+
+  /** Takes a frame more. */
+  add(frame: Frame): void {
+    this.#frames.push(frame);
+    if (this.#frames.length > FRAMES_MAX) this.#frames.shift();
+  }
+
+  /** What to write to the terminal: a whole screen, in place of the last one. */
+  draw({ columns = 80, rows = 24 }: Size): string {
+    const lines = this.#lines(columns).slice(0, rows - 1).map((line) => visible(line, columns));
+    return HOME + lines.map((line) => `${line}${CLEAR_LINE}\r\n`).join("") + CLEAR_BELOW;
+  }
+
+  #lines(columns: number): string[] {
+    const last = this.#frames.at(-1);
+    const { version = "", table = "", startedAt = Date.now() } = this.server ?? {};
+    const age = span((Date.now() - startedAt) / 1_000);
+    const head = this.isLost
+      ? "Keyline: CONNECTION LOST, trying again …"
+      : `Keyline ${version}, table in ${table}, up for ${age}`;
+    if (last === undefined) return [head, "", "Waiting for the first second …"];
+    const { latency, commit, batch, connections, keys, memory, loopDelay } = last;
+    return [
+      head,
+      "",
+      row(["requests/s", number(last.rate)], ["latency p50", duration(latency?.p50)]),
+      row(["connections", number(connections)], ["latency p99", duration(latency?.p99)]),
+      row(["keys", number(keys)], ["latency p99.9", duration(latency?.p999)]),
+      row(["memory", bytes(memory)], ["commits/s", number(last.commits)]),
+      row(["in", `${bytes(last.received)}/s`], ["commit p50", duration(commit?.p50)]),
+      row(["out", `${bytes(last.sent)}/s`], ["commit p99", duration(commit?.p99)]),
+      row(["refused/s", number(last.refused)], ["requests a turn", number(batch)]),
+      row(["malformed/s", number(last.malformed)], ["loop delay p99", duration(loopDelay)]),
+      "",
+      "requests/s",
+      this.#curve(columns),
+      "",
+      ["OPERATION".padEnd(10), ...["req/s", "p50", "p99", "p99.9"].map((h) => h.padStart(10))].join(
+        "",
+      ),
+      ...Object.entries(last.operations).sort(([, a], [, b]) => b.rate - a.rate).map(
+        ([name, { rate, p50, p99, p999 }]) =>
+          name.toUpperCase().padEnd(10) +
+          [number(rate), duration(p50), duration(p99), duration(p999)].map((text: string) =>
+            text.padStart(10)
+          ).join(""),
+      ),
+    ];
+  }
+
+  /** The rate of the last seconds, a character each. */
+  #curve(columns: number): string {
+    const rates = this.#frames.slice(-columns).map(({ rate }) => rate);
+    const most = Math.max(1, ...rates);
+    return rates.map((rate) =>
+      rate === 0 ? " " : BARS[Math.min(BARS.length - 1, Math.floor(BARS.length * rate / most))]
+    ).join("");
+  }
+}
+
+/** Figures, one beside the other. */
+function row(...figures: readonly (readonly [name: string, text: string])[]): string {
+  return figures.map(([name, text]) => name.padEnd(16) + text.padStart(12)).join("    ");
+}
+
+/** What fits in a line; nothing that a server sends reaches the terminal as a command. */
+function visible(line: string, columns: number): string {
+  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, "?").slice(0, columns);
+}
