@@ -8,10 +8,13 @@
 import { keyCount, type Source } from "../server/figures.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
 
-/** How long something took, in seconds: half of the time no longer than `p50`, and so on. */
+/** How long something took, in seconds. */
 export interface Quantiles {
+  /** The median. */
   readonly p50: number;
+  /** Only one in a hundred took longer. */
   readonly p99: number;
+  /** Only one in a thousand took longer. */
   readonly p999: number;
 }
 
@@ -21,23 +24,29 @@ export interface Frame {
   readonly at: number;
   /** Requests by operation, and how long they took; those that there were. */
   readonly operations: Readonly<Record<string, Quantiles & { readonly rate: number }>>;
-  /** Requests of all operations, and how long they took. */
+  /** Requests of all operations. */
   readonly rate: number;
+  /** How long they took. */
   readonly latency: Quantiles | null;
-  /** Commits, and how long they took. */
+  /** Commits. */
   readonly commits: number;
+  /** How long they took. */
   readonly commit: Quantiles | null;
   /** How many requests shared a turn and its commit, on average. */
   readonly batch: number | null;
-  /** Bytes in and out. */
+  /** Bytes that clients sent. */
   readonly received: number;
+  /** Bytes that clients took. */
   readonly sent: number;
-  /** Clients that were refused, and lines that were no request. */
+  /** Connections that were refused. */
   readonly refused: number;
+  /** Lines that were no request. */
   readonly malformed: number;
-  /** What there is at its end: clients, keys, bytes of memory. */
+  /** Clients that are connected at its end. */
   readonly connections: number;
+  /** Keys in the table at its end; null where that is unknown. */
   readonly keys: number | null;
+  /** Memory of the process at its end, in bytes. */
   readonly memory: number;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;

@@ -15,8 +15,10 @@ import type { Histogram } from "./histogram.ts";
 export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
 /** The same, with what the table says of itself, asked once. */
-interface Reading extends Source {
+export interface Reading extends Source {
+  /** How many keys there are; undefined where that is unknown. */
   readonly keys: number | undefined;
+  /** What the table says of itself, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
 
