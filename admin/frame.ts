@@ -8,13 +8,13 @@
 import { keyCount, type Source } from "../server/figures.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
 
-/** How long something took, in seconds. */
+/** How long something took, in seconds: half of the time no longer than `p50`, and so on. */
 export interface Quantiles {
-  /** The median. */
+  /** Half of them took no longer. */
   readonly p50: number;
-  /** Only one in a hundred took longer. */
+  /** Of 100, one took longer. */
   readonly p99: number;
-  /** Only one in a thousand took longer. */
+  /** Of 1,000, one took longer. */
   readonly p999: number;
 }
 
@@ -28,23 +28,23 @@ export interface Frame {
   readonly rate: number;
   /** How long they took. */
   readonly latency: Quantiles | null;
-  /** Commits. */
+  /** Commits that wrote something. */
   readonly commits: number;
   /** How long they took. */
   readonly commit: Quantiles | null;
   /** How many requests shared a turn and its commit, on average. */
   readonly batch: number | null;
-  /** Bytes that clients sent. */
+  /** Bytes in. */
   readonly received: number;
-  /** Bytes that clients took. */
+  /** Bytes out. */
   readonly sent: number;
-  /** Connections that were refused. */
+  /** Clients that were refused. */
   readonly refused: number;
   /** Lines that were no request. */
   readonly malformed: number;
-  /** Clients that are connected at its end. */
+  /** Clients that were connected at its end. */
   readonly connections: number;
-  /** Keys in the table at its end; null where that is unknown. */
+  /** Keys that there were at its end; null where the table does not tell. */
   readonly keys: number | null;
   /** Memory of the process at its end, in bytes. */
   readonly memory: number;
