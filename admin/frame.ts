@@ -8,13 +8,13 @@
 import { keyCount, type Source } from "../server/figures.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
 
-/** How long something took, in seconds: half of the time no longer than `p50`, and so on. */
+/** How long something took, in seconds. */
 export interface Quantiles {
-  /** Half of them took no longer. */
+  /** The median. */
   readonly p50: number;
-  /** Of 100, one took longer. */
+  /** Only one in a hundred took longer. */
   readonly p99: number;
-  /** Of 1,000, one took longer. */
+  /** Only one in a thousand took longer. */
   readonly p999: number;
 }
 
@@ -28,23 +28,23 @@ export interface Frame {
   readonly rate: number;
   /** How long they took. */
   readonly latency: Quantiles | null;
-  /** Commits that wrote something. */
+  /** Commits. */
   readonly commits: number;
   /** How long they took. */
   readonly commit: Quantiles | null;
   /** How many requests shared a turn and its commit, on average. */
   readonly batch: number | null;
-  /** Bytes in. */
+  /** Bytes that clients sent. */
   readonly received: number;
-  /** Bytes out. */
+  /** Bytes that clients took. */
   readonly sent: number;
-  /** Clients that were refused. */
+  /** Connections that were refused. */
   readonly refused: number;
   /** Lines that were no request. */
   readonly malformed: number;
-  /** Clients that were connected at its end. */
+  /** Clients that are connected at its end. */
   readonly connections: number;
-  /** Keys that there were at its end; null where the table does not tell. */
+  /** Keys in the table at its end; null where that is unknown. */
   readonly keys: number | null;
   /** Memory of the process at its end, in bytes. */
   readonly memory: number;

@@ -14,11 +14,11 @@ import type { Histogram } from "./histogram.ts";
 /** What figures are read from. */
 export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
-/** A source, with what the table says of itself, asked once. */
+/** The same, with what the table says of itself, asked once. */
 export interface Reading extends Source {
-  /** How many keys there are; undefined where that is not known now. */
+  /** How many keys there are; undefined where that is unknown. */
   readonly keys: number | undefined;
-  /** The table's own figures, by name. */
+  /** What the table says of itself, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
 
