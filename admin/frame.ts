@@ -10,8 +10,11 @@ import { type Histogram, quantileOf } from "../server/histogram.ts";
 
 /** How long something took, in seconds: half of the time no longer than `p50`, and so on. */
 export interface Quantiles {
+  /** Half of them took no longer. */
   readonly p50: number;
+  /** Of 100, one took longer. */
   readonly p99: number;
+  /** Of 1,000, one took longer. */
   readonly p999: number;
 }
 
@@ -21,23 +24,29 @@ export interface Frame {
   readonly at: number;
   /** Requests by operation, and how long they took; those that there were. */
   readonly operations: Readonly<Record<string, Quantiles & { readonly rate: number }>>;
-  /** Requests of all operations, and how long they took. */
+  /** Requests of all operations. */
   readonly rate: number;
+  /** How long they took. */
   readonly latency: Quantiles | null;
-  /** Commits, and how long they took. */
+  /** Commits that wrote something. */
   readonly commits: number;
+  /** How long they took. */
   readonly commit: Quantiles | null;
   /** How many requests shared a turn and its commit, on average. */
   readonly batch: number | null;
-  /** Bytes in and out. */
+  /** Bytes in. */
   readonly received: number;
+  /** Bytes out. */
   readonly sent: number;
-  /** Clients that were refused, and lines that were no request. */
+  /** Clients that were refused. */
   readonly refused: number;
+  /** Lines that were no request. */
   readonly malformed: number;
-  /** What there is at its end: clients, keys, bytes of memory. */
+  /** Clients that were connected at its end. */
   readonly connections: number;
+  /** Keys that there were at its end; null where the table does not tell. */
   readonly keys: number | null;
+  /** Memory of the process at its end, in bytes. */
   readonly memory: number;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;

@@ -171,7 +171,7 @@ export class Client {
    * Each is read on its own, with a thousand requests in flight at a time.
    */
   getMany(keys: Iterable<string>, options?: CallOptions): Promise<(string | undefined)[]> {
-    return getEach(this, keys, options);
+    return getEach(keys, (key) => this.get(key, options));
   }
 
   /**
@@ -182,7 +182,7 @@ export class Client {
     entries: Iterable<readonly [key: string, value: string]>,
     options?: PutOptions,
   ): Promise<void> {
-    return putEach(this, entries, options);
+    return putEach(entries, (key, value) => this.put(key, value, options));
   }
 
   /** Returns the server's statistics by name. */

@@ -4,19 +4,15 @@
  * @module
  */
 
-import type { Client, PutOptions } from "./client.ts";
-import type { CallOptions } from "./request.ts";
-
 /** How many requests of one call are in flight at a time. */
 const WINDOW = 1_000;
 /** How many characters one call has in flight at a time, give or take one entry. */
 const WINDOW_SIZE = 4_194_304;
 
-/** Returns the value of each key, in order. Throws the first error. */
+/** Returns the value that `get` gives for each key, in order. Throws the first error. */
 export async function getEach(
-  client: Client,
   keys: Iterable<string>,
-  options?: CallOptions,
+  get: (key: string) => Promise<string | undefined>,
 ): Promise<(string | undefined)[]> {
   const values: (string | undefined)[] = [];
   let pending: Promise<string | undefined>[] = [];
@@ -25,17 +21,16 @@ export async function getEach(
     pending = [];
   };
   for (const key of keys) {
-    if (pending.push(client.get(key, options)) >= WINDOW) await finish();
+    if (pending.push(get(key)) >= WINDOW) await finish();
   }
   await finish();
   return values;
 }
 
-/** Stores each entry. Throws the first error once nothing is in flight any more. */
+/** Gives each entry to `put`. Throws the first error once nothing is in flight any more. */
 export async function putEach(
-  client: Client,
   entries: Iterable<readonly [key: string, value: string]>,
-  options?: PutOptions,
+  put: (key: string, value: string) => Promise<void>,
 ): Promise<void> {
   let pending: Promise<void>[] = [];
   let size = 0;
@@ -48,7 +43,7 @@ export async function putEach(
   };
   for (const [key, value] of entries) {
     size += key.length + value.length;
-    if (pending.push(client.put(key, value, options)) >= WINDOW || size >= WINDOW_SIZE) {
+    if (pending.push(put(key, value)) >= WINDOW || size >= WINDOW_SIZE) {
       await finish();
     }
   }

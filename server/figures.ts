@@ -14,9 +14,11 @@ import type { Histogram } from "./histogram.ts";
 /** What figures are read from. */
 export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
-/** The same, with what the table says of itself, asked once. */
-interface Reading extends Source {
+/** A source, with what the table says of itself, asked once. */
+export interface Reading extends Source {
+  /** How many keys there are; undefined where that is not known now. */
   readonly keys: number | undefined;
+  /** The table's own figures, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
 

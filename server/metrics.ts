@@ -27,8 +27,9 @@ export class Metrics {
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
   connectionsRefused = 0;
-  /** Bytes that clients have sent, and bytes of replies that they have taken; those of TLS not counted. */
+  /** Bytes that clients have sent; what TLS adds is not counted. */
   bytesReceived = 0;
+  /** Bytes of replies that clients have taken. */
   bytesSent = 0;
   /** Requests whose verb no operation has. */
   unsupported = 0;

@@ -34,6 +34,8 @@ export async function runProgram<const Known extends Flags & { help: object }>(
   args: readonly string[],
   { name, flags, help, run }: Program<Known>,
 ): Promise<number> {
+  // What a write that fails throws is handled where it is awaited; the event would end the process.
+  process.stdout.on("error", () => {});
   try {
     const given = readFlags(args, flags);
     if (given.help) {

@@ -9,14 +9,19 @@ import { bytes, clock, duration, number, span } from "../admin/page/format.js";
 
 /** What the server says of itself. */
 export interface ServerFacts {
+  /** Its version. */
   readonly version: string;
+  /** When it started, in milliseconds since 1970. */
   readonly startedAt: number;
+  /** Where its table is. */
   readonly table: string;
 }
 
 /** The size of a terminal, in characters. */
 export interface Size {
+  /** Its width. */
   readonly columns?: number;
+  /** Its height. */
   readonly rows?: number;
 }
 

@@ -54,6 +54,8 @@ export class Rounds {
   /** How many clients are busy, as far as that is known, and for how many rounds to believe it. */
   #busy = Infinity;
   #roundsRemembered = 0;
+  /** Whether the last turn was not full. */
+  #isLastPartial = false;
   #round: PromiseWithResolvers<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -62,20 +64,23 @@ export class Rounds {
     this.#metrics = metrics;
   }
 
-  /** The end of this round, for a client that has been served; undefined where all fit in one turn. */
+  /** The end of this round, for a client that has been served; undefined where nobody waits for it. */
   next(): Promise<void> | undefined {
-    if (this.#metrics.connections <= READS_MAX) return undefined;
+    if (this.#metrics.connections <= READS_MAX || this.#isLastPartial) return undefined;
     this.#round ??= Promise.withResolvers();
+    // A round always ends, whether or not any other client comes.
+    if (this.#timer === undefined) this.#endRoundIfQuiet(QUIET_TIMERS);
     return this.#round.promise;
   }
 
   /** Counts the clients that a turn has served. A turn that is not full leaves nobody waiting. */
   countTurn(clients: number): void {
-    if (this.#round === undefined) return; // Nobody waits.
+    this.#isLastPartial = clients < READS_MAX;
+    if (this.#round === undefined && this.#metrics.connections <= READS_MAX) return;
     clearTimeout(this.#timer);
     this.#served += clients;
     const size = Math.min(this.#busy, this.#metrics.connections);
-    if (clients < READS_MAX || this.#served >= size) this.#endRound();
+    if (this.#isLastPartial || this.#served >= size) this.#endRound();
     else this.#endRoundIfQuiet(QUIET_TIMERS);
   }
 
@@ -84,14 +89,17 @@ export class Rounds {
       this.#timer = setTimeout(() => this.#endRoundIfQuiet(timers - 1), TIMER_MS);
       return;
     }
-    this.#busy = this.#served;
-    this.#roundsRemembered = ROUNDS_REMEMBERED;
+    if (this.#served > 0) {
+      this.#busy = this.#served;
+      this.#roundsRemembered = ROUNDS_REMEMBERED;
+    }
     this.#endRound();
   }
 
   #endRound(): void {
     if (this.#roundsRemembered > 0 && --this.#roundsRemembered === 0) this.#busy = Infinity;
     this.#served = 0;
+    this.#timer = undefined;
     this.#round?.resolve();
     this.#round = undefined;
   }

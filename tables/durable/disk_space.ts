@@ -73,6 +73,19 @@ export class DiskSpace {
     if (this.isTight || !this.#hold(2 * growth)) throw new DiskFullError();
   }
 
+  /** Runs what a start must write even on a full disk: if need be, with the last of the reserve. */
+  spend(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      if (!(error instanceof DiskFullError)) throw error;
+      this.#cutTo(0);
+      write();
+      this.noteFull(); // Which gives the space back that the write has taken, for the next start.
+      this.#hold(LAST_BYTES);
+    }
+  }
+
   /** Releases the reserve, because the disk is full. */
   noteFull(): void {
     if (this.#reserveBytes > LAST_BYTES) this.#cutTo(LAST_BYTES);

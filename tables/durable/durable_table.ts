@@ -97,6 +97,7 @@ export class DurableTable implements Table {
       const changes = overlay.replay();
       const seconds = Number(((performance.now() - startedAt) / 1_000).toPrecision(3));
       if (changes > 0) report("info", "The log was replayed", { changes, seconds });
+      space.spend(() => rows.settle(log.lastChange));
     } catch (error) {
       for (const part of open.reverse()) part.close();
       throw error;

@@ -200,7 +200,6 @@ export class Overlay {
     }
     this.#store.commit();
     this.#log.prepare();
-    this.#parts.rows.settle(this.#log.lastChange);
     return replayed;
   }
 

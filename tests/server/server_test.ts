@@ -41,6 +41,16 @@ testServer("many clients at once each get their replies in order", async () => {
   assertEquals(await client.ask("COUNT"), "200 OK 15000");
 });
 
+testServer("a lone client among many idle ones is served again at once", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  // More than Deno reads at a time.
+  const idle = await Promise.all(Array.from({ length: 200 }, () => server.connect()));
+  for (let i = 1; i <= 50; i++) assertEquals(await idle[0]!.ask("INCR a"), `200 OK ${i}`);
+  for (const client of idle) assertEquals(await client.ask("GET a"), "200 OK 50");
+  assertEquals((await server.stop()).code, 0, "and the server can stop");
+  for (const client of idle) client[Symbol.dispose]();
+});
+
 testServer("a client that sends half a line holds up nobody", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using half = await server.connect();

@@ -113,7 +113,13 @@ export default {
 const KEPT_FOR_TLS =
   /^(read|net|read .*|connect.*|fetch|listen|look up a name|import a file|ask for more)$/;
 
-for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as const) {
+const STARTS = [
+  ["in memory", ["--memory"]],
+  ["on disk", []],
+  ["with the admin port", ["--admin", "0"]],
+] as const;
+
+for (const [where, flags] of STARTS) {
   probeTest(`a server that listens can do nothing but serve, ${where}`, async (root) => {
     await using server = await startProbed(root, flags);
     using client = await server.connect();

@@ -102,6 +102,10 @@ async function firstLines(
   while (text.split("\n").length < count) text += (await reader.read()).value ?? "";
   await reader.cancel();
   await top.closeInput();
-  const [{ code }] = await Promise.all([top.child.status, top.child.stderr.cancel()]);
+  const [{ code }, stderr] = await Promise.all([
+    top.child.status,
+    new Response(top.child.stderr).text(),
+  ]);
+  assertEquals(stderr, "");
   return { text, code };
 }

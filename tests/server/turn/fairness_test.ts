@@ -92,6 +92,27 @@ Deno.test("a turn during a quiet spell keeps the round going", async () => {
   });
 });
 
+Deno.test("a client whose turn was not full does not wait, however many are idle", () => {
+  const rounds = new Rounds({ connections: 1_000 });
+  for (let i = 0; i < 5; i++) {
+    rounds.countTurn(1);
+    assertEquals(rounds.next(), undefined);
+  }
+});
+
+Deno.test("a round ends by itself, also where a full turn was the last", async () => {
+  await withTimers(async (timers) => {
+    const rounds = new Rounds({ connections: 1_000 });
+    for (const countsTurn of [true, false]) {
+      if (countsTurn) rounds.countTurn(FULL);
+      const round = watch(rounds.next());
+      assertEquals(await round.isOver(), false);
+      assert(timers.fireAll() <= QUIET_TIMERS_MAX);
+      assertEquals(await round.isOver(), true);
+    }
+  });
+});
+
 Deno.test(
   "a client is read from again when the others have had their turn",
   async () => {

@@ -339,6 +339,53 @@ tableTest(
   },
 );
 
+tableTest("a row that a power cut has brought back is counted and listed once", (folder) => {
+  const options = { cacheBytes: 0, segmentBytes: 1_024, moveBytes: 1 };
+  const put = (table: DurableTable, key: string) => {
+    table.put(key, "x".repeat(100));
+    table.commit();
+  };
+  const seal = (table: DurableTable) => {
+    const { log_bytes } = table.stats();
+    do put(table, "filler"); while (table.stats().log_bytes! > log_bytes!);
+  };
+  const crash = (history: RowsHistory, { from, lost }: { from: string; lost: number }) => {
+    const to = Deno.makeTempDirSync({ dir: folder });
+    for (const name of ["keyline.log.0", "keyline.log.1"]) {
+      Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+    }
+    return { folder: to, history: history.restore(to, { lost }) };
+  };
+
+  const history = new RowsHistory(folder);
+  const first = history.during(() => {
+    const table = new DurableTable(folder, options);
+    put(table, "key");
+    seal(table);
+    maintainAll(table);
+    const { rows } = table.stats();
+    put(table, "filler"); // Its move is the first one, and durable.
+    table.delete("key");
+    table.commit();
+    seal(table);
+    while (table.stats().rows! >= rows!) assert(table.maintain(), "the deletion is never moved");
+    put(table, "key"); // The log says: no row.
+    return table;
+  });
+  assert(history.lostMax > 0, "the deletion was moved durably");
+  const cut = crash(history, { from: folder, lost: history.lostMax });
+  // What is moved here makes the log's word on the key look as if it came after the deletion was moved.
+  const second = cut.history.during(() => {
+    const table = new DurableTable(cut.folder, options);
+    maintainAll(table);
+    return table;
+  });
+  const killed = crash(cut.history, { from: cut.folder, lost: 0 });
+  const third = new DurableTable(killed.folder, options);
+  assertEquals([third.keys(ALL), third.count()], [["filler", "key"], 2]);
+  for (const table of [first, second, third]) table.close();
+});
+
 tableTest("CLEAR after CLEAR leaves nothing in the file", (folder) => {
   const table = new DurableTable(folder, { cacheBytes: 0, segmentBytes: 4_096 });
   const schemaOf = () => {
