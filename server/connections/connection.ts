@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { TableView } from "../../tables/table.ts";
 import type { Client } from "../command.ts";
 import {
   answer,
@@ -19,17 +20,16 @@ import {
 } from "../dispatch/gate.ts";
 import { logEvent } from "../event_log.ts";
 import { isHttp, isTlsHello } from "../input/foreign.ts";
-import { LineReader, type Lines } from "../input/lines.ts";
-import { Outbox, type Recipient } from "../turn/outbox.ts";
-import { ReadBuffer } from "./read_buffer.ts";
-import { isDisconnect, type Socket } from "./socket.ts";
-import type { TableView } from "../../tables/table.ts";
-import { badRequest, final, type Reply } from "../reply.ts";
-import { NO_TIMING_MARK } from "../input/telnet.ts";
 import type { Line } from "../input/line.ts";
+import { LineReader, type Lines, NO_LINES } from "../input/lines.ts";
+import { NO_TIMING_MARK } from "../input/telnet.ts";
+import { badRequest, final, type Reply } from "../reply.ts";
 import type { RemoteMember } from "../turn/batch.ts";
+import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Member } from "../turn/turn.ts";
+import { ReadBuffer } from "./read_buffer.ts";
+import { isDisconnect, type Socket } from "./socket.ts";
 
 /** What bounds one client. */
 export interface Limits {
@@ -60,14 +60,6 @@ const UNAUTHORIZED_LINE_MAX = 1_024;
 const LINGER_MS = 1_000;
 /** How long a refused client has to read why, in milliseconds. */
 const REFUSAL_MS = 2_000;
-
-/** Submitted to release the reply of a handler that returned a Promise. */
-const NO_LINES: Lines = {
-  bytes: new Uint8Array(0),
-  count: 0,
-  isPrintable: true,
-  faults: undefined,
-};
 
 /** The connection of one client, from its first byte to its last. */
 export class Connection implements Member, RemoteMember, Recipient {

@@ -32,6 +32,9 @@ const SPACE = 0x20;
 const DEL = 0x7f;
 const EMPTY = new Uint8Array(0);
 
+/** No lines: to be in a turn nevertheless, so that a promised reply is released with its commit. */
+export const NO_LINES: Lines = { bytes: EMPTY, count: 0, isPrintable: true, faults: undefined };
+
 /**
  * The lines of one client.
  *
