@@ -1,5 +1,5 @@
 /**
- * The figures in the text format of Prometheus (version 0.0.4), which any monitoring reads.
+ * The statistics in the text format of Prometheus (version 0.0.4), which any monitoring reads.
  *
  * It is written here because prom-client, the usual library, can't be part of the executable: `deno compile`
  * of Deno 2.9.6 overflows its stack on tdigest, on which that library depends.
@@ -7,21 +7,21 @@
  * @module
  */
 
-import { type Figure, keyCount, readFigures, type Sample, type Source } from "../server/figures.ts";
+import { keyCount, readStats, type Sample, type Source, type Stat } from "../server/stats.ts";
 import type { Histogram } from "../server/histogram.ts";
 
 /** Its media type. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const PREFIX = "keyline_";
 
-/** All figures of the moment. */
+/** All statistics of the moment. */
 export function exposition(source: Source): string {
-  return readFigures(source, { keys: keyCount(source) }).map(({ figure, samples }) =>
-    headOf(figure) + samples.map((sample) => linesOf(PREFIX + figure.name, sample)).join("")
+  return readStats(source, { keys: keyCount(source) }).map(({ stat, samples }) =>
+    headOf(stat) + samples.map((sample) => linesOf(PREFIX + stat.name, sample)).join("")
   ).join("");
 }
 
-function headOf({ name, type, help }: Figure): string {
+function headOf({ name, type, help }: Stat): string {
   const escaped = help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n");
   return `# HELP ${PREFIX}${name} ${escaped}.\n# TYPE ${PREFIX}${name} ${type}\n`;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { keyCount, type Source } from "../server/figures.ts";
+import { keyCount, type Source } from "../server/stats.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
 
 /** How long something took, in seconds. */

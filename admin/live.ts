@@ -7,7 +7,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Source } from "../server/figures.ts";
+import type { Source } from "../server/stats.ts";
 import { plain, SAFE_HEADERS, send } from "./answer.ts";
 import { FrameMaker } from "./frame.ts";
 

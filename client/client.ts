@@ -187,7 +187,7 @@ export class Client {
 
   /** Returns the server's statistics by name. */
   async stats(options?: CallOptions): Promise<Map<string, string>> {
-    return result.figures(await this.request("STATS", options));
+    return result.stats(await this.request("STATS", options));
   }
 
   /**

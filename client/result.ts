@@ -83,8 +83,8 @@ export const asItIs: Decoder<Reply> = {
   reply: (reply) => reply,
 };
 
-/** Returns the figures of STATS by name. Throws ReplyError. */
-export function figures({ code, text, lines }: Reply): Map<string, string> {
+/** Returns the statistics of STATS by name. Throws ReplyError. */
+export function stats({ code, text, lines }: Reply): Map<string, string> {
   if (code !== 200) throw errorOf(code, text);
   return new Map(lines.map((line) => {
     const space = line.indexOf(" ");

@@ -1,27 +1,27 @@
-/** STATS: the figures that the server gives of itself, as lines for people. */
+/** STATS: the statistics of the server, as lines for people. */
 
 import type { Command } from "../server/command.ts";
-import { INFO, readFigures, type Sample, statOf } from "../server/figures.ts";
+import { INFO, nameInStats, readStats, type Sample } from "../server/stats.ts";
 import type { Histogram } from "../server/histogram.ts";
 import { okLines } from "../server/reply.ts";
 
 export default {
-  summary: "List figures of the server, its table, and its requests",
+  summary: "List statistics of the server, its table, and its requests",
   arity: [],
-  replies: { 200: "a line for each figure: its name, a space, its value" },
+  replies: { 200: "a line for each: its name, a space, its value" },
   handler(_, source) {
     return okLines(
-      readFigures(source, { keys: source.table.count() }).flatMap(({ figure, samples }) =>
-        samples.flatMap((sample) => linesOf(figure.name, sample))
+      readStats(source, { keys: source.table.count() }).flatMap(({ stat, samples }) =>
+        samples.flatMap((sample) => linesOf(stat.name, sample))
       ),
     );
   },
 } satisfies Command<[]>;
 
-function linesOf(figure: string, { labels = {}, value }: Sample): string[] {
-  // Where the labels are what is told, each is a line; else they are part of the name.
-  if (figure === INFO) return Object.entries(labels).map(([name, text]) => `${name} ${text}`);
-  const name = [statOf(figure), ...Object.values(labels)].join("_");
+function linesOf(stat: string, { labels = {}, value }: Sample): string[] {
+  // The labels of INFO are lines of their own; those of any other are part of its name.
+  if (stat === INFO) return Object.entries(labels).map(([name, text]) => `${name} ${text}`);
+  const name = [nameInStats(stat), ...Object.values(labels)].join("_");
   return typeof value === "number" ? [`${name} ${value}`] : summaryOf(name, value);
 }
 

@@ -19,7 +19,7 @@ export type Level = "info" | "warn" | "error";
 export interface Details {
   /** What went wrong, where something did. */
   readonly error?: unknown;
-  /** Figures and names. */
+  /** Statistics and names. */
   readonly [name: string]: unknown;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the server counts: the listener, connections, the turn and the gate count here. The figures of
- * `figures.ts` are read from it when somebody asks, so counting costs a request next to nothing.
+ * What the server counts: the listener, connections, the turn and the gate count here. The statistics of
+ * `stats.ts` are read from it when somebody asks, so counting costs a request next to nothing.
  *
  * @module
  */

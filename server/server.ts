@@ -13,7 +13,7 @@ import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
-import { keyCount } from "./figures.ts";
+import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals } from "./signals.ts";

@@ -17,7 +17,7 @@ import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */
 export interface Storage {
-  /** The table as the server's figures see it; the turn brings its own where it lives elsewhere. */
+  /** The table as the server's statistics see it; the turn brings its own where it lives elsewhere. */
   readonly table: TableView;
   /** What connections submit their lines to. */
   readonly turn: TurnLike;

@@ -1,5 +1,5 @@
 /**
- * Top: the figures of the live page in a terminal, as they come; plain lines where the output is no
+ * Top: the statistics of the live page in a terminal, as they come; plain lines where the output is no
  * terminal. It reads the frames of the server's admin port. Run it with `deno task top`, or as
  * `keyline top`.
  *
@@ -22,8 +22,8 @@ const FLAGS = {
   help: { help: "show this and end" },
 } as const satisfies Flags;
 
-const HELP = helpText("keyline top: the figures of a running server, as they come", {
-  usage: "keyline top [options]\n       keyline top [options] | tee figures.txt",
+const HELP = helpText("keyline top: the statistics of a running server, as they come", {
+  usage: "keyline top [options]\n       keyline top [options] | tee top.txt",
   flags: FLAGS,
 }) + `
 The server must have been started with --admin. Ctrl-C ends it.

@@ -1,5 +1,5 @@
 /**
- * What `top` shows: a screen of figures, a curve of the last minutes and a table by operation, or a line.
+ * What `top` shows: a screen of statistics, a curve of the last minutes and a table by operation, or a line.
  *
  * @module
  */
@@ -32,7 +32,7 @@ const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
 
-/** The columns of a plain line: its head, its width, its figure. */
+/** The columns of a plain line: its head, its width, its text. */
 const COLUMNS: readonly (readonly [head: string, width: number, text: (f: Frame) => string])[] = [
   ["time", 8, ({ at }) => clock(at / 1_000)],
   ["req/s", 9, ({ rate }) => number(rate)],
@@ -129,9 +129,9 @@ export class Top {
   }
 }
 
-/** Figures, one beside the other. */
-function row(...figures: readonly (readonly [name: string, text: string])[]): string {
-  return figures.map(([name, text]) => name.padEnd(16) + text.padStart(12)).join("    ");
+/** Statistics, side by side. */
+function row(...stats: readonly (readonly [name: string, text: string])[]): string {
+  return stats.map(([name, text]) => name.padEnd(16) + text.padStart(12)).join("    ");
 }
 
 /** What fits in a line; nothing that a server sends reaches the terminal as a command. */

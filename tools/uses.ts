@@ -37,7 +37,7 @@ export const USES_HELP = `
 Other uses, each with its own --help:
   keyline [serve] [options]   the server
   keyline shell               talk to a running server
-  keyline top                 its figures, as they come
+  keyline top                 its statistics, as they come
   keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
   keyline export > FILE       write every key as a line of JSON
   keyline backup FILE         copy the table, even while the server runs

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exposition } from "../../admin/exposition.ts";
-import { FIGURES, TABLE_STATS } from "../../server/figures.ts";
+import { STATS, TABLE_STATS } from "../../server/stats.ts";
 import { Metrics } from "../../server/metrics.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
@@ -70,12 +70,12 @@ testWith(
   async () => {
     const context = await contextOfAll();
     const families = await parsed(exposition(context));
-    for (const { name, type, help } of FIGURES) {
+    for (const { name, type, help } of STATS) {
       assertEquals(name.endsWith("_total"), type === "counter", name);
       assert(/^[a-z_]+$/.test(name) && !/_(ms|us|ns|kib|mib|percent)(_|$)/.test(name), name);
       assert(/^[A-Z0-9].*[^.]$/.test(help), help);
     }
-    assertEquals(new Set(FIGURES.map(({ name }) => name)).size, FIGURES.length);
+    assertEquals(new Set(STATS.map(({ name }) => name)).size, STATS.length);
     for (const { name } of families.values()) assert(name.startsWith("keyline_"), name);
   },
 );

@@ -1,5 +1,5 @@
 /**
- * The figures that the server gives of itself: each stands here once, with its name, its kind, what it
+ * The statistics that the server gives of itself: each stands here once, with its name, its kind, what it
  * means and how to read it. STATS lists them for people, `/metrics` for Prometheus.
  *
  * Names are those of Prometheus' guide: base units, the unit last, and `_total` behind what only grows.
@@ -11,7 +11,7 @@ import process from "node:process";
 import type { Services } from "./command.ts";
 import type { Histogram } from "./histogram.ts";
 
-/** What figures are read from. */
+/** What statistics are read from. */
 export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
 /** The same, with what the table says of itself, asked once. */
@@ -22,39 +22,39 @@ export interface Reading extends Source {
   readonly stats: Readonly<Record<string, number>>;
 }
 
-/** One value of a figure. */
+/** One value of a statistic. */
 export interface Sample {
-  /** What tells it from the figure's other values: the operation, the code. */
+  /** What tells it from the statistic's other values: the operation, the code. */
   readonly labels?: Readonly<Record<string, string>>;
   /** A number, or many of them by size. */
   readonly value: number | Histogram;
 }
 
-/** One figure. */
-export interface Figure {
+/** One statistic. */
+export interface Stat {
   /** Its name, without `keyline_` before it. */
   readonly name: string;
   /** A counter only grows, a gauge goes up and down, a histogram counts by size. */
   readonly type: "counter" | "gauge" | "histogram";
   /** What it means, in a sentence without its full stop. */
   readonly help: string;
-  /** Its values; a figure that has none now is left out. */
+  /** Its values; a statistic that has none now is left out. */
   read(reading: Reading): readonly Sample[];
 }
 
-/** A figure with its values of the moment. */
-export interface FigureValues {
-  /** Which figure. */
-  readonly figure: Figure;
+/** A statistic with its values of the moment. */
+export interface StatValues {
+  /** Which statistic. */
+  readonly stat: Stat;
   /** Its values: at least one. */
   readonly samples: readonly Sample[];
 }
 
-/** The name of the figure whose labels are texts, of which STATS makes lines of their own. */
+/** The name of the statistic whose labels are texts, of which STATS makes lines of their own. */
 export const INFO = "info";
 
-/** Every figure, in the order in which they are listed. */
-export const FIGURES: readonly Figure[] = [
+/** Every statistic, in the order in which they are listed. */
+export const STATS: readonly Stat[] = [
   {
     name: INFO,
     type: "gauge",
@@ -159,47 +159,47 @@ export const FIGURES: readonly Figure[] = [
   },
 ];
 
-/** Reads every figure, but for the number of keys; those that have no value now are left out. */
-export function readFigures(
+/** Reads every statistic, but for the number of keys; those that have no value now are left out. */
+export function readStats(
   source: Source,
   { keys }: { keys: number | undefined },
-): FigureValues[] {
+): StatValues[] {
   const reading = { ...source, keys, stats: source.table.stats() };
-  return FIGURES.map((figure) => ({ figure, samples: figure.read(reading) }))
+  return STATS.map((stat) => ({ stat, samples: stat.read(reading) }))
     .filter(({ samples }) => samples.length > 0);
 }
 
 /** The names under which a table's `stats()` may give something; anything else would be shown nowhere. */
 export const TABLE_STATS: ReadonlySet<string> = new Set(
-  FIGURES.map(({ name }) => statOf(name)),
+  STATS.map(({ name }) => nameInStats(name)),
 );
 
-function gauge(name: string, help: string, read: (reading: Reading) => number | undefined): Figure {
+function gauge(name: string, help: string, read: (reading: Reading) => number | undefined): Stat {
   return single(name, { type: "gauge", help, read });
 }
 
-function counter(name: string, help: string, read: (reading: Reading) => number): Figure {
+function counter(name: string, help: string, read: (reading: Reading) => number): Stat {
   return single(name, { type: "counter", help, read });
 }
 
 /** A histogram; left out while it is empty. */
-function histogram(name: string, help: string, of: (reading: Reading) => Histogram): Figure {
+function histogram(name: string, help: string, of: (reading: Reading) => Histogram): Stat {
   const read = (reading: Reading) => of(reading).count > 0 ? of(reading) : undefined;
   return single(name, { type: "histogram", help, read });
 }
 
 /** What a table gives by itself; left out where it does not. */
-function ofTable(name: string, type: "counter" | "gauge", help: string): Figure {
-  return single(name, { type, help, read: ({ stats }) => stats[statOf(name)] });
+function ofTable(name: string, type: "counter" | "gauge", help: string): Stat {
+  return single(name, { type, help, read: ({ stats }) => stats[nameInStats(name)] });
 }
 
-/** A figure of one value. */
+/** A statistic of one value. */
 function single(
   name: string,
-  { type, help, read }: Pick<Figure, "type" | "help"> & {
+  { type, help, read }: Pick<Stat, "type" | "help"> & {
     read: (reading: Reading) => number | Histogram | undefined;
   },
-): Figure {
+): Stat {
   return {
     name,
     type,
@@ -211,8 +211,8 @@ function single(
   };
 }
 
-/** The name that STATS has for a figure, and a table's `stats()`: `_total` says nothing to a person. */
-export function statOf(name: string): string {
+/** The name that STATS has for a statistic, and a table's `stats()`: `_total` says nothing to a person. */
+export function nameInStats(name: string): string {
   return name.replace(/_total$/, "");
 }
 
