@@ -7,14 +7,12 @@
 
 import { type LogFile, LogSegment } from "../../../tables/durable/log_segment.ts";
 import { Log } from "../../../tables/durable/log.ts";
+import type { Draw } from "../../support/draw.ts";
 
 /** What a disk writes whole or not at all, in bytes. */
 const SECTOR_BYTES = 512;
 /** The salt of every table here, unless a test names another. */
 export const SALT = 12_345;
-
-/** Draws a whole number from 0 up to `count`, which is left out. */
-export type Draw = (count: number) => number;
 
 /** A file, as the process sees it and as the disk has it. */
 export class FakeFile implements LogFile {
@@ -112,17 +110,6 @@ export function logOn(
     new LogSegment(`log.${i}`, { file, size: file.bytes.length, roomBytes })
   );
   return new Log([first!, second!], { flushed, turn, salt });
-}
-
-/** A generator of numbers that gives the same ones for the same seed (mulberry32). */
-export function drawFrom(seed: number): Draw {
-  let state = seed | 0;
-  return (count) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % count;
-  };
 }
 
 function resized(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {

@@ -12,8 +12,9 @@ import { assert, assertEquals } from "@std/assert";
 import { KIND } from "../../../tables/durable/change.ts";
 import type { Log } from "../../../tables/durable/log.ts";
 import { Text } from "../../../tables/text.ts";
-import { testWith } from "../../support/harness.ts";
-import { type Draw, drawFrom, FakeFile, type Files, logOn } from "./fake_disk.ts";
+import { type Draw, drawFrom } from "../../support/draw.ts";
+import { numberFrom, testWith } from "../../support/harness.ts";
+import { FakeFile, type Files, logOn } from "./fake_disk.ts";
 
 /** How many turns a run commits, and how many disks it tries at each step that a disk takes. */
 const TURNS = 60;
@@ -113,8 +114,4 @@ testWith(["env"], "a power cut at any moment loses nothing that was acknowledged
 function putOf(key: string, value: string) {
   const fields = { kind: KIND.PUT, isInRows: false, version: 1, expiresAt: 0 };
   return { ...fields, key: Text.of(key), value: Text.of(value) };
-}
-
-function numberFrom(name: string, otherwise: number): number {
-  return Number(Deno.env.get(name) || otherwise);
 }

@@ -1,0 +1,77 @@
+/**
+ * What the client refuses to send.
+ *
+ * @module
+ */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { ArgumentError } from "../../client/client.ts";
+import { clientTest } from "./client_of_server.ts";
+
+clientTest(
+  "a key or value that would smuggle in a second request is refused, and nothing is sent",
+  async (db) => {
+    await db.put("kept", "v");
+    const bad = [
+      "",
+      " ",
+      "a b",
+      "a\r\nCLEAR",
+      "a\nCLEAR",
+      "a\0",
+      "\x7f",
+      "\ud800",
+      "k".repeat(1_025),
+    ];
+    for (const key of bad) {
+      await assertRejects(() => db.get(key), ArgumentError);
+      await assertRejects(() => db.put(key, "v"), ArgumentError);
+    }
+    for (const value of ["", "a\r\nCLEAR", "\n", "\r", "\x1b[2J", "\x7f", "half \udc00"]) {
+      await assertRejects(() => db.put("k", value), ArgumentError);
+      await assertRejects(() => db.add("k", value), ArgumentError);
+      await assertRejects(() => db.request(`PUT k ${value}\n`), ArgumentError);
+    }
+    for (const key of [undefined, null, 1, {}] as unknown as string[]) {
+      await assertRejects(() => db.get(key), ArgumentError);
+      await assertRejects(() => db.put("k", key), ArgumentError);
+    }
+    await assertRejects(() => db.request("QUIT"), ArgumentError);
+    assertEquals(await Array.fromAsync(db.keys()), ["kept"]);
+  },
+);
+
+clientTest(
+  "text in place of a number is refused, and can't become a second request",
+  async (db) => {
+    await db.put("n", "1");
+    const text = "1\r\nCLEAR" as unknown;
+    await assertRejects(() => db.incr("n", text as bigint), ArgumentError);
+    await assertRejects(() => db.cas("n", { version: text as bigint, value: "v" }), ArgumentError);
+    await assertRejects(() => db.expire("n", text as number), ArgumentError);
+    await assertRejects(() => db.expire("n", "5" as unknown as number), ArgumentError);
+    await assertRejects(() => db.put("n", "v", { ttl: null as unknown as number }), ArgumentError);
+    assertEquals(await db.get("n"), "1");
+  },
+);
+
+clientTest("request refuses what is not a string", async (db) => {
+  for (const line of [undefined, null, 1] as unknown as string[]) {
+    await assertRejects(() => db.request(line), ArgumentError, "not a string");
+  }
+});
+
+clientTest("keys refuses a prefix or an after that no key can have", async (db) => {
+  await db.put("ab", "v");
+  // Sent as it is, "a 0" would be the prefix "a" and the start "0".
+  await assertRejects(() => db.keys("a 0").next(), ArgumentError, "prefix");
+  await assertRejects(() => db.keys("a", { after: "0 1" }).next(), ArgumentError, "a space");
+  assertEquals(await Array.fromAsync(db.keys("a", { after: "" })), ["ab"]);
+});
+
+clientTest("a timeout that no timer can keep is refused", async (db) => {
+  for (const timeout of [0, -1, NaN, 2 ** 40, "5" as unknown as number]) {
+    await assertRejects(() => db.get("k", { timeout }), ArgumentError, "timeout");
+  }
+  assertEquals(await db.get("k", { timeout: 30_000 }), undefined);
+});
