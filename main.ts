@@ -59,7 +59,7 @@ function describe(error: unknown): { code: number; text: string } {
     error instanceof expected
   );
   const message = (error instanceof Error ? error.message : String(error))
-    .replace(DENO_ADVICE, "$1 belongs to the system, and a server must not open it");
+    .replace(DENO_ADVICE, "$1 belongs to the system");
   const why = isExpected ? message : `Cannot start: ${message}`;
   const mend = error instanceof Deno.errors.NotCapable ? ". Start it with: deno task start" : "";
   return { code: error instanceof UsageError ? 2 : 1, text: `Keyline: ${why}${mend}` };

@@ -13,10 +13,10 @@ export default {
   },
   handler([key, by], { table }) {
     const step = parseInteger(by ?? "1");
-    if (step === undefined) return badRequest("the step is no 64-bit integer");
+    if (step === undefined) return badRequest("the step is not a 64-bit integer");
     const entry = table.entry(key);
     const value = parseInteger(entry?.value ?? "0");
-    if (value === undefined) return conflict("the value is no 64-bit integer");
+    if (value === undefined) return conflict("the value is not a 64-bit integer");
     if (!isInt64(value + step)) return conflict("the value would overflow");
     table.put(key, String(value + step), entry);
     return ok(value + step);

@@ -22,6 +22,8 @@ import { Watch } from "./watch.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
+/** How this machine reaches a server that listens on all of its addresses. */
+const HERE: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
 const FATAL_MS = 100;
 
@@ -156,12 +158,18 @@ function logStart(
     port,
     ...(sideDoor && { admin: sideDoor.url }),
     table: table.location,
-    keys: keyCount(services) ?? "unknown",
+    ...countOf(services),
     operations: registry.size,
     tls: tlsCert !== undefined,
     password: isPassword !== undefined,
     permissions: PERMISSIONS.filter(isGranted).join() || "none",
   });
+}
+
+/** The number of keys, where counting them takes no time. */
+function countOf(services: Inside["services"]): { keys?: number } {
+  const keys = keyCount(services);
+  return keys === undefined ? {} : { keys };
 }
 
 function isGranted(name: (typeof PERMISSIONS)[number]): boolean {
@@ -192,9 +200,10 @@ function banner(
     sideDoor: SideDoor | undefined;
   },
 ): string {
+  const here = HERE.get(host) ?? host;
   const tryIt = tlsCert === undefined
-    ? `telnet ${host} ${port}`
-    : `openssl s_client -connect ${host}:${port} -quiet`;
+    ? `telnet ${here} ${port}`
+    : `openssl s_client -connect ${here}:${port} -quiet`;
   return `Keyline listens on ${host}:${port}, table in ${table.location}, ${registry.size} operations. ` +
     `Try: ${tryIt}` + (sideDoor === undefined ? "" : `\nSee it run: ${sideDoor.url}`);
 }

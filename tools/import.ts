@@ -106,8 +106,8 @@ function summary({ stored }: Account, { milliseconds }: Meter): string {
 }
 
 function whatIsLeft({ expired, faults }: Account): string[] {
-  const lines = [...faults].map(([why, count]) => `Left out ${grouped(count)}: ${why}`);
-  return expired > 0 ? [`Left out ${grouped(expired)} that had expired`, ...lines] : lines;
+  const lines = [...faults].map(([why, count]) => `Left out ${counted(count, "key")}: ${why}`);
+  return expired > 0 ? [`Left out ${counted(expired, "key")} that had expired`, ...lines] : lines;
 }
 
 function howToGoOn({ stopped, donePlace }: Account, unit: Source["unit"]): string[] {

@@ -27,7 +27,7 @@ const CHARTS = [
     lines: [["p50", (frame) => frame.commit?.p50], ["p99", (frame) => frame.commit?.p99]],
   },
   {
-    caption: "Requests a turn",
+    caption: "Requests per turn",
     format: number,
     lines: [["mean", (frame) => frame.batch]],
   },

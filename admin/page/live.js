@@ -3,7 +3,7 @@
 import { Charts } from "./charts.js";
 import { bytes, duration, number, span } from "./format.js";
 
-/** The server sends a frame a second: after so long without one the connection is lost. */
+/** The server sends a frame per second: after so long without one the connection is lost. */
 const SILENCE_MS = 5_000;
 const FRAMES_MAX = 3_600;
 
@@ -15,7 +15,7 @@ const TILES = [
   ["Commits/s", (frame) => number(frame.commits)],
   ["Commit p50", (frame) => duration(frame.commit?.p50)],
   ["Commit p99", (frame) => duration(frame.commit?.p99)],
-  ["Requests a turn", (frame) => number(frame.batch)],
+  ["Requests per turn", (frame) => number(frame.batch)],
   ["Connections", (frame) => number(frame.connections)],
   ["Keys", (frame) => number(frame.keys)],
   ["Memory", (frame) => bytes(frame.memory)],

@@ -25,9 +25,9 @@ testOperation({ incr, get, put }, [
     name: "INCR of a value that is not an integer is 409, and the value stays",
     send: ["PUT a ten", "INCR a", "PUT b 1.5", "INCR b", "PUT c  1", "INCR c", "GET a"],
     expect: [
-      ...["200 OK", "409 CONFLICT the value is no 64-bit integer"],
-      ...["200 OK", "409 CONFLICT the value is no 64-bit integer"],
-      ...["200 OK", "409 CONFLICT the value is no 64-bit integer"],
+      ...["200 OK", "409 CONFLICT the value is not a 64-bit integer"],
+      ...["200 OK", "409 CONFLICT the value is not a 64-bit integer"],
+      ...["200 OK", "409 CONFLICT the value is not a 64-bit integer"],
       "200 OK ten",
     ],
   },
@@ -42,6 +42,6 @@ testOperation({ incr, get, put }, [
   {
     name: "INCR by anything but a 64-bit integer is 400",
     send: ["INCR a x", "INCR a 1.5", "INCR a +1", "INCR a 9223372036854775808", "GET a"],
-    expect: [...times(4, "400 BADREQUEST the step is no 64-bit integer"), "404 NOT FOUND"],
+    expect: [...times(4, "400 BADREQUEST the step is not a 64-bit integer"), "404 NOT FOUND"],
   },
 ]);

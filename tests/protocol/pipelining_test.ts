@@ -36,7 +36,7 @@ testCases({ delete: del, get, help, incr, keys, put, count }, [
     name: "a request that fails does not stop those after it",
     send: "INCR a x\nINCR a\nINCR a\n\nGET a\n",
     expect: [
-      ...["400 BADREQUEST the step is no 64-bit integer", "200 OK 1", "200 OK 2"],
+      ...["400 BADREQUEST the step is not a 64-bit integer", "200 OK 1", "200 OK 2"],
       ...["400 BADREQUEST empty line", "200 OK 2"],
     ],
   },

@@ -148,7 +148,7 @@ toolTest("what had expired before the import is left out, and counted", async (d
   const input = '{"key":"old","value":"v","expiresAt":1000}\n{"key":"k","value":"v"}\n';
   const { code, stderr } = await runTool("import", { args: port, input });
   assertEquals(code, 0);
-  assertStringIncludes(stderr, "Left out 1 that had expired");
+  assertStringIncludes(stderr, "Left out 1 key that had expired");
   assertEquals(await Array.fromAsync(db.keys()), ["k"]);
 });
 

@@ -121,7 +121,7 @@ testWithProgram(
       for (const key of ["binary", "empty", "lines", "a key", "large", "hash", "list", "set"]) {
         assertStringIncludes(stderr, `Left out "${key}": `);
       }
-      assertStringIncludes(stderr, "Left out 1: it is a hash, which has no counterpart");
+      assertStringIncludes(stderr, "Left out 1 key: it is a hash, which has no counterpart");
       const wrong = `redis://:wrong@127.0.0.1:${redis.port}`;
       const refused = await runTool("import", { args: [...port, "--from", wrong] });
       assertEquals(refused.code, 1);

@@ -56,7 +56,7 @@ test(
     ];
     for (const value of [...others, "9223372036854775808", "99999999999999999999"]) {
       await session.expect([`PUT a ${value}`, "200 OK"]);
-      await session.expect(["INCR a", "409 CONFLICT the value is no 64-bit integer"]);
+      await session.expect(["INCR a", "409 CONFLICT the value is not a 64-bit integer"]);
       await session.expect(["GET a", `200 OK ${value}`]);
     }
   },
