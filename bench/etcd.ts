@@ -4,9 +4,9 @@
  *
  * @module
  */
+import protobuf from "protobufjs";
 import { table } from "../docs/markdown.ts";
-import { Node } from "../tables/etcd/grpc.ts";
-import { Writer } from "../tables/etcd/protobuf.ts";
+import { type Method, Node } from "../tables/etcd/grpc.ts";
 import type { Drive } from "./generator.ts";
 import { firstReply, freePort, type Server } from "./peers.ts";
 import { output, Program, sleep } from "./processes.ts";
@@ -52,6 +52,8 @@ const KEY_DIGITS = 10;
 const CALL_MS_MAX = 60_000;
 const START_MS_MAX = 60_000;
 const REPOSITORY = `${import.meta.dirname}/..`;
+/** The tags of a message's first two fields where they have a length. */
+const [FIRST, SECOND] = [1 << 3 | 2, 2 << 3 | 2];
 const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
 
 /** Measures every cell, both sides in turns. Throws where etcd is not installed. */
@@ -112,7 +114,7 @@ export function etcdPage(
     `Three nodes of etcd ${version}, Keyline and the load generator on one machine: ${machine.cpu}, ` +
     `${machine.cores} cores. ${number(KEYS)} keys, values of ${VALUE_BYTES} bytes, the median of ` +
     `${rounds} rounds of ${seconds} s, both sides in turns. _One call each_ is a program that sends ` +
-    "etcd a call for each request, with Keyline's own client of etcd and as many calls at once.",
+    "etcd a call for each request, with the client of etcd that Keyline has and as many calls at once.",
     table(["clients × in flight", "writes", "Keyline/s", "one call each/s", "ratio"], rows, {
       leftColumns: 1,
     }),
@@ -161,6 +163,20 @@ async function startKeyline(
   };
 }
 
+/** Stores a value. */
+const PUT: Method<{ key: string; value: Uint8Array }, void> = {
+  path: "/etcdserverpb.KV/Put",
+  encode: ({ key, value }) =>
+    protobuf.Writer.create().uint32(FIRST).string(key).uint32(SECOND).bytes(value).finish(),
+  decode() {},
+};
+/** Reads a value. */
+const RANGE: Method<{ key: string }, void> = {
+  path: "/etcdserverpb.KV/Range",
+  encode: ({ key }) => protobuf.Writer.create().uint32(FIRST).string(key).finish(),
+  decode() {},
+};
+
 /** How many calls a second one node answers, so many at once. */
 async function callsPerS(
   node: Node,
@@ -173,12 +189,8 @@ async function callsPerS(
   await Promise.all(Array.from({ length: atOnce }, async () => {
     while (performance.now() < end) {
       const key = String(Math.floor(Math.random() * KEYS)).padStart(KEY_DIGITS, "0");
-      const request = new Writer();
-      request.data(1, new TextEncoder().encode(`calls/${key}`));
-      const isWrite = Math.random() * 100 < writes;
-      if (isWrite) request.data(2, value);
-      const path = `/etcdserverpb.KV/${isWrite ? "Put" : "Range"}`;
-      await node.call(path, request.bytes, { timeout: CALL_MS_MAX });
+      const method = Math.random() * 100 < writes ? PUT : RANGE;
+      await node.call(method, { key: `calls/${key}`, value }, { timeout: CALL_MS_MAX });
       count++;
     }
   }));

@@ -8,7 +8,6 @@ import { parseArgs } from "node:util";
 import { type Bench, measureCells, measureCurves } from "./cells.ts";
 import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
-import { etcdPage, measureEtcd } from "./etcd.ts";
 import { measureMore } from "./more.ts";
 import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
 import { drawCurves } from "./plot.ts";
@@ -79,6 +78,8 @@ async function main(options: Options): Promise<void> {
 
 async function overEtcd(options: Options, folder: string): Promise<void> {
   const { rounds, seconds, quick, save } = options;
+  // The other measurements need no client of etcd.
+  const { etcdPage, measureEtcd } = await import("./etcd.ts");
   const drive = await buildGenerator(folder);
   const progress = (line: string) => console.error(line);
   const results = await measureEtcd({ drive, folder, rounds, seconds, quick, progress });

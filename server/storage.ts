@@ -53,7 +53,7 @@ async function openEtcd(
   location: EtcdLocation,
   { settings: { tableTimeout, etcd }, metrics }: { settings: Settings; metrics: Metrics },
 ): Promise<Storage> {
-  const { EtcdTable } = await import("../tables/etcd/etcd_table.ts");
+  const { EtcdTable } = await loadEtcd();
   const timeout = tableTimeout * 1_000;
   const table = await EtcdTable.open({
     ...location,
@@ -66,6 +66,11 @@ async function openEtcd(
     turn: new RemoteTurn({ table, metrics, timeout }),
     close: () => table.close(),
   };
+}
+
+/** Not by a name that Deno sees: it would fetch the packages at every start, also without `--table`. */
+function loadEtcd(): Promise<typeof import("../tables/etcd/etcd_table.ts")> {
+  return import(new URL("../tables/etcd/etcd_table.ts", import.meta.url).href);
 }
 
 function loginOf({ user, password }: EtcdAccess): { user: string; password: string } | undefined {

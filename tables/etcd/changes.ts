@@ -7,8 +7,7 @@
 
 import type { Entry } from "../table.ts";
 import { around, compareBytes, encodeEntry, type KeySpace } from "./record.ts";
-import type { Op } from "./messages.ts";
-import type { Bytes } from "./protobuf.ts";
+import type { Bytes, Op } from "./messages.ts";
 
 /** What became of a key. */
 export interface Change {

@@ -6,18 +6,10 @@
  * @module
  */
 
+import { status as Status } from "@grpc/grpc-js";
 import { TableError } from "../table.ts";
-import { CallError, Node, Status, type TlsOptions } from "./grpc.ts";
-import {
-  AUTHENTICATE_PATH,
-  decodeToken,
-  decodeTxn,
-  encodeAuthenticate,
-  encodeTxn,
-  type Txn,
-  TXN_PATH,
-  type TxnResult,
-} from "./messages.ts";
+import { CallError, type Method, Node, type TlsOptions } from "./grpc.ts";
+import { AUTHENTICATE, TXN, type Txn, type TxnResult } from "./messages.ts";
 
 /** How to reach a cluster. */
 export interface ClusterOptions {
@@ -39,6 +31,17 @@ const RETRY_MS = 50;
 const NOT_REACHED = "the table's engine is not reached, or has no majority";
 /** What etcd answers before it has done anything, though its status could also mean that it had. */
 const NO_LEADER = "etcdserver: no leader";
+/**
+ * How errors begin that etcd, or the gRPC below it, answers. The library makes such a status also of a
+ * broken stream, and of what a proxy answers: then nobody knows what became of the call.
+ */
+const ANSWER = /^(etcdserver|grpc): /;
+const REFUSED = new Set([Status.INVALID_ARGUMENT, Status.RESOURCE_EXHAUSTED]);
+const DENIED = new Set([
+  Status.PERMISSION_DENIED,
+  Status.UNAUTHENTICATED,
+  Status.FAILED_PRECONDITION,
+]);
 
 /** The nodes of one cluster. */
 export class Cluster {
@@ -76,13 +79,12 @@ export class Cluster {
    * place, TableError where it certainly did not.
    */
   async once(txn: Txn, deadline: number): Promise<TxnResult> {
-    const message = encodeTxn(txn);
     for (let isFirst = true;; isFirst = false) {
       if (Date.now() >= deadline) throw new NotReachedError();
       const node = this.#current;
       try {
         await this.#logIn(deadline);
-        return decodeTxn(await this.#call(TXN_PATH, message, deadline));
+        return await this.#call(TXN, txn, { deadline });
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
         if (isFirst && isTokenError(error)) {
@@ -103,9 +105,8 @@ export class Cluster {
     const { login } = this.#options;
     if (login === undefined || this.#token !== undefined) return;
     try {
-      this.#token = decodeToken(
-        await this.#call(AUTHENTICATE_PATH, encodeAuthenticate(login), deadline),
-      );
+      const { user: name, password } = login;
+      this.#token = await this.#call(AUTHENTICATE, { name, password }, { deadline });
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
       // Whatever became of it, the transaction has not been sent.
@@ -113,20 +114,23 @@ export class Cluster {
     }
   }
 
-  #call(path: string, message: Uint8Array, deadline: number): Promise<Uint8Array<ArrayBuffer>> {
+  #call<Request, Reply>(
+    method: Method<Request, Reply>,
+    request: Request,
+    { deadline }: { deadline: number },
+  ): Promise<Reply> {
     const timeout = Math.max(1, Math.min(this.#options.attemptMs, deadline - Date.now()));
-    return this.#nodes[this.#current]!.call(path, message, { timeout, token: this.#token });
+    return this.#nodes[this.#current]!.call(method, request, { timeout, token: this.#token });
   }
 
   /** What a failed call means to whoever made it. */
   #judge(error: CallError, node: number): Error {
     const { status, isSent, message } = error;
-    if (status === Status.INVALID_ARGUMENT || status === Status.RESOURCE_EXHAUSTED) {
+    const isAnswer = ANSWER.test(message);
+    if (isAnswer && REFUSED.has(status)) {
       return new TableError(reasonOf(message), { cause: error });
     }
-    const isDenied = status === Status.PERMISSION_DENIED || status === Status.UNAUTHENTICATED ||
-      status === Status.FAILED_PRECONDITION;
-    if (isDenied) {
+    if (isAnswer && DENIED.has(status)) {
       return new TableError("the table's engine lets this server not in", { cause: error });
     }
     if (this.#current === node) this.#current = (node + 1) % this.#nodes.length;
@@ -144,7 +148,8 @@ export class NotReachedError extends TableError {
 }
 
 function isTokenError({ status, message }: CallError): boolean {
-  return status === Status.UNAUTHENTICATED || message === "etcdserver: invalid auth token";
+  return status === Status.UNAUTHENTICATED && ANSWER.test(message) ||
+    message === "etcdserver: invalid auth token";
 }
 
 /** Why etcd refused a transaction, in words for clients. */

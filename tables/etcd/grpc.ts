@@ -1,14 +1,34 @@
 /**
- * Unary gRPC calls to one node, over the HTTP/2 that Deno brings (`node:http2`). Keyline calls two
- * methods of one service, so this file stands in for a gRPC library and its two dozen packages: a call
- * is one stream, with a head of five bytes before its message and its status in the trailers
- * (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). `cluster.ts` picks the node.
+ * Calls to one node, over `@grpc/grpc-js`. What this file adds is what a commit has to know of a call that
+ * failed, whether the node may have got it, and that a node without a word gets a new connection.
+ * `cluster.ts` picks the node.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
-import http2 from "node:http2";
+import { isIP } from "node:net";
+import { checkServerIdentity } from "node:tls";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientOptions,
+  credentials,
+  logVerbosity,
+  Metadata,
+  setLogVerbosity,
+  status,
+} from "@grpc/grpc-js";
+
+/** A method that a node offers. */
+export interface Method<Request, Reply> {
+  /** Its name, as in `/etcdserverpb.KV/Txn`. */
+  readonly path: string;
+  /** Writes a request. */
+  encode(request: Request): Uint8Array;
+  /** Reads a reply. */
+  decode(message: Uint8Array<ArrayBuffer>): Reply;
+}
 
 /** The files' contents for TLS, in PEM. */
 export interface TlsOptions {
@@ -28,18 +48,6 @@ export interface CallOptions {
   readonly token?: string | undefined;
 }
 
-/** Status codes of gRPC, as far as they matter here. */
-export const Status = {
-  UNKNOWN: 2,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  UNAVAILABLE: 14,
-  UNAUTHENTICATED: 16,
-} as const;
-
 /** A call that failed. */
 export class CallError extends Error {
   /** The status code of gRPC. */
@@ -47,7 +55,7 @@ export class CallError extends Error {
   /** Whether the node may have got the call; false: it certainly has not. */
   readonly isSent: boolean;
 
-  /** Takes what happened, in words of the node or ours. */
+  /** Takes what happened, in words of the node or of the library. */
   constructor(message: string, { status, isSent }: { status: number; isSent: boolean }) {
     super(message);
     this.status = status;
@@ -55,122 +63,104 @@ export class CallError extends Error {
   }
 }
 
-const HEAD_BYTES = 5;
-/** How much a node may send ahead on one stream, and on all, in bytes. */
-const WINDOW_BYTES = 4_194_304;
+const OPTIONS: ClientOptions = {
+  // Only who sent a commit can tell whether it may be sent again.
+  "grpc.enable_retries": 0,
+  // A node that is back is to be found soon; the presets wait for a second, then for up to two minutes.
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc.dns_min_time_between_resolutions_ms": 1_000,
+  // A read of many large values is a large message.
+  "grpc.max_receive_message_length": -1,
+  // How much a node may send ahead of us, in bytes.
+  "grpc-node.flow_control_window": 4_194_304,
+  // A new client has a new connection, not that of the one that it replaces.
+  "grpc.use_local_subchannel_pool": 1,
+  // The location and this file's options say all; nothing comes from the environment or from DNS records.
+  "grpc.enable_http_proxy": 0,
+  "grpc.service_config_disable_resolution": 1,
+  "grpc.enable_channelz": 0,
+};
+
+/** The name in the handshake with a node that has none. */
+const NO_NAME = "etcd.invalid";
+
+// What goes wrong is an error of a call, and the caller's to tell.
+setLogVerbosity(logVerbosity.NONE);
 
 /** One node. It connects when it is first called, and again after the connection has failed. */
 export class Node {
   /** As in `10.0.0.1:2379`. */
   readonly address: string;
-  readonly #tls: TlsOptions | undefined;
-  #link: Link | undefined;
-  /** When the node last sent anything, by `performance.now`. */
+  readonly #credentials: ChannelCredentials;
+  readonly #options: ClientOptions;
+  #client: Client | undefined;
+  /** When the node last began an answer, by `performance.now`. */
   #heardAt = 0;
 
   /** Names a node; `tls` where it speaks TLS. */
   constructor(address: string, tls?: TlsOptions) {
     this.address = address;
-    this.#tls = tls;
+    const host = address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+    // An address is no name in the handshake (RFC 6066, section 3), and the library would put it there.
+    const isNamed = isIP(host) === 0;
+    this.#options = isNamed ? OPTIONS : { ...OPTIONS, "grpc.ssl_target_name_override": NO_NAME };
+    this.#credentials = tls === undefined
+      ? credentials.createInsecure()
+      : credentials.createSsl(pemOf(tls.ca), pemOf(tls.key), pemOf(tls.cert), {
+        checkServerIdentity: (_, certificate) => checkServerIdentity(host, certificate),
+      });
   }
 
-  /** Sends a message and returns the answer. Throws CallError. */
-  call(
-    path: string,
-    message: Uint8Array,
+  /** Calls a method and returns its reply. Throws CallError. */
+  call<Request, Reply>(
+    { path, encode, decode }: Method<Request, Reply>,
+    request: Request,
     { timeout, token }: CallOptions,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  ): Promise<Reply> {
+    const client = this.#client ??= new Client(
+      `dns:${this.address}`,
+      this.#credentials,
+      this.#options,
+    );
+    const metadata = new Metadata();
+    // A node without a leader says so at once.
+    metadata.set("hasleader", "true");
+    if (token !== undefined) metadata.set("token", token);
     const startedAt = performance.now();
     return new Promise((resolve, reject) => {
-      const link = this.#connect();
-      const fail = (what: string, status: number, isSent: boolean) => {
-        clearTimeout(timer);
-        reject(new CallError(what, { status, isSent }));
-      };
-      const timer = setTimeout(() => {
-        fail("it does not answer", Status.DEADLINE_EXCEEDED, link.isConnected);
-        stream.close(http2.constants.NGHTTP2_CANCEL);
-        // A node that has said nothing all the while may be gone: the next call connects anew.
-        if (this.#heardAt < startedAt) this.#drop(link);
-      }, timeout);
-      const stream = link.session.request({
-        ":method": "POST",
-        ":path": path,
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "grpc-timeout": `${Math.ceil(timeout)}m`,
-        // A node without a leader says so at once.
-        "hasleader": "true",
-        ...(token !== undefined && { token }),
-      });
-      let status: number | undefined;
-      let text = "";
-      const parts: Buffer[] = [];
-      const readStatus = (headers: http2.IncomingHttpHeaders) => {
-        this.#heardAt = performance.now();
-        if (headers["grpc-status"] === undefined) return;
-        status = Number(headers["grpc-status"]);
-        text = String(headers["grpc-message"] ?? "");
-      };
-      stream.on("response", readStatus);
-      stream.on("trailers", readStatus);
-      stream.on("data", (part: Buffer) => parts.push(part));
-      stream.on("error", (error) => fail(error.message, Status.UNAVAILABLE, link.isConnected));
-      stream.on("close", () => {
-        if (status === undefined) fail("it hung up", Status.UNAVAILABLE, link.isConnected);
-        else if (status !== 0) fail(text, status, true);
-        else {
-          clearTimeout(timer);
-          resolve(bodyOf(parts));
-        }
-      });
-      stream.end(framed(message));
+      const call = client.makeUnaryRequest(
+        path,
+        (message: Request) => Buffer.from(encode(message)),
+        (message) => decode(new Uint8Array(message)),
+        request,
+        metadata,
+        { deadline: Date.now() + timeout },
+        (error, reply) => {
+          if (error === null) return resolve(reply!);
+          const { code, details } = error;
+          if (code === status.DEADLINE_EXCEEDED && this.#heardAt < startedAt) this.#drop(client);
+          // The peer is the target until the call has been given to a connection.
+          const isSent = call.getPeer() !== client.getChannel().getTarget();
+          reject(new CallError(details, { status: code, isSent }));
+        },
+      );
+      call.on("metadata", () => this.#heardAt = performance.now());
     });
   }
 
   /** Ends the connection. */
   close(): void {
-    if (this.#link !== undefined) this.#drop(this.#link);
+    if (this.#client !== undefined) this.#drop(this.#client);
   }
 
-  #connect(): Link {
-    if (this.#link !== undefined) return this.#link;
-    const scheme = this.#tls === undefined ? "http" : "https";
-    const session = http2.connect(`${scheme}://${this.address}`, {
-      ...this.#tls,
-      settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
-    });
-    const link: Link = { session, isConnected: false };
-    this.#link = link;
-    session.on("connect", () => {
-      link.isConnected = true;
-      session.setLocalWindowSize(WINDOW_BYTES);
-    });
-    for (const end of ["error", "goaway", "close"]) session.on(end, () => this.#drop(link));
-    return link;
-  }
-
-  #drop(link: Link): void {
-    if (this.#link === link) this.#link = undefined;
-    if (!link.session.destroyed) link.session.destroy();
+  /** The next call connects anew: a node that said nothing during a whole call may be gone. */
+  #drop(client: Client): void {
+    if (this.#client === client) this.#client = undefined;
+    client.close();
   }
 }
 
-/** A connection to a node. */
-interface Link {
-  readonly session: http2.ClientHttp2Session;
-  isConnected: boolean;
-}
-
-/** A message behind its head: not compressed, and so long. */
-function framed(message: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(HEAD_BYTES + message.length);
-  new DataView(frame.buffer).setUint32(1, message.length);
-  frame.set(message, HEAD_BYTES);
-  return frame;
-}
-
-function bodyOf(parts: readonly Buffer[]): Uint8Array<ArrayBuffer> {
-  // A copy, so that views of it hold for as long as anybody wants.
-  return new Uint8Array(Buffer.concat(parts)).subarray(HEAD_BYTES);
+function pemOf(text: string | undefined): Buffer | null {
+  return text === undefined ? null : Buffer.from(text);
 }

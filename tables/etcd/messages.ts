@@ -1,16 +1,83 @@
 /**
  * The messages of etcd's API version 3 that Keyline sends and receives: transactions, and the exchange of
- * a password for a token. Their numbers are those of `rpc.proto` and `kv.proto` in etcd's repository.
+ * a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
  *
  * @module
  */
 
-import { type Bytes, fieldsOf, Writer } from "./protobuf.ts";
+import protobuf from "protobufjs";
+import type { Method } from "./grpc.ts";
 
-/** Where the method for transactions is. */
-export const TXN_PATH = "/etcdserverpb.KV/Txn";
-/** Where the method is that gives a token for a name and a password. */
-export const AUTHENTICATE_PATH = "/etcdserverpb.Auth/Authenticate";
+/** Bytes in memory that nobody shares. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The fields that Keyline uses, with the names and numbers of `rpc.proto` and `kv.proto` of etcd. */
+const { root } = protobuf.parse(`
+  syntax = "proto3";
+
+  message TxnRequest {
+    repeated Compare compare = 1;
+    repeated RequestOp success = 2;
+    repeated RequestOp failure = 3;
+  }
+  message Compare {
+    enum CompareResult { EQUAL = 0; }
+    enum CompareTarget { VERSION = 0; MOD = 2; }
+    CompareResult result = 1;
+    CompareTarget target = 2;
+    bytes key = 3;
+    int64 mod_revision = 6;
+  }
+  message RequestOp {
+    RangeRequest request_range = 1;
+    PutRequest request_put = 2;
+    DeleteRangeRequest request_delete_range = 3;
+  }
+  message RangeRequest {
+    bytes key = 1;
+    bytes range_end = 2;
+    int64 limit = 3;
+    bool keys_only = 8;
+    bool count_only = 9;
+  }
+  message PutRequest {
+    bytes key = 1;
+    bytes value = 2;
+  }
+  message DeleteRangeRequest {
+    bytes key = 1;
+    bytes range_end = 2;
+  }
+
+  message TxnResponse {
+    ResponseHeader header = 1;
+    bool succeeded = 2;
+    repeated ResponseOp responses = 3;
+  }
+  message ResponseHeader {
+    int64 revision = 3;
+  }
+  message ResponseOp {
+    RangeResponse response_range = 1;
+  }
+  message RangeResponse {
+    repeated KeyValue kvs = 2;
+    int64 count = 4;
+  }
+  message KeyValue {
+    bytes key = 1;
+    int64 mod_revision = 3;
+    bytes value = 5;
+  }
+
+  message AuthenticateRequest {
+    string name = 1;
+    string password = 2;
+  }
+  message AuthenticateResponse {
+    string token = 2;
+  }
+`);
 
 /** Reads a key, or the range from `key` up to, but without, `end`. */
 export interface Get {
@@ -97,102 +164,78 @@ export interface TxnResult {
   readonly results: readonly OpResult[];
 }
 
-const EQUAL = 0;
-const MOD_REVISION = 2;
-const NO_BYTES: Bytes = new Uint8Array(0);
+const TXN_REQUEST = root.lookupType("TxnRequest");
+const TXN_RESPONSE = root.lookupType("TxnResponse");
+const AUTHENTICATE_REQUEST = root.lookupType("AuthenticateRequest");
+const AUTHENTICATE_RESPONSE = root.lookupType("AuthenticateResponse");
+const MOD = 2;
 
-/** A transaction as bytes. */
-export function encodeTxn({ compare = [], success, failure = [] }: Txn): Bytes {
-  const writer = new Writer();
-  for (const { key, modRevision } of compare) {
-    writer.message(1, () => {
-      writer.number(1, EQUAL);
-      writer.number(2, MOD_REVISION);
-      writer.data(3, key);
-      writer.number(6, modRevision);
-    });
-  }
-  for (const op of success) writer.message(2, () => writeOp(writer, op));
-  for (const op of failure) writer.message(3, () => writeOp(writer, op));
-  return writer.bytes;
+/** Carries out a transaction. */
+export const TXN: Method<Txn, TxnResult> = {
+  path: "/etcdserverpb.KV/Txn",
+  encode({ compare = [], success, failure = [] }) {
+    return TXN_REQUEST.encode({
+      compare: compare.map((held) => ({ target: MOD, ...held })),
+      success: success.map(requestOf),
+      failure: failure.map(requestOf),
+    }).finish();
+  },
+  decode(message) {
+    const { header, succeeded, responses } = decoded<TxnResponse>(TXN_RESPONSE, message);
+    return {
+      succeeded,
+      revision: header === null ? 0 : header.revision.toNumber(),
+      results: responses.map(({ responseRange }) => resultOf(responseRange)),
+    };
+  },
+};
+
+/** Exchanges a name and a password for a token. */
+export const AUTHENTICATE: Method<{ name: string; password: string }, string> = {
+  path: "/etcdserverpb.Auth/Authenticate",
+  encode: (login) => AUTHENTICATE_REQUEST.encode(login).finish(),
+  decode: (message) => decoded<{ token: string }>(AUTHENTICATE_RESPONSE, message).token,
+};
+
+function requestOf(op: Op): Record<string, unknown> {
+  if (op.type === "put") return { requestPut: op };
+  if (op.type === "delete") return { requestDeleteRange: { key: op.key, rangeEnd: op.end } };
+  return { requestRange: { ...op, rangeEnd: op.end } };
 }
 
-function writeOp(writer: Writer, op: Op): void {
-  if (op.type === "get") {
-    writer.message(1, () => {
-      writer.data(1, op.key);
-      if (op.end !== undefined) writer.data(2, op.end);
-      if (op.limit !== undefined) writer.number(3, op.limit);
-      if (op.keysOnly) writer.number(8, 1);
-      if (op.countOnly) writer.number(9, 1);
-    });
-  } else if (op.type === "put") {
-    writer.message(2, () => {
-      writer.data(1, op.key);
-      writer.data(2, op.value);
-    });
-  } else {
-    writer.message(3, () => {
-      writer.data(1, op.key);
-      if (op.end !== undefined) writer.data(2, op.end);
-    });
-  }
+/** What the library makes of a TxnResponse. */
+interface TxnResponse {
+  readonly header: { readonly revision: Int64 } | null;
+  readonly succeeded: boolean;
+  readonly responses: readonly { readonly responseRange: RangeResponse | null }[];
 }
 
-/** What a transaction returned. */
-export function decodeTxn(message: Bytes): TxnResult {
-  let succeeded = false;
-  let revision = 0;
-  const results: OpResult[] = [];
-  for (const { field, value, bytes } of fieldsOf(message)) {
-    if (field === 1) revision = revisionOf(bytes);
-    if (field === 2) succeeded = value === 1;
-    if (field === 3) results.push(resultOf(bytes));
-  }
-  return { succeeded, revision, results };
+interface RangeResponse {
+  readonly kvs: readonly {
+    readonly key: Bytes;
+    readonly value: Bytes;
+    readonly modRevision: Int64;
+  }[];
+  readonly count: Int64;
 }
 
-function revisionOf(header: Bytes): number {
-  for (const { field, value } of fieldsOf(header)) if (field === 3) return value;
-  return 0;
+/** A number of 64 bits. None of etcd's reaches 2^53. */
+interface Int64 {
+  toNumber(): number;
 }
 
-function resultOf(message: Bytes): OpResult {
-  const kvs: KeyValue[] = [];
-  let count = 0;
-  for (const { field, bytes } of fieldsOf(message)) {
-    if (field !== 1) continue; // What a put or a delete returned is of no use here.
-    for (const range of fieldsOf(bytes)) {
-      if (range.field === 2) kvs.push(keyValueOf(range.bytes));
-      if (range.field === 4) count = range.value;
-    }
-  }
-  return { kvs, count };
+/** A message as its fields; one that etcd left out has its preset. */
+function decoded<Fields>(type: protobuf.Type, message: Bytes): Fields {
+  return type.decode(message) as unknown as Fields;
 }
 
-function keyValueOf(message: Bytes): KeyValue {
-  let [key, value, modRevision] = [NO_BYTES, NO_BYTES, 0];
-  for (const { field, value: number, bytes } of fieldsOf(message)) {
-    if (field === 1) key = bytes;
-    if (field === 3) modRevision = number;
-    if (field === 5) value = bytes;
-  }
-  return { key, value, modRevision };
-}
-
-/** A name and a password as bytes. */
-export function encodeAuthenticate({ user, password }: { user: string; password: string }): Bytes {
-  const writer = new Writer();
-  const encoder = new TextEncoder();
-  writer.data(1, encoder.encode(user));
-  writer.data(2, encoder.encode(password));
-  return writer.bytes;
-}
-
-/** The token that they were exchanged for. */
-export function decodeToken(message: Bytes): string {
-  for (const { field, bytes } of fieldsOf(message)) {
-    if (field === 2) return new TextDecoder().decode(bytes);
-  }
-  return "";
+/** What a put or a delete returned is of no use here. */
+function resultOf(range: RangeResponse | null): OpResult {
+  if (range === null) return { kvs: [], count: 0 };
+  const kvs = range.kvs.map(({ key, value, modRevision }) => ({
+    key,
+    value,
+    modRevision: modRevision.toNumber(),
+  }));
+  return { kvs, count: range.count.toNumber() };
 }

@@ -17,7 +17,7 @@
 
 import type { Entry } from "../table.ts";
 import { Text } from "../text.ts";
-import type { Bytes } from "./protobuf.ts";
+import type { Bytes } from "./messages.ts";
 
 const SPACE = 0x20;
 const TIME_DIGITS = 16;

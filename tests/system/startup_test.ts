@@ -7,7 +7,14 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { OPTIONS } from "../../server/settings.ts";
-import { importMapFlags, ROOT, runServer, ServerProcess, testServer } from "../support/harness.ts";
+import {
+  importMapFlags,
+  ROOT,
+  runServer,
+  ServerProcess,
+  tempFolder,
+  testServer,
+} from "../support/harness.ts";
 
 testServer("a port in use is refused in one line that says what to do", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
@@ -20,6 +27,27 @@ testServer("a port in use is refused in one line that says what to do", async ()
   assertEquals([code, stdout], [1, ""]);
 });
 
+testServer("a start fetches the client of etcd only with --table", async () => {
+  const asked: string[] = [];
+  const cache = tempFolder();
+  await using npm = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    ({ url }) => {
+      asked.push(decodeURIComponent(new URL(url).pathname));
+      return new Response(null, { status: 404 });
+    },
+  );
+  const env = { DENO_DIR: cache, NPM_CONFIG_REGISTRY: `http://127.0.0.1:${npm.addr.port}/` };
+  {
+    await using _server = await ServerProcess.start({ args: ["--memory"], env });
+    assertEquals(asked, []);
+  }
+  const args = ["--port", "0", "--table", "etcd://127.0.0.1:1"];
+  const { code, stderr } = await runServer(args, { env });
+  assertMatch(stderr, /Cannot start: .*@grpc\/grpc-js/);
+  assertEquals([code, asked.includes("/@grpc/grpc-js")], [1, true]);
+  Deno.removeSync(cache, { recursive: true });
+});
 testServer("wrong options and variables are refused in one line, with exit code 2", async () => {
   const wrong: [args: string[], env: Record<string, string>, message: string][] = [
     [["--prot", "1"], {}, "Unknown option '--prot'. Run with --help to see the options."],

@@ -15,7 +15,8 @@ testWithProgram("etcd", "a start without its engine ends, with a word", async ()
   const args = ["--port", "0", "--table", "etcd://127.0.0.1:1/x", "--table-timeout", "0.5"];
   const { code, stderr } = await runServer(args);
   assertEquals(code, 1);
-  assertMatch(stderr, /Cannot open etcd:\/\/127\.0\.0\.1:1\/x: .* is not reached/);
+  // One line: the client of etcd writes none of its own.
+  assertMatch(stderr, /^.*Cannot open etcd:\/\/127\.0\.0\.1:1\/x: .* is not reached.*\n$/);
   assert(performance.now() - startedAt < 10_000);
 });
 
@@ -81,6 +82,28 @@ testWithProgram(
   },
 );
 
+testWithProgram(
+  "etcd",
+  "a node is refused that has the certificate of another, or one that nobody vouches for",
+  async () => {
+    const other = await makeCertificate("IP:127.0.0.2");
+    const trusted = await makeCertificate();
+    const args = ["--cert-file", other.cert, "--key-file", other.key];
+    {
+      await using cluster = await EtcdCluster.start({ nodes: 1, args });
+      for (const { cert } of [other, trusted]) {
+        const { code, stderr } = await runServer(
+          ["--port", "0", "--table", cluster.url("tls"), "--table-timeout", "1"],
+          { env: { KEYLINE_ETCD_CA: cert } },
+        );
+        assertEquals(code, 1);
+        assertStringIncludes(stderr, "Cannot open");
+      }
+    }
+    for (const { folder } of [other, trusted]) Deno.removeSync(folder, { recursive: true });
+  },
+);
+
 testWithProgram("etcd", "a server is ready while it reaches its engine, and again", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });
   const options = { table: cluster.url("ready"), args: ["--table-timeout", "0.5"] };
@@ -102,12 +125,14 @@ testWithProgram("etcd", "a server is ready while it reaches its engine, and agai
   assertMatch((await server.get("metrics")).body, /keyline_commit_duration_seconds_count 1/);
 });
 
-/** A certificate for 127.0.0.1 that vouches for itself, as files of a new folder. */
-async function makeCertificate(): Promise<{ folder: string; cert: string; key: string }> {
+/** A certificate that vouches for itself, as files of a new folder. */
+async function makeCertificate(
+  name = "IP:127.0.0.1",
+): Promise<{ folder: string; cert: string; key: string }> {
   const folder = tempFolder();
   const [cert, key] = [`${folder}/cert.pem`, `${folder}/key.pem`];
   const args = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext " +
-    "subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE";
+    `subjectAltName=${name} -addext basicConstraints=critical,CA:FALSE`;
   const { success } = await new Deno.Command("openssl", {
     args: [...args.split(" "), "-keyout", key, "-out", cert],
     stderr: "null",
