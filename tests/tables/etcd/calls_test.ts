@@ -1,0 +1,16 @@
+/**
+ * Runs the cases of calls, of the cluster and of its lanes. The gRPC library reads the environment as soon as
+ * it is loaded, so that without permission for that the cases can't even be imported.
+ *
+ * @module
+ */
+
+import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness.ts";
+
+if (isGranted(SERVER_PERMISSIONS)) {
+  await import("./grpc_cases.ts");
+  await import("./cluster_cases.ts");
+  await import("./lane_cases.ts");
+} else {
+  testServer("calls, the cluster of etcd and its lanes", () => {});
+}
