@@ -11,6 +11,7 @@ import { MemoryTable } from "../tables/memory_table.ts";
 import type { Table, TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
 import type { Metrics } from "./metrics.ts";
+import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, UsageError } from "./settings.ts";
 import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
@@ -88,18 +89,10 @@ function tlsOf({ ca, cert, key }: EtcdAccess) {
   }
   if (ca === undefined && cert === undefined) return undefined;
   return {
-    ...(ca !== undefined && { ca: readText("KEYLINE_ETCD_CA", ca) }),
-    ...(cert !== undefined && { cert: readText("KEYLINE_ETCD_CERT", cert) }),
-    ...(key !== undefined && { key: readText("KEYLINE_ETCD_KEY", key) }),
+    ...(ca !== undefined && { ca: readSettingFile(ca, `KEYLINE_ETCD_CA, ${ca}`) }),
+    ...(cert !== undefined && { cert: readSettingFile(cert, `KEYLINE_ETCD_CERT, ${cert}`) }),
+    ...(key !== undefined && { key: readSettingFile(key, `KEYLINE_ETCD_KEY, ${key}`) }),
   };
-}
-
-function readText(variable: string, file: string): string {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (error) {
-    throw new UsageError(`Cannot read ${variable}, ${file}: ${(error as Error).message}`);
-  }
 }
 
 /** Does the work of the table that can wait, a step at a time, between requests. */

@@ -11,7 +11,8 @@
 
 import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { type Settings, UsageError } from "../settings.ts";
+import { readSettingFile } from "../setting_file.ts";
+import type { Settings } from "../settings.ts";
 import type { Socket } from "./socket.ts";
 
 /** A certificate and its key, both in PEM. */
@@ -27,15 +28,7 @@ export function readCertificate(
   { tlsCert, tlsKey }: Pick<Settings, "tlsCert" | "tlsKey">,
 ): Certificate | undefined {
   if (tlsCert === undefined || tlsKey === undefined) return undefined;
-  return { cert: readText(tlsCert), key: readText(tlsKey) };
-}
-
-function readText(file: string): string {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (error) {
-    throw new UsageError(`Cannot read ${file}: ${(error as Error).message}`);
-  }
+  return { cert: readSettingFile(tlsCert), key: readSettingFile(tlsKey) };
 }
 
 /** How many bytes to read at a time. Small, because each client holds a buffer, and most are idle. */

@@ -6,6 +6,7 @@
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import { readSettingFile } from "../setting_file.ts";
 import { type Settings, UsageError } from "../settings.ts";
 import { Text } from "../../tables/text.ts";
 import { hasControl } from "../input/line.ts";
@@ -50,14 +51,7 @@ export function passwordCheck(settings: Settings): ((guess: string) => boolean) 
 
 function readPassword({ password, passwordFile }: Settings): string | undefined {
   if (passwordFile === undefined) return password === "" ? undefined : password;
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(passwordFile);
-  } catch (error) {
-    throw new UsageError(
-      `Cannot read --password-file ${passwordFile}: ${(error as Error).message}`,
-    );
-  }
+  const text = readSettingFile(passwordFile, `--password-file ${passwordFile}`);
   const [line = ""] = text.split(/\r?\n/);
   if (line === "") throw new UsageError(`--password-file ${passwordFile} has an empty first line.`);
   return line;
