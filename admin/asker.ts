@@ -19,7 +19,6 @@ import { type Reply, serverError } from "../server/reply.ts";
 import type { Inside } from "../server/server.ts";
 import type { RemoteMember } from "../server/turn/batch.ts";
 import type { Member } from "../server/turn/turn.ts";
-import type { TableView } from "../tables/table.ts";
 
 const encoder = new TextEncoder();
 
@@ -46,6 +45,7 @@ class Asker implements Member, RemoteMember {
   readonly replies: string[] = [];
   readonly room = Infinity;
   readonly #context: GateContext;
+  #released = 0;
 
   constructor({ services }: Pick<Inside, "services">) {
     this.#context = { ...services, client: { authorized: true, wrongPasswords: 0 } };
@@ -64,17 +64,25 @@ class Asker implements Member, RemoteMember {
     return prepare(line, this.#context);
   }
 
-  run(request: Request, table: TableView): Reply | Promise<Reply> {
-    return run(request, { ...this.#context, table });
+  run(request: Request): Reply | Promise<Reply> {
+    return run(request, this.#context);
   }
 
-  give(request: Request, reply: Reply): void {
-    count(request, reply, this.#context);
+  take(reply: Reply): void {
     this.replies.push(reply.wire);
+  }
+
+  drop(): void {
+    this.replies.length = this.#released;
+  }
+
+  count(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
   }
 
   release(failure?: Reply): void {
     if (failure !== undefined) this.replies.fill(failure.wire);
+    this.#released = this.replies.length;
   }
 
   close(): void {}

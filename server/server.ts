@@ -74,7 +74,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     const { listener, sideDoor } = await opened.promise;
     await listener.drain();
     sideDoor?.close();
-    await storage.close();
+    storage.close();
     logStop(services);
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });

@@ -72,14 +72,21 @@ export const STATS: readonly Stat[] = [
   gauge("keys", "Keys in the table", ({ keys }) => keys),
   ofTable("table_bytes", "gauge", "Memory that entries take, in bytes"),
   ofTable("disk_bytes", "gauge", "Size of the rows on disk, in bytes"),
-  ofTable("log_bytes", "gauge", "How much of the active log segment is used, in bytes"),
+  ofTable(
+    "log_bytes",
+    "gauge",
+    "How much of the active log segment is used, in bytes; over etcd, what the log adds to the snapshot",
+  ),
   ofTable("rows", "gauge", "Keys that have a row on disk"),
   ofTable("cache_hits_total", "counter", "Look-ups that found their entry in memory"),
   ofTable("cache_misses_total", "counter", "Look-ups that had to ask the rows on disk"),
+  ofTable("snapshot_bytes", "gauge", "Size of the table's snapshot in etcd, in bytes"),
+  ofTable("snapshots_total", "counter", "Snapshots that this server has written to etcd"),
+  ofTable("engine_calls_total", "counter", "Times that turns have asked etcd"),
   ofTable(
     "conflicts_total",
     "counter",
-    "Turns that ran again, because others had changed what they read",
+    "Turns that ran again, because others had changed the table",
   ),
   ofTable("expired_keys_total", "counter", "Expired keys that were removed"),
   ofTable(

@@ -18,12 +18,12 @@ import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */
 export interface Storage {
-  /** The table as the server's statistics see it; the turn brings its own where it lives elsewhere. */
+  /** The table as handlers see it. */
   readonly table: TableView;
   /** What connections submit their lines to. */
   readonly turn: TurnLike;
   /** Ends the use of the table. */
-  close(): void | Promise<void>;
+  close(): void;
 }
 
 /** What the turn works with. */
@@ -61,12 +61,14 @@ async function openEtcd(
     timeout,
     login: loginOf(etcd),
     tls: tlsOf(etcd),
+    report: logEvent,
   });
-  return {
-    table: table.begin(),
-    turn: new RemoteTurn({ table, metrics, timeout }),
-    close: () => table.close(),
+  const turn = new RemoteTurn({ table, metrics, timeout });
+  const close = () => {
+    turn.close();
+    table.close();
   };
+  return { table: table.replica, turn, close };
 }
 
 /** Not by a name that Deno sees: it would fetch the packages at every start, also without `--table`. */

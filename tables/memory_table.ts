@@ -16,14 +16,23 @@ const SWEEP_KEYS_MAX = 1_000;
 export class MemoryTable implements Table {
   readonly location = "memory";
   readonly #now: Clock;
-  readonly #store = new FlatStore();
+  readonly #store: FlatStore;
   #version = 0;
   /** How many expired keys have been removed. */
   #expiredKeys = 0;
 
-  /** Creates an empty table, whose keys expire by this clock. */
-  constructor(now: Clock = Date.now) {
+  /** Creates a table in this store, whose keys expire by this clock. */
+  constructor(now: Clock = Date.now, store: FlatStore = new FlatStore()) {
     this.#now = now;
+    this.#store = store;
+  }
+
+  /** The last version that was given. */
+  get version(): number {
+    return this.#version;
+  }
+  set version(version: number) {
+    this.#version = version;
   }
 
   get(key: TextLike): Text | undefined {

@@ -103,8 +103,3 @@ export class TableError extends Error {
     this.fatal = fatal;
   }
 }
-
-/**
- * Thrown to a handler if the table must fetch something first. The turn does so, and runs the request again.
- */
-export class NotFetchedError extends Error {}

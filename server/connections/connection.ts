@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { TableView } from "../../tables/table.ts";
 import type { Client } from "../command.ts";
 import {
   answer,
@@ -173,14 +172,21 @@ export class Connection implements Member, RemoteMember, Recipient {
     return refusal === undefined ? prepare(line, this.#context) : refusedRequest(refusal);
   }
 
-  run(request: Request, table: TableView): Reply | Promise<Reply> {
-    return run(request, { ...this.#context, table });
+  run(request: Request): Reply | Promise<Reply> {
+    return run(request, this.#context);
   }
 
-  give(request: Request, reply: Reply): void {
-    count(request, reply, this.#context);
+  take(reply: Reply): void {
     this.#outbox.add(reply);
     this.#isLast = reply.last;
+  }
+
+  drop(): void {
+    this.#outbox.drop();
+  }
+
+  count(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
   }
 
   release(failure?: Reply): void {

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { NotFetchedError, TableError } from "../../tables/table.ts";
+import { TableError } from "../../tables/table.ts";
 import { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
 import { logEvent } from "../event_log.ts";
@@ -46,7 +46,7 @@ export interface Request {
   readonly reply: Reply | undefined;
 }
 
-/** The first half of `answer`, for a table that must fetch before a handler can run. Counts nothing. */
+/** The first half of `answer`, for a table whose turn may have to run a request again. Counts nothing. */
 export function prepare(line: Line, context: GateContext): Request {
   const operation = operationFor(line, context);
   if (operation instanceof Reply) return refusedRequest(operation);
@@ -62,17 +62,13 @@ export function refusedRequest(reply: Reply): Request {
   return { operation: undefined, args: [], reply };
 }
 
-/**
- * The second half: runs the handler, and counts nothing, because a request may be run again. Throws, or
- * rejects with, NotFetchedError alone, with everything undone.
- */
+/** The second half: runs the handler, and counts nothing, because a request may be run again. */
 export function run(request: Request, context: Context): Reply | Promise<Reply> {
   const { reply, operation, args } = request;
   if (reply !== undefined) return reply;
   const mark = context.table.mark();
   const fail = (error: unknown) => {
     context.table.undo(mark);
-    if (error instanceof NotFetchedError) throw error;
     return failureOf(operation!, error);
   };
   try {

@@ -1,17 +1,15 @@
 /**
- * One turn of a table that lives elsewhere: the requests of some clients, which become one read and one
- * transaction of the engine.
+ * One turn of a table that lives elsewhere: the requests of some clients, which become one commit.
  *
- * A request is run as soon as it is added, over a snapshot that holds nothing yet and notes what it would
- * have to fetch. Then all of that is fetched in one read, the requests are run again, in order, and what
- * they have changed is committed. Where something that they have read has changed meanwhile, they are run
- * once more: requests are functions of the table, so nothing of the first try is left.
+ * A request is run as soon as it is added, over this server's copy of the table, and its reply waits. Then
+ * what the requests have changed is committed. Where others have changed the table meanwhile, the requests
+ * are run once more: they are functions of the table, so nothing of the first try is left.
  *
  * @module
  */
 
-import type { EtcdTable, Snapshot } from "../../tables/etcd/etcd_table.ts";
-import { NotFetchedError, TableError, type TableView } from "../../tables/table.ts";
+import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
+import { TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/gate.ts";
 import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
@@ -22,14 +20,18 @@ import { restOf } from "./chunk.ts";
 
 /** A connection, as a batch sees it. */
 export interface RemoteMember {
-  /** How many bytes of replies it takes. */
+  /** How many more bytes of replies it takes. */
   readonly room: number;
   /** Makes a request of a line. */
   prepare(line: Line): Request;
-  /** Runs a request over this table. Throws, or rejects with, NotFetchedError alone. */
-  run(request: Request, table: TableView): Reply | Promise<Reply>;
-  /** Takes the reply with which a request leaves. */
-  give(request: Request, reply: Reply): void;
+  /** Runs a request. */
+  run(request: Request): Reply | Promise<Reply>;
+  /** Takes a copy of a reply, which does not leave yet. */
+  take(reply: Reply): void;
+  /** Drops the replies that have not left. */
+  drop(): void;
+  /** Counts the reply with which a request leaves. */
+  count(request: Request, reply: Reply): void;
   /** Lets the replies leave. */
   release(): void;
   /** Ends the connection without a reply. */
@@ -56,6 +58,9 @@ interface Slot {
   readonly from: number;
   /** Whether it has its reply for good, because it has not used the table. */
   isSettled: boolean;
+  /** Whether it has changed the table. */
+  isChanging: boolean;
+  /** Its code counts; what its value refers to may have changed. */
   reply: Reply | undefined;
 }
 
@@ -76,34 +81,34 @@ export interface BatchOptions {
   readonly metrics: Metrics;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
-  /** Called where others have changed what it has read. */
-  readonly onConflict: () => void;
+  /** Why the table can't be used at all; undefined where it can. */
+  readonly failure: TableError | undefined;
   /** Takes back lines of which not one found a place: they are the first of the next batch. */
   readonly onUnplaced: (arrival: Arrival) => void;
 }
 
+/** With more bytes of changes than this, the rest waits for the next turn. */
+const FULL_BYTES = 1_048_576;
 /** How long to wait at most before requests are run again, in milliseconds. */
 const BACKOFF_MS_MAX = 32;
 
 /** The requests of one turn. */
 export class Batch {
   readonly #options: BatchOptions;
-  readonly #snapshot: Snapshot;
   readonly #groups: Group[] = [];
-  /** Whether no more requests find a place. */
-  #isFull = false;
-  /** How many requests have used the table in this run. */
-  #usedCount = 0;
+  /** Whether a request has found no place. */
+  #isOver = false;
+  /** Why nothing can be changed; undefined where something can. */
+  #refusal: TableError | undefined;
 
   /** An empty batch. */
   constructor(options: BatchOptions) {
     this.#options = options;
-    this.#snapshot = options.table.begin();
   }
 
   /** Whether no more requests find a place. */
   get isFull(): boolean {
-    return this.#isFull;
+    return this.#isOver || this.#options.table.replica.entryBytes > FULL_BYTES;
   }
 
   /** Begins with the lines of a connection. */
@@ -115,20 +120,25 @@ export class Batch {
    * Adds the next line of that connection, with how many lines and bytes come before it. False: it takes
    * no more in this turn.
    */
-  async add(
+  add(
     line: Line,
     { taken, from, next }: { taken: number; from: number; next: number },
-  ): Promise<boolean> {
+  ): boolean | Promise<boolean> {
     const group = this.#groups.at(-1)!;
     const { member } = group.arrival;
+    if (this.isFull) return false;
     const request = member.prepare(line);
-    const slot: Slot = { request, taken, from, isSettled: false, reply: request.reply };
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
-    const mustBeFirst = request.operation?.command.open === true && group.slots.length > 0;
-    if (mustBeFirst || !await this.#runIn(group, slot)) return false;
-    group.slots.push(slot);
-    group.served = { taken: taken + 1, from: next };
-    return slot.reply?.last !== true;
+    if (request.operation?.command.open === true && group.slots.length > 0) return false;
+    const slot = { request, taken, from, isSettled: false, isChanging: false, reply: undefined };
+    const end = (isPlaced: boolean) => {
+      if (!isPlaced) return false;
+      group.slots.push(slot);
+      group.served = { taken: taken + 1, from: next };
+      return !(slot as Slot).reply!.last && member.room > 0;
+    };
+    const isPlaced = this.#run(member, slot);
+    return isPlaced instanceof Promise ? isPlaced.then(end) : end(isPlaced);
   }
 
   /** Ends with the lines of that connection. */
@@ -139,125 +149,145 @@ export class Batch {
     this.#options.onUnplaced(arrival);
   }
 
-  /** Fetches, runs, commits, and replies. */
+  /** Commits, and replies. */
   async serve(): Promise<void> {
     let error: unknown;
     try {
       await this.#commit();
     } catch (caught) {
       error = caught;
+      this.#options.table.undo();
     }
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) logEvent("error", "Cannot tell whether a turn took place", { error });
-    const failure = error instanceof TableError ? serverError(error.message) : undefined;
+    const failure = error instanceof Error
+      ? serverError(isUncertain ? "the table's engine was lost" : error.message)
+      : undefined;
     for (const { arrival, slots, served } of this.#groups) {
       const { member, lines, resolve } = arrival;
       if (slots.length === 0) {
         this.#options.onUnplaced(arrival);
         continue;
       }
-      if (isUncertain && slots.some(({ isSettled }) => !isSettled)) {
+      if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
+        member.drop();
         member.close();
         resolve(undefined);
         continue;
       }
-      for (const { request, reply, isSettled } of slots) {
-        member.give(request, isSettled ? reply! : failure ?? reply!);
+      if (failure !== undefined) {
+        member.drop();
+        for (const slot of slots) {
+          if (!slot.isSettled) slot.reply = failure;
+          member.take(slot.reply!);
+        }
       }
+      for (const { request, reply } of slots) member.count(request, reply!);
       member.release();
       resolve(restOf(lines, served));
     }
     const [first] = this.#groups;
-    this.#options.metrics.countTurn(performance.now() - first!.arrival.arrivedAt);
+    if (first !== undefined) {
+      this.#options.metrics.countTurn(performance.now() - first.arrival.arrivedAt);
+    }
   }
 
   async #commit(): Promise<void> {
-    const { table, metrics, deadline, onConflict } = this.#options;
+    const { table, metrics, deadline } = this.#options;
+    let isUpToDate = false;
     for (let attempt = 0;; attempt++) {
-      while (this.#snapshot.fetched.isMissing) {
-        await table.fetch(this.#snapshot, deadline);
-        await this.#runAll();
-      }
-      if (!this.#snapshot.isChanged) return;
+      if (!this.#isTouched) return;
+      const { isChanged } = table.replica;
+      // Where only reads are left, they are right as of the moment when the copy was brought up to date.
+      if (!isChanged && isUpToDate) return;
       const startedAt = performance.now();
       try {
-        if (await table.commit(this.#snapshot, deadline)) {
-          metrics.countCommit(performance.now() - startedAt);
+        if (await table.commit(deadline)) {
+          if (isChanged) metrics.countCommit(performance.now() - startedAt);
           return;
         }
+        isUpToDate = true;
+        if (Date.now() >= deadline) {
+          this.#refusal = new TableError("others keep changing the table");
+        }
       } catch (error) {
-        metrics.countFailedCommit();
-        throw error;
+        if (isChanged) metrics.countFailedCommit();
+        if (!isChanged || !table.isReadable || !(error instanceof TableError)) throw error;
+        // A full engine can still be read.
+        this.#refusal = error;
+        isUpToDate = false;
       }
-      onConflict();
-      if (Date.now() >= deadline) throw new TableError("others keep changing the same keys");
       if (attempt > 0) await delay(Math.random() * Math.min(2 ** attempt, BACKOFF_MS_MAX));
-      this.#snapshot.fetched.forget();
+      await this.#runAll();
     }
+  }
+
+  get #isTouched(): boolean {
+    return this.#groups.some(({ slots }) => slots.some(({ isSettled }) => !isSettled));
   }
 
   /** Runs all requests again, in order. */
   async #runAll(): Promise<void> {
-    this.#snapshot.restart();
-    this.#isFull = false;
-    this.#usedCount = 0;
+    this.#isOver = false;
     for (const group of this.#groups) {
-      let room = group.arrival.member.room;
+      const { member } = group.arrival;
+      member.drop();
       for (let i = 0; i < group.slots.length; i++) {
         const slot = group.slots[i]!;
         // Where many large values were asked for, the client must read some before there are more.
-        const hasPlace = slot.isSettled ||
-          room > 0 && !this.#isFull && await this.#runIn(group, slot);
-        if (!hasPlace) {
-          cut(group, i);
-          break;
-        }
-        room -= slot.reply === undefined ? 0 : sizeOf(slot.reply);
+        let isPlaced = !this.#isOver && (i === 0 || member.room > 0);
+        if (isPlaced && slot.isSettled) member.take(slot.reply!);
+        else if (isPlaced) isPlaced = await this.#run(member, slot);
+        if (isPlaced) continue;
+        [group.served] = group.slots.splice(i) as [Slot];
       }
     }
   }
 
   /** Runs a request. False: it finds no place in this turn. */
-  async #runIn({ arrival: { member } }: Group, slot: Slot): Promise<boolean> {
-    if (slot.request.reply !== undefined) {
+  #run(member: RemoteMember, slot: Slot): boolean | Promise<boolean> {
+    const { request } = slot;
+    const { table: { replica }, failure } = this.#options;
+    const isRefused = failure !== undefined && request.operation?.command.open !== true;
+    const known = request.reply ?? (isRefused ? serverError(failure.message) : undefined);
+    if (known !== undefined) {
       slot.isSettled = true;
+      slot.reply = known;
+      member.take(known);
       return true;
     }
-    const snapshot = this.#snapshot;
-    snapshot.beginRequest();
-    try {
-      const reply = member.run(slot.request, snapshot);
-      slot.reply = reply instanceof Promise ? await reply : reply;
-    } catch (error) {
-      if (!(error instanceof NotFetchedError)) throw error;
-      slot.reply = undefined;
+    replica.isTouched = false;
+    const mark = replica.mark();
+    const reply = member.run(request);
+    return reply instanceof Promise
+      ? reply.then((late) => this.#end(member, slot, { reply: late, mark }))
+      : this.#end(member, slot, { reply, mark });
+  }
+
+  #end(
+    member: RemoteMember,
+    slot: Slot,
+    { reply: given, mark }: { reply: Reply; mark: number },
+  ): boolean {
+    const { table, table: { replica } } = this.#options;
+    let reply = given;
+    slot.isSettled = !replica.isTouched;
+    slot.isChanging = replica.mark() > mark;
+    const isTooMuch = replica.entryBytes > table.entryBytesMax;
+    if (slot.isChanging && (this.#refusal !== undefined || isTooMuch)) {
+      replica.undo(mark);
+      slot.isChanging = false;
+      if (this.#refusal === undefined && mark > 0) {
+        this.#isOver = true;
+        return false;
+      }
+      const why = this.#refusal?.message ?? "more than the table's engine takes at once";
+      reply = serverError(why);
     }
-    slot.isSettled = !snapshot.isTouched;
-    if (slot.isSettled) return true;
-    const refusal = snapshot.refusal;
-    const isTooMuch = this.#options.table.exceeds(snapshot) || snapshot.needsFreshTurn;
-    if (refusal === undefined && !isTooMuch) {
-      snapshot.keepRequest();
-      this.#usedCount++;
-      return true;
-    }
-    snapshot.dropRequest();
-    if (refusal === undefined && this.#usedCount > 0) {
-      this.#isFull = true;
-      return false;
-    }
-    slot.reply = serverError(refusal ?? "more than the table's engine takes at once");
+    slot.reply = reply;
+    member.take(reply);
     return true;
   }
-}
-
-/** Leaves this request of a connection, and those after it, to a later turn. */
-function cut(group: Group, at: number): void {
-  [group.served] = group.slots.splice(at) as [Slot];
-}
-
-function sizeOf({ bytes, value }: Reply): number {
-  return bytes?.length ?? value!.length;
 }
 
 function delay(ms: number): Promise<void> {

@@ -74,6 +74,12 @@ export class Outbox {
     if (!this.#isSending) this.#send();
   }
 
+  /** Drops the replies that have not been released. */
+  drop(): void {
+    this.#length = this.#releasedLength;
+    this.#unreleasedCount = 0;
+  }
+
   /** Sends bytes that are not a reply; the outbox must be empty. */
   sendAside(bytes: Uint8Array): void {
     this.#append(bytes);

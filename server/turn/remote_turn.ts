@@ -1,31 +1,29 @@
 /**
- * The turns of a server whose table lives elsewhere. Lines that arrive are gathered into batches; while
- * one is on its way to the engine, the next one gathers, so that batches grow with the engine's latency.
- *
- * Where more are waiting than one transaction takes, several batches are on their way at a time. They may
- * get in each other's way like those of different servers, and then fewer are.
+ * The turns of a server whose table lives elsewhere, one after another. While one is with the engine, the
+ * next one's lines gather, so that turns grow with the engine's latency.
  *
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
+import { TableError } from "../../tables/table.ts";
 import { Memory } from "../../tables/text.ts";
+import { logEvent } from "../event_log.ts";
 import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
-import { Chunk, headOf } from "./chunk.ts";
+import { Chunk, countFitting, headOf } from "./chunk.ts";
 import type { Member } from "./turn.ts";
 
-/** With more lines waiting than this, the next batch begins before the one before it has ended. */
-const FULL_LINES = 128;
-/** How many lines to gather in a batch at most: many may name the same few keys. */
-const BATCH_LINES_MAX = 4_096;
-/** How many batches may be on their way at a time. */
-const BATCHES_MAX = 8;
-/** After how many batches in a row without a conflict one more may be on its way. */
-const CALM_BATCHES = 16;
+/** How many lines to take into a turn at most, so that no client waits long for those before it. */
+const TURN_LINES_MAX = 8_192;
+/** How long to wait for the lines of clients that have just got their replies, in milliseconds. */
+const GATHER_MS_MAX = 1;
+/** How often to follow the log while no turn comes, in milliseconds. */
+const IDLE_MS = 1_000;
 
 /** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
 export interface TurnLike {
@@ -35,7 +33,7 @@ export interface TurnLike {
   next(): Promise<void> | undefined;
 }
 
-/** The turns of a server, some at a time. */
+/** The turns of a server. */
 export class RemoteTurn implements TurnLike {
   readonly #table: EtcdTable;
   readonly #metrics: Metrics;
@@ -43,14 +41,10 @@ export class RemoteTurn implements TurnLike {
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
   readonly #line = new Line();
+  readonly #timer: ReturnType<typeof setInterval>;
   #arrivals: Arrival[] = [];
-  #waitingLines = 0;
-  /** How many of them have found no place in an earlier batch. */
-  #unplaced = 0;
-  #isGathering = false;
-  #batches = 0;
-  #batchesMax = BATCHES_MAX;
-  #calmBatches = 0;
+  #isRunning = false;
+  #ranAt = performance.now();
 
   /** `timeout` is how long the engine may take for a turn, in milliseconds. */
   constructor(
@@ -59,15 +53,14 @@ export class RemoteTurn implements TurnLike {
     this.#table = table;
     this.#metrics = metrics;
     this.#timeout = timeout;
+    this.#timer = setInterval(() => this.#idle(), IDLE_MS);
   }
 
   /** Answers the lines of a connection. Resolves with those that found no place in the turn. */
   submit(member: RemoteMember, lines: Lines): Promise<Lines | undefined> {
     return new Promise((resolve) => {
       this.#arrivals.push({ member, lines, arrivedAt: performance.now(), resolve });
-      this.#waitingLines += lines.count;
-      // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
-      queueMicrotask(() => this.#gather());
+      this.#run();
     });
   }
 
@@ -76,83 +69,110 @@ export class RemoteTurn implements TurnLike {
     return undefined;
   }
 
-  async #gather(): Promise<void> {
-    if (this.#isGathering) return;
-    this.#isGathering = true;
-    while (this.#mayBegin) {
-      this.#batches++;
-      const batch = await this.#fill();
-      batch.serve().finally(() => {
-        this.#batches--;
-        if (++this.#calmBatches >= CALM_BATCHES && this.#batchesMax < BATCHES_MAX) {
-          this.#batchesMax++;
-          this.#calmBatches = 0;
-        }
-        this.#gather();
-      });
+  /** Ends what goes on between turns. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    while (this.#arrivals.length > 0) {
+      await this.#gather();
+      await this.#serve();
+      this.#table.maintain();
     }
-    this.#isGathering = false;
+    this.#ranAt = performance.now();
+    this.#isRunning = false;
   }
 
-  get #mayBegin(): boolean {
-    if (this.#batches === 0) return this.#arrivals.length > 0;
-    if (this.#batches >= this.#batchesMax) return false;
-    return this.#unplaced > 0 || this.#waitingLines >= FULL_LINES;
+  /**
+   * Waits as long as more lines come in, because those that come a moment too late wait for a whole turn:
+   * clients that got their replies together would be served in two halves.
+   */
+  async #gather(): Promise<void> {
+    const startedAt = performance.now();
+    let count = 0;
+    while (count < this.#arrivals.length && performance.now() - startedAt < GATHER_MS_MAX) {
+      count = this.#arrivals.length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
-  async #fill(): Promise<Batch> {
+  /** Answers the lines that have arrived, with one commit. */
+  async #serve(): Promise<void> {
     const waitedMs = performance.now() - this.#arrivals[0]!.arrivedAt;
+    // Who has waited long is answered soon, but not without a try.
+    const deadline = Date.now() + Math.max(this.#timeout - waitedMs, this.#timeout / 4);
+    const arrivals = this.#arrivals;
+    this.#arrivals = [];
+    const unplaced: Arrival[] = [];
     const batch = new Batch({
       table: this.#table,
       metrics: this.#metrics,
-      // Who has waited long is answered soon, but not without a try.
-      deadline: Date.now() + Math.max(this.#timeout - waitedMs, this.#timeout / 4),
-      onConflict: () => {
-        this.#batchesMax = 1;
-        this.#calmBatches = 0;
-      },
-      onUnplaced: (arrival) => this.#takeBack(arrival),
+      deadline,
+      failure: await this.#table.begin(deadline).then(() => undefined, errorOf),
+      onUnplaced: (arrival) => unplaced.push(arrival),
     });
-    this.#unplaced = 0;
-    for (let lines = 0; this.#arrivals.length > 0 && !batch.isFull && lines < BATCH_LINES_MAX;) {
-      const arrival = this.#arrivals.shift()!;
-      this.#waitingLines -= arrival.lines.count;
-      lines += arrival.lines.count;
-      await this.#add(batch, arrival);
+    let [done, lines] = [0, 0];
+    while (done < arrivals.length && lines < TURN_LINES_MAX && !batch.isFull) {
+      const some = arrivals.slice(done, done + countFitting(arrivals, done));
+      await this.#add(batch, some);
+      done += some.length;
+      for (const arrival of some) lines += arrival.lines.count;
     }
-    return batch;
+    await batch.serve();
+    this.#arrivals.unshift(...unplaced, ...arrivals.slice(done));
   }
 
-  /** Who found no place is the first of the next batch, which need not wait for this one. */
-  #takeBack(arrival: Arrival): void {
-    this.#arrivals.unshift(arrival);
-    this.#waitingLines += arrival.lines.count;
-    this.#unplaced++;
-  }
-
-  /** Adds the lines of a connection, as many as find a place. */
-  async #add(batch: Batch, arrival: Arrival): Promise<void> {
+  /** Adds the lines of connections, as many as find a place. */
+  async #add(batch: Batch, arrivals: readonly Arrival[]): Promise<void> {
     const chunk = this.#chunk;
     const line = this.#line;
-    chunk.load([arrival]);
+    chunk.load(arrivals);
     this.#splitter.write(chunk.text);
-    batch.addArrival(arrival);
-    const { isPrintable, faults, count } = headOf(arrival.lines);
-    // Where the connection has them: they stay there until they are answered, and the chunk does not.
-    const memory = new Memory(arrival.lines.bytes);
-    line.isPrintable = isPrintable;
-    let at = 0;
-    let isTaking = true;
-    for (let i = 0; i < count; i++) {
-      const text = (await this.#splitter.next()).value!;
-      if (!isTaking) continue;
-      const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-      line.read(text, { memory, start: at, end });
-      line.fault = faults?.get(i);
-      const next = chunk.lineAfter(end);
-      isTaking = await batch.add(line, { taken: i, from: at, next });
-      at = next;
+    let start = 0;
+    for (const arrival of arrivals) {
+      batch.addArrival(arrival);
+      const { bytes, isPrintable, faults, count } = headOf(arrival.lines);
+      // Where the connection has them: they stay there until they are answered, and the chunk does not.
+      const memory = new Memory(bytes);
+      line.isPrintable = isPrintable;
+      let at = start;
+      let isTaking = true;
+      for (let i = 0; i < count; i++) {
+        const text = (await this.#splitter.next()).value!;
+        if (!isTaking) continue;
+        const end = isPrintable ? at + text.length : chunk.endOfLine(at);
+        line.read(text, { memory, start: at - start, end: end - start });
+        line.fault = faults?.get(i);
+        const next = chunk.lineAfter(end);
+        const isTaken = batch.add(line, { taken: i, from: at - start, next: next - start });
+        isTaking = isTaken instanceof Promise ? await isTaken : isTaken;
+        at = next;
+      }
+      batch.endArrival();
+      start += bytes.length;
     }
-    batch.endArrival();
   }
+
+  /** Follows the log while no turn comes, so that this server is not far behind when one does. */
+  async #idle(): Promise<void> {
+    if (this.#isRunning || performance.now() - this.#ranAt < IDLE_MS / 2) return;
+    this.#isRunning = true;
+    try {
+      await this.#table.follow(Date.now() + this.#timeout / 4);
+    } catch {
+      // Clients are told, and the next look comes soon.
+    }
+    this.#table.maintain();
+    this.#isRunning = false;
+    this.#run();
+  }
+}
+
+function errorOf(error: unknown): TableError {
+  if (error instanceof TableError) return error;
+  logEvent("error", "Cannot begin a turn", { error });
+  return new TableError("internal error");
 }

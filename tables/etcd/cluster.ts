@@ -26,6 +26,14 @@ export interface ClusterOptions {
 /** Nobody knows whether a transaction took place. */
 export class UncertainError extends Error {}
 
+/** The engine takes no changes until somebody makes room; reads go on. */
+export class EngineFullError extends TableError {
+  /** Says so to clients. */
+  constructor(options?: ErrorOptions) {
+    super("the table's engine is full", options);
+  }
+}
+
 /** How long to wait before the next attempt where one failed at once, in milliseconds. */
 const RETRY_MS = 50;
 const NOT_REACHED = "the table's engine is not reached, or has no majority";
@@ -128,6 +136,7 @@ export class Cluster {
     const { status, isSent, message } = error;
     const isAnswer = ANSWER.test(message);
     if (isAnswer && REFUSED.has(status)) {
+      if (message.includes("database space exceeded")) return new EngineFullError({ cause: error });
       return new TableError(reasonOf(message), { cause: error });
     }
     if (isAnswer && DENIED.has(status)) {
@@ -154,8 +163,6 @@ function isTokenError({ status, message }: CallError): boolean {
 
 /** Why etcd refused a transaction, in words for clients. */
 function reasonOf(message: string): string {
-  if (message.includes("database space exceeded")) return "the table's engine is full";
-  if (message.includes("too many operations")) return "more keys than the engine takes at once";
   if (/too large|larger than max/.test(message)) return "more bytes than the engine takes at once";
   if (message.includes("too many requests")) return "the table's engine is overloaded";
   return "the table's engine refuses";

@@ -1,23 +1,23 @@
 /**
- * The table that lives in etcd, which keeps it on several machines. A turn begins a snapshot, fetches into
- * it what its requests ask for, and commits it as one transaction; this process holds nothing itself.
+ * The table that lives in etcd, which keeps it on several machines: a log of what turns have changed, and a
+ * snapshot of what came before. Each server has a copy of it all, in memory, and follows the log; a turn is
+ * committed by appending to the log, and only where the copy was up to date.
  *
  * @module
  */
 
+import { messageOf, OpenError } from "../durable/errors.ts";
+import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, TableError } from "../table.ts";
-import { OpenError } from "../durable/errors.ts";
-import { Cluster, UncertainError } from "./cluster.ts";
+import { Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
+import { emptyEntry, type Mark } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
-import { Lane, timeOfMark } from "./lane.ts";
+import { KeySpace } from "./key_space.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
-import type { Compare } from "./messages.ts";
-import { KeySpace } from "./record.ts";
-import { Snapshot, type SnapshotSource } from "./snapshot.ts";
-import { Sweeper } from "./sweeper.ts";
-import { Versions } from "./versions.ts";
-
-export { Snapshot, UncertainError };
+import { Replica } from "./replica.ts";
+import { type Engine, LostPlaceError, SharedLog } from "./shared_log.ts";
+import { load, type Place, prepare } from "./snapshot.ts";
+import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot_writer.ts";
 
 /** How to open a table. */
 export interface EtcdOptions extends EtcdLocation {
@@ -29,179 +29,252 @@ export interface EtcdOptions extends EtcdLocation {
   readonly login?: { readonly user: string; readonly password: string } | undefined;
   /** The clock by which keys expire; tests inject their own. */
   readonly now?: Clock;
+  /** Tells of what happens to the table. */
+  readonly report?: Report;
+  /** When to write a snapshot; tests set it low. */
+  readonly limits?: SnapshotLimits;
+  /** Stands between the table and the cluster; tests lose messages there. */
+  readonly wrap?: (cluster: Cluster) => Engine;
 }
 
-/** A transaction of etcd has so many operations, and so many comparisons, unless it is told otherwise. */
-const OPS_MAX = 128;
-/** A request of etcd has at most 1.5 MiB; this leaves room for what is around keys and values. */
-const BYTES_MAX = 1_400_000;
-/** A read has one operation for each key, and some more to count and list. */
-const WANTED_MAX = OPS_MAX - 4;
+/**
+ * The most bytes that an entry of the log may have: a request of etcd has at most 1.5 MiB, and this leaves
+ * room for what is around the entry.
+ */
+const ENTRY_BYTES_MAX = 1_400_000;
 /** How many nodes to try within the time that a request may take. */
 const ATTEMPTS = 4;
-/** How often to look for what has expired, in milliseconds. */
-const SWEEP_MS = 1_000;
-/** After what time the mark of a server that has ended may be removed, in milliseconds. */
-const MARK_MS = 86_400_000;
+/** How often to begin to read the table anew. */
+const LOADS_MAX = 5;
 
-/** A table in etcd. */
+/** A table in etcd. Its turns come one after another. */
 export class EtcdTable {
-  /** Where it is, without a password. */
-  readonly location: string;
+  /** The copy, over which handlers run. */
+  readonly replica: Replica;
+  /** The most bytes that the entry of a turn may have. */
+  readonly entryBytesMax: number = ENTRY_BYTES_MAX;
   readonly #options: EtcdOptions;
   readonly #cluster: Cluster;
-  readonly #space: KeySpace;
-  readonly #versions: Versions;
-  readonly #sweeper: Sweeper;
-  readonly #source: SnapshotSource;
-  readonly #server = crypto.randomUUID().slice(0, 13);
-  readonly #freeLanes: Lane[] = [];
-  #laneCount = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #isClosed = false;
-  /** Whether the engine answered when it was asked last, by the look for what has expired. */
-  #isReached = true;
+  readonly #place: Place;
+  readonly #log: SharedLog;
+  readonly #server = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+  #snapshots!: SnapshotWriter;
+  #attempts = 0;
+  /** The reading of the whole table, while that is under way or must begin. */
+  #loading: Promise<void> | "due" | undefined = "due";
   #conflicts = 0;
+  /** Whether the engine answered when it was asked last, and took the last change. */
+  #isReached = true;
+  #isFull = false;
 
   private constructor(options: EtcdOptions) {
-    const { now = Date.now, timeout } = options;
+    const { timeout, prefix, now = Date.now } = options;
     this.#options = options;
-    this.location = formatLocation(options);
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
-    const space = this.#space = new KeySpace(options.prefix);
-    this.#versions = new Versions(this.#cluster, space.versions);
-    this.#sweeper = new Sweeper(this.#cluster, { space, now });
-    this.#source = {
-      location: this.location,
-      space,
+    const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
+    const space = new KeySpace(prefix);
+    this.#place = { engine, space, timeout };
+    this.#log = new SharedLog(engine, { space, settleMs: timeout / 2 });
+    this.replica = new Replica({
+      location: formatLocation(options),
       now,
-      nextVersion: () => this.#versions.next(),
-      mayExpire: () => this.#sweeper.mayExpire,
       stats: () => this.#stats(),
-    };
+    });
   }
 
-  /** Opens a table. Throws OpenError where the engine is not reached or refuses. */
+  /** Opens a table, and makes it where there is none. Throws OpenError. */
   static async open(options: EtcdOptions): Promise<EtcdTable> {
     const table = new EtcdTable(options);
-    const deadline = Date.now() + options.timeout;
     try {
-      await table.#versions.take(deadline);
-      await table.#removeOldMarks(deadline);
-      await table.#sweeper.step(deadline);
+      await prepare(table.#place, emptyEntry(table.#nextMark()));
+      await table.#load();
+      table.#loading = undefined;
     } catch (error) {
-      table.#cluster.close();
-      const { message } = error as Error;
-      throw new OpenError(`Cannot open ${table.location}: ${message}.`, { cause: error });
+      table.close();
+      const message = `Cannot open ${table.replica.location}: ${messageOf(error)}.`;
+      throw new OpenError(message, { cause: error });
     }
-    table.#sweep();
     return table;
   }
 
-  /** Begins the table of a turn. */
-  begin(): Snapshot {
-    this.#versions.refill(this.#options.timeout);
-    return new Snapshot(this.#source);
+  /** Whether the copy is as the log says, and the engine answered when it was asked last. */
+  get isReadable(): boolean {
+    return this.#isReached && this.#loading === undefined;
   }
 
-  /** Whether a snapshot has come to more than one transaction takes. */
-  exceeds(snapshot: Snapshot): boolean {
-    const { changes, comparedCount, fetched } = snapshot;
-    // One more for the mark.
-    return fetched.wantedCount > WANTED_MAX || changes.opCount + 1 > OPS_MAX ||
-      comparedCount + 1 > OPS_MAX || changes.bytes > BYTES_MAX;
+  /**
+   * Waits until a turn may begin: where the copy has lost its place in the log, the table is read again.
+   * Throws TableError where that takes longer.
+   */
+  async begin(deadline: number): Promise<void> {
+    if (this.#loading !== undefined) await this.#reload(deadline);
+    await this.#snapshots.pace();
   }
 
-  /** Fetches all that a snapshot misses, at one revision. Throws TableError. */
-  async fetch({ fetched }: Snapshot, deadline: number): Promise<void> {
-    for (;;) {
-      const ops = fetched.ops();
-      const result = await this.#cluster.repeatable({ success: ops }, deadline);
-      if (fetched.take(result)) return;
-      // Keys that have expired are neither counted nor listed.
-      if (Date.now() >= deadline) throw new TableError("expired keys are being removed; try again");
-      await this.#sweeper.step(deadline);
+  /**
+   * Commits what the turn has changed, or, where it has changed nothing, makes sure that what it has read is
+   * not stale. False: others have changed the table. Then nothing took place, and the copy is up to date:
+   * the turn must run again, and what only reads is right as it is.
+   *
+   * Throws TableError where nothing took place either, and UncertainError where nobody knows. The changes
+   * are undone then.
+   */
+  async commit(deadline: number): Promise<boolean> {
+    try {
+      const isDone = this.replica.isChanged
+        ? await this.#append(deadline)
+        : await this.#catchUp(deadline);
+      this.#isReached = true;
+      return isDone;
+    } catch (error) {
+      this.replica.undoTurn();
+      const isLost = error instanceof LostPlaceError;
+      if (isLost || (error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
+      if (!isLost) {
+        this.#isReached = !(error instanceof NotReachedError || error instanceof UncertainError);
+        if (error instanceof EngineFullError) this.#noteFull(true);
+        throw error;
+      }
+      await this.#reload(deadline);
+      return false;
     }
   }
 
   /**
-   * Commits what a snapshot has changed. False: what it rests on has changed meanwhile, and nothing took
-   * place. Throws TableError where nothing took place either, UncertainError where nobody knows.
+   * Follows the log while there is nothing else to do, and finds out whether a full engine has room again.
+   * Throws TableError and UncertainError.
    */
-  async commit(snapshot: Snapshot, deadline: number): Promise<boolean> {
-    const ops = snapshot.changes.toOps(this.#space);
-    const compare: Compare[] = [...snapshot.compared].map(([key, modRevision]) => ({
-      key: this.#space.entry(key),
-      modRevision,
-    }));
-    for (const [, { after }] of snapshot.changes) {
-      if (typeof after?.expiresAt === "number") this.#sweeper.mayExpire = true;
-    }
-    const lane = this.#freeLanes.pop() ?? this.#makeLane();
-    let isUsable = true;
-    try {
-      const isCommitted = await lane.commit({ compare, ops }, deadline);
-      if (!isCommitted) this.#conflicts++;
-      return isCommitted;
-    } catch (error) {
-      isUsable = !(error instanceof UncertainError);
-      throw error;
-    } finally {
-      if (isUsable) this.#freeLanes.push(lane);
-    }
+  async follow(deadline: number): Promise<void> {
+    await this.begin(deadline);
+    await this.commit(deadline);
+    if (!this.#isFull) return;
+    const { isDone, entries } = await this.#log.append(emptyEntry(this.#nextMark()), deadline);
+    if (!isDone) return this.#apply(entries);
+    this.#noteFull(false);
   }
 
-  /** Does a step of the work that can wait; the table does it by itself once a second. */
-  maintain(deadline: number): Promise<boolean> {
-    return this.#sweeper.step(deadline);
+  /** Gives up what the turn has changed. */
+  undo(): void {
+    this.replica.undoTurn();
+  }
+
+  /** Does a bounded step of the work that can wait, between two turns; true if there is more. */
+  maintain(): boolean {
+    if (this.#loading !== undefined) return false;
+    this.#snapshots.step();
+    return this.replica.maintain();
   }
 
   /** Ends the use of the table. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
-    const marks = this.#freeLanes.map(({ key }) => ({ type: "delete" as const, key }));
-    // Marks that stay are removed by another server, some day.
-    if (marks.length > 0) {
-      await this.#cluster.once({ success: marks }, Date.now() + this.#options.timeout / ATTEMPTS)
-        .catch(() => {});
-    }
+  close(): void {
+    this.#snapshots?.close();
     this.#cluster.close();
   }
 
-  #makeLane(): Lane {
-    const key = this.#space.mark(`${this.#server}-${++this.#laneCount}`);
-    return new Lane(this.#cluster, { key, settleMs: this.#options.timeout / 2 });
+  async #append(deadline: number): Promise<boolean> {
+    const entry = this.replica.toEntry(this.#nextMark());
+    const { isDone, entries, isAll } = await this.#log.append(entry, deadline);
+    if (isDone) {
+      this.#snapshots.count(entry.length);
+      this.replica.commit();
+      this.#noteFull(false);
+      return true;
+    }
+    this.#conflicts++;
+    this.replica.undoTurn();
+    this.#apply(entries);
+    if (!isAll) await this.#catchUp(deadline);
+    return false;
+  }
+
+  /** Applies what others have appended. False: there was some. */
+  async #catchUp(deadline: number): Promise<boolean> {
+    for (let isFirst = true;; isFirst = false) {
+      const { isDone, entries, isAll } = await this.#log.follow(deadline);
+      if (isDone) return isFirst;
+      this.#apply(entries);
+      if (isAll) return false;
+    }
+  }
+
+  #apply(entries: readonly Uint8Array<ArrayBuffer>[]): void {
+    try {
+      for (const entry of entries) {
+        this.replica.applyEntry(entry);
+        this.#snapshots.count(entry.length);
+      }
+    } catch (error) {
+      this.#loading ??= "due";
+      throw error;
+    }
+  }
+
+  /** Reads the whole table again; where that takes longer than until the deadline, it goes on behind it. */
+  async #reload(deadline: number): Promise<void> {
+    if (this.#loading === "due" || this.#loading === undefined) {
+      const loading = this.#load();
+      this.#loading = loading;
+      loading.then(() => this.#loading = undefined, () => this.#loading = "due");
+    }
+    const loading = this.#loading;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fail = () => reject(new TableError("the table is being read from its engine"));
+      timer = setTimeout(fail, Math.max(0, deadline - Date.now()));
+    });
+    try {
+      await Promise.race([loading, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #load(): Promise<void> {
+    const { report = NO_REPORT, limits = SNAPSHOT_LIMITS, timeout } = this.#options;
+    const [replica, log, startedAt] = [this.replica, this.#log, performance.now()];
+    for (let attempt = 1;; attempt++) {
+      try {
+        const current = await load(this.#place, { replica, log });
+        this.#snapshots?.close();
+        this.#snapshots = new SnapshotWriter(this.#place, { replica, log, limits, current });
+        while (!await this.#catchUp(Date.now() + timeout));
+        break;
+      } catch (error) {
+        // Another server has written a snapshot meanwhile, and has removed what went before.
+        if (!(error instanceof LostPlaceError)) throw error;
+        if (attempt === LOADS_MAX) {
+          throw new TableError("the table changes faster than it can be read", { cause: error });
+        }
+      }
+    }
+    report("info", "The table was read from its engine", {
+      keys: replica.count(),
+      entry: log.position.sequence,
+      seconds: Math.round(performance.now() - startedAt) / 1_000,
+    });
+  }
+
+  #noteFull(isFull: boolean): void {
+    if (this.#isFull === isFull) return;
+    this.#isFull = isFull;
+    const { report = NO_REPORT } = this.#options;
+    if (isFull) {
+      report("error", "The table's engine is full: make room in etcd, and disarm its alarm");
+    } else report("info", "The table's engine takes changes again");
+  }
+
+  #nextMark(): Mark {
+    return { server: this.#server, attempt: ++this.#attempts };
   }
 
   #stats(): Record<string, number> {
     return {
+      engine_calls: this.#log.calls,
       conflicts: this.#conflicts,
-      writable: this.#isReached ? 1 : 0,
-      expired_keys: this.#sweeper.removed,
+      log_bytes: this.#snapshots.logBytes,
+      snapshot_bytes: this.#snapshots.snapshotBytes,
+      snapshots: this.#snapshots.written,
+      writable: this.#isReached && !this.#isFull ? 1 : 0,
     };
-  }
-
-  async #sweep(): Promise<void> {
-    try {
-      while (!this.#isClosed && await this.#sweeper.step(Date.now() + this.#options.timeout));
-      this.#isReached = true;
-    } catch {
-      // Clients are told, and the next look comes soon.
-      this.#isReached = false;
-    }
-    if (!this.#isClosed) this.#timer = setTimeout(() => this.#sweep(), SWEEP_MS);
-  }
-
-  /** Removes what servers have left behind that ended without a word. */
-  async #removeOldMarks(deadline: number): Promise<void> {
-    const get = { type: "get", ...this.#space.marks, limit: OPS_MAX } as const;
-    const { results } = await this.#cluster.repeatable({ success: [get] }, deadline);
-    const old = results[0]!.kvs.filter((mark) => !(timeOfMark(mark) > Date.now() - MARK_MS));
-    if (old.length === 0) return;
-    await this.#cluster.repeatable({
-      compare: old.map(({ key, modRevision }) => ({ key, modRevision })),
-      success: old.map(({ key }) => ({ type: "delete", key })),
-    }, deadline);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Runs the cases of calls, of the cluster and of its lanes. The gRPC library reads the environment as soon as
+ * Runs the cases of calls and of the cluster. The gRPC library reads the environment as soon as
  * it is loaded, so that without permission for that the cases can't even be imported.
  *
  * @module
@@ -10,7 +10,6 @@ import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness
 if (isGranted(SERVER_PERMISSIONS)) {
   await import("./grpc_cases.ts");
   await import("./cluster_cases.ts");
-  await import("./lane_cases.ts");
 } else {
-  testServer("calls, the cluster of etcd and its lanes", () => {});
+  testServer("calls and the cluster of etcd", () => {});
 }

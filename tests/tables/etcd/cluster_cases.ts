@@ -37,11 +37,7 @@ function answerHttp(status: number): (call: FakeCall) => void {
 testWith(["net"], "what etcd refuses did not take place, and the client is told why", async () => {
   const refused = [
     [8, "etcdserver: mvcc: database space exceeded", "the table's engine is full"],
-    [
-      3,
-      "etcdserver: too many operations in txn request",
-      "more keys than the engine takes at once",
-    ],
+    [3, "etcdserver: too many operations in txn request", "the table's engine refuses"],
     [3, "etcdserver: request is too large", "more bytes than the engine takes at once"],
     [
       8,

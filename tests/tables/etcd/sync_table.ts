@@ -1,8 +1,7 @@
 /**
  * A table in etcd as if it were one of this process: each method waits until it is done, so that the
  * suite over all tables can try it. The table lives in a worker; the test waits for it as a lock is
- * waited for. The worker runs each method as the turn does: over a snapshot, and again once that has
- * fetched what it missed.
+ * waited for.
  *
  * @module
  */

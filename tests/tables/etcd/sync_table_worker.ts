@@ -1,19 +1,19 @@
 /**
- * The worker's side of `sync_table.ts`: it has the table and one snapshot at a time, and carries out one
- * call after another.
+ * The worker's side of `sync_table.ts`: it has the table, and carries out one call after another.
  *
  * @module
  */
 
-import { EtcdTable, type Snapshot } from "../../../tables/etcd/etcd_table.ts";
-import { type Entry, NotFetchedError, type Page } from "../../../tables/table.ts";
+import { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
+import type { Entry, Page } from "../../../tables/table.ts";
 import { type Call, meetingIn } from "./sync_table.ts";
 
 /** How long the engine may take; nothing is ever lost here. */
 const TIMEOUT_MS = 20_000;
+/** So low that most tests write several snapshots, of several parts. */
+const LIMITS = { logBytesMin: 2_000, logEntriesMax: 20, chunkBytes: 1_000 };
 
 let table: EtcdTable;
-let snapshot: Snapshot | undefined;
 let now = 0;
 
 const worker = globalThis as unknown as {
@@ -33,8 +33,6 @@ worker.onmessage = ({ data: memory }) => {
 };
 
 async function answerTo(call: Call): Promise<{ value?: unknown } | { error: string }> {
-  // A turn runs as soon as it has fetched; here the clock may have been moved since.
-  if (call.now !== now) snapshot?.fetched.forget();
   ({ now } = call);
   try {
     return { value: await carryOut(call) };
@@ -43,67 +41,60 @@ async function answerTo(call: Call): Promise<{ value?: unknown } | { error: stri
   }
 }
 
-async function carryOut({ method, args: [first, second, third] }: Call): Promise<unknown> {
-  const deadline = Date.now() + TIMEOUT_MS;
+function carryOut({ method, args: [first, second, third] }: Call): unknown {
   switch (method) {
     case "open":
-      table = await EtcdTable.open({
-        ...first as { nodes: string[]; prefix: string },
-        timeout: TIMEOUT_MS,
-        now: () => now,
-      });
-      return begin();
+      return open(first as { nodes: string[]; prefix: string });
     case "close":
-      return await table.close();
+      return table.close();
     case "maintain":
-      return await table.maintain(deadline);
-    case "commit": {
-      const { isChanged } = snapshot!;
-      if (isChanged && !await table.commit(snapshot!, deadline)) throw new Error("a conflict");
-      begin();
-      return isChanged;
-    }
+      return table.maintain();
+    case "commit":
+      return commit();
   }
-  const current = snapshot!;
-  const run = (): unknown => {
-    switch (method) {
-      case "entry": {
-        const entry = current.entry(first as string);
-        return entry && { ...entry, value: String(entry.value) };
-      }
-      case "put":
-        return current.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
-      case "expire":
-        return current.expire(first as string, second as number | null);
-      case "delete":
-        return current.delete(first as string);
-      case "clear":
-        return current.clear();
-      case "count":
-        return current.count();
-      case "keys":
-        return current.keys(first as Page);
-      case "mark":
-        return current.mark();
-      case "undo":
-        return current.undo(first as number);
-      case "stats":
-        return current.stats();
+  const { replica } = table;
+  switch (method) {
+    case "entry": {
+      const entry = replica.entry(first as string);
+      return entry && { ...entry, value: String(entry.value) };
     }
-    throw new Error(`no method ${method}`);
-  };
-  for (;;) {
-    const mark = current.mark();
-    try {
-      return run();
-    } catch (error) {
-      if (!(error instanceof NotFetchedError)) throw error;
-      current.undo(mark);
-      await table.fetch(current, deadline);
-    }
+    case "put":
+      return replica.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
+    case "expire":
+      return replica.expire(first as string, second as number | null);
+    case "delete":
+      return replica.delete(first as string);
+    case "clear":
+      return replica.clear();
+    case "count":
+      return replica.count();
+    case "keys":
+      return replica.keys(first as Page);
+    case "mark":
+      return replica.mark();
+    case "undo":
+      return replica.undo(first as number);
+    case "stats":
+      return replica.stats();
   }
+  throw new Error(`no method ${method}`);
 }
 
-function begin(): void {
-  snapshot = table.begin();
+async function open(location: { nodes: string[]; prefix: string }): Promise<void> {
+  table = await EtcdTable.open({
+    ...location,
+    timeout: TIMEOUT_MS,
+    now: () => now,
+    limits: LIMITS,
+  });
+}
+
+/** Commits as a turn does, and lets the table do what it does between two turns. */
+async function commit(): Promise<boolean> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  const { isChanged } = table.replica;
+  if (!await table.commit(deadline)) throw new Error("a conflict");
+  table.maintain();
+  await table.begin(deadline);
+  return isChanged;
 }

@@ -1,0 +1,142 @@
+/**
+ * An entry of the log in etcd as bytes: who wrote it, the version that the table has reached, and what one
+ * turn has left of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
+ *
+ * @module
+ */
+
+import { type Change, KIND, readChange, sizeOfChange, writeChange } from "../durable/change.ts";
+import { TableError } from "../table.ts";
+import { Memory } from "../text.ts";
+import type { Bytes } from "./messages.ts";
+
+/** Tells an entry from every other that any server tries to append. */
+export interface Mark {
+  /** The server: a random integer. */
+  readonly server: number;
+  /** The number of its attempt; negative where the entry fences off a lost one. */
+  readonly attempt: number;
+}
+
+/** What stands before the changes. */
+export interface Head {
+  /** Who wrote the entry. */
+  readonly mark: Mark;
+  /** The last version that the table has given. */
+  readonly version: number;
+}
+
+// Little-endian: this header, then the changes.
+const SERVER = 0; // f64
+const ATTEMPT = 8; // f64
+const VERSION = 16; // f64
+const HEADER_BYTES = 24;
+/** The room for the changes of a turn; it grows for a turn that needs more, and shrinks again. */
+const ROOM_BYTES = 262_144;
+
+/** Changes on their way to the log, or to a part of a snapshot. */
+export class ChangeWriter {
+  #memory = new Memory(ROOM_BYTES);
+  #length = HEADER_BYTES;
+
+  /** How many bytes the entry has, its head included. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Adds a change. */
+  add(change: Change): void {
+    const length = this.#length + sizeOfChange(change);
+    if (length > this.#memory.bytes.length) {
+      const grown = new Memory(Math.max(length, 2 * this.#memory.bytes.length));
+      grown.bytes.set(this.#memory.bytes.subarray(0, this.#length));
+      this.#memory = grown;
+    }
+    writeChange(change, this.#memory, this.#length);
+    this.#length = length;
+  }
+
+  /** Drops what was added after the entry had this length. */
+  undo(length: number): void {
+    this.#length = length;
+  }
+
+  /** The entry; valid until the next change. */
+  entry(head: Head): Bytes {
+    writeHead(this.#memory, head);
+    return this.#memory.bytes.subarray(0, this.#length);
+  }
+
+  /** The changes alone; valid until the next change. */
+  changes(): Bytes {
+    return this.#memory.bytes.subarray(HEADER_BYTES, this.#length);
+  }
+
+  /** Drops all changes. */
+  clear(): void {
+    this.#length = HEADER_BYTES;
+    if (this.#memory.bytes.length > ROOM_BYTES) this.#memory = new Memory(ROOM_BYTES);
+  }
+}
+
+/** An entry without changes. */
+export function emptyEntry(mark: Mark): Bytes {
+  const memory = new Memory(HEADER_BYTES);
+  writeHead(memory, { mark, version: 0 });
+  return memory.bytes;
+}
+
+/** What stands before the changes of an entry. Throws TableError where these bytes are none. */
+export function headOf(entry: Bytes): Head {
+  if (entry.length < HEADER_BYTES) throw foreign();
+  const { view } = new Memory(entry);
+  const mark = {
+    server: view.getFloat64(SERVER, true),
+    attempt: view.getFloat64(ATTEMPT, true),
+  };
+  return { mark, version: view.getFloat64(VERSION, true) };
+}
+
+/** The changes of an entry. Throws TableError. */
+export function changesOf(entry: Bytes): Generator<Change> {
+  return readChanges(new Memory(entry), HEADER_BYTES);
+}
+
+/** The changes that make up a part of a snapshot. Throws TableError. */
+export function changesIn(chunk: Bytes): Generator<Change> {
+  return readChanges(new Memory(chunk), 0);
+}
+
+/** Whether two entries are the same attempt. */
+export function isSameMark(a: Mark, b: Mark): boolean {
+  return a.server === b.server && a.attempt === b.attempt;
+}
+
+function* readChanges(memory: Memory, from: number): Generator<Change> {
+  const { length } = memory.bytes;
+  for (let at = from; at < length;) {
+    const change = whole(memory, at);
+    at += sizeOfChange(change);
+    if (at > length || change.kind < KIND.PUT || change.kind > KIND.CLEAR) throw foreign();
+    yield change;
+  }
+}
+
+function whole(memory: Memory, at: number): Change {
+  try {
+    return readChange(memory, at);
+  } catch (error) {
+    if (error instanceof RangeError) throw foreign(); // Its end is missing.
+    throw error;
+  }
+}
+
+function writeHead({ view }: Memory, { mark, version }: Head): void {
+  view.setFloat64(SERVER, mark.server, true);
+  view.setFloat64(ATTEMPT, mark.attempt, true);
+  view.setFloat64(VERSION, version, true);
+}
+
+function foreign(): TableError {
+  return new TableError("another program has written to the table");
+}

@@ -1,0 +1,95 @@
+/**
+ * Where a table lies in etcd: which keys of the engine are its own.
+ *
+ * ```text
+ * <prefix>format                            which form all of this has
+ * <prefix>log/<sequence>                    what one turn has changed; 16 digits
+ * <prefix>snapshot/<generation>/<number>    a part of the table as it was; 6 digits
+ * <prefix>current                           which snapshot counts, and from where on the log adds to it
+ * ```
+ *
+ * @module
+ */
+
+import type { Bytes } from "./messages.ts";
+
+const SEQUENCE_DIGITS = 16;
+const CHUNK_DIGITS = 6;
+
+const encoder = new TextEncoder();
+
+/** A run of keys of the engine, from `key` up to, but without, `end`. */
+export interface Span {
+  /** The first key. */
+  readonly key: Bytes;
+  /** The first that no longer belongs to it. */
+  readonly end: Bytes;
+}
+
+/** The keys of the engine that belong to one table. */
+export class KeySpace {
+  /** All of them, and nothing else. */
+  readonly all: Span;
+  /** Which form the table has. */
+  readonly format: Bytes;
+  /** Which snapshot counts. */
+  readonly current: Bytes;
+  /** Where the log is. */
+  readonly log: Span;
+  readonly #prefix: string;
+
+  /** Everything lies under this prefix. */
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.all = spanOf(prefix);
+    this.format = encoder.encode(`${prefix}format`);
+    this.current = encoder.encode(`${prefix}current`);
+    this.log = spanOf(`${prefix}log/`);
+  }
+
+  /** Where the entry of the log with this number is. */
+  entry(sequence: number): Bytes {
+    return encoder.encode(`${this.#prefix}log/${digitsOf(sequence, SEQUENCE_DIGITS)}`);
+  }
+
+  /** The number of the entry that is here. */
+  sequenceOf(entry: Bytes): number {
+    return Number(new TextDecoder().decode(entry.subarray(this.log.key.length)));
+  }
+
+  /** Where a part of a snapshot is. */
+  chunk(generation: string, number: number): Bytes {
+    return encoder.encode(
+      `${this.#prefix}snapshot/${generation}/${digitsOf(number, CHUNK_DIGITS)}`,
+    );
+  }
+
+  /** All parts of a snapshot. */
+  chunks(generation: string): Span {
+    return spanOf(`${this.#prefix}snapshot/${generation}/`);
+  }
+
+  /** All parts of all other snapshots: what comes before this one, and what comes after it. */
+  chunksBut(generation: string): Span[] {
+    const all = spanOf(`${this.#prefix}snapshot/`);
+    const own = this.chunks(generation);
+    return [{ key: all.key, end: own.key }, { key: own.end, end: all.end }];
+  }
+}
+
+/** Whether two keys are the same. */
+export function isSameKey(a: Bytes, b: Bytes): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/** The keys that begin with a prefix. */
+function spanOf(prefix: string): Span {
+  const key = encoder.encode(prefix);
+  const end = key.slice();
+  end[end.length - 1]!++; // A prefix ends in ASCII, so that no byte overflows.
+  return { key, end };
+}
+
+function digitsOf(number: number, digits: number): string {
+  return String(number).padStart(digits, "0");
+}
