@@ -5,7 +5,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers";
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
 import { Memory } from "../../tables/text.ts";
@@ -21,7 +20,9 @@ import type { Member } from "./turn.ts";
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
 const TURN_LINES_MAX = 8_192;
 /** How long to wait for the lines of clients that have just got their replies, in milliseconds. */
-const GATHER_MS_MAX = 1;
+const GATHER_MS_MAX = 2;
+/** Which share of those that are expected is enough. */
+const EXPECTED_SHARE = 0.9;
 /** How often to follow the log while no turn comes, in milliseconds. */
 const IDLE_MS = 1_000;
 
@@ -43,6 +44,9 @@ export class RemoteTurn implements TurnLike {
   readonly #line = new Line();
   readonly #timer: ReturnType<typeof setInterval>;
   #arrivals: Arrival[] = [];
+  /** How many clients the next turn is likely to have. */
+  #expected = 0;
+  #onComplete: (() => void) | undefined;
   #isRunning = false;
   #ranAt = performance.now();
 
@@ -60,6 +64,7 @@ export class RemoteTurn implements TurnLike {
   submit(member: RemoteMember, lines: Lines): Promise<Lines | undefined> {
     return new Promise((resolve) => {
       this.#arrivals.push({ member, lines, arrivedAt: performance.now(), resolve });
+      if (this.#arrivals.length >= this.#expected) this.#onComplete?.();
       this.#run();
     });
   }
@@ -87,16 +92,17 @@ export class RemoteTurn implements TurnLike {
   }
 
   /**
-   * Waits as long as more lines come in, because those that come a moment too late wait for a whole turn:
-   * clients that got their replies together would be served in two halves.
+   * Waits a moment for the clients that have just got their replies. Without that, clients that send one
+   * request after another are served in two halves, each of which waits for the turn of the other.
    */
   async #gather(): Promise<void> {
-    const startedAt = performance.now();
-    let count = 0;
-    while (count < this.#arrivals.length && performance.now() - startedAt < GATHER_MS_MAX) {
-      count = this.#arrivals.length;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+    if (this.#arrivals.length >= this.#expected) return;
+    const complete = Promise.withResolvers<void>();
+    const timer = setTimeout(complete.resolve, GATHER_MS_MAX);
+    this.#onComplete = complete.resolve;
+    await complete.promise;
+    clearTimeout(timer);
+    this.#onComplete = undefined;
   }
 
   /** Answers the lines that have arrived, with one commit. */
@@ -122,6 +128,8 @@ export class RemoteTurn implements TurnLike {
       for (const arrival of some) lines += arrival.lines.count;
     }
     await batch.serve();
+    // Those that were served will come again, or so it seems.
+    this.#expected = EXPECTED_SHARE * (this.#arrivals.length + arrivals.length);
     this.#arrivals.unshift(...unplaced, ...arrivals.slice(done));
   }
 
