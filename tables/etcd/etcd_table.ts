@@ -108,6 +108,7 @@ export class EtcdTable {
    */
   async begin(deadline: number): Promise<void> {
     if (this.#loading !== undefined) await this.#reload(deadline);
+    this.#snapshots.step();
     await this.#snapshots.pace();
   }
 
@@ -160,9 +161,7 @@ export class EtcdTable {
 
   /** Does a bounded step of the work that can wait, between two turns; true if there is more. */
   maintain(): boolean {
-    if (this.#loading !== undefined) return false;
-    this.#snapshots.step();
-    return this.replica.maintain();
+    return this.#loading === undefined && this.replica.maintain();
   }
 
   /** Ends the use of the table. */

@@ -229,12 +229,15 @@ function decoded<Fields>(type: protobuf.Type, message: Bytes): Fields {
   return type.decode(message) as unknown as Fields;
 }
 
+/** The library's preset for bytes that were left out is an Array. */
+const NO_BYTES = new Uint8Array(0);
+
 /** What a put or a delete returned is of no use here. */
 function resultOf(range: RangeResponse | null): OpResult {
   if (range === null) return { kvs: [], count: 0 };
   const kvs = range.kvs.map(({ key, value, modRevision }) => ({
     key,
-    value,
+    value: value.length === 0 ? NO_BYTES : value,
     modRevision: modRevision.toNumber(),
   }));
   return { kvs, count: range.count.toNumber() };

@@ -136,12 +136,25 @@ export function permissionsOf({ hasFolder }: Kind): ("read" | "write")[] {
   return hasFolder ? ["read", "write"] : [];
 }
 
+/** A test of tables of any kind. */
+interface TableTest {
+  readonly name: string;
+  readonly fn: (setup: TableSetup) => void;
+}
+
+/** While this is open, a file adds its tests here when it is imported, and defines none. */
+export const collected = { isOpen: false, tests: [] as TableTest[] };
+
 /** Defines a test for each of these kinds of table; all of them where they are left out. */
 export function testEach(
   name: string,
   fn: (setup: TableSetup) => void,
   kinds: readonly Kind[] = [MODEL_TABLE, ...REAL_TABLES],
 ): void {
+  if (collected.isOpen) {
+    collected.tests.push({ name, fn });
+    return;
+  }
   for (const kind of kinds) {
     testWith(permissionsOf(kind), `${kind.name}: ${name}`, () => {
       using setup = new TableSetup(kind);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { AUTHENTICATE, TXN } from "../../../tables/etcd/messages.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
@@ -91,7 +91,8 @@ Deno.test("what etcd leaves out has its preset", () => {
   assertEquals([succeeded, revision, results], [false, 0, []]);
   const only = TXN.decode(field(3, field(1, field(2, field(1, text("k"))))));
   const { key, value, modRevision } = only.results[0]!.kvs[0]!;
-  assertEquals([new TextDecoder().decode(key), value.length, modRevision], ["k", 0, 0]);
+  assertEquals([new TextDecoder().decode(key), value, modRevision], ["k", new Uint8Array(0), 0]);
+  assert(value instanceof Uint8Array);
 });
 
 Deno.test("a message that is cut off, or is none, is told", () => {

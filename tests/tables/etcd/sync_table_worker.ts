@@ -89,12 +89,11 @@ async function open(location: { nodes: string[]; prefix: string }): Promise<void
   });
 }
 
-/** Commits as a turn does, and lets the table do what it does between two turns. */
+/** Commits as a turn does, and begins the next one. */
 async function commit(): Promise<boolean> {
   const deadline = Date.now() + TIMEOUT_MS;
   const { isChanged } = table.replica;
   if (!await table.commit(deadline)) throw new Error("a conflict");
-  table.maintain();
   await table.begin(deadline);
   return isChanged;
 }
