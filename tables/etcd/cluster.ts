@@ -57,6 +57,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   #current: number;
   #token: string | undefined;
+  #isClosed = false;
 
   /** Connects when it is first called. */
   constructor(options: ClusterOptions) {
@@ -88,6 +89,7 @@ export class Cluster {
    */
   async once(txn: Txn, deadline: number): Promise<TxnResult> {
     for (let isFirst = true;; isFirst = false) {
+      if (this.#isClosed) throw new TableError("the table is closed");
       if (Date.now() >= deadline) throw new NotReachedError();
       const node = this.#current;
       try {
@@ -104,8 +106,9 @@ export class Cluster {
     }
   }
 
-  /** Ends all connections. */
+  /** Ends all connections. Later calls fail. */
   close(): void {
+    this.#isClosed = true;
     for (const node of this.#nodes) node.close();
   }
 

@@ -10,6 +10,7 @@ import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness
 if (isGranted(SERVER_PERMISSIONS)) {
   await import("./grpc_cases.ts");
   await import("./cluster_cases.ts");
+  await import("./log_cases.ts");
 } else {
   testServer("calls and the cluster of etcd", () => {});
 }

@@ -1,0 +1,223 @@
+/**
+ * The log that servers share: a server knows what became of each of its entries, also where the request, the
+ * answer, or both are lost on their way, or the request arrives when nobody waits for it any more.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { changesOf, ChangeWriter, emptyEntry, headOf } from "../../../tables/etcd/entry.ts";
+import { KeySpace } from "../../../tables/etcd/key_space.ts";
+import type { Bytes } from "../../../tables/etcd/messages.ts";
+import { type Answer, LostPlaceError, SharedLog } from "../../../tables/etcd/shared_log.ts";
+import { KIND } from "../../../tables/durable/change.ts";
+import { Text } from "../../../tables/text.ts";
+import { EtcdCluster } from "../../support/etcd.ts";
+import { testWithProgram } from "../../support/harness.ts";
+import { type Fate, LossyEngine } from "./lossy_engine.ts";
+
+const SETTLE_MS = 2_000;
+const soon = () => Date.now() + 5_000;
+let attempts = 0;
+
+/** An entry that puts this value. */
+function entryOf(value: string): Bytes {
+  const writer = new ChangeWriter();
+  const [key, version, expiresAt] = [Text.of("key"), ++attempts, 0];
+  writer.add({ kind: KIND.PUT, isInRows: false, key, value: Text.of(value), version, expiresAt });
+  return writer.entry({ mark: { server: 1, attempt: attempts }, version });
+}
+
+/** What entries put; an empty one puts nothing. */
+function valuesOf({ entries }: Answer): string[] {
+  return entries.map((entry) => [...changesOf(entry)].map(({ value }) => String(value)).join());
+}
+
+/** A log of its own, as two servers see it: one over a cluster that may lose things. */
+class Setup {
+  readonly engine: LossyEngine;
+  readonly mine: SharedLog;
+  readonly other: SharedLog;
+  readonly space: KeySpace;
+  readonly #cluster: Cluster;
+
+  private constructor(cluster: Cluster, settleMs: number) {
+    this.#cluster = cluster;
+    this.engine = new LossyEngine(cluster);
+    const space = this.space = new KeySpace(`${crypto.randomUUID()}/`);
+    this.mine = new SharedLog(this.engine, { space, settleMs });
+    this.other = new SharedLog(cluster, { space, settleMs });
+  }
+
+  static async begin(cluster: Cluster, settleMs = SETTLE_MS): Promise<Setup> {
+    const setup = new Setup(cluster, settleMs);
+    const first = { type: "put", key: setup.space.entry(0), value: entryOf("first") } as const;
+    const { revision } = await cluster.once({ success: [first] }, soon());
+    for (const log of [setup.mine, setup.other]) log.moveTo({ sequence: 0, revision });
+    return setup;
+  }
+
+  /** Everything that the log holds. */
+  async values(): Promise<string[]> {
+    const get = { type: "get", ...this.space.log } as const;
+    const { results } = await this.#cluster.once({ success: [get] }, soon());
+    return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as Answer);
+  }
+
+  async remove(sequence: number): Promise<void> {
+    await this.#cluster.once({
+      success: [{ type: "delete", key: this.space.entry(sequence) }],
+    }, soon());
+  }
+}
+
+testWithProgram("etcd", "servers share a log", async (t) => {
+  await using etcd = await EtcdCluster.start({ nodes: 1 });
+  const cluster = new Cluster({ nodes: [etcd.nodes[0]!.address], attemptMs: 2_000 });
+  const step = (name: string, fn: (setup: Setup) => Promise<void>) =>
+    t.step(name, async () => fn(await Setup.begin(cluster)));
+
+  await step("an entry follows the last one, or its server gets the others'", async (setup) => {
+    const { mine, other } = setup;
+    assert((await mine.append(entryOf("a"), soon())).isDone);
+    assert((await mine.append(entryOf("b"), soon())).isDone);
+    const answer = await other.append(entryOf("c"), soon());
+    assertEquals([answer.isDone, answer.isAll, valuesOf(answer)], [false, true, ["a", "b"]]);
+    assert((await other.follow(soon())).isDone);
+    assert((await other.append(entryOf("c"), soon())).isDone);
+    assertEquals(valuesOf(await mine.follow(soon())), ["c"]);
+    assertEquals(await setup.values(), ["first", "a", "b", "c"]);
+  });
+
+  await step("what others have appended comes in pages, none twice", async ({ mine, other }) => {
+    const values = Array.from({ length: 100 }, (_, i) => `value ${i}`);
+    for (const value of values) await mine.append(entryOf(value), soon());
+    const found: string[] = [];
+    let pages = 0;
+    for (let isAll = false; !isAll; pages++) {
+      const answer = await other.follow(soon());
+      found.push(...valuesOf(answer));
+      isAll = answer.isAll;
+    }
+    assertEquals(found, values);
+    assert(pages > 1);
+  });
+
+  const lost: [Fate, Fate[], boolean][] = [
+    ["answer lost", [], true],
+    ["answer lost", ["request lost", "answer lost"], true],
+    ["request lost", [], false],
+    ["request lost", ["answer lost"], false],
+    ["request late", [], false],
+    ["request late", ["request lost", "answer lost", "answer lost"], false],
+  ];
+  for (const [fate, then, isDone] of lost) {
+    const name = [fate, ...then].join(", ");
+    await step(`${name}: the entry is ${isDone ? "there" : "not there"}`, async (setup) => {
+      const { mine, other, engine } = setup;
+      engine.fates.push(fate, ...then);
+      const answer = await mine.append(entryOf("a"), soon());
+      assertEquals([answer.isDone, valuesOf(answer).join("")], [isDone, ""]);
+      assertEquals(await engine.deliver(), 0, "what is late comes to nothing");
+      while (!(await mine.follow(soon())).isDone);
+      assert((await mine.append(entryOf("b"), soon())).isDone);
+      const expected = isDone ? ["a", "b"] : ["", "b"]; // The empty one fences it off.
+      assertEquals(valuesOf(await other.follow(soon())), expected);
+    });
+  }
+
+  await step("an entry that is lost while another comes in is not there", async (setup) => {
+    const { mine, other, engine } = setup;
+    await other.append(entryOf("theirs"), soon());
+    engine.fates.push("request late");
+    const answer = await mine.append(entryOf("mine"), soon());
+    assertEquals([answer.isDone, valuesOf(answer)], [false, ["theirs"]]);
+    assertEquals(await engine.deliver(), 0);
+    assertEquals(await setup.values(), ["first", "theirs"]);
+  });
+
+  await step("an entry whose answer is lost is known among what came later", async (setup) => {
+    const { mine, other, engine } = setup;
+    engine.fates.push("answer lost", ...Array<Fate>(20).fill("request lost"));
+    const appended = mine.append(entryOf("mine"), soon());
+    while ((await setup.values()).length === 1);
+    while (!(await other.append(entryOf("theirs"), soon())).isDone);
+    assert((await appended).isDone);
+    assertEquals(valuesOf(await mine.follow(soon())), ["theirs"]);
+  });
+
+  await t.step("where nothing is heard nobody knows, and the log tells later", async () => {
+    const setup = await Setup.begin(cluster, 100);
+    const { mine, engine } = setup;
+    engine.usually = "request late";
+    await assertRejects(() => mine.append(entryOf("late"), Date.now() + 100), UncertainError);
+    engine.usually = "arrives";
+    assert(await engine.deliver() > 0);
+    // Either the entry was delivered first, or an empty one: both are there for good.
+    const found = (await setup.values())[1]!;
+    const answer = await mine.append(entryOf("next"), soon());
+    assertEquals(valuesOf(answer), [found]);
+    assert((await mine.append(entryOf("next"), soon())).isDone);
+  });
+
+  await step("who is behind what was trimmed has lost its place", async (setup) => {
+    const { mine, other } = setup;
+    for (const value of ["a", "b"]) await mine.append(entryOf(value), soon());
+    await setup.remove(0);
+    await assertRejects(() => other.follow(soon()), LostPlaceError);
+    await assertRejects(() => other.append(entryOf("c"), soon()), LostPlaceError);
+    await setup.remove(1);
+    assert((await mine.append(entryOf("c"), soon())).isDone, "the last entry is enough");
+  });
+
+  await step("who is trimmed in the middle of a commit does not know", async (setup) => {
+    const { mine, other, engine } = setup;
+    engine.fates.push("request late", "request lost", "request lost");
+    const appended = assertRejects(() => mine.append(entryOf("a"), soon()), UncertainError);
+    for (const value of ["b", "c"]) await other.append(entryOf(value), soon());
+    await setup.remove(0);
+    assert((await appended).cause instanceof LostPlaceError);
+    assertEquals(await engine.deliver(), 0);
+  });
+
+  await step(
+    "an entry that was put again is another one, as in a restored cluster",
+    async (setup) => {
+      const { mine, space } = setup;
+      await mine.append(entryOf("a"), soon());
+      const again = { type: "put", key: space.entry(1), value: entryOf("a") } as const;
+      await cluster.once({ success: [again] }, soon());
+      await assertRejects(() => mine.append(entryOf("b"), soon()), LostPlaceError);
+    },
+  );
+
+  await t.step("an empty entry is known by its mark", () => {
+    const mark = { server: 7, attempt: -3 };
+    assertEquals(headOf(emptyEntry(mark)), { mark, version: 0 });
+  });
+  cluster.close();
+});
+
+testWithProgram("etcd", "what any node has acknowledged is seen through every other", async () => {
+  await using etcd = await EtcdCluster.start();
+  const clusters = etcd.nodes.map(({ address }) =>
+    new Cluster({ nodes: [address], attemptMs: 5_000 })
+  );
+  const space = new KeySpace("linear/");
+  const first = { type: "put", key: space.entry(0), value: entryOf("first") } as const;
+  const { revision } = await clusters[0]!.once({ success: [first] }, soon());
+  const logs = clusters.map((cluster) => {
+    const log = new SharedLog(cluster, { space, settleMs: SETTLE_MS });
+    log.moveTo({ sequence: 0, revision });
+    return log;
+  });
+  for (let i = 0; i < 300; i++) {
+    const writer = logs[i % logs.length]!;
+    assert((await writer.append(entryOf(`${i}`), soon())).isDone, `entry ${i}`);
+    for (const log of logs) {
+      if (log !== writer) assertEquals(valuesOf(await log.follow(soon())), [`${i}`]);
+    }
+  }
+  for (const cluster of clusters) cluster.close();
+});

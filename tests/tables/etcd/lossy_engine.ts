@@ -1,0 +1,58 @@
+/**
+ * A cluster that loses what it is told to lose: requests, answers, or both, and requests that arrive when
+ * nobody waits for them any more.
+ *
+ * @module
+ */
+
+import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
+import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
+import type { Engine } from "../../../tables/etcd/shared_log.ts";
+
+/** What becomes of a transaction on its way. */
+export type Fate = "arrives" | "request lost" | "answer lost" | "request late";
+
+const RETRY_MS = 5;
+
+/** The cluster. */
+export class LossyEngine implements Engine {
+  /** What becomes of the next transactions: first to last. */
+  readonly fates: Fate[] = [];
+  /** What becomes of all others. */
+  usually: Fate = "arrives";
+  /** What is still on its way. */
+  readonly late: Txn[] = [];
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  async once(txn: Txn, deadline: number): Promise<TxnResult> {
+    const fate = this.fates.shift() ?? this.usually;
+    if (fate === "request late") this.late.push(txn);
+    const isSent = fate === "arrives" || fate === "answer lost";
+    const result = isSent ? await this.#cluster.once(txn, deadline) : undefined;
+    if (fate !== "arrives") throw new UncertainError(fate);
+    return result!;
+  }
+
+  async repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
+    for (;;) {
+      try {
+        return await this.once(txn, deadline);
+      } catch (error) {
+        if (!(error instanceof UncertainError) || Date.now() > deadline) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  /** Lets arrive what is late; returns how many of them took place. */
+  async deliver(): Promise<number> {
+    const results = await Promise.all(
+      this.late.splice(0).map((txn) => this.#cluster.once(txn, Date.now() + 5_000)),
+    );
+    return results.filter(({ succeeded }) => succeeded).length;
+  }
+}
