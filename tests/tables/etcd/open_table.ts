@@ -1,0 +1,122 @@
+/**
+ * What the cases of snapshots share: tables in etcd that write snapshots soon, and whose calls a test can
+ * hold up.
+ *
+ * @module
+ */
+
+import type { Cluster } from "../../../tables/etcd/cluster.ts";
+import { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
+import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
+import type { Replica } from "../../../tables/etcd/replica.ts";
+import type { Engine } from "../../../tables/etcd/shared_log.ts";
+import type { Clock } from "../../../tables/table.ts";
+import type { EtcdCluster } from "../../support/etcd.ts";
+
+const TIMEOUT_MS = 10_000;
+const WAIT_MS = 20_000;
+/** So low that a few turns make a snapshot due, and that it has several parts. */
+const LIMITS = { logBytesMin: 4_000, logEntriesMax: 50, chunkBytes: 1_000 };
+
+/** How a test opens a table. */
+export interface OpenOptions {
+  /** What its keys in etcd begin with, without a slash. */
+  readonly prefix: string;
+  readonly now?: Clock;
+  /** Called with each transaction; what it throws becomes of the call. */
+  readonly before?: (txn: Txn) => void | Promise<void>;
+  /** Called with each transaction that took place; what it throws becomes of the answer. */
+  readonly after?: (txn: Txn) => void;
+  /** Set for a server that writes no snapshots by itself. */
+  readonly isPatient?: boolean;
+}
+
+/** A table, which is closed at the end of the scope. */
+export type OpenTable = EtcdTable & Disposable;
+
+/** Opens a table. */
+export async function openTable(
+  cluster: EtcdCluster,
+  { prefix, now = Date.now, before = () => {}, after = () => {}, isPatient = false }: OpenOptions,
+): Promise<OpenTable> {
+  const table = await EtcdTable.open({
+    nodes: cluster.nodes.map(({ address }) => address),
+    prefix: `${prefix}/`,
+    timeout: TIMEOUT_MS,
+    now,
+    limits: isPatient ? { ...LIMITS, logBytesMin: Infinity, logEntriesMax: Infinity } : LIMITS,
+    wrap: (cluster) => new HeldEngine(cluster, { before, after }),
+  });
+  return Object.assign(table, { [Symbol.dispose]: () => table.close() });
+}
+
+/** A turn: runs until its commit gets through, and returns what the last run has returned. */
+export async function turn<Result>(
+  table: EtcdTable,
+  run: (replica: Replica) => Result,
+): Promise<Result> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  for (;;) {
+    await table.begin(deadline);
+    const result = run(table.replica);
+    if (await table.commit(deadline)) return result;
+  }
+}
+
+/** Lets turns go by, which put the same key, until something holds. */
+export async function turnsUntil(
+  table: EtcdTable,
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + WAIT_MS;
+  for (let i = 0; !await holds(); i++) {
+    if (performance.now() > deadline) throw new Error("it never holds");
+    await turn(table, (replica) => void replica.put("filler", "x".repeat(i % 200 + 1)));
+  }
+}
+
+/** How many snapshots a server has written. */
+export function snapshotsOf({ replica }: EtcdTable): number {
+  return replica.stats().snapshots!;
+}
+
+/** All entries, their values as strings, in the order of their keys. */
+export function contentsOf(replica: Replica): [string, string, number, number | null][] {
+  return replica.keys({ prefix: "", after: "", limit: Infinity }).map((key) => {
+    const { value, version, expiresAt } = replica.entry(key)!;
+    return [key, String(value), version, expiresAt];
+  });
+}
+
+/** The keys of the engine under a prefix, without the prefix. */
+export async function storedIn(cluster: EtcdCluster, prefix: string): Promise<string[]> {
+  const { stdout } = await cluster.ctl(["get", "--prefix", `${prefix}/`, "--keys-only"]);
+  return stdout.split("\n").filter((line) => line !== "").map((key) =>
+    key.slice(prefix.length + 1)
+  );
+}
+
+class HeldEngine implements Engine {
+  readonly #cluster: Cluster;
+  readonly #hooks: Required<Pick<OpenOptions, "before" | "after">>;
+
+  constructor(cluster: Cluster, hooks: Required<Pick<OpenOptions, "before" | "after">>) {
+    this.#cluster = cluster;
+    this.#hooks = hooks;
+  }
+
+  once(txn: Txn, deadline: number): Promise<TxnResult> {
+    return this.#call(txn, () => this.#cluster.once(txn, deadline));
+  }
+
+  repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
+    return this.#call(txn, () => this.#cluster.repeatable(txn, deadline));
+  }
+
+  async #call(txn: Txn, call: () => Promise<TxnResult>): Promise<TxnResult> {
+    await this.#hooks.before(txn);
+    const result = await call();
+    this.#hooks.after(txn);
+    return result;
+  }
+}
