@@ -132,6 +132,7 @@ async function startNodes(folder: string, programs: AsyncDisposableStack): Promi
       ...["--listen-client-urls", url(i), "--advertise-client-urls", url(i)],
       ...["--listen-peer-urls", url(NODES + i), "--initial-advertise-peer-urls", url(NODES + i)],
       ...["--initial-cluster", cluster],
+      ...["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1m"],
     ]);
     programs.defer(() => program.stop());
   }

@@ -18,6 +18,7 @@ import { randomFrom, Workload } from "./workload.ts";
 const SECONDS = numberFrom("KEYLINE_ETCD_SECONDS", 3);
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
 const CLIENTS = 8;
+const MIB = 1_048_576;
 /** How long the engine may take for a request, in seconds: short, so that the test is. */
 const TIMEOUT_SECONDS = 2;
 /** How long it may be until writes are answered 200 again, in milliseconds; the machine may be busy. */
@@ -105,6 +106,32 @@ async function checkWithoutMajority(servers: readonly ServerProcess[]): Promise<
   using other = await servers[0]!.connect();
   assertEquals(await other.ask("HELP get"), "200 OK");
 }
+
+testWithProgram("etcd", "a full engine takes no changes, is read, and goes on", async () => {
+  const args = ["--quota-backend-bytes", `${64 * MIB}`];
+  await using cluster = await EtcdCluster.start({ nodes: 1, args });
+  await using server = await ServerProcess.start({ table: cluster.url("full") });
+  using client = await server.connect();
+  using other = await server.connect();
+  const value = "x".repeat(MIB / 2);
+  let count = 0;
+  const full = "500 ERROR the table's engine is full";
+  while (await client.ask(`PUT key-${count % 3} ${value}`) === "200 OK") {
+    assert(++count < 1_000, "it is never full");
+  }
+  assertEquals(await client.ask("PUT key-0 small"), full);
+  // In the turn of a change as well.
+  const [put, get] = await Promise.all([client.ask("PUT key-0 small"), other.ask("GET key-0")]);
+  assertEquals([put, get], [full, `200 OK ${value}`]);
+  await until(() => server.output.includes("The table's engine is full"));
+  const { stdout } = await cluster.ctl(["get", "none", "-w", "json"]);
+  await cluster.ctl(["compact", `${JSON.parse(stdout).header.revision}`]);
+  await cluster.ctl(["defrag"]);
+  await cluster.ctl(["alarm", "disarm"]);
+  await until(() => server.output.includes("The table's engine takes changes again"));
+  assertEquals(await client.ask("PUT key-0 small"), "200 OK");
+  assertEquals(await client.ask("GET key-0"), "200 OK small");
+});
 
 /** Reads what is stored under each key, so that what was written last is checked as well. */
 async function addLastReads(history: Event[], { port }: ServerProcess): Promise<void> {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { repeatedVersions, violationsOf } from "./history.ts";
@@ -49,5 +49,63 @@ testWithProgram("etcd", "two and three servers answer as one table", async () =>
     assertEquals(history.filter(({ reply }) => reply === undefined), []);
     assertEquals(violationsOf(history), []);
     assertEquals(repeatedVersions(history), []);
+  }
+});
+
+testWithProgram("etcd", "a server that writes all the time starves no other", async () => {
+  await using cluster = await EtcdCluster.start();
+  const table = cluster.url("starved");
+  await using busy = await ServerProcess.start({ table });
+  await using quiet = await ServerProcess.start({ table });
+  using client = await quiet.connect();
+  assertEquals(await client.ask("PUT hot 0"), "200 OK");
+  const replies = new Set<string | undefined>();
+  let isOver = false;
+  const writers = Array.from({ length: 4 }, async () => {
+    using client = await busy.connect();
+    while (!isOver && !replies.has(undefined)) {
+      await client.send("INCR hot\n".repeat(20)).catch(() => {});
+      for (let i = 0; i < 20; i++) replies.add((await client.line())?.slice(0, 6));
+    }
+  });
+  const calls = async () => {
+    await client.send("STATS\n");
+    const line = (await client.reply()).find((line) => line.startsWith("200-engine_calls "));
+    return Number(line!.split(" ")[1]);
+  };
+  let last = 0;
+  const before = await calls();
+  for (let i = 0; i < 50; i++) {
+    const now = Number((await client.ask("GET hot"))?.slice(7));
+    assert(now >= last, `${now} after ${last}`);
+    last = now;
+  }
+  assert(last > 0);
+  // One call a read, however much others write; some more follow the log or catch up with it.
+  assert(await calls() - before < 100, `${await calls() - before} calls for 50 reads`);
+  for (let i = 0; i < 50; i++) assertEquals(await client.ask("INCR cold"), `200 OK ${i + 1}`);
+  isOver = true;
+  await Promise.all(writers);
+  assertEquals([...replies], ["200 OK"]);
+});
+
+testWithProgram("etcd", "a key expires on every server, and every server can keep it", async () => {
+  await using cluster = await EtcdCluster.start({ nodes: 1 });
+  const table = cluster.url("expiry");
+  await using first = await ServerProcess.start({ table });
+  await using second = await ServerProcess.start({ table });
+  using a = await first.connect();
+  using b = await second.connect();
+  for (const key of ["goes", "stays"]) {
+    assertEquals(await a.ask(`PUT ${key} value`), "200 OK");
+    assertEquals(await a.ask(`EXPIRE ${key} 1`), "200 OK");
+  }
+  assertEquals(await b.ask("PERSIST stays"), "200 OK");
+  assertMatch(await b.ask("TTL goes") ?? "", /^200 OK [01]/);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  for (const client of [a, b]) {
+    assertEquals(await client.ask("GET goes"), "404 NOT FOUND");
+    assertEquals(await client.ask("GET stays"), "200 OK value");
+    assertEquals(await client.ask("COUNT"), "200 OK 1");
   }
 });
