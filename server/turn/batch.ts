@@ -89,8 +89,8 @@ export interface BatchOptions {
 
 /** With more bytes of changes than this, the rest waits for the next turn. */
 const FULL_BYTES = 1_048_576;
-/** How long to wait at most before requests are run again, in milliseconds. */
-const BACKOFF_MS_MAX = 32;
+/** After how many attempts to wait before the next one, and for how long at most, in milliseconds. */
+const [CALM_ATTEMPTS, BACKOFF_MS_MAX] = [4, 32];
 
 /** The requests of one turn. */
 export class Batch {
@@ -156,8 +156,8 @@ export class Batch {
       await this.#commit();
     } catch (caught) {
       error = caught;
-      this.#options.table.undo();
     }
+    this.#options.table.end();
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) logEvent("error", "Cannot tell whether a turn took place", { error });
     const failure = error instanceof Error
@@ -217,7 +217,7 @@ export class Batch {
         this.#refusal = error;
         isUpToDate = false;
       }
-      if (attempt > 0) await delay(Math.random() * Math.min(2 ** attempt, BACKOFF_MS_MAX));
+      if (attempt > CALM_ATTEMPTS) await delay(Math.random() * BACKOFF_MS_MAX);
       await this.#runAll();
     }
   }

@@ -44,6 +44,8 @@ export interface EtcdOptions extends EtcdLocation {
 const ENTRY_BYTES_MAX = 1_400_000;
 /** How many nodes to try within the time that a request may take. */
 const ATTEMPTS = 4;
+/** How often to look whether a server has appended the entry that it claims, in milliseconds. */
+const LOOK_MS = 1;
 /** How often to begin to read the table anew. */
 const LOADS_MAX = 5;
 
@@ -74,7 +76,8 @@ export class EtcdTable {
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
     const space = new KeySpace(prefix);
     this.#place = { engine, space, timeout };
-    this.#log = new SharedLog(engine, { space, settleMs: timeout / 2 });
+    const server = this.#server;
+    this.#log = new SharedLog(engine, { space, server, settleMs: timeout / 2 });
     this.replica = new Replica({
       location: formatLocation(options),
       now,
@@ -154,9 +157,11 @@ export class EtcdTable {
     this.#noteFull(false);
   }
 
-  /** Gives up what the turn has changed. */
-  undo(): void {
+  /** Ends a turn: what it has changed and not committed is undone. */
+  end(): void {
     this.replica.undoTurn();
+    // Nobody waits for it: a claim that stays costs others a moment.
+    this.#log.release(Date.now() + this.#options.timeout).catch(() => {});
   }
 
   /** Does a bounded step of the work that can wait, between two turns; true if there is more. */
@@ -183,7 +188,16 @@ export class EtcdTable {
     this.replica.undoTurn();
     this.#apply(entries);
     if (!isAll) await this.#catchUp(deadline);
+    await this.#giveWay(deadline);
     return false;
+  }
+
+  /** Waits for the entry of a server that has come too late before, or until that seems to be gone. */
+  async #giveWay(deadline: number): Promise<void> {
+    while (this.#log.isClaimed && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      if (!await this.#catchUp(deadline)) return;
+    }
   }
 
   /** Applies what others have appended. False: there was some. */

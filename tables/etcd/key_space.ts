@@ -6,6 +6,7 @@
  * <prefix>log/<sequence>                    what one turn has changed; 16 digits
  * <prefix>snapshot/<generation>/<number>    a part of the table as it was; 6 digits
  * <prefix>current                           which snapshot counts, and from where on the log adds to it
+ * <prefix>claim                             which server is to append the next entry, where they contend
  * ```
  *
  * @module
@@ -34,6 +35,8 @@ export class KeySpace {
   readonly format: Bytes;
   /** Which snapshot counts. */
   readonly current: Bytes;
+  /** Which server is to append the next entry. */
+  readonly claim: Bytes;
   /** Where the log is. */
   readonly log: Span;
   readonly #prefix: string;
@@ -44,6 +47,7 @@ export class KeySpace {
     this.all = spanOf(prefix);
     this.format = encoder.encode(`${prefix}format`);
     this.current = encoder.encode(`${prefix}current`);
+    this.claim = encoder.encode(`${prefix}claim`);
     this.log = spanOf(`${prefix}log/`);
   }
 

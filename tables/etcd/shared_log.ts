@@ -5,10 +5,11 @@
  * @module
  */
 
+import { Claim } from "./claim.ts";
 import { type Cluster, NotReachedError, UncertainError } from "./cluster.ts";
 import { emptyEntry, headOf, isSameMark, type Mark } from "./entry.ts";
 import { isSameKey, type KeySpace } from "./key_space.ts";
-import type { Bytes, KeyValue, OpResult, Txn } from "./messages.ts";
+import type { Bytes, KeyValue, OpResult, Txn, TxnResult } from "./messages.ts";
 
 /** What a log needs of a cluster. */
 export type Engine = Pick<Cluster, "once" | "repeatable">;
@@ -40,6 +41,7 @@ const PAGE_ENTRIES = { first: 16, max: 1_024 };
 const PAGE_BYTES = 1_048_576;
 /** How long to wait before the next attempt, in milliseconds. */
 const RETRY_MS = 50;
+const NOTHING: Answer = { isDone: false, entries: [], isAll: true };
 const DONE: Answer = { isDone: true, entries: [], isAll: true };
 
 /** The log, as one server sees it. */
@@ -47,14 +49,22 @@ export class SharedLog {
   readonly #engine: Engine;
   readonly #space: KeySpace;
   readonly #settleMs: number;
+  readonly #claim: Claim;
   #position: Position = { sequence: 0, revision: 0 };
   #pageEntries = PAGE_ENTRIES.first;
   /** How often it has asked the engine. */
   calls = 0;
 
-  /** `settleMs` is how long to look for what became of an entry, in milliseconds. */
-  constructor(engine: Engine, { space, settleMs }: { space: KeySpace; settleMs: number }) {
+  /**
+   * `server` is what its entries are marked with, and `settleMs` how long to look for what became of one, in
+   * milliseconds.
+   */
+  constructor(
+    engine: Engine,
+    { space, server, settleMs }: { space: KeySpace; server: number; settleMs: number },
+  ) {
     this.#engine = engine;
+    this.#claim = new Claim(space.claim, `${server}`);
     this.#space = space;
     this.#settleMs = settleMs;
   }
@@ -62,6 +72,11 @@ export class SharedLog {
   /** The last entry that this server has seen. */
   get position(): Position {
     return this.#position;
+  }
+
+  /** Whether another server is to append the next entry. */
+  get isClaimed(): boolean {
+    return this.#claim.isForeign;
   }
 
   /** Goes to another place. */
@@ -89,19 +104,41 @@ export class SharedLog {
     for (;;) {
       this.calls++;
       try {
-        const { succeeded, revision, results } = await this.#engine.once(
-          this.#txn(entry),
-          deadline,
-        );
-        if (!succeeded) return this.#take(results[0]!);
-        this.#advance(revision);
-        return DONE;
+        return this.#noteAttempt(await this.#engine.once(this.#attempt(entry), deadline));
       } catch (error) {
         if (error instanceof UncertainError) return await this.#settle(entry, deadline);
         if (!(error instanceof NotReachedError) || Date.now() + RETRY_MS >= deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
+  }
+
+  /** Gives up the claim to the next entry, if there is one. */
+  async release(deadline: number): Promise<void> {
+    const txn = this.#claim.release();
+    if (txn !== undefined) await this.#engine.repeatable(txn, deadline);
+  }
+
+  /** Appends an entry where nobody else has a claim. */
+  #attempt(entry: Bytes): Txn {
+    const { compare = [], success, failure = [] } = this.#txn(entry);
+    return {
+      compare: [...compare, this.#claim.compare()],
+      success: [...success, ...this.#claim.onSuccess()],
+      failure: [...failure, ...this.#claim.onFailure()],
+    };
+  }
+
+  #noteAttempt({ succeeded, revision, results }: TxnResult): Answer {
+    if (succeeded) {
+      this.#claim.noteSuccess();
+      this.#advance(revision);
+      return DONE;
+    }
+    const [entries, claim] = results as [OpResult, OpResult];
+    this.#claim.noteFailure(claim, revision);
+    const isOnlyClaimed = entries.kvs.length === 1 && this.#isOwn(entries.kvs[0]);
+    return isOnlyClaimed ? NOTHING : this.#take(entries);
   }
 
   /**
@@ -119,7 +156,7 @@ export class SharedLog {
       });
     if (succeeded) {
       this.#advance(revision);
-      return { isDone: false, entries: [], isAll: true };
+      return NOTHING;
     }
     const [own, next] = results[0]!.kvs;
     if (!this.#isOwn(own) || !this.#isNext(next)) {

@@ -46,8 +46,8 @@ class Setup {
     this.#cluster = cluster;
     this.engine = new LossyEngine(cluster);
     const space = this.space = new KeySpace(`${crypto.randomUUID()}/`);
-    this.mine = new SharedLog(this.engine, { space, settleMs });
-    this.other = new SharedLog(cluster, { space, settleMs });
+    this.mine = new SharedLog(this.engine, { space, server: 1, settleMs });
+    this.other = new SharedLog(cluster, { space, server: 2, settleMs });
   }
 
   static async begin(cluster: Cluster, settleMs = SETTLE_MS): Promise<Setup> {
@@ -208,7 +208,7 @@ testWithProgram("etcd", "what any node has acknowledged is seen through every ot
   const first = { type: "put", key: space.entry(0), value: entryOf("first") } as const;
   const { revision } = await clusters[0]!.once({ success: [first] }, soon());
   const logs = clusters.map((cluster) => {
-    const log = new SharedLog(cluster, { space, settleMs: SETTLE_MS });
+    const log = new SharedLog(cluster, { space, server: 1, settleMs: SETTLE_MS });
     log.moveTo({ sequence: 0, revision });
     return log;
   });
