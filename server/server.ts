@@ -74,7 +74,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     const { listener, sideDoor } = await opened.promise;
     await listener.drain();
     sideDoor?.close();
-    storage.close();
+    await storage.close();
     logStop(services);
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });

@@ -23,7 +23,7 @@ export interface Storage {
   /** What connections submit their lines to. */
   readonly turn: TurnLike;
   /** Ends the use of the table. */
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 /** What the turn works with. */
@@ -66,7 +66,7 @@ async function openEtcd(
   const turn = new RemoteTurn({ table, metrics, timeout });
   const close = () => {
     turn.close();
-    table.close();
+    return table.close();
   };
   return { table: table.replica, turn, close };
 }

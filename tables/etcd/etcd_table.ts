@@ -93,7 +93,7 @@ export class EtcdTable {
       await table.#load();
       table.#loading = undefined;
     } catch (error) {
-      table.close();
+      await table.close();
       const message = `Cannot open ${table.replica.location}: ${messageOf(error)}.`;
       throw new OpenError(message, { cause: error });
     }
@@ -170,9 +170,10 @@ export class EtcdTable {
   }
 
   /** Ends the use of the table. */
-  close(): void {
-    this.#snapshots?.close();
+  async close(): Promise<void> {
+    const ended = this.#snapshots?.close();
     this.#cluster.close();
+    await ended;
   }
 
   async #append(deadline: number): Promise<boolean> {

@@ -65,7 +65,9 @@ export class SnapshotWriter {
   #patience = 1 + Math.random();
   #isWriting = false;
   /** Makes the next part, as soon as no turn is under way. */
-  #waiting: (() => void) | undefined;
+  #waiting: { run: () => void; giveUp: () => void } | undefined;
+  /** Ends when the snapshot that is being written does. */
+  #task: Promise<void> = Promise.resolve();
   /** What is on its way to the engine. */
   #sending: Promise<unknown> = Promise.resolve();
   #pausedUntil = 0;
@@ -124,10 +126,11 @@ export class SnapshotWriter {
   step(): void {
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    waiting?.();
+    waiting?.run();
     if (this.#isWriting || !this.#isDue(this.#patience) || Date.now() < this.#pausedUntil) return;
     this.#isWriting = true;
-    this.#write().catch(() => this.#pausedUntil = Date.now() + PAUSE_MS)
+    this.#task = this.#write()
+      .catch(() => void (this.#pausedUntil = Date.now() + PAUSE_MS))
       .finally(() => this.#isWriting = false);
   }
 
@@ -137,10 +140,11 @@ export class SnapshotWriter {
     await this.#sending.catch(() => {});
   }
 
-  /** Ends; a snapshot that has been begun is given up. */
-  close(): void {
+  /** Gives up the snapshot that is being written, and resolves when nothing is under way any more. */
+  close(): Promise<void> {
     this.#isClosed = true;
-    this.#waiting = undefined;
+    this.#waiting?.giveUp();
+    return this.#task;
   }
 
   #isDue(share: number): boolean {
@@ -243,8 +247,9 @@ export class SnapshotWriter {
 
   #betweenTurns<Result>(work: () => Result): Promise<Result> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) return reject(new Error("closed"));
-      this.#waiting = () => resolve(work());
+      const giveUp = () => reject(new Error("the table is closed"));
+      if (this.#isClosed) return giveUp();
+      this.#waiting = { run: () => resolve(work()), giveUp };
     });
   }
 }

@@ -147,6 +147,44 @@ testWithProgram("etcd", "servers share a log", async (t) => {
     assertEquals(valuesOf(await mine.follow(soon())), ["theirs"]);
   });
 
+  await step("a server that came too late twice appends the next entry", async (setup) => {
+    const { mine, other } = setup;
+    for (let i = 0; i < 2; i++) {
+      assert((await other.append(entryOf("theirs"), soon())).isDone);
+      assert(!(await mine.append(entryOf("mine"), soon())).isDone);
+    }
+    const refused = await other.append(entryOf("theirs"), soon());
+    assertEquals([refused.isDone, other.isClaimed, valuesOf(refused)], [false, true, []]);
+    assert((await other.follow(soon())).isDone, "a claim does not keep anybody from reading");
+    assert((await mine.append(entryOf("mine"), soon())).isDone);
+    assertEquals(valuesOf(await other.follow(soon())), ["mine"]);
+    assert((await other.append(entryOf("theirs"), soon())).isDone, "it has served");
+  });
+
+  await step(
+    "a claim that its server gives up, or forgets, holds up nobody for long",
+    async (setup) => {
+      const { mine, other } = setup;
+      const claim = async () => {
+        do await other.append(entryOf("theirs"), soon()); while (
+          (await mine.append(entryOf("mine"), soon())).isDone
+        );
+        await other.append(entryOf("theirs"), soon());
+        await mine.append(entryOf("mine"), soon());
+      };
+      await claim();
+      await mine.release(soon());
+      assert((await other.append(entryOf("theirs"), soon())).isDone);
+      await mine.follow(soon());
+      await claim();
+      assert(!(await other.append(entryOf("theirs"), soon())).isDone);
+      assert(other.isClaimed);
+      while (other.isClaimed) await new Promise((resolve) => setTimeout(resolve, 10));
+      assert((await other.append(entryOf("theirs"), soon())).isDone);
+      assert(!(await mine.append(entryOf("mine"), soon())).isDone, "it has lost its claim");
+    },
+  );
+
   await t.step("where nothing is heard nobody knows, and the log tells later", async () => {
     const setup = await Setup.begin(cluster, 100);
     const { mine, engine } = setup;

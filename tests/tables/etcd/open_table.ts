@@ -32,7 +32,7 @@ export interface OpenOptions {
 }
 
 /** A table, which is closed at the end of the scope. */
-export type OpenTable = EtcdTable & Disposable;
+export type OpenTable = EtcdTable & AsyncDisposable;
 
 /** Opens a table. */
 export async function openTable(
@@ -47,7 +47,7 @@ export async function openTable(
     limits: isPatient ? { ...LIMITS, logBytesMin: Infinity, logEntriesMax: Infinity } : LIMITS,
     wrap: (cluster) => new HeldEngine(cluster, { before, after }),
   });
-  return Object.assign(table, { [Symbol.dispose]: () => table.close() });
+  return Object.assign(table, { [Symbol.asyncDispose]: () => table.close() });
 }
 
 /** A turn: runs until its commit gets through, and returns what the last run has returned. */

@@ -47,15 +47,15 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   };
   /** What a server reads that starts now. */
   const readAgain = async (prefix: string) => {
-    using table = await openTable(cluster, { prefix, isPatient: true });
+    await using table = await openTable(cluster, { prefix, isPatient: true });
     return contentsOf(table.replica);
   };
 
   await step("snapshot and log together are the table, at any moment", async (prefix) => {
     console.log(`KEYLINE_ETCD_SEED=${SEED}`);
     const random = randomFrom(SEED);
-    using first = await openTable(cluster, { prefix });
-    using second = await openTable(cluster, { prefix });
+    await using first = await openTable(cluster, { prefix });
+    await using second = await openTable(cluster, { prefix });
     const tables = [first, second];
     const load = async (of: number) => {
       for (let i = 0; i < OPERATIONS; i++) {
@@ -76,7 +76,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     loads.finally(() => isDone = true);
     while (!isDone) {
       const known = Math.max(...tables.map(({ replica }) => replica.version));
-      using reader = await openTable(cluster, { prefix, isPatient: true });
+      await using reader = await openTable(cluster, { prefix, isPatient: true });
       assert(reader.replica.version >= known, "a server that starts has what others have seen");
     }
     await loads;
@@ -88,8 +88,8 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   });
 
   await step("a server that fell behind what was trimmed reads the table again", async (prefix) => {
-    using busy = await openTable(cluster, { prefix });
-    using idle = await openTable(cluster, { prefix });
+    await using busy = await openTable(cluster, { prefix });
+    await using idle = await openTable(cluster, { prefix });
     const behind = idle.replica.version;
     await turn(busy, (replica) => void replica.put("key", "new"));
     await turnsUntil(busy, async () => (await logIn(cluster, prefix))[0]! > 1);
@@ -106,7 +106,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   await step("of two snapshots at once one counts, and the other is removed", async (prefix) => {
     const held = Promise.withResolvers<void>();
     let chunks = 0;
-    using slow = await openTable(cluster, {
+    await using slow = await openTable(cluster, {
       prefix,
       before: (txn) => isChunk(txn) && ++chunks === 2 ? held.promise : undefined,
     });
@@ -115,7 +115,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     });
     await turnsUntil(slow, () => chunks === 2);
     assertEquals((await generationsIn(cluster, prefix)).size, 1);
-    using fast = await openTable(cluster, { prefix });
+    await using fast = await openTable(cluster, { prefix });
     await turnsUntil(fast, () => snapshotsOf(fast) === 1);
     const [counting] = await generationsIn(cluster, prefix);
     held.resolve();
@@ -131,7 +131,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     async (prefix) => {
       let chunks = 0;
       {
-        using dying = await openTable(cluster, {
+        await using dying = await openTable(cluster, {
           prefix,
           before(txn) {
             if (isChunk(txn) && ++chunks > 3 || chunks > 3 && isRemoval(txn)) {
@@ -147,7 +147,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
       }
       const [orphan] = await generationsIn(cluster, prefix);
       assertEquals((await readAgain(prefix)).length, 61);
-      using next = await openTable(cluster, { prefix });
+      await using next = await openTable(cluster, { prefix });
       await turnsUntil(next, () => snapshotsOf(next) >= 1);
       await turnsUntil(next, async () => !(await generationsIn(cluster, prefix)).has(orphan!));
       assertEquals(await readAgain(prefix), await turn(next, contentsOf));
@@ -157,7 +157,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   await step("a server that dies before it trims the log leaves that to others", async (prefix) => {
     let isCounting = false;
     {
-      using dying = await openTable(cluster, {
+      await using dying = await openTable(cluster, {
         prefix,
         before(txn) {
           isCounting ||= isCurrent(txn);
@@ -169,14 +169,14 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
       assertEquals((await logIn(cluster, prefix))[0], 0);
       assertEquals(await readAgain(prefix), await turn(dying, contentsOf));
     }
-    using next = await openTable(cluster, { prefix });
+    await using next = await openTable(cluster, { prefix });
     await turnsUntil(next, async () => (await logIn(cluster, prefix))[0]! > 0);
     await turnsUntil(next, async () => (await generationsIn(cluster, prefix)).size === 1);
     assertEquals(await readAgain(prefix), await turn(next, contentsOf));
   });
 
   await step("a snapshot counts whose server does not hear that it does", async (prefix) => {
-    using table = await openTable(cluster, {
+    await using table = await openTable(cluster, {
       prefix,
       after(txn) {
         if (isCurrent(txn)) throw new Error("the answer is lost");
@@ -189,7 +189,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
 
   await step("a snapshot that can't count leaves nothing behind", async (prefix) => {
     let tries = 0;
-    using table = await openTable(cluster, {
+    await using table = await openTable(cluster, {
       prefix,
       before(txn) {
         if (isCurrent(txn) && ++tries > 0) throw new Error("the request is lost");
@@ -206,7 +206,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   await step("CLEAR in the middle of a snapshot leaves what came after it", async (prefix) => {
     const held = Promise.withResolvers<void>();
     let chunks = 0;
-    using table = await openTable(cluster, {
+    await using table = await openTable(cluster, {
       prefix,
       before: (txn) => isChunk(txn) && ++chunks === 3 ? held.promise : undefined,
     });
@@ -230,7 +230,7 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   await step(
     "a log that grows faster than snapshots are written makes turns wait",
     async (prefix) => {
-      using table = await openTable(cluster, {
+      await using table = await openTable(cluster, {
         prefix,
         before: (txn) => isChunk(txn) ? delay(30) : undefined,
       });
@@ -244,14 +244,18 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
 
   await step("an expired key stays in no snapshot", async (prefix) => {
     let now = 1_000_000;
-    using table = await openTable(cluster, { prefix, now: () => now });
+    await using table = await openTable(cluster, { prefix, now: () => now });
     await turn(table, (replica) => {
       for (let i = 0; i < 30; i++) replica.put(`key-${i}`, "x".repeat(100), { expiresAt: now + 5 });
       replica.put("stays", "value");
     });
     now += 100_000;
     await turnsUntil(table, () => snapshotsOf(table) >= 2);
-    using reader = await openTable(cluster, { prefix, now: () => 1_000_000, isPatient: true });
+    await using reader = await openTable(cluster, {
+      prefix,
+      now: () => 1_000_000,
+      isPatient: true,
+    });
     assertEquals(contentsOf(reader.replica).map(([key]) => key), ["filler", "stays"]);
   });
 

@@ -1,5 +1,5 @@
 /**
- * Runs the cases of snapshots. The gRPC library reads the environment as soon as it is loaded, so that
+ * Runs the cases of snapshots and of deaths. The gRPC library reads the environment as soon as it is loaded, so that
  * without permission for that the cases can't even be imported.
  *
  * @module
@@ -7,5 +7,7 @@
 
 import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness.ts";
 
-if (isGranted(SERVER_PERMISSIONS)) await import("./snapshot_cases.ts");
-else testServer("snapshots of a table in etcd", () => {});
+if (isGranted(SERVER_PERMISSIONS)) {
+  await import("./snapshot_cases.ts");
+  await import("./death_cases.ts");
+} else testServer("snapshots of a table in etcd", () => {});
