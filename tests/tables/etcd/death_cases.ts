@@ -12,7 +12,7 @@ import { contentsOf, openTable, snapshotsOf, turn, turnsUntil } from "./open_tab
 import { randomFrom } from "./workload.ts";
 
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
-const DEATHS = numberFrom("KEYLINE_TEST_KILLS", 40);
+const DEATHS = 8 * numberFrom("KEYLINE_TEST_ROUNDS", 5);
 /** More calls than it takes to write a snapshot, and to remove what went before. */
 const CALLS_MAX = 160;
 
