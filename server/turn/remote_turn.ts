@@ -173,7 +173,9 @@ export class RemoteTurn implements TurnLike {
     } catch {
       // Clients are told, and the next look comes soon.
     }
-    this.#table.maintain();
+    while (this.#table.maintain() && this.#arrivals.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
     this.#isRunning = false;
     this.#run();
   }
