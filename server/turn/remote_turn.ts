@@ -174,7 +174,7 @@ export class RemoteTurn implements TurnLike {
       // Clients are told, and the next look comes soon.
     }
     while (this.#table.maintain() && this.#arrivals.length === 0) {
-      await new Promise((resolve) => setTimeout(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
     this.#isRunning = false;
     this.#run();

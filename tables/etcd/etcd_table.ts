@@ -164,9 +164,11 @@ export class EtcdTable {
     this.#log.release(Date.now() + this.#options.timeout).catch(() => {});
   }
 
-  /** Does a bounded step of the work that can wait, between two turns; true if there is more. */
+  /** Does a bounded step of the work that can wait; true if there is more. */
   maintain(): boolean {
-    return this.#loading === undefined && this.replica.maintain();
+    if (this.#loading !== undefined) return false;
+    if (!this.replica.isChanged) this.#snapshots.step();
+    return this.replica.maintain() || this.#snapshots.isWriting;
   }
 
   /** Ends the use of the table. */

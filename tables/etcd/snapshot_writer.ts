@@ -92,6 +92,11 @@ export class SnapshotWriter {
     this.#current = current;
   }
 
+  /** Whether a snapshot is being written. */
+  get isWriting(): boolean {
+    return this.#isWriting;
+  }
+
   /** How large the log is, in bytes, as far as this server knows. */
   get logBytes(): number {
     return this.#logBytes;
