@@ -1,6 +1,7 @@
 /**
- * Servers that die after any number of calls, at whatever they were doing: what they have acknowledged is
- * there, what they have not is there once or not at all, and the next server goes on.
+ * Servers that die after any number of calls, at whatever they were doing, and that get in each other's way:
+ * what they have acknowledged is there, what they have not is there once or not at all, and the next server
+ * goes on.
  *
  * @module
  */
@@ -8,13 +9,80 @@
 import { assert, assertEquals } from "@std/assert";
 import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
-import { contentsOf, openTable, snapshotsOf, turn, turnsUntil } from "./open_table.ts";
+import {
+  contentsOf,
+  isChunk,
+  isRemoval,
+  openTable,
+  snapshotsOf,
+  turn,
+  turnsUntil,
+} from "./open_table.ts";
 import { randomFrom } from "./workload.ts";
 
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
 const DEATHS = 8 * numberFrom("KEYLINE_TEST_ROUNDS", 5);
 /** More calls than it takes to write a snapshot, and to remove what went before. */
 const CALLS_MAX = 160;
+
+testWithProgram("etcd", "a snapshot has nothing of a turn that comes to nothing", async () => {
+  await using cluster = await EtcdCluster.start({ nodes: 1 });
+  const prefix = "undone";
+  const held = Promise.withResolvers<void>();
+  let chunks = 0;
+  await using table = await openTable(cluster, {
+    prefix,
+    before: (txn) => isChunk(txn) && ++chunks === 1 ? held.promise : undefined,
+  });
+  await turn(table, (replica) => {
+    for (let i = 0; i < 60; i++) replica.put(`key-${i}`, "x".repeat(100));
+  });
+  await turnsUntil(table, () => chunks === 1);
+  await table.begin(Date.now() + 5_000);
+  for (let i = 0; i < 60; i++) table.replica.put(`key-${i}`, "never");
+  held.resolve();
+  await new Promise((resolve) => setTimeout(resolve, 200)); // Long enough for the first part's answer.
+  table.end();
+  await turnsUntil(table, () => snapshotsOf(table) === 1);
+  await using reader = await openTable(cluster, { prefix, isPatient: true });
+  assertEquals(contentsOf(reader.replica), await turn(table, contentsOf));
+  assertEquals(String(reader.replica.get("key-7")), "x".repeat(100));
+});
+
+testWithProgram("etcd", "a snapshot that lost its first part never counts", async () => {
+  await using cluster = await EtcdCluster.start({ nodes: 1 });
+  const prefix = "parts";
+  const [tidying, writing] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isTidying = false;
+  await using first = await openTable(cluster, {
+    prefix,
+    before(txn) {
+      if (!isRemoval(txn)) return;
+      isTidying = true;
+      return tidying.promise;
+    },
+  });
+  await turn(first, (replica) => {
+    for (let i = 0; i < 60; i++) replica.put(`key-${i}`, "x".repeat(100));
+  });
+  await turnsUntil(first, () => isTidying);
+  // The other one begins when the first one's snapshot counts, and before it has removed all others.
+  let chunks = 0;
+  await using second = await openTable(cluster, {
+    prefix,
+    before: (txn) => isChunk(txn) && ++chunks === 3 ? writing.promise : undefined,
+  });
+  await turnsUntil(second, () => chunks === 3);
+  tidying.resolve();
+  await turnsUntil(first, () => snapshotsOf(first) === 1);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  writing.resolve();
+  for (let i = 0; i < 20; i++) {
+    await turn(second, (replica) => void replica.put("key", `${i}`));
+    await using reader = await openTable(cluster, { prefix, isPatient: true });
+    assertEquals(contentsOf(reader.replica), await turn(second, contentsOf));
+  }
+});
 
 testWithProgram("etcd", "a server that dies at any call loses nothing for others", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });

@@ -7,7 +7,7 @@
 
 import type { Cluster } from "../../../tables/etcd/cluster.ts";
 import { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
-import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
+import type { Put, Txn, TxnResult } from "../../../tables/etcd/messages.ts";
 import type { Replica } from "../../../tables/etcd/replica.ts";
 import type { Engine } from "../../../tables/etcd/shared_log.ts";
 import type { Clock } from "../../../tables/table.ts";
@@ -94,6 +94,27 @@ export async function storedIn(cluster: EtcdCluster, prefix: string): Promise<st
   return stdout.split("\n").filter((line) => line !== "").map((key) =>
     key.slice(prefix.length + 1)
   );
+}
+
+/** Whether a transaction stores a part of a snapshot. */
+export function isChunk(txn: Txn): boolean {
+  return putsOf(txn).some((key) => key.includes("/snapshot/"));
+}
+
+/** Whether it makes a snapshot count; not the one that makes the table. */
+export function isCurrent(txn: Txn): boolean {
+  return /^[^,]*\/current$/.test(putsOf(txn).join());
+}
+
+/** Whether it removes something. */
+export function isRemoval({ success }: Txn): boolean {
+  return success.some(({ type }) => type === "delete");
+}
+
+/** Where a transaction puts something. */
+function putsOf({ success }: Txn): string[] {
+  const puts = success.filter((op): op is Put => op.type === "put");
+  return puts.map(({ key }) => new TextDecoder().decode(key));
 }
 
 class HeldEngine implements Engine {

@@ -7,24 +7,23 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { OpenError } from "../../../tables/durable/errors.ts";
-import type { Put, Txn } from "../../../tables/etcd/messages.ts";
 import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
-import { contentsOf, openTable, snapshotsOf, storedIn, turn, turnsUntil } from "./open_table.ts";
+import {
+  contentsOf,
+  isChunk,
+  isCurrent,
+  isRemoval,
+  openTable,
+  snapshotsOf,
+  storedIn,
+  turn,
+  turnsUntil,
+} from "./open_table.ts";
 import { randomFrom } from "./workload.ts";
 
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
 const OPERATIONS = 400;
-
-/** Where a transaction puts something. */
-function putsOf({ success }: Txn): string[] {
-  const puts = success.filter((op): op is Put => op.type === "put");
-  return puts.map(({ key }) => new TextDecoder().decode(key));
-}
-
-const isChunk = (txn: Txn) => putsOf(txn).some((key) => key.includes("/snapshot/"));
-const isCurrent = (txn: Txn) => /^[^,]*\/current$/.test(putsOf(txn).join());
-const isRemoval = ({ success }: Txn) => success.some(({ type }) => type === "delete");
 
 /** The generations that have parts in the engine. */
 async function generationsIn(cluster: EtcdCluster, prefix: string): Promise<Set<string>> {
