@@ -15,7 +15,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
-import { Chunk, headOf } from "./chunk.ts";
+import { Chunk, endOfLine, lineAfter } from "./chunk.ts";
 import type { Member } from "./turn.ts";
 
 /** With more lines waiting than this, the next batch begins before the one before it has ended. */
@@ -42,7 +42,6 @@ export class RemoteTurn implements TurnLike {
   readonly #timeout: number;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
-  readonly #line = new Line();
   #arrivals: Arrival[] = [];
   #waitingLines = 0;
   /** How many of them have found no place in an earlier batch. */
@@ -133,25 +132,20 @@ export class RemoteTurn implements TurnLike {
   /** Adds the lines of a connection, as many as find a place. */
   async #add(batch: Batch, arrival: Arrival): Promise<void> {
     const chunk = this.#chunk;
-    const line = this.#line;
     chunk.load([arrival]);
-    this.#splitter.write(chunk.text);
+    const texts = await this.#splitter.split(chunk.text, chunk.count);
     batch.addArrival(arrival);
-    const { isPrintable, faults, count } = headOf(arrival.lines);
+    const { isPrintable, faults } = arrival.lines;
     // Where the connection has them: they stay there until they are answered, and the chunk does not.
     const memory = new Memory(arrival.lines.bytes);
-    line.isPrintable = isPrintable;
-    let at = 0;
-    let isTaking = true;
-    for (let i = 0; i < count; i++) {
-      const text = (await this.#splitter.next()).value!;
-      if (!isTaking) continue;
-      const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-      line.read(text, { memory, start: at, end });
-      line.fault = faults?.get(i);
-      const next = chunk.lineAfter(end);
-      isTaking = await batch.add(line, { taken: i, from: at, next });
-      at = next;
+    let from = 0;
+    for (const [taken, text] of texts.entries()) {
+      const end = isPrintable ? from + text.length : endOfLine(memory, from);
+      const next = lineAfter(memory, end);
+      const fault = faults?.get(taken);
+      const line = new Line(text, { memory, start: from, end, isPrintable, fault });
+      if (!await batch.add(line, { taken, from, next })) break;
+      from = next;
     }
     batch.endArrival();
   }
