@@ -5,7 +5,14 @@
  * @module
  */
 import type { Drive, Figures, Load } from "./generator.ts";
-import { type Contender, type Protocol, type Server, startServer } from "./peers.ts";
+import {
+  type Contender,
+  isServer,
+  type Protocol,
+  type Server,
+  startServer,
+  VALUE_BYTES,
+} from "./peers.ts";
 import {
   type Cell,
   type CellFigures,
@@ -30,7 +37,6 @@ export interface Bench {
   readonly progress: (line: string) => void;
 }
 
-const VALUE_BYTES = 64;
 const DIGITS: Partial<Record<keyof Figures, number>> = {
   p50Us: 1,
   p99Us: 1,
@@ -67,7 +73,7 @@ export async function measureCurves(bench: Bench): Promise<CurvesPart> {
   const { rounds, seconds } = bench;
   const depths = bench.quick ? [1, 16, 256] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
   const crowds = bench.quick ? [1, 50] : [1, 10, 50, 100, 500, 1000];
-  await using started = await startFilled(bench, bench.contenders);
+  await using started = await startFilled(bench, bench.contenders.filter(isServer));
   const { servers } = started;
   const clients = CURVE_CLIENTS;
   const inFlightShapes = depths.map((inFlight) => ({ clients, inFlight, at: inFlight }));

@@ -55,7 +55,8 @@ async function drive(
 ): Promise<Figures> {
   const ms = Math.round(load.seconds * 1000);
   const numbers = [server.port, load.clients, load.inFlight, ms, load.keys, load.valueBytes];
-  const args = [load.mode ?? "run", server.protocol, ...numbers, load.writes].map(String);
+  const protocol = server.protocol === "bare" ? "keyline" : server.protocol;
+  const args = [load.mode ?? "run", protocol, ...numbers, load.writes].map(String);
   try {
     return JSON.parse(await output(program, args, { timeoutMs: ms + 60_000 }));
   } catch (cause) {

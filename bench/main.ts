@@ -95,7 +95,9 @@ async function measure(options: Options, folder: string): Promise<Results> {
   }
   const bench: Bench = {
     drive: await buildGenerator(folder),
-    contenders: CONTENDERS.filter(({ protocol }) => protocol === "keyline" || peers[protocol]),
+    contenders: CONTENDERS.filter(({ protocol }) =>
+      protocol === "keyline" || protocol === "bare" || peers[protocol]
+    ),
     folder,
     rounds: options.rounds,
     seconds: options.seconds,

@@ -6,7 +6,7 @@
  */
 import { type Bench, today } from "./cells.ts";
 import type { Load } from "./generator.ts";
-import { ask, CLEAR_LINES, type Contender, type Server, startServer } from "./peers.ts";
+import { ask, CLEAR_LINES, type Contender, isServer, type Server, startServer } from "./peers.ts";
 import { openFilesMax, residentBytes, sleep } from "./processes.ts";
 import { median, type MorePart, type MoreRow } from "./results.ts";
 
@@ -65,7 +65,7 @@ export async function measureMore(bench: Bench): Promise<MorePart> {
     bench.progress(`Left out what needs more than ${files} open files; raise it with ulimit -n.`);
   }
   const rows = new Map<string, MoreRow & { values: Record<string, number> }>();
-  for (const contender of bench.contenders) {
+  for (const contender of bench.contenders.filter(isServer)) {
     for (const topic of TOPICS) {
       const figures = await topic({ bench, contender, scale: { ...scale, crowds: fitting } });
       for (const [what, unit, value] of figures) {

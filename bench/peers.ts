@@ -6,8 +6,8 @@
  */
 import { descendants, openFilesMax, output, Program, readProc, sleep } from "./processes.ts";
 
-/** A server, named for the protocol in which the load generator speaks to it. */
-export type Protocol = "keyline" | "redis" | "memcached";
+/** A server, named for its protocol; `bare` is the loop of bare.ts, which speaks Keyline's. */
+export type Protocol = "keyline" | "bare" | "redis" | "memcached";
 
 /** Whether a change is on disk before it is acknowledged, or is never written. */
 export type Mode = "durable" | "memory";
@@ -30,13 +30,20 @@ export const CONTENDERS: readonly Contender[] = [
   { protocol: "keyline", mode: "durable" },
   { protocol: "redis", mode: "durable" },
   { protocol: "keyline", mode: "memory" },
+  { protocol: "bare", mode: "memory" },
   { protocol: "redis", mode: "memory" },
   { protocol: "memcached", mode: "memory" },
 ];
 
+/** Whether it stores what it is sent, as all but the bare loop do. */
+export function isServer({ protocol }: Contender): boolean {
+  return protocol !== "bare";
+}
+
 /** The servers' names, for people. */
 export const NAMES: Readonly<Record<Protocol, string>> = {
   keyline: "Keyline",
+  bare: "bare loop",
   redis: "Redis",
   memcached: "memcached",
 };
@@ -44,6 +51,7 @@ export const NAMES: Readonly<Record<Protocol, string>> = {
 /** The line that removes all keys. */
 export const CLEAR_LINES: Readonly<Record<Protocol, string>> = {
   keyline: "CLEAR",
+  bare: "CLEAR",
   redis: "FLUSHALL",
   memcached: "flush_all",
 };
@@ -52,6 +60,8 @@ const START_MS_MAX = 120_000;
 const CLIENTS_MAX = 6_000;
 const FILES_SPARE = 100;
 const REPLY_MS_MAX = 60_000;
+/** The values of the main comparison, in bytes: the bare loop always replies with one of this length. */
+export const VALUE_BYTES = 64;
 const REPOSITORY = `${import.meta.dirname}/..`;
 
 /** The versions of the peers that are installed on this machine. */
@@ -114,6 +124,11 @@ function commandLine(
   if (protocol === "keyline") {
     const args = ["task", "start", "--port", `${port}`, "--data", folder];
     return [Deno.execPath(), ...args, ...mode === "memory" ? ["--memory"] : []];
+  }
+  if (protocol === "bare") {
+    const bare = `${import.meta.dirname}/bare.ts`;
+    const args = ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1", bare];
+    return [Deno.execPath(), ...args, `${port}`, `${VALUE_BYTES}`];
   }
   if (protocol === "redis") {
     const files = mode === "durable" ? ["yes", "--appendfsync", "always"] : ["no"];

@@ -13,6 +13,7 @@ const TOP = 84, BOTTOM = 372;
 const PANELS = [{ left: 66, right: 440 }, { left: 526, right: 900 }] as const;
 const COLOURS: Record<Protocol, string> = {
   keyline: "#2f81f7",
+  bare: "#8250df",
   redis: "#e5534b",
   memcached: "#c69026",
 };

@@ -29,7 +29,8 @@ export function page(results: Results): string {
         "sends its requests in flight with one write, waits for all replies, and sends again; " +
         "the times are of such a round trip. A ratio is the median of the rounds' ratios; above " +
         "1, Keyline is faster. Durable: a write is on disk before its reply (Redis: " +
-        "`appendfsync always`). Memory: nothing is written to disk.",
+        "`appendfsync always`). Memory: nothing is written to disk. The bare loop is the least that a " +
+        "server on `Deno.listen` can do: it counts lines and always sends the same replies.",
       mainTable(results),
     );
   }

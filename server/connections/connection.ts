@@ -255,8 +255,8 @@ export class Connection implements Member, RemoteMember, Recipient {
   #refusalOf(line: Line): Reply | undefined {
     const isFirst = this.#isNew;
     this.#isNew = false;
-    if (isHttp(line.text, isFirst)) return final(badRequest("HTTP is not spoken here"));
-    if (!this.#client.authorized && line.bytes.length > UNAUTHORIZED_LINE_MAX) {
+    if (isHttp(line, isFirst)) return final(badRequest("HTTP is not spoken here"));
+    if (!this.#client.authorized && line.end - line.start > UNAUTHORIZED_LINE_MAX) {
       return badRequest("line too long");
     }
     return undefined;

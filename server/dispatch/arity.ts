@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Text } from "../../tables/text.ts";
+import { Text } from "../../tables/text.ts";
 import { hasControl, type Line } from "../input/line.ts";
 
 /** The arguments that a command takes. */
@@ -32,51 +32,38 @@ const TAB = 0x09;
 
 /**
  * Splits what follows the verb of a line into the arguments that `arity` names, and checks keys and
- * values. Fills `args` and returns how many there are; where they are not well formed, what is wrong, in
- * words for the client.
+ * values. Where they are not well formed it returns what is wrong, in words for the client.
  */
-export function splitArguments(
-  line: Line,
-  { arity, args }: { readonly arity: Arity; readonly args: readonly Text[] },
-): number | string {
-  const { memory, end } = line.bytes;
+export function splitArguments(line: Line, arity: Arity): Text[] | string {
+  const { memory, end } = line;
   const { bytes } = memory;
-  const { fields, keys } = arity;
+  const { names, fields, keys } = arity;
+  // Of its full length from the start: a list that grows takes more room than it needs.
+  const args = new Array<Text>(names.length);
   let count = 0;
-  let at = line.verb.end + 1;
-  for (; count < fields; count++) {
+  let at = line.verbEnd + 1;
+  while (count < fields) {
     while (at < end && bytes[at] === SPACE) at++;
     if (at >= end) break;
     const start = at;
     while (at < end && bytes[at] !== SPACE) at++;
-    const arg = args[count]!;
-    arg.memory = memory;
-    arg.start = start;
-    arg.end = at++;
-    if (keys[count] && arg.end - start > KEY_BYTES_MAX) return LONG_KEY;
+    if (keys[count] && at - start > KEY_BYTES_MAX) return LONG_KEY;
+    args[count++] = new Text(memory, start, at++);
   }
   if (arity.verbatim) {
-    if (count === fields && at < end) {
-      const arg = args[count++]!;
-      arg.memory = memory;
-      arg.start = at;
-      arg.end = end;
-    }
+    if (count === fields && at < end) args[count++] = new Text(memory, at, end);
   } else {
     while (at < end && bytes[at] === SPACE) at++;
     if (at < end) return "too many arguments";
   }
   if (count < arity.required) return "too few arguments";
-  if (line.isPrintable) return count;
-  return controlFault(args, { arity, count }) ?? count;
+  if (count < names.length) args.length = count;
+  return (line.isPrintable ? undefined : controlFault(args, arity)) ?? args;
 }
 
 /** Which argument holds a control character, in words for the client; undefined where none does. */
-function controlFault(
-  args: readonly Text[],
-  { arity, count }: { arity: Arity; count: number },
-): string | undefined {
-  for (let i = 0; i < count; i++) {
+function controlFault(args: readonly Text[], arity: Arity): string | undefined {
+  for (let i = 0; i < args.length; i++) {
     const isRest = i === arity.fields;
     if (isRest && hasControl(args[i]!, TAB)) return "control character in value";
     if (!isRest && hasControl(args[i]!)) return `control character in ${arity.names[i]!}`;

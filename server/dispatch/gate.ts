@@ -7,7 +7,7 @@
  */
 
 import { TableError } from "../../tables/table.ts";
-import { Text } from "../../tables/text.ts";
+import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
 import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
@@ -52,9 +52,7 @@ export function prepare(line: Line, context: GateContext): Request {
   if (operation instanceof Reply) return refusedRequest(operation);
   const args = argumentsFor(line, operation, context);
   if (args instanceof Reply) return { operation, args: [], reply: args };
-  // The operation's own objects serve the next line.
-  const own = args.map(({ memory, start, end }) => new Text(memory, start, end));
-  return { operation, args: own, reply: undefined };
+  return { operation, args, reply: undefined };
 }
 
 /** A line that the gate, or the connection before it, answers without looking at its verb. */
@@ -88,7 +86,7 @@ export function count({ operation }: Request, reply: Reply, context: Context): v
 /** The operation of a line, or the reply to one that has none. */
 function operationFor(line: Line, { registry }: GateContext): Operation | Reply {
   if (line.fault !== undefined) return badRequest(`line ${line.fault}`);
-  if (line.verb.length === 0) return badRequest("empty line");
+  if (line.verbStart === line.verbEnd) return badRequest("empty line");
   return registry.operationOf(line) ?? unsupported;
 }
 
@@ -99,10 +97,8 @@ function argumentsFor(
   { client }: Context,
 ): readonly Text[] | Reply {
   if (!client.authorized && !operation.command.open) return unauthorized;
-  const { args } = operation;
-  const count = splitArguments(line, operation);
-  if (typeof count === "string") return badRequest(`${count}; usage: ${operation.usage}`);
-  return count === args.length ? args : args.slice(0, count);
+  const args = splitArguments(line, operation.arity);
+  return typeof args === "string" ? badRequest(`${args}; usage: ${operation.usage}`) : args;
 }
 
 function handle(

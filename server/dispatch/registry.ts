@@ -5,7 +5,7 @@
  * @module
  */
 
-import { asText, type Text, type TextLike } from "../../tables/text.ts";
+import type { TextLike } from "../../tables/text.ts";
 import type { Command, OperationInfo, Operations } from "../command.ts";
 import { UsageError } from "../settings.ts";
 import { CASE_BIT, Line } from "../input/line.ts";
@@ -18,8 +18,6 @@ export interface Operation extends OperationInfo {
   readonly letters: Uint8Array;
   /** The arguments that it takes. */
   readonly arity: Arity;
-  /** The arguments of the request that is being handled: the same objects every time. */
-  readonly args: readonly Text[];
 }
 
 const FILE = /^[a-z]+\.ts$/;
@@ -62,15 +60,16 @@ export class Registry implements Operations {
   /** The operation of a verb, in upper, lower or mixed case. */
   find(verb: TextLike): Operation | undefined {
     const line = Line.of(String(verb));
-    return line.verb.length === line.bytes.length ? this.operationOf(line) : undefined;
+    const isVerbAlone = line.verbStart === line.start && line.verbEnd === line.end;
+    return isVerbAlone ? this.operationOf(line) : undefined;
   }
 
   /** The operation that a line asks for. */
-  operationOf({ verb, verbHash }: Line): Operation | undefined {
-    const operations = this.#byVerb[verbHash & (VERB_SLOTS - 1)];
+  operationOf(line: Line): Operation | undefined {
+    const operations = this.#byVerb[line.verbHash & (VERB_SLOTS - 1)];
     if (operations === undefined) return undefined;
     for (let i = 0; i < operations.length; i++) {
-      if (isVerb(verb, operations[i]!.letters)) return operations[i];
+      if (isVerb(line, operations[i]!.letters)) return operations[i];
     }
     return undefined;
   }
@@ -87,7 +86,10 @@ export class Registry implements Operations {
 }
 
 /** Whether a verb has these upper-case letters. Verbs are ASCII, where one bit tells the case. */
-function isVerb({ memory: { bytes }, start, end }: Text, letters: Uint8Array): boolean {
+function isVerb(
+  { memory: { bytes }, verbStart: start, verbEnd: end }: Line,
+  letters: Uint8Array,
+): boolean {
   if (end - start !== letters.length) return false;
   for (let i = 0; i < letters.length; i++) {
     if ((bytes[start + i]! & ~CASE_BIT) !== letters[i]) return false;
@@ -144,10 +146,9 @@ function makeOperation(verb: string, exported: unknown): Operation {
     throw new BadCommandError(file, `its ${(error as Error).message}.`);
   }
   const answered = new Float64Array(CODE_MAX + 1);
-  const args = arity.names.map(() => asText(""));
   const letters = new TextEncoder().encode(verb);
   const usage = usageOf(verb, arity);
-  return { verb, letters, command, arity, args, usage, answered, latency: new Latency() };
+  return { verb, letters, command, arity, usage, answered, latency: new Latency() };
 }
 
 /** Why a value is no Command, and how to mend it; undefined where it is one. */

@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { Line } from "./line.ts";
+
 const REQUEST_LINE = / HTTP\/\d+(\.\d+)?$/; // RFC 9112 section 3
 const HOST_FIELD = /^host:/i; // RFC 9112 section 3.2: each request has one
 const TLS_HANDSHAKE = 0x16; // RFC 8446 section 5.1: the type of a ClientHello's record
@@ -18,11 +20,12 @@ export function isTlsHello(firstByte: number): boolean {
 }
 
 /** Whether a line belongs to an HTTP request; a request line counts only as the first of a connection. */
-export function isHttp(line: string, isFirst: boolean): boolean {
-  return (isFirst && REQUEST_LINE.test(line)) || (isH(line.charCodeAt(0)) && HOST_FIELD.test(line));
+export function isHttp({ text, memory, start }: Line, isFirst: boolean): boolean {
+  return (isFirst && REQUEST_LINE.test(text)) ||
+    (isH(memory.bytes[start]) && HOST_FIELD.test(text));
 }
 
 /** Checked first, because running a regular expression on every line is slow. */
-function isH(unit: number): boolean {
+function isH(unit: number | undefined): boolean {
   return unit === 0x68 || unit === 0x48;
 }

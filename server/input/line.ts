@@ -1,11 +1,11 @@
 /**
- * One line on its way to a command, as text and as bytes. The turn fills it with each line that
+ * One line on its way to a command, as text and as bytes. The turn makes one of each line that
  * TextLineStream gives; the gate reads its verb, and `arity.ts` splits what follows.
  *
  * @module
  */
 
-import { Text } from "../../tables/text.ts";
+import { type Memory, Text } from "../../tables/text.ts";
 import type { LineFault } from "./lines.ts";
 
 const SPACE = 0x20;
@@ -13,45 +13,59 @@ const DEL = 0x7f;
 /** The bit that tells lower-case letters of ASCII from upper-case ones. */
 export const CASE_BIT = 0x20;
 
-/** A line. One object serves line after line: what it holds is valid until the line is answered. */
-export class Line {
+/** Where the bytes of a line are, and what is known about them. */
+export interface LineBytes {
+  /** The memory that holds them; what is there must not change until the line is answered. */
+  readonly memory: Memory;
+  /** Where they start. */
+  readonly start: number;
+  /** Where they end, without LF or CR LF. */
+  readonly end: number;
+  /** Whether they are nothing but printable ASCII, so that nobody need look for control characters. */
+  readonly isPrintable: boolean;
+  /** Why the line is no request, if it is none; it is empty then. */
+  readonly fault: LineFault | undefined;
+}
+
+/** A line. Its verb is empty where the line is empty or holds spaces alone. */
+export class Line implements LineBytes {
   /** The text, as TextLineStream gives it. */
-  text = "";
-  /** The same as bytes. */
-  readonly bytes: Text = Text.of("");
-  /** The verb; empty where the line is empty or holds spaces alone. */
-  readonly verb: Text = Text.of("");
+  readonly text: string;
+  readonly memory: Memory;
+  readonly start: number;
+  readonly end: number;
+  readonly isPrintable: boolean;
+  readonly fault: LineFault | undefined;
+  /** Where the verb starts, in the same memory. */
+  readonly verbStart: number;
+  /** Where it ends. */
+  readonly verbEnd: number;
   /** The hash of the verb, by `nextVerbHash`. */
-  verbHash = 0;
-  /** Whether it holds nothing but printable ASCII, so that nobody need look for control characters. */
-  isPrintable = false;
-  /** Why it is no request, if it is none; the line is empty then. */
-  fault: LineFault | undefined;
+  readonly verbHash: number;
 
-  /** A line by itself. */
-  static of(text: string): Line {
-    const line = new Line();
-    const { memory, end } = Text.of(text);
-    line.read(text, { memory, start: 0, end });
-    return line;
-  }
-
-  /** Takes the next line: its text, and where its bytes are. */
-  read(text: string, { memory, start, end }: Pick<Text, "memory" | "start" | "end">): void {
+  /** Takes a text, and where the same is as bytes. */
+  constructor(text: string, { memory, start, end, isPrintable, fault }: LineBytes) {
     this.text = text;
-    this.bytes.memory = memory;
-    this.bytes.start = start;
-    this.bytes.end = end;
+    this.memory = memory;
+    this.start = start;
+    this.end = end;
+    this.isPrintable = isPrintable;
+    this.fault = fault;
     const { bytes } = memory;
     let from = start;
     while (from < end && bytes[from] === SPACE) from++;
     let to = from;
     let hash = 0;
     for (; to < end && bytes[to] !== SPACE; to++) hash = nextVerbHash(hash, bytes[to]!);
-    this.verb.memory = memory;
-    this.verb.start = from;
-    this.verb.end = to;
+    this.verbStart = from;
+    this.verbEnd = to;
     this.verbHash = hash;
+  }
+
+  /** A line by itself. */
+  static of(text: string): Line {
+    const { memory, start, end } = Text.of(text);
+    return new Line(text, { memory, start, end, isPrintable: false, fault: undefined });
   }
 }
 

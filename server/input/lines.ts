@@ -186,12 +186,19 @@ interface Survey {
   readonly isPrintable: boolean;
 }
 
-/** Looks at each byte once, which spares later steps their own look at every byte. */
+/**
+ * Looks at every byte, which spares later steps their own look at each: at four at a time where they are
+ * printable ASCII, as most are.
+ */
 function surveyOf(bytes: Uint8Array): Survey {
+  const { length } = bytes;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
   let count = 0;
   let end = 0;
   let isPrintable = true;
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = 0;; i++) {
+    while (i + 4 <= length && arePrintable(view.getInt32(i, true))) i += 4;
+    if (i >= length) return { count, end, isPrintable };
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
     if (byte === LF) {
@@ -201,5 +208,13 @@ function surveyOf(bytes: Uint8Array): Survey {
       isPrintable = false;
     }
   }
-  return { count, end, isPrintable };
+}
+
+/**
+ * Whether the four bytes of a word are printable ASCII. The first bit of a byte is set where it is not ASCII;
+ * subtracting a space from each sets the first bit of a control character, or of a byte after one, and
+ * adding one to each that of DEL.
+ */
+function arePrintable(word: number): boolean {
+  return ((word | (word - 0x20202020) | (word + 0x01010101)) & 0x80808080) === 0;
 }

@@ -16,13 +16,14 @@ export class Splitter {
   readonly #writer = this.#stream.writable.getWriter();
   readonly #reader = this.#stream.readable.getReader();
 
-  /** Takes whole lines. */
-  write(lines: string): void {
-    this.#writer.write(lines);
-  }
-
-  /** The next line, without its LF or CR LF. */
-  next(): Promise<ReadableStreamReadResult<string>> {
-    return this.#reader.read();
+  /**
+   * The lines of a text that consists of so many whole lines, each without its LF or CR LF. Reading all of
+   * them before the first is answered keeps the processor's caches with one kind of work at a time.
+   */
+  async split(text: string, count: number): Promise<string[]> {
+    this.#writer.write(text);
+    const lines = new Array<string>(count);
+    for (let i = 0; i < count; i++) lines[i] = (await this.#reader.read()).value!;
+    return lines;
   }
 }

@@ -22,21 +22,30 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export class Chunk {
   readonly #buffer = new Memory(CHUNK_BYTES_MAX);
   #source = new Text(this.#buffer, 0, 0);
+  #count = 0;
 
   /** Takes in the lines of these connections, or the head of the only one. */
   load(all: readonly { readonly lines: Lines }[]): void {
-    const first = headOf(all[0]!.lines).bytes;
-    if (first.length > CHUNK_BYTES_MAX) {
-      this.#source = Text.from(first);
+    const first = headOf(all[0]!.lines);
+    if (first.bytes.length > CHUNK_BYTES_MAX) {
+      this.#source = Text.from(first.bytes);
+      this.#count = first.count;
       return;
     }
     let length = 0;
+    this.#count = 0;
     for (const { lines } of all) {
-      const { bytes } = headOf(lines);
+      const { bytes, count } = headOf(lines);
       this.#buffer.bytes.set(bytes, length);
       length += bytes.length;
+      this.#count += count;
     }
     this.#source = new Text(this.#buffer, 0, length);
+  }
+
+  /** How many lines there are. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Where the bytes are. */
@@ -48,18 +57,17 @@ export class Chunk {
   get text(): string {
     return decoder.decode(this.#source.toBytes());
   }
+}
 
-  /** The end of the line that begins at this byte, without its LF or CR LF. */
-  endOfLine(from: number): number {
-    const { bytes } = this.memory;
-    const lf = bytes.indexOf(LF, from);
-    return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
-  }
+/** The end of the line that begins at this byte, without its LF or CR LF. */
+export function endOfLine({ bytes }: Memory, from: number): number {
+  const lf = bytes.indexOf(LF, from);
+  return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
+}
 
-  /** The beginning of the line after the one that ends at this byte. */
-  lineAfter(end: number): number {
-    return this.memory.bytes[end] === CR ? end + 2 : end + 1;
-  }
+/** The beginning of the line after the one that ends at this byte. */
+export function lineAfter({ bytes }: Memory, end: number): number {
+  return bytes[end] === CR ? end + 2 : end + 1;
 }
 
 /** How many of these arrivals fit in one chunk, from this one on: at least one. */

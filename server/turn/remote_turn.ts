@@ -14,7 +14,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
-import { Chunk, countFitting, headOf } from "./chunk.ts";
+import { Chunk, countFitting, endOfLine, headOf, lineAfter } from "./chunk.ts";
 import type { Member } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
@@ -41,7 +41,6 @@ export class RemoteTurn implements TurnLike {
   readonly #timeout: number;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
-  readonly #line = new Line();
   readonly #timer: ReturnType<typeof setInterval>;
   #arrivals: Arrival[] = [];
   /** How many clients the next turn is likely to have. */
@@ -136,32 +135,33 @@ export class RemoteTurn implements TurnLike {
   /** Adds the lines of connections, as many as find a place. */
   async #add(batch: Batch, arrivals: readonly Arrival[]): Promise<void> {
     const chunk = this.#chunk;
-    const line = this.#line;
     chunk.load(arrivals);
-    this.#splitter.write(chunk.text);
-    let start = 0;
+    const texts = await this.#splitter.split(chunk.text, chunk.count);
+    let first = 0;
     for (const arrival of arrivals) {
-      batch.addArrival(arrival);
-      const { bytes, isPrintable, faults, count } = headOf(arrival.lines);
-      // Where the connection has them: they stay there until they are answered, and the chunk does not.
-      const memory = new Memory(bytes);
-      line.isPrintable = isPrintable;
-      let at = start;
-      let isTaking = true;
-      for (let i = 0; i < count; i++) {
-        const text = (await this.#splitter.next()).value!;
-        if (!isTaking) continue;
-        const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-        line.read(text, { memory, start: at - start, end: end - start });
-        line.fault = faults?.get(i);
-        const next = chunk.lineAfter(end);
-        const isTaken = batch.add(line, { taken: i, from: at - start, next: next - start });
-        isTaking = isTaken instanceof Promise ? await isTaken : isTaken;
-        at = next;
-      }
-      batch.endArrival();
-      start += bytes.length;
+      const { count } = headOf(arrival.lines);
+      await this.#addLines(batch, arrival, texts.slice(first, first + count));
+      first += count;
     }
+  }
+
+  async #addLines(batch: Batch, arrival: Arrival, texts: readonly string[]): Promise<void> {
+    batch.addArrival(arrival);
+    const { bytes, isPrintable, faults } = arrival.lines;
+    // Where the connection has them: they stay there until they are answered, and the chunk does not.
+    const memory = new Memory(bytes);
+    let from = 0;
+    for (let taken = 0; taken < texts.length; taken++) {
+      const text = texts[taken]!;
+      const end = isPrintable ? from + text.length : endOfLine(memory, from);
+      const next = lineAfter(memory, end);
+      const fault = faults?.get(taken);
+      const line = new Line(text, { memory, start: from, end, isPrintable, fault });
+      const isTaking = batch.add(line, { taken, from, next });
+      if (!(isTaking instanceof Promise ? await isTaking : isTaking)) break;
+      from = next;
+    }
+    batch.endArrival();
   }
 
   /** Follows the log while no turn comes, so that this server is not far behind when one does. */

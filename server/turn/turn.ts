@@ -17,7 +17,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { Chunk, countFitting, headOf, restOf } from "./chunk.ts";
+import { Chunk, countFitting, endOfLine, headOf, lineAfter, restOf } from "./chunk.ts";
 import { Rounds, TimeSlice } from "./fairness.ts";
 
 /** A connection, as the turn sees it. */
@@ -46,7 +46,6 @@ export class Turn {
   readonly #rounds: Rounds;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
-  readonly #line = new Line();
   readonly #slice = new TimeSlice();
   #arrivals: Arrival[] = [];
   /** When the first of these arrivals came. */
@@ -117,30 +116,38 @@ export class Turn {
   async #answerChunk(arrivals: readonly Arrival[], rests: (Lines | undefined)[]): Promise<void> {
     const chunk = this.#chunk;
     chunk.load(arrivals);
-    this.#splitter.write(chunk.text);
-    const { memory } = chunk;
-    const line = this.#line;
-    let start = 0;
-    for (const { member, lines: all } of arrivals) {
-      const lines = headOf(all);
-      const { isPrintable, faults, count } = lines;
-      line.isPrintable = isPrintable;
-      let at = start;
-      let rest: Lines | undefined;
-      for (let i = 0; i < count; i++) {
-        const text = (await this.#splitter.next()).value!;
-        if (rest !== undefined) continue;
-        const end = isPrintable ? at + text.length : chunk.endOfLine(at);
-        line.read(text, { memory, start: at, end });
-        line.fault = faults?.get(i);
-        at = chunk.lineAfter(end);
-        const isTaking = member.answer(line) &&
-          (i % LINES_A_LOOK !== LINES_A_LOOK - 1 || !this.#slice.isUsedUp);
-        if (!isTaking || i === count - 1) rest = restOf(all, { taken: i + 1, from: at - start });
-      }
-      rests.push(rest);
-      start += lines.bytes.length;
+    const texts = await this.#splitter.split(chunk.text, chunk.count);
+    let from = 0;
+    let first = 0;
+    for (const { member, lines } of arrivals) {
+      const { bytes, count } = headOf(lines);
+      rests.push(this.#answerLines(member, lines, { texts, first, from }));
+      from += bytes.length;
+      first += count;
     }
+  }
+
+  /** Answers lines whose texts begin with the first one, and whose bytes begin there; returns the others. */
+  #answerLines(
+    member: Member,
+    lines: Lines,
+    { texts, first, from }: { texts: readonly string[]; first: number; from: number },
+  ): Lines | undefined {
+    const { memory } = this.#chunk;
+    const { isPrintable, faults } = lines;
+    const { count } = headOf(lines);
+    let start = from;
+    let taken = 0;
+    for (let isTaking = true; isTaking && taken < count;) {
+      const text = texts[first + taken]!;
+      const end = isPrintable ? start + text.length : endOfLine(memory, start);
+      const fault = faults?.get(taken);
+      taken++;
+      isTaking = member.answer(new Line(text, { memory, start, end, isPrintable, fault })) &&
+        (taken % LINES_A_LOOK !== 0 || !this.#slice.isUsedUp);
+      start = lineAfter(memory, end);
+    }
+    return restOf(lines, { taken, from: start - from });
   }
 
   #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): void {

@@ -4,10 +4,11 @@
  * @module
  */
 
-import { compareTexts, type Text } from "../text.ts";
+import type { Text } from "../text.ts";
 import { Arena } from "./arena.ts";
 import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
+import { ExpiryOrder, type ExpiryPlace, KeyOrder, REF_ORDER } from "./orders.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 
 /** A store does not list the key of a record with one of these flags. */
@@ -34,15 +35,11 @@ export class Contents {
   /** Finds the record of a key. */
   readonly index: HashIndex = new HashIndex();
   /** The live records without a row, by key. */
-  readonly byKey: SortedRefs = new SortedRefs((a, b) =>
-    a === b ? 0 : compareTexts(this.arena.key(a), this.arena.key(b))
-  );
+  readonly byKey: SortedRefs<Text> = new SortedRefs(new KeyOrder(this.arena));
   /** The live records that expire and differ from their row, or have none, by expiry. */
-  readonly byExpiry: SortedRefs = new SortedRefs((a, b) =>
-    this.arena.expiresAt(a) - this.arena.expiresAt(b) || a - b
-  );
-  /** The tombstones that hide a row, in any order. */
-  readonly hiding: SortedRefs = new SortedRefs((a, b) => a - b);
+  readonly byExpiry: SortedRefs<ExpiryPlace> = new SortedRefs(new ExpiryOrder(this.arena));
+  /** The tombstones that hide a row. */
+  readonly hiding: SortedRefs<number> = new SortedRefs(REF_ORDER);
   /** How many records are not tombstones. */
   liveCount = 0;
   /** How many records are dirty, for each segment of the log that may hold their newest change. */

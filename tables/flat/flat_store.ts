@@ -184,7 +184,7 @@ export class FlatStore {
   *page({ prefix, after }: { prefix: Text; after: Text }): Generator<number> {
     const { arena, byKey } = this.#contents;
     const first = compareTexts(after, prefix) > 0 ? after : prefix;
-    for (const ref of byKey.from((ref) => compareTexts(arena.key(ref), first))) {
+    for (const ref of byKey.from(first)) {
       const key = arena.key(ref);
       if (!startsWith(key, prefix)) return;
       if (after.length === 0 || compareTexts(key, after) > 0) yield ref;
@@ -194,7 +194,7 @@ export class FlatStore {
   /** At most `limit` tombstones that hide a row. */
   hidingRefs(limit: number): number[] {
     const refs: number[] = [];
-    for (const ref of this.#contents.hiding.from(() => 1)) {
+    for (const ref of this.#contents.hiding.from()) {
       if (refs.length === limit) break;
       refs.push(ref);
     }
@@ -205,14 +205,13 @@ export class FlatStore {
    * How many live records have expired at `now`, in milliseconds since 1970, unless a row keeps track of it.
    */
   expiredCount(now: number): number {
-    const { arena, byExpiry } = this.#contents;
-    return byExpiry.countBefore((ref) => arena.expiresAt(ref) > now ? 1 : -1);
+    return this.#contents.byExpiry.countBefore({ expiresAt: now, ref: Infinity });
   }
 
   /** At most `limit` of those records, the earliest first. */
   expiredRefs(now: number, limit: number): number[] {
     const refs: number[] = [];
-    for (const ref of this.#contents.byExpiry.from(() => 1)) {
+    for (const ref of this.#contents.byExpiry.from()) {
       if (refs.length === limit || this.expiresAtOf(ref) > now) break;
       refs.push(ref);
     }

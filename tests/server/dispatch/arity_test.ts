@@ -12,7 +12,7 @@ import {
   usageOf,
 } from "../../../server/dispatch/arity.ts";
 import { Line } from "../../../server/input/line.ts";
-import { asText, Memory } from "../../../tables/text.ts";
+import { asText } from "../../../tables/text.ts";
 
 Deno.test("splitArguments splits fields at one space or more", () => {
   assertEquals(split("a", "key"), ["a"]);
@@ -70,8 +70,7 @@ Deno.test("splitArguments refuses control characters in the rest, except TAB", (
 Deno.test("splitArguments applies all other rules to printable text", () => {
   const printable = (rest: string, ...names: string[]) => {
     const line = Line.of(`VERB ${rest}`);
-    line.isPrintable = true;
-    return splitLine(line, compileArity(names));
+    return splitLine(new Line(line.text, { ...line, isPrintable: true }), compileArity(names));
   };
   assertEquals(printable("a  b ", "key", "value..."), ["a", " b "]);
   assertEquals(printable("a", "key", "value..."), "too few arguments");
@@ -96,21 +95,18 @@ Deno.test("splitArguments limits no argument but one named key", () => {
   assertEquals(split(`a ${long}`, "key", "value..."), ["a", long]);
 });
 
-Deno.test("splitArguments splits a line that is read again, wherever its bytes lie", () => {
-  const { bytes } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n").memory;
-  const memory = new Memory(bytes);
-  const line = new Line();
-  const read = (text: string, start: number) =>
-    line.read(text, { memory, start, end: start + asText(text).length });
+Deno.test("splitArguments splits a line wherever its bytes lie", () => {
+  const { memory } = asText("PUT first 1\r\n  GET é\r\n\r\nQUIT\n");
+  const lineAt = (start: number, text: string) => {
+    const end = start + asText(text).length;
+    return new Line(text, { memory, start, end, isPrintable: false, fault: undefined });
+  };
   const one = compileArity(["key"]);
-  read("PUT first 1", 0);
-  assertEquals(splitLine(line, compileArity(["key", "value..."])), ["first", "1"]);
-  read("  GET é", 13);
-  assertEquals(splitLine(line, one), ["é"]);
-  for (const [text, start] of [["", 23], ["QUIT", 25]] as const) {
-    read(text, start);
-    assertEquals(splitLine(line, one), "too few arguments");
-  }
+  const two = compileArity(["key", "value..."]);
+  assertEquals(splitLine(lineAt(0, "PUT first 1"), two), ["first", "1"]);
+  assertEquals(splitLine(lineAt(13, "  GET é"), one), ["é"]);
+  assertEquals(splitLine(lineAt(23, ""), one), "too few arguments");
+  assertEquals(splitLine(lineAt(25, "QUIT"), one), "too few arguments");
 });
 
 Deno.test("compileArity counts the required arguments", () => {
@@ -178,9 +174,8 @@ function split(rest: string, ...names: string[]): string[] | string {
 
 /** The arguments of a line as strings, or what is wrong with them. */
 function splitLine(line: Line, arity: Arity): string[] | string {
-  const into = arity.names.map(() => asText(""));
-  const count = splitArguments(line, { arity, args: into });
-  return typeof count === "string" ? count : into.slice(0, count).map(String);
+  const args = splitArguments(line, arity);
+  return typeof args === "string" ? args : args.map(String);
 }
 
 function usage(verb: string, ...names: string[]): string {

@@ -9,6 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { Text } from "../../../tables/text.ts";
 import { testWithStoppedClock } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
 
@@ -34,7 +35,8 @@ function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
   let left = atATime;
   const member: Member = {
     answer(line) {
-      assertEquals(String(line.bytes), line.text, "the bytes are those of the text");
+      const bytes = new Text(line.memory, line.start, line.end);
+      assertEquals(String(bytes), line.text, "the bytes are those of the text");
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
       return --left > 0;
     },
