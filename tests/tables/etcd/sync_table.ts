@@ -114,7 +114,12 @@ export class SyncEtcdTable implements Table {
     const { state, bytes } = this.#meeting;
     Atomics.store(state, 0, 0);
     this.#worker.postMessage({ method, args, now: this.#now() } satisfies Call);
-    if (Atomics.wait(state, 0, 0, WAIT_MS) === "timed-out") throw new Error(`${method} never ends`);
+    // The notice of the last answer may come after this call was made: only the state tells.
+    while (Atomics.load(state, 0) === 0) {
+      if (Atomics.wait(state, 0, 0, WAIT_MS) === "timed-out") {
+        throw new Error(`${method} never ends`);
+      }
+    }
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(0, state[1]));
     const answer = JSON.parse(text) as Answer;
     if ("error" in answer) throw new TableError(answer.error);
