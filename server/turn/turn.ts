@@ -121,21 +121,25 @@ export class Turn {
     let first = 0;
     for (const { member, lines } of arrivals) {
       const { bytes, count } = headOf(lines);
-      rests.push(this.#answerLines(member, lines, { texts, first, from }));
+      rests.push(this.#answerLines(member, lines, { texts, first, from, count }));
       from += bytes.length;
       first += count;
     }
   }
 
-  /** Answers lines whose texts begin with the first one, and whose bytes begin there; returns the others. */
+  /** Answers so many lines, from this text and this byte of the chunk on; returns those that are left. */
   #answerLines(
     member: Member,
     lines: Lines,
-    { texts, first, from }: { texts: readonly string[]; first: number; from: number },
+    { texts, first, from, count }: {
+      texts: readonly string[];
+      first: number;
+      from: number;
+      count: number;
+    },
   ): Lines | undefined {
     const { memory } = this.#chunk;
     const { isPrintable, faults } = lines;
-    const { count } = headOf(lines);
     let start = from;
     let taken = 0;
     for (let isTaking = true; isTaking && taken < count;) {
