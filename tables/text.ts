@@ -96,12 +96,11 @@ export function copyText(text: Text, to: Memory, offset: number): void {
     to.bytes.set(bytes.subarray(start, end), offset);
     return;
   }
-  // Eight bytes at a time, as a double. The engine may change the bits of a NaN, but no other value's, and a
-  // NaN has 0x7F or 0xFF in a place where no text that we store does.
+  // Eight bytes at a time. The engine makes no object of a big integer that is only copied.
   const target = to.view;
   let i = 0;
   for (; i + 8 <= length; i += 8) {
-    target.setFloat64(offset + i, view.getFloat64(start + i, true), true);
+    target.setBigInt64(offset + i, view.getBigInt64(start + i, true), true);
   }
   for (; i < length; i++) to.bytes[offset + i] = bytes[start + i]!;
 }

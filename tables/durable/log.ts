@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Memory } from "../text.ts";
+import { TurnBuffer } from "../turn_buffer.ts";
 import { type Change, type NumberedChange, sizeOfChange, writeChange } from "./change.ts";
 import { tableError } from "./errors.ts";
 import { RECORD_HEADER_BYTES, sealRecord } from "./log_record.ts";
@@ -15,8 +15,6 @@ import { SealedReader } from "./sealed_reader.ts";
 
 /** The size of a segment, which bounds what a start has to replay. */
 export const SEGMENT_BYTES = 16_777_216;
-/** The room for a turn's changes; it grows for a turn that needs more, and shrinks again. */
-const TURN_BYTES_MIN = 65_536;
 
 /** How to open a log. */
 export interface LogOptions {
@@ -36,8 +34,7 @@ export class Log {
   readonly #salt: number;
   #active: Parity = 0;
   /** The turn that is being gathered: room for the header, then the changes. */
-  #gathered = new Memory(TURN_BYTES_MIN);
-  #length = RECORD_HEADER_BYTES;
+  readonly #gathered = new TurnBuffer({ headBytes: RECORD_HEADER_BYTES });
   #count = 0;
   /** The last turn that was committed, and its last change. */
   #turn: number;
@@ -98,7 +95,7 @@ export class Log {
 
   /** The size of the turn's changes, in bytes. */
   get gatheredBytes(): number {
-    return this.#length - RECORD_HEADER_BYTES;
+    return this.#gathered.length - RECORD_HEADER_BYTES;
   }
 
   /** The number of the turn's changes. */
@@ -113,16 +110,14 @@ export class Log {
 
   /** Adds a change to the turn. */
   add(change: Change): void {
-    const size = sizeOfChange(change);
-    if (this.#length + size > this.#gathered.bytes.length - RECORD_HEADER_BYTES) this.#grow(size);
-    writeChange(change, this.#gathered, this.#length);
-    this.#length += size;
+    const at = this.#gathered.claim(sizeOfChange(change));
+    writeChange(change, this.#gathered.memory, at);
     this.#count++;
   }
 
   /** Drops the turn's last changes: this many bytes, and this many changes, stay. */
   undo({ length, count }: { length: number; count: number }): void {
-    this.#length = RECORD_HEADER_BYTES + length;
+    this.#gathered.truncate(RECORD_HEADER_BYTES + length);
     this.#count = count;
   }
 
@@ -130,15 +125,16 @@ export class Log {
   commit(): void {
     const [turn, firstChange] = [this.#turn + 1, this.#lastChange + 1];
     const lastChange = this.#lastChange + this.#count;
-    const length = sealRecord(this.#gathered, {
-      length: this.#length,
+    const { memory } = this.#gathered;
+    const length = sealRecord(memory, {
+      length: this.#gathered.length,
       turn,
       firstChange,
       count: this.#count,
       salt: this.#salt,
     });
     try {
-      this.#segments[this.#active].append(this.#gathered.bytes.subarray(0, length), lastChange);
+      this.#segments[this.#active].append(memory.bytes.subarray(0, length), lastChange);
     } catch (error) {
       throw tableError(error);
     }
@@ -150,9 +146,8 @@ export class Log {
 
   /** Drops the turn. */
   dropGathered(): void {
-    this.#length = RECORD_HEADER_BYTES;
+    this.#gathered.clear();
     this.#count = 0;
-    if (this.#gathered.bytes.length > TURN_BYTES_MIN) this.#gathered = new Memory(TURN_BYTES_MIN);
   }
 
   /** The other segment, and its last change, while the rows lack some of its changes; otherwise undefined. */
@@ -205,13 +200,6 @@ export class Log {
     this.#active = (1 - this.#active) as Parity;
     this.#segments[this.#active].restart();
     this.rewindSealed();
-  }
-
-  #grow(bytes: number): void {
-    const size = Math.max(2 * this.#gathered.bytes.length, this.#length + bytes + TURN_BYTES_MIN);
-    const grown = new Memory(size);
-    grown.bytes.set(this.#gathered.bytes.subarray(0, this.#length));
-    this.#gathered = grown;
   }
 }
 

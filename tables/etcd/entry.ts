@@ -8,6 +8,7 @@
 import { type Change, KIND, readChange, sizeOfChange, writeChange } from "../durable/change.ts";
 import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
+import { TurnBuffer } from "../turn_buffer.ts";
 import type { Bytes } from "./messages.ts";
 
 /** Tells an entry from every other that any server tries to append. */
@@ -31,51 +32,41 @@ const SERVER = 0; // f64
 const ATTEMPT = 8; // f64
 const VERSION = 16; // f64
 const HEADER_BYTES = 24;
-/** The room for the changes of a turn; it grows for a turn that needs more, and shrinks again. */
-const ROOM_BYTES = 262_144;
 
 /** Changes on their way to the log, or to a part of a snapshot. */
 export class ChangeWriter {
-  #memory = new Memory(ROOM_BYTES);
-  #length = HEADER_BYTES;
+  readonly #buffer = new TurnBuffer({ headBytes: HEADER_BYTES });
 
   /** How many bytes the entry has, its head included. */
   get length(): number {
-    return this.#length;
+    return this.#buffer.length;
   }
 
   /** Adds a change. */
   add(change: Change): void {
-    const length = this.#length + sizeOfChange(change);
-    if (length > this.#memory.bytes.length) {
-      const grown = new Memory(Math.max(length, 2 * this.#memory.bytes.length));
-      grown.bytes.set(this.#memory.bytes.subarray(0, this.#length));
-      this.#memory = grown;
-    }
-    writeChange(change, this.#memory, this.#length);
-    this.#length = length;
+    const at = this.#buffer.claim(sizeOfChange(change));
+    writeChange(change, this.#buffer.memory, at);
   }
 
   /** Drops what was added after the entry had this length. */
   undo(length: number): void {
-    this.#length = length;
+    this.#buffer.truncate(length);
   }
 
   /** The entry; valid until the next change. */
   entry(head: Head): Bytes {
-    writeHead(this.#memory, head);
-    return this.#memory.bytes.subarray(0, this.#length);
+    writeHead(this.#buffer.memory, head);
+    return this.#buffer.memory.bytes.subarray(0, this.length);
   }
 
   /** The changes alone; valid until the next change. */
   changes(): Bytes {
-    return this.#memory.bytes.subarray(HEADER_BYTES, this.#length);
+    return this.#buffer.memory.bytes.subarray(HEADER_BYTES, this.length);
   }
 
   /** Drops all changes. */
   clear(): void {
-    this.#length = HEADER_BYTES;
-    if (this.#memory.bytes.length > ROOM_BYTES) this.#memory = new Memory(ROOM_BYTES);
+    this.#buffer.clear();
   }
 }
 

@@ -1,12 +1,12 @@
 /**
- * Undoes the changes of a turn in a flat store. The journal holds a few integers for each change, and the
- * bytes that it overwrote.
+ * Undoes the changes of a turn in a flat store. The journal is a stack of bytes: for each change the record
+ * that it overwrote, if any, and a note of what happened.
  *
  * @module
  */
 
-import { Memory } from "../text.ts";
-import { type Arena } from "./arena.ts";
+import type { Memory } from "../text.ts";
+import { TurnBuffer } from "../turn_buffer.ts";
 import type { Contents } from "./contents.ts";
 
 // What happened to a record.
@@ -14,135 +14,150 @@ const ADDED = 0;
 const MOVED = 1;
 const OVERWRITTEN = 2;
 const CLEARED = 3;
-/** The integers of a change: what happened, the hash of the key, the record, and one more. */
-const WIDTH = 4;
-/** The room for overwritten bytes; it grows for a turn that needs more, and shrinks again. */
-const SAVED_BYTES_MIN = 65_536;
+
+// A note, in integers of four bytes. It stands after the bytes that it is about, so that a walk from the end
+// finds both.
+const KIND = 0;
+const HASH = 4;
+const REF = 8;
+/** The record that was replaced, or how many bytes were overwritten. */
+const MORE = 12;
+const NOTE_BYTES = 16;
 /** From this many bytes on, the native copy is faster than a loop. */
 const NATIVE_COPY_BYTES_MIN = 192;
 
 /** A record and the hash of its key. */
-export interface Note {
+export interface Place {
   /** The hash of the record's key. */
   readonly hash: number;
   /** The record. */
   readonly ref: number;
 }
 
+interface Note extends Place {
+  readonly kind: number;
+  readonly more: number;
+}
+
 /** The changes since the last commit, in order. */
 export class Journal {
-  #entries: number[] = [];
-  #saved = new Memory(SAVED_BYTES_MIN);
-  #savedLength = 0;
+  readonly #stack = new TurnBuffer();
   /** What each CLEAR removed, in order. */
   #cleared: Contents[] = [];
+  /** Whether a change has replaced a record by another. */
+  #hasMoved = false;
 
-  /** The length of the journal in integers: a mark to undo to. */
+  /** The length of the journal in bytes: a mark to undo to. */
   get length(): number {
-    return this.#entries.length;
+    return this.#stack.length;
   }
 
   /** Notes a new record. */
-  noteAdded({ hash, ref }: Note): void {
-    this.#entries.push(ADDED, hash, ref, 0);
+  noteAdded({ hash, ref }: Place): void {
+    this.#note({ kind: ADDED, hash, ref, more: 0 });
   }
 
   /** Notes a record that replaces `before`, which stays as it is until the commit. */
-  noteMoved({ hash, ref, before }: Note & { before: number }): void {
-    this.#entries.push(MOVED, hash, ref, before);
+  noteMoved({ hash, ref, before }: Place & { before: number }): void {
+    this.#note({ kind: MOVED, hash, ref, more: before });
+    this.#hasMoved = true;
   }
 
   /** Notes that a record is about to be overwritten. */
-  noteOverwritten({ arena }: Contents, { hash, ref }: Note): void {
-    this.#entries.push(OVERWRITTEN, hash, ref, this.#savedLength);
-    this.#save(arena, ref);
+  noteOverwritten({ arena }: Contents, { hash, ref }: Place): void {
+    const length = roundUp(arena.usedBytes(ref));
+    const offset = this.#stack.claim(length);
+    const saved = { memory: this.#stack.memory, offset };
+    copyRecord({ memory: arena.memory(ref), offset: arena.offset(ref) }, saved, length);
+    this.#note({ kind: OVERWRITTEN, hash, ref, more: length });
   }
 
   /** Notes that everything is removed; `contents` stay until the commit. */
   noteCleared(contents: Contents): void {
     this.#cleared.push(contents);
-    this.#entries.push(CLEARED, 0, 0, 0);
+    this.#note({ kind: CLEARED, hash: 0, ref: 0, more: 0 });
   }
 
   /** Reverts the changes after a mark, and returns the contents that result. */
   undo(contents: Contents, mark: number): Contents {
-    const entries = this.#entries;
     let current = contents;
-    while (entries.length > mark) {
-      const [kind, hash, ref, more] = entries.splice(-WIDTH) as [number, number, number, number];
-      const { arena, index } = current;
+    while (this.#stack.length > mark) {
+      const end = this.#stack.length - NOTE_BYTES;
+      const { kind, hash, ref, more } = this.#noteAt(end);
+      const start = kind === OVERWRITTEN ? end - more : end;
+      this.#stack.truncate(start);
       if (kind === CLEARED) {
         current = this.#cleared.pop()!;
         continue;
       }
+      const { arena, index } = current;
       current.unlink(ref);
-      if (kind === ADDED) {
-        index.remove(hash, ref);
-        arena.free(ref);
-      } else if (kind === MOVED) {
-        index.replace(hash, { from: ref, to: more });
-        arena.free(ref);
-        current.link(more);
-      } else {
-        this.#restore(arena, { ref, from: more });
-        this.#savedLength = more;
+      if (kind === OVERWRITTEN) {
+        const saved = { memory: this.#stack.memory, offset: start };
+        copyRecord(saved, { memory: arena.memory(ref), offset: arena.offset(ref) }, more);
         current.link(ref);
+        continue;
       }
+      if (kind === ADDED) index.remove(hash, ref);
+      else index.replace(hash, { from: ref, to: more });
+      arena.free(ref);
+      if (kind === MOVED) current.link(more);
     }
     return current;
   }
 
-  /** The records of the changes since the last CLEAR. */
+  /** The records of the changes since the last CLEAR, the last first. */
   *standing(): Generator<number> {
-    for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
-      yield this.#entries[i + 2]!;
-    }
+    for (const { ref } of this.#standingNotes()) yield ref;
   }
 
   /** Empties the journal, and frees the records that others have replaced. */
   commit({ arena }: Contents): void {
-    for (let i = this.#firstStanding(); i < this.#entries.length; i += WIDTH) {
-      if (this.#entries[i] === MOVED) arena.free(this.#entries[i + 3]!);
+    if (this.#hasMoved) {
+      for (const { kind, more } of this.#standingNotes()) if (kind === MOVED) arena.free(more);
     }
-    this.#entries.length = 0;
+    this.#hasMoved = false;
     this.#cleared.length = 0;
-    this.#savedLength = 0;
-    if (this.#saved.bytes.length > SAVED_BYTES_MIN) this.#saved = new Memory(SAVED_BYTES_MIN);
+    this.#stack.clear();
   }
 
-  #firstStanding(): number {
-    if (this.#cleared.length === 0) return 0;
-    let i = this.#entries.length - WIDTH;
-    while (this.#entries[i] !== CLEARED) i -= WIDTH;
-    return i + WIDTH;
-  }
-
-  #save(arena: Arena, ref: number): void {
-    const length = arena.usedBytes(ref);
-    const room = roundUp(length);
-    if (this.#savedLength + room > this.#saved.bytes.length) {
-      const grown = new Memory(Math.max(2 * this.#saved.bytes.length, this.#savedLength + room));
-      grown.bytes.set(this.#saved.bytes.subarray(0, this.#savedLength));
-      this.#saved = grown;
+  /** The notes since the last CLEAR, the last first. */
+  *#standingNotes(): Generator<Note> {
+    for (let at = this.#stack.length - NOTE_BYTES; at >= 0; at -= NOTE_BYTES) {
+      const note = this.#noteAt(at);
+      if (note.kind === CLEARED) return;
+      yield note;
+      if (note.kind === OVERWRITTEN) at -= note.more;
     }
-    const from = { memory: arena.memory(ref), offset: arena.offset(ref) };
-    copyWords(from, { memory: this.#saved, offset: this.#savedLength }, room);
-    this.#savedLength += room;
   }
 
-  #restore(arena: Arena, { ref, from }: { ref: number; from: number }): void {
-    const to = { memory: arena.memory(ref), offset: arena.offset(ref) };
-    copyWords({ memory: this.#saved, offset: from }, to, this.#savedLength - from);
+  #note({ kind, hash, ref, more }: Note): void {
+    const at = this.#stack.claim(NOTE_BYTES);
+    const { view } = this.#stack.memory;
+    view.setInt32(at + KIND, kind, true);
+    view.setInt32(at + HASH, hash, true);
+    view.setInt32(at + REF, ref, true);
+    view.setInt32(at + MORE, more, true);
+  }
+
+  #noteAt(at: number): Note {
+    const { view } = this.#stack.memory;
+    return {
+      kind: view.getInt32(at + KIND, true),
+      hash: view.getInt32(at + HASH, true),
+      ref: view.getInt32(at + REF, true),
+      more: view.getInt32(at + MORE, true),
+    };
   }
 }
 
-interface Place {
+interface Source {
   readonly memory: Memory;
   readonly offset: number;
 }
 
 /** Copies a record, whose length is a multiple of eight. */
-function copyWords(from: Place, to: Place, length: number): void {
+function copyRecord(from: Source, to: Source, length: number): void {
   if (length >= NATIVE_COPY_BYTES_MIN) {
     const source = from.memory.bytes.subarray(from.offset, from.offset + length);
     to.memory.bytes.set(source, to.offset);
@@ -150,18 +165,9 @@ function copyWords(from: Place, to: Place, length: number): void {
   }
   const source = from.memory.view;
   const target = to.memory.view;
-  // As doubles only what is text: the engine may change the bits of a NaN, as which header or expiry may
-  // look.
-  const textEnd = length - 16;
-  let i = 0;
-  for (; i < 24; i += 4) {
-    target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
-  }
-  for (; i < textEnd; i += 8) {
-    target.setFloat64(to.offset + i, source.getFloat64(from.offset + i, true), true);
-  }
-  for (; i < length; i += 4) {
-    target.setInt32(to.offset + i, source.getInt32(from.offset + i, true), true);
+  // As big integers, which keep all bits: the engine makes no object of one that it only copies.
+  for (let i = 0; i < length; i += 8) {
+    target.setBigInt64(to.offset + i, source.getBigInt64(from.offset + i, true), true);
   }
 }
 

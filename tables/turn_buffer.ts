@@ -1,0 +1,63 @@
+/**
+ * Memory for what a turn gathers. It is filled from its start, and emptied when the turn ends.
+ *
+ * @module
+ */
+
+import { Memory } from "./text.ts";
+
+/** How much memory a buffer begins with, in bytes: a power of two. */
+const BYTES_MIN = 65_536;
+/** How much it keeps for the next turns, because fresh memory costs more than what it is filled with. */
+const KEPT_BYTES_MAX = 1_048_576;
+
+/** A run of bytes that grows at its end. */
+export class TurnBuffer {
+  readonly #headBytes: number;
+  #memory = new Memory(BYTES_MIN);
+  #length: number;
+
+  /** An empty buffer, where so many bytes are always in use: for what is written when the turn ends. */
+  constructor({ headBytes = 0 } = {}) {
+    this.#headBytes = headBytes;
+    this.#length = headBytes;
+  }
+
+  /** Where the bytes are, in a multiple of eight bytes; other memory after the next `claim`. */
+  get memory(): Memory {
+    return this.#memory;
+  }
+
+  /** How many bytes are in use, from the start on. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Puts so many bytes more in use, whatever they hold, and returns the offset of the first. */
+  claim(bytes: number): number {
+    const start = this.#length;
+    const end = start + bytes;
+    if (end > this.#memory.bytes.length) this.#grow(end);
+    this.#length = end;
+    return start;
+  }
+
+  /** Keeps so many of the bytes in use, and drops those after them. */
+  truncate(length: number): void {
+    this.#length = length;
+  }
+
+  /** Drops all bytes but the head. */
+  clear(): void {
+    this.#length = this.#headBytes;
+    if (this.#memory.bytes.length > KEPT_BYTES_MAX) this.#memory = new Memory(BYTES_MIN);
+  }
+
+  #grow(length: number): void {
+    let size = 2 * this.#memory.bytes.length;
+    while (size < length) size *= 2;
+    const grown = new Memory(size);
+    grown.bytes.set(this.#memory.bytes.subarray(0, this.#length));
+    this.#memory = grown;
+  }
+}
