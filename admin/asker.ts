@@ -7,7 +7,7 @@
 
 import {
   answer,
-  count,
+  counted,
   type GateContext,
   prepare,
   type Request,
@@ -77,7 +77,7 @@ class Asker implements Member, RemoteMember {
   }
 
   count(request: Request, reply: Reply): void {
-    count(request, reply, this.#context);
+    counted(request, reply, this.#context);
   }
 
   release(failure?: Reply): void {

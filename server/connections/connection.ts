@@ -9,7 +9,7 @@
 import type { Client } from "../command.ts";
 import {
   answer,
-  count,
+  counted,
   type GateContext,
   malformed,
   prepare,
@@ -22,7 +22,7 @@ import { isHttp, isTlsHello } from "../input/foreign.ts";
 import type { Line } from "../input/line.ts";
 import { LineReader, type Lines, NO_LINES } from "../input/lines.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
-import { badRequest, final, type Reply } from "../reply.ts";
+import { badRequest, final, Reply } from "../reply.ts";
 import type { RemoteMember } from "../turn/batch.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
@@ -154,7 +154,7 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   answer(line: Line): boolean {
     const reply = this.#replyTo(line);
-    if (reply instanceof Promise) {
+    if (!(reply instanceof Reply)) {
       this.#promised = reply;
       return false;
     }
@@ -186,7 +186,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   count(request: Request, reply: Reply): void {
-    count(request, reply, this.#context);
+    counted(request, reply, this.#context);
   }
 
   release(failure?: Reply): void {

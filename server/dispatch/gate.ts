@@ -15,6 +15,8 @@ import { badRequest, Reply, serverError, unauthorized, unsupported } from "../re
 import { splitArguments } from "./arity.ts";
 import type { Operation, Registry } from "./registry.ts";
 
+const NO_ARGS: readonly Text[] = [];
+
 /** What the gate works with: what a handler may use, and a registry that finds verbs in lines. */
 export interface GateContext extends Context {
   /** Finds the operation of a line. */
@@ -26,14 +28,10 @@ export interface GateContext extends Context {
  * unknown verb 220, password 401, arguments 400, then the handler.
  */
 export function answer(line: Line, context: GateContext): Reply | Promise<Reply> {
-  const operation = operationFor(line, context);
-  if (operation instanceof Reply) {
-    countRefusal(operation, context);
-    return operation;
-  }
-  const args = argumentsFor(line, operation, context);
-  if (args instanceof Reply) return counted(operation, args, context);
-  return handle(operation, args, context);
+  const request = prepare(line, context);
+  const reply = run(request, context);
+  if (reply instanceof Reply) return counted(request, reply, context);
+  return reply.then((late) => counted(request, late, context));
 }
 
 /** A line that has passed the gate, or has got its reply there. It may be run several times. */
@@ -46,78 +44,48 @@ export interface Request {
   readonly reply: Reply | undefined;
 }
 
-/** The first half of `answer`, for a table whose turn may have to run a request again. Counts nothing. */
-export function prepare(line: Line, context: GateContext): Request {
-  const operation = operationFor(line, context);
-  if (operation instanceof Reply) return refusedRequest(operation);
-  const args = argumentsFor(line, operation, context);
-  if (args instanceof Reply) return { operation, args: [], reply: args };
-  return { operation, args, reply: undefined };
+/** The first part of `answer`, for a table whose turn may have to run a request again. */
+export function prepare(line: Line, { registry, client }: GateContext): Request {
+  const operation = registry.operationOf(line);
+  if (operation === undefined) return refusedRequest(refusalOf(line));
+  if (!client.authorized && !operation.command.open) {
+    return { operation, args: NO_ARGS, reply: unauthorized };
+  }
+  const args = splitArguments(line, operation.arity);
+  if (typeof args !== "string") return { operation, args, reply: undefined };
+  return { operation, args: NO_ARGS, reply: badRequest(`${args}; usage: ${operation.usage}`) };
 }
 
 /** A line that the gate, or the connection before it, answers without looking at its verb. */
 export function refusedRequest(reply: Reply): Request {
-  return { operation: undefined, args: [], reply };
+  return { operation: undefined, args: NO_ARGS, reply };
 }
 
-/** The second half: runs the handler, and counts nothing, because a request may be run again. */
-export function run(request: Request, context: Context): Reply | Promise<Reply> {
-  const { reply, operation, args } = request;
+/** The second part: runs the handler. Undoes what it has changed if it throws, but not if it does so late. */
+export function run({ operation, args, reply }: Request, context: Context): Reply | Promise<Reply> {
   if (reply !== undefined) return reply;
   const mark = context.table.mark();
-  const fail = (error: unknown) => {
-    context.table.undo(mark);
-    return failureOf(operation!, error);
-  };
   try {
     const reply = operation!.command.handler(args as never, context);
-    return reply instanceof Promise ? reply.then(checked).catch(fail) : checked(reply);
-  } catch (error) {
-    return fail(error);
-  }
-}
-
-/** Counts the reply with which a request leaves. */
-export function count({ operation }: Request, reply: Reply, context: Context): void {
-  if (operation === undefined) countRefusal(reply, context);
-  else counted(operation, reply, context);
-}
-
-/** The operation of a line, or the reply to one that has none. */
-function operationFor(line: Line, { registry }: GateContext): Operation | Reply {
-  if (line.fault !== undefined) return badRequest(`line ${line.fault}`);
-  if (line.verbStart === line.verbEnd) return badRequest("empty line");
-  return registry.operationOf(line) ?? unsupported;
-}
-
-/** The arguments of a line, or the reply where the password or one of them is missing or wrong. */
-function argumentsFor(
-  line: Line,
-  operation: Operation,
-  { client }: Context,
-): readonly Text[] | Reply {
-  if (!client.authorized && !operation.command.open) return unauthorized;
-  const args = splitArguments(line, operation.arity);
-  return typeof args === "string" ? badRequest(`${args}; usage: ${operation.usage}`) : args;
-}
-
-function handle(
-  operation: Operation,
-  args: readonly Text[],
-  context: Context,
-): Reply | Promise<Reply> {
-  const mark = context.table.mark();
-  try {
-    const reply = operation.command.handler(args as never, context);
-    if (reply instanceof Reply || !(reply instanceof Promise)) {
-      return counted(operation, reply, context);
-    }
-    return reply.then((late) => counted(operation, late, context))
-      .catch((error) => failed(operation, error, context));
+    if (reply instanceof Reply) return reply;
+    if (!(reply instanceof Promise)) return checked(reply);
+    return reply.then(checked).catch((error) => failureOf(operation!, error));
   } catch (error) {
     context.table.undo(mark);
-    return failed(operation, error, context);
+    return failureOf(operation!, error);
   }
+}
+
+/** The last part: counts the reply with which a request leaves, and returns it. */
+export function counted({ operation }: Request, reply: Reply, { metrics }: Context): Reply {
+  if (operation === undefined) {
+    if (reply === unsupported) metrics.unsupported++;
+    else metrics.malformed++;
+  } else {
+    operation.answered[reply.code]!++;
+    metrics.countAnswer(operation.latency);
+  }
+  return reply;
 }
 
 /** The reply to what is no request: a line that is not text, or HTTP. */
@@ -126,24 +94,15 @@ export function malformed(why: string, { metrics }: Pick<Context, "metrics">): R
   return badRequest(why);
 }
 
-function countRefusal(reply: Reply, { metrics }: Context): void {
-  if (reply === unsupported) metrics.unsupported++;
-  else metrics.malformed++;
-}
-
-function counted(operation: Operation, reply: Reply, { metrics }: Context): Reply {
-  operation.answered[checked(reply).code]!++;
-  metrics.countAnswer(operation.latency);
-  return reply;
+/** The reply to a line that no operation has the verb of. */
+function refusalOf(line: Line): Reply {
+  if (line.fault !== undefined) return badRequest(`line ${line.fault}`);
+  return line.verbStart === line.verbEnd ? badRequest("empty line") : unsupported;
 }
 
 function checked(reply: Reply): Reply {
   if (!(reply instanceof Reply)) throw new TypeError("its handler returned no reply");
   return reply;
-}
-
-function failed(operation: Operation, error: unknown, context: Context): Reply {
-  return counted(operation, failureOf(operation, error), context);
 }
 
 /** The client is told of a table's own error; any other error is our mistake, and goes to the log. */

@@ -12,7 +12,7 @@ import type { Entry } from "../table.ts";
 import { compareTexts, startsWith, Text } from "../text.ts";
 import { type Fields, FLAG, NO_REF } from "./record.ts";
 import { Compactor } from "./compactor.ts";
-import { Contents, isExpiring, UNLISTED } from "./contents.ts";
+import { Contents, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";
 import { Journal } from "./journal.ts";
 
@@ -280,10 +280,9 @@ export class FlatStore {
   #overwrite(ref: number, value: Text, fields: Fields): void {
     const { arena } = this.#contents;
     const flags = arena.flags(ref);
-    // Most changes leave a record's place in both orders as it is.
-    const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 &&
-      isExpiring(flags, arena.expiresAt(ref)) === isExpiring(fields.flags, fields.expiresAt) &&
-      arena.expiresAt(ref) === fields.expiresAt;
+    // Most changes leave a record where it is in both orders.
+    const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 && fields.expiresAt === 0 &&
+      arena.expiresAt(ref) === 0;
     if (isInPlace) {
       this.#contents.count(flags, -1);
       arena.overwrite(ref, value, fields);

@@ -111,9 +111,10 @@ export function overwriteRecord(
   const end = start + value.end - value.start;
   view.setInt32(at + HEAD, head | flags | (expiresAt === 0 ? 0 : EXPIRES), true);
   view.setUint32(at + VALUE_LENGTH, end - start, true);
-  view.setUint32(at + VERSION_LOW, version % TWO_TO_32, true);
+  // What has no room in 32 bits is dropped here, as by `>>> 0`.
+  view.setUint32(at + VERSION_LOW, version, true);
   view.setUint16(at + VERSION_HIGH, version / TWO_TO_32, true);
-  view.setUint32(at + NUMBER, number % TWO_TO_32, true);
+  view.setUint32(at + NUMBER, number, true);
   copyText(value, memory, start);
   if (expiresAt !== 0) view.setFloat64(end, expiresAt, true);
 }
@@ -182,7 +183,7 @@ export function isVisibleAt(view: DataView, at: number, now: () => number): bool
 
 /** Whether a record is of the log's change with this number, by the low 32 bits. */
 export function hasNumberAt(view: DataView, at: number, number: number): boolean {
-  return view.getUint32(at + NUMBER, true) === number % TWO_TO_32;
+  return view.getUint32(at + NUMBER, true) === number >>> 0;
 }
 
 /** The flags of a record. */

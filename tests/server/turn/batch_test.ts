@@ -12,7 +12,7 @@ import get from "../../../commands/get.ts";
 import incr from "../../../commands/incr.ts";
 import put from "../../../commands/put.ts";
 import {
-  count,
+  counted,
   type GateContext,
   prepare,
   type Request,
@@ -94,7 +94,7 @@ class FakeMember implements RemoteMember {
   }
 
   count(request: Request, reply: Reply): void {
-    count(request, reply, this.#context);
+    counted(request, reply, this.#context);
   }
 
   release(): void {
