@@ -1,8 +1,9 @@
 /**
  * Finds the record of a key: a hash table of references, in arrays of integers.
  *
- * The hash is seeded, so that no client can know which keys collide. The first bits of a hash pick one of the
- * table's parts, each of which grows on its own, so that growing never moves more than a small fraction.
+ * The hash is seeded, so that no client can know which keys collide. The table consists of parts, each of which
+ * grows on its own and is split in two when it is large, so that growing never moves more than one part
+ * (extendible hashing). The first bits of a hash tell the part.
  *
  * @module
  */
@@ -10,20 +11,17 @@
 import type { Text } from "../text.ts";
 import { NO_REF } from "./record.ts";
 
-/** How many bits of a hash pick the part. */
-const PART_BITS = 8;
-const PART_SHIFT = 32 - PART_BITS;
 const PART_SLOTS_MIN = 16;
-/** The slots of a part that is not there. */
-const NO_SLOTS = new Int32Array(2);
+/** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
+const PART_SLOTS_MAX = 32_768;
+/** The most bits that tell the part: the others tell the place within it. */
+const PART_BITS_MAX = 16;
 /** A part whose load is higher grows: probing takes long in a full one. */
 const LOAD_MAX = 0.8;
 /** A part whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
 /** The share of its slots by which a part grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
-/** The bits of a hash that say where in the part to look: those that do not pick it. */
-const PLACE_MASK = (1 << PART_SHIFT) - 1;
 
 // Random, so that nobody can predict collisions; large and odd, so that the product mixes well.
 const [SEED, random] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
@@ -47,21 +45,21 @@ export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
 }
 
 /**
- * The index of the pair, of a hash and a reference, at which the search for a hash begins. The bits after
- * those that pick the part are a fraction of the length, which need not be a power of two.
+ * The index of the pair, of a hash and a reference, at which the search for a hash begins. The last bits of
+ * the hash are a fraction of the length, which need not be a power of two.
  */
 export function firstPair(hash: number, slots: Int32Array): number {
-  const count = slots.length >>> 1;
-  if (count <= 1 << 16) return (Math.imul((hash >>> 8) & 0xffff, count) >>> 16) << 1;
-  return ((((hash & PLACE_MASK) * count) / (PLACE_MASK + 1)) | 0) << 1;
+  return (Math.imul(hash & 0xffff, slots.length >>> 1) >>> 16) << 1;
 }
 
 /** References by the hash of their key. The caller compares the keys. */
 export class HashIndex {
-  /** Made on demand: CLEAR makes a new index, and may come a thousand times a second. */
-  readonly #parts: (Part | undefined)[] = new Array(1 << PART_BITS).fill(undefined);
+  /** By the first bits of a hash. Neighbours may be the same part, which has fewer bits in common then. */
+  #parts: Part[] = [new Part(0)];
+  /** How many bits these are. */
+  #bits = 0;
   #size = 0;
-  #bytes = 0;
+  #bytes = this.#parts[0]!.slots.byteLength;
 
   /** The number of references. */
   get size(): number {
@@ -78,13 +76,16 @@ export class HashIndex {
    * the end, before the next hash of 0.
    */
   slotsFor(hash: number): Int32Array {
-    const part = this.#parts[hash >>> PART_SHIFT];
-    return part === undefined ? NO_SLOTS : part.slots;
+    return this.#partOf(hash).slots;
   }
 
   /** Adds a reference, whose key must not be in the index. */
   add(hash: number, ref: number): void {
-    const part = this.#partOf(hash);
+    let part = this.#partOf(hash);
+    while (part.isFull && part.bits < PART_BITS_MAX) {
+      this.#split(part, hash);
+      part = this.#partOf(hash);
+    }
     const before = part.slots.byteLength;
     part.add(hash, ref);
     this.#size++;
@@ -107,20 +108,51 @@ export class HashIndex {
   }
 
   #partOf(hash: number): Part {
-    const number = hash >>> PART_SHIFT;
-    const part = this.#parts[number];
-    if (part !== undefined) return part;
-    const made = new Part();
-    this.#bytes += made.slots.byteLength;
-    return this.#parts[number] = made;
+    return this.#parts[firstBits(hash, this.#bits)]!;
   }
+
+  /** Splits the part of this hash into two, by one bit more. */
+  #split(part: Part, hash: number): void {
+    if (part.bits === this.#bits) {
+      this.#parts = this.#parts.flatMap((part) => [part, part]);
+      this.#bits++;
+    }
+    const halves = part.split();
+    // The places of the part: first those of the half whose next bit is 0.
+    const places = 1 << (this.#bits - part.bits);
+    const first = firstBits(hash, part.bits) * places;
+    this.#parts.fill(halves[0], first, first + places / 2);
+    this.#parts.fill(halves[1], first + places / 2, first + places);
+    for (const half of halves) this.#bytes += half.slots.byteLength;
+    this.#bytes -= part.slots.byteLength;
+    part.free();
+  }
+}
+
+/** The first bits of a hash, so many of them. */
+function firstBits(hash: number, bits: number): number {
+  return hash >>> 1 >>> (31 - bits);
 }
 
 /** One part: pairs of a hash and a reference, with open addressing and linear probing. */
 class Part {
+  /** How many of their first bits all hashes of the part have in common. */
+  readonly bits: number;
   /** Two integers a slot; a hash of 0 marks a free one. */
-  slots = new Int32Array(2 * PART_SLOTS_MIN);
+  slots: Int32Array<ArrayBuffer>;
   #size = 0;
+
+  /** An empty part with room for so many references, and for some more. */
+  constructor(bits: number, size = 0) {
+    const count = Math.ceil((1 + GROWTH) * size / LOAD_MAX);
+    this.bits = bits;
+    this.slots = new Int32Array(2 * Math.max(PART_SLOTS_MIN, count));
+  }
+
+  /** Whether the next reference would make it larger than a part may be. */
+  get isFull(): boolean {
+    return this.#size >= LOAD_MAX * PART_SLOTS_MAX;
+  }
 
   /** The index in `slots` of the pair that follows. */
   next(index: number): number {
@@ -164,6 +196,24 @@ class Part {
     if (count > PART_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#resize(count >>> 1);
   }
 
+  /** Two parts that hold what this one does, by the next bit of the hashes: those with a 0, and a 1. */
+  split(): [Part, Part] {
+    const { slots } = this;
+    const bits = this.bits + 1;
+    let ones = 0;
+    for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
+    const halves: [Part, Part] = [new Part(bits, this.#size - ones), new Part(bits, ones)];
+    for (let i = 0; i < slots.length; i += 2) {
+      if (slots[i] !== 0) halves[firstBits(slots[i]!, bits) & 1]!.add(slots[i]!, slots[i + 1]!);
+    }
+    return halves;
+  }
+
+  /** Frees the memory now: all parts grow at about the same time. The part must not be used any longer. */
+  free(): void {
+    this.slots.buffer.transfer(0);
+  }
+
   #insert(hash: number, ref: number): void {
     let i = firstPair(hash, this.slots);
     while (this.slots[i] !== 0) i = this.next(i);
@@ -177,6 +227,6 @@ class Part {
     for (let i = 0; i < old.length; i += 2) {
       if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
     }
-    old.buffer.transfer(0); // Frees the memory now: all parts grow at about the same time.
+    old.buffer.transfer(0); // Now, as in `free`.
   }
 }
