@@ -153,19 +153,22 @@ tableTest("a move that fails changes nothing that is known of rows", (folder) =>
   store(first, KEYS.slice(0, 50));
   moveAll(first);
   const table = reopened(first, folder);
-  store(table, KEYS);
+  store(table, KEYS.toReversed()); // The new ones first, which the move takes first.
   remove(table, KEYS.slice(0, 10));
   const { rows } = table.stats();
-  const { setFlushed } = Rows.prototype;
+  const { move } = Rows.prototype;
   let failures = 0;
-  Rows.prototype.setFlushed = () => {
-    failures++;
-    throw new DiskFullError();
+  Rows.prototype.move = function (write) {
+    move.call(this, () => {
+      write();
+      failures++;
+      throw new DiskFullError();
+    });
   };
   try {
     table.maintain();
   } finally {
-    Rows.prototype.setFlushed = setFlushed;
+    Rows.prototype.move = move;
   }
   assertEquals([failures, table.stats().rows], [1, rows]);
   check(table, KEYS.slice(10));
