@@ -230,7 +230,7 @@ export class Overlay {
 
   /** Loads the row of a key into the store. */
   #load(key: Text): number {
-    if (this.areRowsHidden) return NO_REF;
+    if (!this.#mayHaveRow()) return NO_REF;
     this.misses++;
     const row = this.#parts.rows.get(key);
     if (row === undefined) return NO_REF;
@@ -250,9 +250,17 @@ export class Overlay {
         rowExpiresAt: (flags & DIRTY) === 0 ? this.#store.expiresAtOf(ref) : 0,
       };
     }
-    const expiresAt = this.areRowsHidden ? undefined : this.#parts.rows.expiryOf(key);
+    const expiresAt = this.#mayHaveRow() ? this.#parts.rows.expiryOf(key) : undefined;
     const isStored = expiresAt !== undefined;
     return { isStored, isInRows: isStored, rowExpiresAt: expiresAt ?? 0 };
+  }
+
+  /**
+   * Whether a key without a record may have a row. A record is flagged IN_ROWS only while its key has a row, so
+   * where there are as many of these records as rows, each row has its record.
+   */
+  #mayHaveRow(): boolean {
+    return this.#store.inRowsCount !== this.#parts.rows.state.count && !this.areRowsHidden;
   }
 
   #pushUndo(): void {

@@ -148,7 +148,6 @@ export class Rows {
 
   /** The row of a key. Throws TableError. */
   get(key: Text): Row | undefined {
-    if (this.#state.count === 0) return undefined;
     const found = this.#read(() => this.#sql.get.get(this.#state.generation, key.toBytes()));
     if (found === undefined) return undefined;
     const { value, version, expires } = found as unknown as StoredRow;

@@ -44,6 +44,8 @@ export class Contents {
   liveCount = 0;
   /** How many records are dirty, for each segment of the log that may hold their newest change. */
   readonly dirtyCounts: [number, number] = [0, 0];
+  /** How many records have a row. */
+  inRowsCount = 0;
 
   /** The memory that the records and their index take, in bytes. */
   get bytes(): number {
@@ -88,5 +90,6 @@ export class Contents {
     if ((flags & FLAG.TOMBSTONE) === 0) this.liveCount += by;
     if ((flags & FLAG.DIRTY_0) !== 0) this.dirtyCounts[0] += by;
     if ((flags & FLAG.DIRTY_1) !== 0) this.dirtyCounts[1] += by;
+    if ((flags & FLAG.IN_ROWS) !== 0) this.inRowsCount += by;
   }
 }

@@ -61,6 +61,11 @@ export class FlatStore {
     return this.#contents.dirtyCounts[parity];
   }
 
+  /** The number of records that have a row, including the tombstones that hide one. */
+  get inRowsCount(): number {
+    return this.#contents.inRowsCount;
+  }
+
   /** The record of a key, which may be a tombstone; NO_REF if there is none. */
   find(key: Text): number {
     return this.#contents.find(key, hashOf(key));
@@ -201,9 +206,7 @@ export class FlatStore {
     return refs;
   }
 
-  /**
-   * How many live records have expired at `now`, in milliseconds since 1970, unless a row keeps track of it.
-   */
+  /** How many live records have expired at `now`, in milliseconds since 1970, unless a row tracks that. */
   expiredCount(now: number): number {
     return this.#contents.byExpiry.countBefore({ expiresAt: now, ref: Infinity });
   }

@@ -9,6 +9,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import { DiskFullError } from "../../../tables/durable/errors.ts";
+import { Rows } from "../../../tables/durable/rows.ts";
 import { type Draw, drawFrom } from "../../support/draw.ts";
 import { numberFrom, tempFolder, testWith } from "../../support/harness.ts";
 import { ModelTable } from "../../support/model_table.ts";
@@ -67,7 +69,8 @@ class Run implements Disposable {
     else if (kind < 60) this.now += this.#draw(30);
     else if (kind < 65) this.#undo();
     else if (kind < 83) this.#commit();
-    else if (kind < 91) { for (let i = this.#draw(8); i >= 0; i--) this.#table.maintain(); }
+    else if (kind < 88) { for (let i = this.#draw(8); i >= 0; i--) this.#table.maintain(); }
+    else if (kind < 91) this.#maintainOnFullDisk();
     else if (kind < 97) this.#crash();
     else this.#reopen();
   }
@@ -82,7 +85,11 @@ class Run implements Disposable {
     const kind = this.#draw(100);
     const expiresAt = this.#draw(3) === 0 ? this.now + this.#draw(60) : null;
     if (kind < 55) {
-      const value = `${key}/`.repeat(1 + this.#draw(this.#draw(10) === 0 ? 200 : 8));
+      // A large value has memory of its own, and only such memory is evicted from a table as small as this.
+      const isLarge = this.#draw(40) === 0;
+      const value = `${key}/`.repeat(
+        isLarge ? 25_000 : 1 + this.#draw(this.#draw(10) === 0 ? 200 : 8),
+      );
       model.put(key, value, { expiresAt });
       this.#versions.set(key, table.put(key, value, { expiresAt }));
     } else if (kind < 97) {
@@ -117,6 +124,23 @@ class Run implements Disposable {
       this.#committed.set(key, { value: String(entry.value), version, expiresAt });
     }
     this.now = now;
+  }
+
+  #maintainOnFullDisk(): void {
+    const { transaction, move } = Rows.prototype;
+    const failing = (write: () => void) => () => {
+      write();
+      throw new DiskFullError();
+    };
+    Rows.prototype.transaction = function (write) {
+      transaction.call(this, failing(write));
+    };
+    Rows.prototype.move = function (write) {
+      move.call(this, failing(write));
+    };
+    for (let i = this.#draw(4); i >= 0; i--) this.#table.maintain();
+    Object.assign(Rows.prototype, { transaction, move });
+    this.#table.maintain(); // Sees that there is room, so that PUT works. Before that, it makes some.
   }
 
   #reopen(): void {
@@ -183,12 +207,19 @@ class Run implements Disposable {
       limit: this.#draw(6),
     };
     assertEquals(table.keys(page), model.keys(page));
-    for (const key of this.#keys) {
+    const isWhole = this.#draw(2) > 0; // Otherwise rows are left that were not read since the start.
+    for (const key of isWhole ? this.#keys : [this.#key()]) {
       const [tried, expected] = [table.entry(key), model.entry(key)];
       assertEquals(tried && String(tried.value), expected && String(expected.value));
       assertEquals(tried?.expiresAt, expected?.expiresAt);
       assertEquals(tried?.version, expected && versions.get(key));
     }
+    if (!isWhole) return;
+    // Each row has been read, so the table must know that no other key has one. If it asked here, its counts
+    // would be wrong, and elsewhere it might not ask where it must.
+    const { cache_misses } = table.stats();
+    assertEquals(table.entry("absent"), undefined);
+    assertEquals(table.stats().cache_misses, cache_misses);
   }
 
   #committedModel(): ModelTable {
