@@ -51,8 +51,8 @@ class Asker implements Member, RemoteMember {
     this.#context = { ...services, client: { authorized: true, wrongPasswords: 0 } };
   }
 
-  answer(line: Line): boolean {
-    const reply = answer(line, this.#context);
+  answer(request: Request): boolean {
+    const reply = answer(request, this.#context);
     // A Promise is not waited for: nothing that is asked here returns one.
     this.replies.push(
       (reply instanceof Promise ? serverError("not answered at once") : reply).wire,
@@ -62,6 +62,10 @@ class Asker implements Member, RemoteMember {
 
   prepare(line: Line): Request {
     return prepare(line, this.#context);
+  }
+
+  admit(request: Request): Request {
+    return request;
   }
 
   run(request: Request): Reply | Promise<Reply> {

@@ -40,6 +40,10 @@ export class MemoryTable implements Table {
     return ref === NO_REF ? undefined : this.#store.valueOf(ref);
   }
 
+  prefetch(keys: readonly Text[]): void {
+    this.#store.prefetch(keys);
+  }
+
   entry(key: TextLike): Entry | undefined {
     const ref = this.#find(asText(key));
     return ref === NO_REF ? undefined : this.#store.entryOf(ref);

@@ -76,6 +76,12 @@ export interface Table extends TableView {
   /** Makes all changes since the last commit durable, or undoes them all and throws. False if there are none. */
   commit(): boolean;
 
+  /**
+   * A hint that these keys are looked up next, which changes nothing. A table in memory reads what it needs of
+   * each, so that the processor fetches it for many keys at the same time.
+   */
+  prefetch(keys: readonly Text[]): void;
+
   /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
   maintain(): boolean;
 

@@ -41,11 +41,13 @@ export class Memory {
  */
 export class Text {
   /** The memory that holds the text. */
-  memory: Memory;
+  readonly memory: Memory;
   /** Where it starts, in bytes. */
-  start: number;
+  readonly start: number;
   /** Where it ends: the first byte after it. */
-  end: number;
+  readonly end: number;
+  /** Its hash, where it is a key that was looked up; otherwise 0. */
+  hash = 0;
 
   /** Refers to bytes of this memory. */
   constructor(memory: Memory, start: number, end: number) {

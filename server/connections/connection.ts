@@ -8,12 +8,13 @@
 
 import type { Client } from "../command.ts";
 import {
+  admit,
   answer,
   counted,
   type GateContext,
   malformed,
   prepare,
-  refusedRequest,
+  refused,
   type Request,
   run,
 } from "../dispatch/gate.ts";
@@ -152,8 +153,15 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
   }
 
-  answer(line: Line): boolean {
-    const reply = this.#replyTo(line);
+  prepare(line: Line): Request {
+    const isFirst = this.#isNew;
+    this.#isNew = false;
+    if (isHttp(line, isFirst)) return refused(line, final(badRequest("HTTP is not spoken here")));
+    return prepare(line, this.#context);
+  }
+
+  answer(request: Request): boolean {
+    const reply = answer(this.#checked(request), this.#context);
     if (!(reply instanceof Reply)) {
       this.#promised = reply;
       return false;
@@ -167,9 +175,8 @@ export class Connection implements Member, RemoteMember, Recipient {
     return this.#unsentMax - this.#outbox.size;
   }
 
-  prepare(line: Line): Request {
-    const refusal = this.#refusalOf(line);
-    return refusal === undefined ? prepare(line, this.#context) : refusedRequest(refusal);
+  admit(request: Request): Request {
+    return admit(this.#checked(request), this.#context);
   }
 
   run(request: Request): Reply | Promise<Reply> {
@@ -244,22 +251,11 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
   }
 
-  #replyTo(line: Line): Reply | Promise<Reply> {
-    const refusal = this.#refusalOf(line);
-    if (refusal === undefined) return answer(line, this.#context);
-    this.#context.metrics.malformed++;
-    return refusal;
-  }
-
-  /** The reply to a line that never comes to the gate. */
-  #refusalOf(line: Line): Reply | undefined {
-    const isFirst = this.#isNew;
-    this.#isNew = false;
-    if (isHttp(line, isFirst)) return final(badRequest("HTTP is not spoken here"));
-    if (!this.#client.authorized && line.end - line.start > UNAUTHORIZED_LINE_MAX) {
-      return badRequest("line too long");
-    }
-    return undefined;
+  /** The request, or in its place one that is refused, where its line is too long before the password. */
+  #checked(request: Request): Request {
+    const { line } = request;
+    if (this.#client.authorized || line.end - line.start <= UNAUTHORIZED_LINE_MAX) return request;
+    return refused(line, badRequest("line too long"));
   }
 
   /** The packet of this length that has been read; valid until the next read. */

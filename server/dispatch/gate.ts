@@ -23,45 +23,57 @@ export interface GateContext extends Context {
   readonly registry: Registry;
 }
 
-/**
- * The reply to a line; a Promise only where the handler returns one. The checks come in this order:
- * unknown verb 220, password 401, arguments 400, then the handler.
- */
-export function answer(line: Line, context: GateContext): Reply | Promise<Reply> {
-  const request = prepare(line, context);
-  const reply = run(request, context);
-  if (reply instanceof Reply) return counted(request, reply, context);
-  return reply.then((late) => counted(request, late, context));
-}
-
-/** A line that has passed the gate, or has got its reply there. It may be run several times. */
+/** A line that has become a request, or has got its reply already. It may be run several times. */
 export interface Request {
+  /** The line, in memory that must not change for as long as the request may run. */
+  readonly line: Line;
   /** Undefined where the line asks for none. */
   readonly operation: Operation | undefined;
-  /** Where the line has them, which must stay there for as long as the request may run. */
+  /** Where the line has them. */
   readonly args: readonly Text[];
-  /** The gate's own reply, where the line did not pass. */
+  /** The gate's own reply, where the line is not well formed or no handler may see it. */
   readonly reply: Reply | undefined;
 }
 
-/** The first part of `answer`, for a table whose turn may have to run a request again. */
-export function prepare(line: Line, { registry, client }: GateContext): Request {
+/** Makes a request of a line: finds its operation, and splits and checks its arguments. */
+export function prepare(line: Line, { registry }: Pick<GateContext, "registry">): Request {
   const operation = registry.operationOf(line);
-  if (operation === undefined) return refusedRequest(refusalOf(line));
-  if (!client.authorized && !operation.command.open) {
-    return { operation, args: NO_ARGS, reply: unauthorized };
-  }
+  if (operation === undefined) return refused(line, refusalOf(line));
   const args = splitArguments(line, operation.arity);
-  if (typeof args !== "string") return { operation, args, reply: undefined };
-  return { operation, args: NO_ARGS, reply: badRequest(`${args}; usage: ${operation.usage}`) };
+  if (typeof args !== "string") return { line, operation, args, reply: undefined };
+  const reply = badRequest(`${args}; usage: ${operation.usage}`);
+  return { line, operation, args: NO_ARGS, reply };
+}
+
+/** The key of a request: its first argument, where that is a key. */
+export function keyOf({ operation, args }: Request): Text | undefined {
+  return operation?.arity.keys[0] === true ? args[0] : undefined;
+}
+
+/**
+ * The reply to a request; a Promise only where the handler returns one. The checks come in this order:
+ * unknown verb 220, password 401, arguments 400, then the handler.
+ */
+export function answer(request: Request, context: GateContext): Reply | Promise<Reply> {
+  const admitted = admit(request, context);
+  const reply = run(admitted, context);
+  if (reply instanceof Reply) return counted(admitted, reply, context);
+  return reply.then((late) => counted(admitted, late, context));
+}
+
+/** The request, or in its place one that is refused, where the client has yet to give the password. */
+export function admit(request: Request, { client }: Context): Request {
+  const { operation } = request;
+  if (client.authorized || operation === undefined || operation.command.open) return request;
+  return { ...request, reply: unauthorized };
 }
 
 /** A line that the gate, or the connection before it, answers without looking at its verb. */
-export function refusedRequest(reply: Reply): Request {
-  return { operation: undefined, args: NO_ARGS, reply };
+export function refused(line: Line, reply: Reply): Request {
+  return { line, operation: undefined, args: NO_ARGS, reply };
 }
 
-/** The second part: runs the handler. Undoes what it has changed if it throws, but not if it does so late. */
+/** Runs the handler of a request that was admitted. Undoes what it has changed if it throws, but not if it does so late. */
 export function run({ operation, args, reply }: Request, context: Context): Reply | Promise<Reply> {
   if (reply !== undefined) return reply;
   const mark = context.table.mark();
@@ -76,7 +88,7 @@ export function run({ operation, args, reply }: Request, context: Context): Repl
   }
 }
 
-/** The last part: counts the reply with which a request leaves, and returns it. */
+/** Counts the reply with which a request leaves, and returns it. */
 export function counted({ operation }: Request, reply: Reply, { metrics }: Context): Reply {
   if (operation === undefined) {
     if (reply === unsupported) metrics.unsupported++;

@@ -24,7 +24,9 @@ export interface RemoteMember {
   readonly room: number;
   /** Makes a request of a line. */
   prepare(line: Line): Request;
-  /** Runs a request. */
+  /** The request, or one that is refused in its place. */
+  admit(request: Request): Request;
+  /** Runs a request that was admitted. */
   run(request: Request): Reply | Promise<Reply>;
   /** Takes a copy of a reply, which does not leave yet. */
   take(reply: Reply): void;
@@ -127,7 +129,7 @@ export class Batch {
     const group = this.#groups.at(-1)!;
     const { member } = group.arrival;
     if (this.isFull) return false;
-    const request = member.prepare(line);
+    const request = member.admit(member.prepare(line));
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
     if (request.operation?.command.open === true && group.slots.length > 0) return false;
     const slot = { request, taken, from, isSettled: false, isChanging: false, reply: undefined };

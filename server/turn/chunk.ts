@@ -84,6 +84,11 @@ export function countFitting(arrivals: readonly { readonly lines: Lines }[], fro
   return to - from;
 }
 
+/** How many of these lines may be split at a time. */
+export function headCount({ count }: Lines): number {
+  return Math.min(count, CHUNK_LINES_MAX);
+}
+
 /** The first of these lines, as many as may be split at a time. */
 export function headOf(lines: Lines): Lines {
   if (lines.count <= CHUNK_LINES_MAX) return lines;

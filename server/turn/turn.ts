@@ -4,26 +4,30 @@
  *
  * Group commit and the gathering of replies are this one mechanism. It makes `200 OK` durable and fast at
  * once, and because replies to reads wait for the same commit, nobody ever sees a value that a crash could
- * still take back. Connections submit their lines; the turn calls them with each line, then the table,
- * then the connections again.
+ * still take back. Connections submit their lines; the turn has them make requests of the lines and answer
+ * each, then it calls the table, then the connections again.
  *
  * @module
  */
 
 import { type Table, TableError } from "../../tables/table.ts";
+import type { Request } from "../dispatch/gate.ts";
 import { logEvent } from "../event_log.ts";
-import { Line } from "../input/line.ts";
+import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { Chunk, countFitting, endOfLine, headOf, lineAfter, restOf } from "./chunk.ts";
+import { Chunk, countFitting, headCount, headOf, lineAfter, restOf } from "./chunk.ts";
+import { LookAhead } from "./look_ahead.ts";
 import { Rounds, TimeSlice } from "./fairness.ts";
 
 /** A connection, as the turn sees it. */
 export interface Member {
-  /** Answers a line. False: it takes no more lines for now. */
-  answer(line: Line): boolean;
+  /** Makes a request of a line. It may do so before it answers those that come earlier. */
+  prepare(line: Line): Request;
+  /** Answers a request. False: it takes no more lines for now. */
+  answer(request: Request): boolean;
   /** Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. */
   release(failure?: Reply): void;
 }
@@ -46,6 +50,7 @@ export class Turn {
   readonly #rounds: Rounds;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
+  readonly #ahead: LookAhead;
   readonly #slice = new TimeSlice();
   #arrivals: Arrival[] = [];
   /** When the first of these arrivals came. */
@@ -61,6 +66,7 @@ export class Turn {
     },
   ) {
     this.#table = table;
+    this.#ahead = new LookAhead(this.#chunk, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
     this.#rounds = new Rounds(metrics);
@@ -117,41 +123,32 @@ export class Turn {
     const chunk = this.#chunk;
     chunk.load(arrivals);
     const texts = await this.#splitter.split(chunk.text, chunk.count);
+    this.#ahead.begin(arrivals, texts);
     let from = 0;
     let first = 0;
     for (const { member, lines } of arrivals) {
-      const { bytes, count } = headOf(lines);
-      rests.push(this.#answerLines(member, lines, { texts, first, from, count }));
-      from += bytes.length;
-      first += count;
+      rests.push(this.#answerLines(member, lines, { first, from }));
+      from += headOf(lines).bytes.length;
+      first += headCount(lines);
     }
   }
 
-  /** Answers so many lines, from this text and this byte of the chunk on; returns those that are left. */
+  /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
   #answerLines(
     member: Member,
     lines: Lines,
-    { texts, first, from, count }: {
-      texts: readonly string[];
-      first: number;
-      from: number;
-      count: number;
-    },
+    { first, from }: { first: number; from: number },
   ): Lines | undefined {
-    const { memory } = this.#chunk;
-    const { isPrintable, faults } = lines;
-    let start = from;
+    const count = headCount(lines);
+    let end = from;
     let taken = 0;
     for (let isTaking = true; isTaking && taken < count;) {
-      const text = texts[first + taken]!;
-      const end = isPrintable ? start + text.length : endOfLine(memory, start);
-      const fault = faults?.get(taken);
-      taken++;
-      isTaking = member.answer(new Line(text, { memory, start, end, isPrintable, fault })) &&
+      const request = this.#ahead.at(first + taken++);
+      end = request.line.end;
+      isTaking = member.answer(request) &&
         (taken % LINES_A_LOOK !== 0 || !this.#slice.isUsedUp);
-      start = lineAfter(memory, end);
     }
-    return restOf(lines, { taken, from: start - from });
+    return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
   }
 
   #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): void {

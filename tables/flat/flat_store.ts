@@ -3,7 +3,7 @@
  * and by expiry. There is no object for each key.
  *
  * The memory table is this alone. The durable table keeps in it what its rows lack, and those rows that were
- * read recently. `journal.ts` undoes changes, `compactor.ts` reclaims memory.
+ * read recently. `journal.ts` undoes changes, `compactor.ts` reclaims memory, `prefetcher.ts` reads ahead.
  *
  * @module
  */
@@ -15,6 +15,7 @@ import { Compactor } from "./compactor.ts";
 import { Contents, UNLISTED } from "./contents.ts";
 import { hashOf } from "./hash_index.ts";
 import { Journal } from "./journal.ts";
+import { Prefetcher } from "./prefetcher.ts";
 
 /** The value of a tombstone. */
 const NOTHING = Text.of("");
@@ -38,6 +39,7 @@ export class FlatStore {
   #contents = new Contents();
   readonly #journal = new Journal();
   readonly #compactor = new Compactor();
+  readonly #prefetcher = new Prefetcher();
   /** Whether the turn has written a tombstone. */
   #hasDeleted = false;
 
@@ -71,6 +73,11 @@ export class FlatStore {
     return this.#contents.find(key, hashOf(key));
   }
 
+  /** Reads what it takes to find these keys. */
+  prefetch(keys: readonly Text[]): void {
+    this.#prefetcher.prefetch(keys, this.#contents);
+  }
+
   /** Keeps the next visit of eviction from taking a record. */
   touch(ref: number): void {
     const { arena } = this.#contents;
@@ -89,15 +96,14 @@ export class FlatStore {
     const hash = hashOf(key);
     const before = this.#contents.find(key, hash);
     const stored = value ?? NOTHING;
-    const flags = value === undefined
-      ? fields.flags | FLAG.TOMBSTONE
-      : fields.flags & ~FLAG.TOMBSTONE;
-    if (value === undefined) this.#hasDeleted = true;
-    const { version, number } = fields;
+    const others = fields.flags & ~FLAG.TOMBSTONE;
+    const flags = value === undefined ? others | FLAG.TOMBSTONE : others;
+    this.#hasDeleted ||= value === undefined;
     // A tombstone always takes the place of the entry, which may lack room for an expiry.
     const expiresAt = value === undefined ? 0 : fields.expiresAt;
+    const given = { version: fields.version, expiresAt, flags, number: fields.number };
     if (before === NO_REF) {
-      const ref = arena.add(key, stored, { version, expiresAt, flags, number });
+      const ref = arena.add(key, stored, given);
       index.add(hash, ref);
       this.#contents.link(ref);
       this.#journal.noteAdded({ hash, ref });
@@ -105,7 +111,7 @@ export class FlatStore {
     }
     if (value !== undefined && !arena.fits(before, { valueLength: stored.length, expiresAt })) {
       // Copy first: `key` and `value` may be parts of the record that goes.
-      const ref = arena.add(key, stored, { version, expiresAt, flags, number });
+      const ref = arena.add(key, stored, given);
       this.#contents.unlink(before);
       index.replace(hash, { from: before, to: ref });
       this.#contents.link(ref);
@@ -113,7 +119,7 @@ export class FlatStore {
       return ref;
     }
     this.#journal.noteOverwritten(this.#contents, { hash, ref: before });
-    this.#overwrite(before, stored, { version, expiresAt, flags, number });
+    this.#overwrite(before, stored, given);
     return before;
   }
 
@@ -198,12 +204,7 @@ export class FlatStore {
 
   /** At most `limit` tombstones that hide a row. */
   hidingRefs(limit: number): number[] {
-    const refs: number[] = [];
-    for (const ref of this.#contents.hiding.from()) {
-      if (refs.length === limit) break;
-      refs.push(ref);
-    }
-    return refs;
+    return Array.from(this.#contents.hiding.from().take(limit));
   }
 
   /** How many live records have expired at `now`, in milliseconds since 1970, unless a row tracks that. */

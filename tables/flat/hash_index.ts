@@ -27,8 +27,10 @@ const GROWTH = 0.25;
 const [SEED, random] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
 const MULTIPLIER = random | 0x40000001;
 
-/** The hash of a key: never 0. */
-export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
+/** The hash of a key: never 0. The text keeps it. */
+export function hashOf(key: Text): number {
+  if (key.hash !== 0) return key.hash;
+  const { memory: { view, bytes }, start, end } = key;
   let hash = SEED ^ (end - start);
   let i = start;
   for (; i + 4 <= end; i += 4) {
@@ -41,7 +43,7 @@ export function hashOf({ memory: { view, bytes }, start, end }: Text): number {
   }
   hash = Math.imul(hash, 0x2c1b3c6d); // One more round for the first bits, which pick the part.
   hash ^= hash >>> 13;
-  return hash === 0 ? 1 : hash;
+  return key.hash = hash === 0 ? 1 : hash;
 }
 
 /**
@@ -77,6 +79,17 @@ export class HashIndex {
    */
   slotsFor(hash: number): Int32Array {
     return this.#partOf(hash).slots;
+  }
+
+  /** The first reference with this hash, most likely the only one; NO_REF if there is none. */
+  candidate(hash: number): number {
+    const slots = this.slotsFor(hash);
+    for (let i = firstPair(hash, slots);;) {
+      const other = slots[i]!;
+      if (other === hash || other === 0) return slots[i + 1]!;
+      i += 2;
+      if (i === slots.length) i = 0;
+    }
   }
 
   /** Adds a reference, whose key must not be in the index. */

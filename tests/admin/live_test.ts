@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Frame, FrameMaker } from "../../admin/frame.ts";
-import { answer } from "../../server/dispatch/gate.ts";
+import { answer } from "../support/answer.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextOfAll } from "../support/context.ts";
 import { testServer, testWith } from "../support/harness.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { answer } from "../../server/dispatch/gate.ts";
+import { answer } from "../support/answer.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextOfAll } from "../support/context.ts";
 import { testWith } from "../support/harness.ts";

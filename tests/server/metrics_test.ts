@@ -9,7 +9,7 @@ import get from "../../commands/get.ts";
 import incr from "../../commands/incr.ts";
 import put from "../../commands/put.ts";
 import stats from "../../commands/stats.ts";
-import { answer } from "../../server/dispatch/gate.ts";
+import { answer } from "../support/answer.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextWith } from "../support/context.ts";
 import { ServerProcess, testServer } from "../support/harness.ts";

@@ -31,6 +31,8 @@ export class ModelTable implements Table {
     return this.entry(key)?.value;
   }
 
+  prefetch(): void {}
+
   entry(key: TextLike): Entry | undefined {
     const stored = this.#stored.get(String(key));
     if (stored === undefined || this.#isExpired(stored)) return undefined;

@@ -6,7 +6,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { answer, type GateContext } from "../../server/dispatch/gate.ts";
+import type { GateContext } from "../../server/dispatch/gate.ts";
+import { answer } from "./answer.ts";
 import { Line } from "../../server/input/line.ts";
 import type { Table } from "../../tables/table.ts";
 import { type Commands, contextWith } from "./context.ts";

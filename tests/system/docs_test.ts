@@ -10,7 +10,7 @@ import { mainTable, moreTable } from "../../bench/report.ts";
 import type { Results } from "../../bench/results.ts";
 import config from "../../deno.json" with { type: "json" };
 import { DOCUMENTS, fill, generate } from "../../docs/generate.ts";
-import { answer } from "../../server/dispatch/gate.ts";
+import { answer } from "../support/answer.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";

@@ -18,7 +18,7 @@ import keys from "../../../commands/keys.ts";
 import persist from "../../../commands/persist.ts";
 import put from "../../../commands/put.ts";
 import ttl from "../../../commands/ttl.ts";
-import { answer } from "../../../server/dispatch/gate.ts";
+import { answer } from "../../support/answer.ts";
 import { Line } from "../../../server/input/line.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import { contextWith } from "../../support/context.ts";

@@ -6,7 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Command } from "../../../server/command.ts";
-import { answer } from "../../../server/dispatch/gate.ts";
+import { answer } from "../../support/answer.ts";
 import { Line } from "../../../server/input/line.ts";
 import { okay } from "../../../server/reply.ts";
 import { contextWith } from "../../support/context.ts";

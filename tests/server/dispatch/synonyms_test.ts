@@ -6,7 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import help from "../../../commands/help.ts";
-import { answer } from "../../../server/dispatch/gate.ts";
+import { answer } from "../../support/answer.ts";
 import { synonymOf } from "../../../server/dispatch/synonyms.ts";
 import { Line } from "../../../server/input/line.ts";
 import { contextOfAll, contextWith } from "../../support/context.ts";

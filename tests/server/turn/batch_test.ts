@@ -12,6 +12,7 @@ import get from "../../../commands/get.ts";
 import incr from "../../../commands/incr.ts";
 import put from "../../../commands/put.ts";
 import {
+  admit,
   counted,
   type GateContext,
   prepare,
@@ -79,6 +80,10 @@ class FakeMember implements RemoteMember {
 
   prepare(line: Line): Request {
     return prepare(line, this.#context);
+  }
+
+  admit(request: Request): Request {
+    return admit(request, this.#context);
   }
 
   run(request: Request): Reply | Promise<Reply> {

@@ -6,8 +6,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { refused } from "../../../server/dispatch/gate.ts";
 import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
+import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { Text } from "../../../tables/text.ts";
 import { testWithStoppedClock } from "../../support/clock.ts";
@@ -34,7 +36,8 @@ function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
   const taken: string[] = [];
   let left = atATime;
   const member: Member = {
-    answer(line) {
+    prepare: (line) => refused(line, okay),
+    answer({ line }) {
       const bytes = new Text(line.memory, line.start, line.end);
       assertEquals(String(bytes), line.text, "the bytes are those of the text");
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);

@@ -7,8 +7,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
+import { refused } from "../../../server/dispatch/gate.ts";
 import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
+import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { testWithStoppedClock } from "../../support/clock.ts";
 import {
@@ -33,6 +35,7 @@ function makeTurn() {
   /** Submits a line of a member; `done` gets its name at its release, and the failure if there is one. */
   const join = (name: string, then = () => {}) => {
     const member: Member = {
+      prepare: (line) => refused(line, okay),
       answer: () => true,
       release(failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);

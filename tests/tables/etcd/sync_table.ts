@@ -56,6 +56,8 @@ export class SyncEtcdTable implements Table {
     return this.entry(key)?.value;
   }
 
+  prefetch(): void {}
+
   entry(key: TextLike): Entry | undefined {
     const entry = this.#call("entry", String(key)) as (Entry & { value: string }) | undefined;
     return entry && { ...entry, value: Text.of(entry.value) };

@@ -1,0 +1,94 @@
+/**
+ * The requests of a chunk, made of its lines some ahead of being answered. The table is told their keys, so
+ * that it can fetch from memory for all of them at once what each would wait for by itself.
+ *
+ * @module
+ */
+
+import type { Table } from "../../tables/table.ts";
+import type { Text } from "../../tables/text.ts";
+import { keyOf, type Request } from "../dispatch/gate.ts";
+import { Line } from "../input/line.ts";
+import type { Lines } from "../input/lines.ts";
+import { type Chunk, endOfLine, headCount, lineAfter } from "./chunk.ts";
+
+/** Lines, and whose they are. */
+export interface Arrival {
+  /** Makes requests of the lines, before those that come earlier are answered. */
+  readonly member: { prepare(line: Line): Request };
+  /** The lines. */
+  readonly lines: Lines;
+}
+
+/** How many requests to make at a time: with more, the first would be out of the caches before its answer. */
+const REQUESTS_AHEAD = 64;
+
+/** The requests of one chunk after another. */
+export class LookAhead {
+  readonly #table: Pick<Table, "prefetch">;
+  readonly #chunk: Chunk;
+  #arrivals: readonly Arrival[] = [];
+  #texts: readonly string[] = [];
+  /** The requests that were made last, and which of the chunk's the first of them is. */
+  #requests: Request[] = [];
+  #first = 0;
+  /** The next line: of which arrival, which of its lines, and where in the chunk's memory. */
+  #arrival = 0;
+  #line = 0;
+  #start = 0;
+
+  /** Reads the lines from this chunk, and tells this table their keys. */
+  constructor(chunk: Chunk, table: Pick<Table, "prefetch">) {
+    this.#chunk = chunk;
+    this.#table = table;
+  }
+
+  /** Begins with the lines of these arrivals, which the chunk holds, and which are these texts. */
+  begin(arrivals: readonly Arrival[], texts: readonly string[]): void {
+    this.#arrivals = arrivals;
+    this.#texts = texts;
+    this.#requests = [];
+    this.#first =
+      this.#arrival =
+      this.#line =
+      this.#start =
+        0;
+  }
+
+  /** The request of this line, by its index in the chunk. Ask in order; any may be left out. */
+  at(index: number): Request {
+    while (index >= this.#first + this.#requests.length) this.#prepareNext();
+    return this.#requests[index - this.#first]!;
+  }
+
+  #prepareNext(): void {
+    this.#first += this.#requests.length;
+    const count = Math.min(REQUESTS_AHEAD, this.#texts.length - this.#first);
+    const requests = new Array<Request>(count);
+    const keys: Text[] = [];
+    for (let i = 0; i < count; i++) {
+      while (this.#line === headCount(this.#arrivals[this.#arrival]!.lines)) {
+        this.#arrival++;
+        this.#line = 0;
+      }
+      const { member, lines } = this.#arrivals[this.#arrival]!;
+      const request = member.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
+      requests[i] = request;
+      const key = keyOf(request);
+      if (key !== undefined) keys.push(key);
+    }
+    this.#requests = requests;
+    if (keys.length > 1) this.#table.prefetch(keys);
+  }
+
+  /** The next line of an arrival. */
+  #lineOf({ isPrintable, faults }: Lines, text: string): Line {
+    const { memory } = this.#chunk;
+    const start = this.#start;
+    const end = isPrintable ? start + text.length : endOfLine(memory, start);
+    const fault = faults?.get(this.#line);
+    this.#line++;
+    this.#start = lineAfter(memory, end);
+    return new Line(text, { memory, start, end, isPrintable, fault });
+  }
+}

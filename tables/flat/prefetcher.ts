@@ -1,0 +1,42 @@
+/**
+ * Reads what it takes to find keys, before they are looked up.
+ *
+ * A look-up waits for memory twice, for its slot of the index and for its record, and with a table that is
+ * larger than the processor's caches that is most of its time. The processor can wait for many places at
+ * once, but it does not see far enough ahead to begin the next look-up by itself. So each loop here does one
+ * thing for all keys, and little of it.
+ *
+ * @module
+ */
+
+import type { Text } from "../text.ts";
+import type { Contents } from "./contents.ts";
+import { firstPair, hashOf } from "./hash_index.ts";
+import { NO_REF } from "./record.ts";
+
+/** How many keys to read ahead: what comes before the first look-up must still be in the caches. */
+const KEYS_MAX = 64;
+
+/** Reads ahead in a flat store. */
+export class Prefetcher {
+  /** What has been read. It is of no use, but without it the engine could leave out the reads. */
+  read = 0;
+  readonly #hashes = new Int32Array(KEYS_MAX);
+  readonly #refs = new Int32Array(KEYS_MAX);
+
+  /** Reads the slots and the records of these keys, or of the first 64. */
+  prefetch(keys: readonly Text[], { arena, index }: Contents): void {
+    const count = Math.min(keys.length, KEYS_MAX);
+    const hashes = this.#hashes;
+    const refs = this.#refs;
+    let read = 0;
+    for (let i = 0; i < count; i++) hashes[i] = hashOf(keys[i]!);
+    for (let i = 0; i < count; i++) {
+      const slots = index.slotsFor(hashes[i]!);
+      read ^= slots[firstPair(hashes[i]!, slots)]!;
+    }
+    for (let i = 0; i < count; i++) refs[i] = index.candidate(hashes[i]!);
+    for (let i = 0; i < count; i++) if (refs[i] !== NO_REF) read ^= arena.flags(refs[i]!);
+    this.read = read;
+  }
+}
