@@ -6,6 +6,8 @@
  * @module
  */
 
+const CR = 0x0d;
+
 /**
  * Splits a stream of text into lines, which end with LF or CR LF. Unfinished text comes out last.
  *
@@ -25,12 +27,14 @@ export class TextLineStream extends TransformStream<string, string> {
       transform(chunk, controller) {
         let from = 0;
         for (let lf = chunk.indexOf("\n"); lf >= 0; lf = chunk.indexOf("\n", from)) {
-          let line = chunk.slice(from, lf);
           if (parts.length > 0) {
-            line = parts.join("") + line;
+            parts.push(chunk.slice(from, lf));
+            const line = parts.join("");
             parts = [];
+            controller.enqueue(line.slice(0, endOfLine(line, line.length)));
+          } else {
+            controller.enqueue(chunk.slice(from, endOfLine(chunk, lf)));
           }
-          controller.enqueue(line.endsWith("\r") ? line.slice(0, -1) : line);
           from = lf + 1;
         }
         if (from < chunk.length) parts.push(chunk.slice(from));
@@ -40,4 +44,9 @@ export class TextLineStream extends TransformStream<string, string> {
       },
     });
   }
+}
+
+/** The end of the line before this LF, without a CR. */
+function endOfLine(text: string, lf: number): number {
+  return text.charCodeAt(lf - 1) === CR ? lf - 1 : lf;
 }

@@ -85,6 +85,13 @@ export class Contents {
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.remove(ref);
   }
 
+  /** Counts a record whose flags have changed. */
+  recount(before: number, after: number): void {
+    if (before === after) return;
+    this.count(before, -1);
+    this.count(after, 1);
+  }
+
   /** Adds a record with these flags to the counts, or removes it. */
   count(flags: number, by: 1 | -1): void {
     if ((flags & FLAG.TOMBSTONE) === 0) this.liveCount += by;

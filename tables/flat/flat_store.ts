@@ -288,9 +288,8 @@ export class FlatStore {
     const isInPlace = ((flags ^ fields.flags) & UNLISTED) === 0 && fields.expiresAt === 0 &&
       arena.expiresAt(ref) === 0;
     if (isInPlace) {
-      this.#contents.count(flags, -1);
       arena.overwrite(ref, value, fields);
-      this.#contents.count(fields.flags, 1);
+      this.#contents.recount(flags, fields.flags);
       return;
     }
     this.#contents.unlink(ref);
