@@ -1,7 +1,9 @@
 /**
- * From a line to a reply. The gate is the only way to a handler, and the only place that catches what
- * one throws. A connection calls it with each line; it looks the verb up in the registry, splits the
- * arguments, and runs the command. It sees no socket, so that tests can try the whole protocol without one.
+ * From a line to a reply. The gate is the only way to a handler, and the only place that catches what one
+ * throws. A connection calls it twice for each line: it makes a request of the line, with the operation that
+ * the registry finds and the arguments; later it answers the request. Making one asks nothing of the client
+ * or the table, so that it can be done ahead. The gate sees no socket, so that tests can try the whole
+ * protocol without one.
  *
  * @module
  */
@@ -73,7 +75,10 @@ export function refused(line: Line, reply: Reply): Request {
   return { line, operation: undefined, args: NO_ARGS, reply };
 }
 
-/** Runs the handler of a request that was admitted. Undoes what it has changed if it throws, but not if it does so late. */
+/**
+ * Runs the handler of a request that was admitted. What a handler has changed before it throws is undone,
+ * unless it throws late: others may have changed the table since.
+ */
 export function run({ operation, args, reply }: Request, context: Context): Reply | Promise<Reply> {
   if (reply !== undefined) return reply;
   const mark = context.table.mark();

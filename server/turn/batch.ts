@@ -273,7 +273,7 @@ export class Batch {
   ): boolean {
     const { table, table: { replica } } = this.#options;
     let reply = given;
-    // The gate does not undo what a handler did that has failed late: elsewhere others may have run since.
+    // The gate leaves what a handler did that has failed late; but nobody else has run here meanwhile.
     if (reply.code === 500) replica.undo(mark);
     slot.isSettled = !replica.isTouched;
     slot.isChanging = replica.mark() > mark;
