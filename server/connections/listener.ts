@@ -106,7 +106,7 @@ export class Listener {
         // A client that has left before it was accepted delays nobody else.
         if (SHORTAGES.includes(code ?? "")) await delay(ACCEPT_RETRY_MS);
         // Errors that come at once would never let the event loop go on.
-        if (slice.isUsedUp) await slice.yield();
+        if (slice.isUsedUp(performance.now())) await slice.yield();
       }
     }
   }

@@ -15,21 +15,21 @@ const SLICE_MS = 15;
 export class TimeSlice {
   #startedAt = performance.now();
 
-  /** Whether the work has held up the event loop for long enough. */
-  get isUsedUp(): boolean {
-    return performance.now() - this.#startedAt > SLICE_MS;
+  /** Whether the work has held up the event loop for long enough at this time, by `performance.now`. */
+  isUsedUp(now: number): boolean {
+    return now - this.#startedAt > SLICE_MS;
   }
 
-  /** Begins the next slice. */
-  restart(): void {
-    this.#startedAt = performance.now();
+  /** Begins the next slice, at this time. */
+  restart(now: number): void {
+    this.#startedAt = now;
   }
 
   /** Lets the event loop read the other sockets, then begins the next slice. */
   async yield(): Promise<void> {
     // A timer, because the event loop polls all sockets only when it has nothing else to do.
     await new Promise((resolve) => setTimeout(resolve, 1));
-    this.restart();
+    this.restart(performance.now());
   }
 }
 

@@ -141,14 +141,14 @@ export class Outbox {
 
   /** Moves what has not been sent to a buffer with this many bytes of room after it. */
   #makeRoom(bytes: number): void {
-    const unsent = this.#buffer.bytes.subarray(this.#sentLength, this.#length);
-    const size = unsent.length + bytes;
-    const spare = size <= SPARE_BYTES ? spares.pop() : undefined;
+    const { size } = this;
+    const spare = size + bytes <= SPARE_BYTES ? spares.pop() : undefined;
+    const before = this.#buffer.bytes;
     // The old buffer must not change: a write may still be reading it.
-    this.#buffer = spare ?? new Memory(Math.max(2 * unsent.length + bytes, SPARE_BYTES));
-    this.#buffer.bytes.set(unsent);
+    this.#buffer = spare ?? new Memory(Math.max(2 * size + bytes, SPARE_BYTES));
+    if (size > 0) this.#buffer.bytes.set(before.subarray(this.#sentLength, this.#length));
     this.#releasedLength -= this.#sentLength;
-    this.#length -= this.#sentLength;
+    this.#length = size;
     this.#sentLength = 0;
   }
 

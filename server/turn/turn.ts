@@ -93,7 +93,7 @@ export class Turn {
   }
 
   async #run(): Promise<void> {
-    this.#slice.restart();
+    this.#slice.restart(this.#arrivedAt);
     while (this.#arrivals.length > 0) {
       const arrivals = this.#arrivals;
       const arrivedAt = this.#arrivedAt;
@@ -103,26 +103,29 @@ export class Turn {
         const first = done;
         const rests: (Lines | undefined)[] = [];
         do {
-          const count = countFitting(arrivals, done);
-          await this.#answerChunk(arrivals.slice(done, done + count), rests);
-          done += count;
-        } while (done < arrivals.length && !this.#slice.isUsedUp);
-        this.#end(arrivals.slice(first, done), rests);
+          const some = arrivals.slice(done, done + countFitting(arrivals, done));
+          this.#chunk.load(some);
+          const { text, count } = this.#chunk;
+          this.#answerChunk(some, await this.#splitter.split(text, count), rests);
+          done += some.length;
+        } while (done < arrivals.length && !this.#slice.isUsedUp(performance.now()));
+        const now = this.#end(arrivals.slice(first, done), rests);
         // One look at the clock for all of them: the time of the first, which is the longest.
-        this.#metrics.countTurn(performance.now() - arrivedAt);
+        this.#metrics.countTurn(now - arrivedAt);
         // Connections that have more lines submit them now, in the same time slice.
         if (rests.some((rest) => rest !== undefined)) await undefined;
-        if (this.#slice.isUsedUp) await this.#slice.yield();
+        if (this.#slice.isUsedUp(now)) await this.#slice.yield();
       }
     }
     this.#isRunning = false;
   }
 
-  /** Answers the lines of some connections, and notes which lines each did not take. */
-  async #answerChunk(arrivals: readonly Arrival[], rests: (Lines | undefined)[]): Promise<void> {
-    const chunk = this.#chunk;
-    chunk.load(arrivals);
-    const texts = await this.#splitter.split(chunk.text, chunk.count);
+  /** Answers the lines of some connections, which are these texts, and notes which lines each did not take. */
+  #answerChunk(
+    arrivals: readonly Arrival[],
+    texts: readonly string[],
+    rests: (Lines | undefined)[],
+  ): void {
     this.#ahead.begin(arrivals, texts);
     let from = 0;
     let first = 0;
@@ -146,14 +149,16 @@ export class Turn {
       const request = this.#ahead.at(first + taken++);
       end = request.line.end;
       isTaking = member.answer(request) &&
-        (taken % LINES_A_LOOK !== 0 || !this.#slice.isUsedUp);
+        (taken % LINES_A_LOOK !== 0 || !this.#slice.isUsedUp(performance.now()));
     }
     return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
   }
 
-  #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): void {
+  /** Commits, and lets the replies leave. Returns the time after the commit, by `performance.now`. */
+  #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): number {
     this.#rounds.countTurn(arrivals.length);
-    const error = this.#commit();
+    const startedAt = performance.now();
+    const error = this.#commit(startedAt);
     const failure = error && serverError(error.message);
     for (let i = 0; i < arrivals.length; i++) {
       const { member, resolve } = arrivals[i]!;
@@ -161,11 +166,11 @@ export class Turn {
       resolve(rests[i]);
     }
     if (error?.fatal) this.#onFatal(error);
+    return performance.now();
   }
 
   /** Commits. Returns what went wrong; the table is then as it was before the turn. */
-  #commit(): TableError | undefined {
-    const startedAt = performance.now();
+  #commit(startedAt: number): TableError | undefined {
     try {
       if (this.#table.commit()) this.#metrics.countCommit(performance.now() - startedAt);
       return undefined;
