@@ -6,6 +6,7 @@
  */
 
 import { Memory, Text } from "../../tables/text.ts";
+import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 
 /** The size of a chunk, in bytes; a line that is longer makes a chunk of its own. */
@@ -59,18 +60,24 @@ export class Chunk {
   }
 }
 
-/** The end of the line that begins at this byte, without its LF or CR LF. */
-export function endOfLine({ bytes }: Memory, from: number): number {
-  const lf = bytes.indexOf(LF, from);
-  return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
-}
-
 /** The beginning of the line after the one that ends at this byte. */
 export function lineAfter({ bytes }: Memory, end: number): number {
   return bytes[end] === CR ? end + 2 : end + 1;
 }
 
-/** How many of these arrivals fit in one chunk, from this one on: at least one. */
+/** The line with this index among these lines, whose text is known, and which begins at this byte. */
+export function lineAt(
+  { isPrintable, faults }: Lines,
+  { index, text, memory, start }: { index: number; text: string; memory: Memory; start: number },
+): Line {
+  const end = isPrintable ? start + text.length : endOfLine(memory, start);
+  return new Line(text, { memory, start, end, isPrintable, fault: faults?.get(index) });
+}
+
+/**
+ * How many of these arrivals fit in one chunk, from this one on: at least one. One with more lines
+ * than may be split at a time is alone.
+ */
 export function countFitting(arrivals: readonly { readonly lines: Lines }[], from: number): number {
   let [bytes, lines] = [0, 0];
   let to = from;
@@ -105,4 +112,10 @@ export function restOf(
   if (taken === count) return undefined;
   const left = faults && new Map([...faults].map(([i, fault]) => [i - taken, fault]));
   return { bytes: bytes.slice(from), count: count - taken, isPrintable, faults: left };
+}
+
+/** The end of the line that begins at this byte, without its LF or CR LF. */
+function endOfLine({ bytes }: Memory, from: number): number {
+  const lf = bytes.indexOf(LF, from);
+  return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
 }

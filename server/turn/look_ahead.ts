@@ -8,9 +8,9 @@
 import type { Table } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import { keyOf, type Request } from "../dispatch/gate.ts";
-import { Line } from "../input/line.ts";
+import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
-import { type Chunk, endOfLine, headCount, lineAfter } from "./chunk.ts";
+import { type Chunk, lineAfter, lineAt } from "./chunk.ts";
 
 /** Lines, and whose they are. */
 export interface Arrival {
@@ -48,11 +48,10 @@ export class LookAhead {
     this.#arrivals = arrivals;
     this.#texts = texts;
     this.#requests = [];
-    this.#first =
-      this.#arrival =
-      this.#line =
-      this.#start =
-        0;
+    this.#first = 0;
+    this.#arrival = 0;
+    this.#line = 0;
+    this.#start = 0;
   }
 
   /** The request of this line, by its index in the chunk. Ask in order; any may be left out. */
@@ -67,7 +66,7 @@ export class LookAhead {
     const requests = new Array<Request>(count);
     const keys: Text[] = [];
     for (let i = 0; i < count; i++) {
-      while (this.#line === headCount(this.#arrivals[this.#arrival]!.lines)) {
+      while (this.#line === this.#arrivals[this.#arrival]!.lines.count) {
         this.#arrival++;
         this.#line = 0;
       }
@@ -82,13 +81,11 @@ export class LookAhead {
   }
 
   /** The next line of an arrival. */
-  #lineOf({ isPrintable, faults }: Lines, text: string): Line {
+  #lineOf(lines: Lines, text: string): Line {
     const { memory } = this.#chunk;
-    const start = this.#start;
-    const end = isPrintable ? start + text.length : endOfLine(memory, start);
-    const fault = faults?.get(this.#line);
+    const line = lineAt(lines, { index: this.#line, text, memory, start: this.#start });
     this.#line++;
-    this.#start = lineAfter(memory, end);
-    return new Line(text, { memory, start, end, isPrintable, fault });
+    this.#start = lineAfter(memory, line.end);
+    return line;
   }
 }

@@ -9,12 +9,11 @@ import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
 import { Memory } from "../../tables/text.ts";
 import { logEvent } from "../event_log.ts";
-import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
-import { Chunk, countFitting, endOfLine, headOf, lineAfter } from "./chunk.ts";
+import { Chunk, countFitting, headOf, lineAfter, lineAt } from "./chunk.ts";
 import type { Member } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
@@ -147,16 +146,13 @@ export class RemoteTurn implements TurnLike {
 
   async #addLines(batch: Batch, arrival: Arrival, texts: readonly string[]): Promise<void> {
     batch.addArrival(arrival);
-    const { bytes, isPrintable, faults } = arrival.lines;
     // Where the connection has them: they stay there until they are answered, and the chunk does not.
-    const memory = new Memory(bytes);
+    const memory = new Memory(arrival.lines.bytes);
     let from = 0;
     for (let taken = 0; taken < texts.length; taken++) {
       const text = texts[taken]!;
-      const end = isPrintable ? from + text.length : endOfLine(memory, from);
-      const next = lineAfter(memory, end);
-      const fault = faults?.get(taken);
-      const line = new Line(text, { memory, start: from, end, isPrintable, fault });
+      const line = lineAt(arrival.lines, { index: taken, text, memory, start: from });
+      const next = lineAfter(memory, line.end);
       const isTaking = batch.add(line, { taken, from, next });
       if (!(isTaking instanceof Promise ? await isTaking : isTaking)) break;
       from = next;

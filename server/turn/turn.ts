@@ -18,7 +18,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { Chunk, countFitting, headCount, headOf, lineAfter, restOf } from "./chunk.ts";
+import { Chunk, countFitting, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { Rounds, TimeSlice } from "./fairness.ts";
 
@@ -131,8 +131,8 @@ export class Turn {
     let first = 0;
     for (const { member, lines } of arrivals) {
       rests.push(this.#answerLines(member, lines, { first, from }));
-      from += headOf(lines).bytes.length;
-      first += headCount(lines);
+      from += lines.bytes.length;
+      first += lines.count;
     }
   }
 
@@ -154,11 +154,10 @@ export class Turn {
     return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
   }
 
-  /** Commits, and lets the replies leave. Returns the time after the commit, by `performance.now`. */
+  /** Commits, and lets the replies leave. Returns the time after that, by `performance.now`. */
   #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): number {
     this.#rounds.countTurn(arrivals.length);
-    const startedAt = performance.now();
-    const error = this.#commit(startedAt);
+    const error = this.#commit();
     const failure = error && serverError(error.message);
     for (let i = 0; i < arrivals.length; i++) {
       const { member, resolve } = arrivals[i]!;
@@ -170,7 +169,8 @@ export class Turn {
   }
 
   /** Commits. Returns what went wrong; the table is then as it was before the turn. */
-  #commit(startedAt: number): TableError | undefined {
+  #commit(): TableError | undefined {
+    const startedAt = performance.now();
     try {
       if (this.#table.commit()) this.#metrics.countCommit(performance.now() - startedAt);
       return undefined;

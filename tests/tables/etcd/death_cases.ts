@@ -11,6 +11,7 @@ import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
 import {
   contentsOf,
+  holdChunk,
   isChunk,
   isRemoval,
   openTable,
@@ -28,19 +29,18 @@ const CALLS_MAX = 160;
 testWithProgram("etcd", "a snapshot has nothing of a turn that comes to nothing", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });
   const prefix = "undone";
-  const held = Promise.withResolvers<void>();
-  let chunks = 0;
+  const held = holdChunk(1);
   await using table = await openTable(cluster, {
     prefix,
-    before: (txn) => isChunk(txn) && ++chunks === 1 ? held.promise : undefined,
+    before: held.before,
   });
   await turn(table, (replica) => {
     for (let i = 0; i < 60; i++) replica.put(`key-${i}`, "x".repeat(100));
   });
-  await turnsUntil(table, () => chunks === 1);
+  await turnsUntil(table, held.isHeld);
   await table.begin(Date.now() + 5_000);
   for (let i = 0; i < 60; i++) table.replica.put(`key-${i}`, "never");
-  held.resolve();
+  held.release();
   await new Promise((resolve) => setTimeout(resolve, 200)); // Long enough for the first part's answer.
   table.end();
   await turnsUntil(table, () => snapshotsOf(table) === 1);

@@ -101,6 +101,19 @@ export function isChunk(txn: Txn): boolean {
   return putsOf(txn).some((key) => key.includes("/snapshot/"));
 }
 
+/** Holds up the part with this number, from 1 on, of what a table sends, until it is released. */
+export function holdChunk(number: number) {
+  const held = Promise.withResolvers<void>();
+  let chunks = 0;
+  return {
+    /** An option of `openTable`. */
+    before: (txn: Txn) => isChunk(txn) && ++chunks === number ? held.promise : undefined,
+    /** Whether it is the last part that was sent. */
+    isHeld: () => chunks === number,
+    release: () => held.resolve(),
+  };
+}
+
 /** Whether it makes a snapshot count; not the one that makes the table. */
 export function isCurrent(txn: Txn): boolean {
   return /^[^,]*\/current$/.test(putsOf(txn).join());

@@ -11,6 +11,7 @@ import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
 import {
   contentsOf,
+  holdChunk,
   isChunk,
   isCurrent,
   isRemoval,
@@ -103,21 +104,20 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   });
 
   await step("of two snapshots at once one counts, and the other is removed", async (prefix) => {
-    const held = Promise.withResolvers<void>();
-    let chunks = 0;
+    const held = holdChunk(2);
     await using slow = await openTable(cluster, {
       prefix,
-      before: (txn) => isChunk(txn) && ++chunks === 2 ? held.promise : undefined,
+      before: held.before,
     });
     await turn(slow, (replica) => {
       for (let i = 0; i < 30; i++) replica.put(`key-${i}`, "x".repeat(100));
     });
-    await turnsUntil(slow, () => chunks === 2);
+    await turnsUntil(slow, held.isHeld);
     assertEquals((await generationsIn(cluster, prefix)).size, 1);
     await using fast = await openTable(cluster, { prefix });
     await turnsUntil(fast, () => snapshotsOf(fast) === 1);
     const [counting] = await generationsIn(cluster, prefix);
-    held.resolve();
+    held.release();
     await turnsUntil(fast, async () => (await generationsIn(cluster, prefix)).size === 1);
     await turn(slow, () => {});
     assertEquals(snapshotsOf(slow), 0);
@@ -203,23 +203,22 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
   });
 
   await step("CLEAR in the middle of a snapshot leaves what came after it", async (prefix) => {
-    const held = Promise.withResolvers<void>();
-    let chunks = 0;
+    const held = holdChunk(3);
     await using table = await openTable(cluster, {
       prefix,
-      before: (txn) => isChunk(txn) && ++chunks === 3 ? held.promise : undefined,
+      before: held.before,
     });
     await turn(table, (replica) => {
       for (let i = 0; i < 60; i++) replica.put(`key-${i}`, "before".repeat(20));
     });
-    await turnsUntil(table, () => chunks === 3);
+    await turnsUntil(table, held.isHeld);
     await turn(table, (replica) => {
       replica.clear();
       replica.put("key-00", "after"); // Among the parts that are written already.
       replica.put("key-99", "after");
     });
     await turn(table, (replica) => void replica.put("key-50", "after"));
-    held.resolve();
+    held.release();
     await turnsUntil(table, () => snapshotsOf(table) === 1);
     const contents = await turn(table, contentsOf);
     assertEquals(contents.map(([key]) => key), ["filler", "key-00", "key-50", "key-99"]);
