@@ -19,8 +19,7 @@ import { type Reply, serverError } from "../server/reply.ts";
 import type { Inside } from "../server/server.ts";
 import type { RemoteMember } from "../server/turn/batch.ts";
 import type { Member } from "../server/turn/turn.ts";
-
-const encoder = new TextEncoder();
+import { Text } from "../tables/text.ts";
 
 /** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
 export async function ask(
@@ -28,14 +27,13 @@ export async function ask(
   inside: Pick<Inside, "services" | "turn">,
 ): Promise<string[]> {
   const member = new Asker(inside);
-  const bytes = encoder.encode(requests.map((request) => `${request}\n`).join(""));
   let lines: Lines | undefined = {
-    bytes,
+    text: Text.of(requests.map((request) => `${request}\n`).join("")),
     count: requests.length,
     isPrintable: false,
     faults: undefined,
   };
-  while (lines !== undefined) lines = await inside.turn.submit(member, lines);
+  for (; lines !== undefined; lines = member.rest) await inside.turn.submit(member, lines);
   // A table elsewhere that can't tell what became of a turn closes its members; it then has no reply.
   return requests.map((_, i) => member.replies[i] ?? serverError("no answer").wire);
 }
@@ -43,6 +41,7 @@ export async function ask(
 /** A connection without a socket: for a table in this process, and for one elsewhere. */
 class Asker implements Member, RemoteMember {
   readonly replies: string[] = [];
+  rest: Lines | undefined;
   readonly room = Infinity;
   readonly #context: GateContext;
   #released = 0;
@@ -84,10 +83,13 @@ class Asker implements Member, RemoteMember {
     counted(request, reply, this.#context);
   }
 
-  release(failure?: Reply): void {
+  release(rest: Lines | undefined, failure?: Reply): void {
+    this.rest = rest;
     if (failure !== undefined) this.replies.fill(failure.wire);
     this.#released = this.replies.length;
   }
 
-  close(): void {}
+  close(): void {
+    this.rest = undefined;
+  }
 }

@@ -72,6 +72,8 @@ export class Connection implements Member, RemoteMember, Recipient {
   readonly #outbox: Outbox;
   readonly #buffer = new ReadBuffer();
 
+  /** The lines that it did not take in the last turn. */
+  #rest: Lines | undefined;
   /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
   /** Whether the connection ends once its replies have been sent. */
@@ -196,7 +198,8 @@ export class Connection implements Member, RemoteMember, Recipient {
     counted(request, reply, this.#context);
   }
 
-  release(failure?: Reply): void {
+  release(rest: Lines | undefined, failure?: Reply): void {
+    this.#rest = rest;
     this.#outbox.release(failure);
   }
 
@@ -210,18 +213,22 @@ export class Connection implements Member, RemoteMember, Recipient {
   async #servePackets(): Promise<boolean> {
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
-      const length = await this.#socket.read(this.#buffer.bytes);
+      const length = await this.#socket.read(this.#buffer.memory.bytes);
       this.#isReading = false;
       if (length === null) return true;
-      const packet = this.#received(length);
-      if (isFirst && isTlsHello(packet[0]!)) {
+      this.#silentSweeps = 0;
+      this.#context.metrics.bytesReceived += length;
+      if (isFirst && isTlsHello(this.#buffer.memory.bytes[0]!)) {
         this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
         this.#outbox.release();
         return false;
       }
-      const lines = this.#lines.take(packet);
+      const lines = this.#lines.take(this.#buffer.memory, length);
       if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
-      if (lines !== undefined) await this.#serveLines(lines);
+      if (lines !== undefined) {
+        await this.#turn.submit(this, lines);
+        if (this.#isHeldUp) await this.#serveRest();
+      }
       if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#buffer.fit(length, { mayGrow: this.#client.authorized });
       const others = lines && this.#turn.next();
@@ -230,10 +237,9 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
   }
 
-  /** Answers lines, and waits where it must: for a promised reply, or for a client that does not read. */
-  async #serveLines(lines: Lines): Promise<void> {
-    let rest = await this.#turn.submit(this, lines);
-    for (;;) {
+  /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
+  async #serveRest(): Promise<void> {
+    for (let rest = this.#rest;; rest = this.#rest) {
       // All replies are released here: waiting for one that is not would never end.
       if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
       if (this.#promised !== undefined) {
@@ -247,7 +253,7 @@ export class Connection implements Member, RemoteMember, Recipient {
         return;
       }
       if (rest === undefined) return;
-      rest = await this.#turn.submit(this, rest);
+      await this.#turn.submit(this, rest);
     }
   }
 
@@ -258,13 +264,6 @@ export class Connection implements Member, RemoteMember, Recipient {
     return refused(line, badRequest("line too long"));
   }
 
-  /** The packet of this length that has been read; valid until the next read. */
-  #received(length: number): Uint8Array<ArrayBuffer> {
-    this.#silentSweeps = 0;
-    this.#context.metrics.bytesReceived += length;
-    return this.#buffer.bytes.subarray(0, length);
-  }
-
   /**
    * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
    * to what came before have been sent, and before any reply to what comes after (RFC 860).
@@ -273,6 +272,12 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#outbox.size > 0) return;
     this.#lines.awaitsTimingMark = false;
     this.#outbox.sendAside(NO_TIMING_MARK);
+  }
+
+  /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */
+  get #isHeldUp(): boolean {
+    return this.#rest !== undefined || this.#promised !== undefined ||
+      this.#outbox.size > this.#unsentMax;
   }
 
   get #unsentMax(): number {
@@ -287,7 +292,7 @@ export class Connection implements Member, RemoteMember, Recipient {
     await this.#socket.closeWrite();
     const timer = setTimeout(() => this.close(), LINGER_MS);
     try {
-      while (await this.#socket.read(this.#buffer.bytes) !== null);
+      while (await this.#socket.read(this.#buffer.memory.bytes) !== null);
     } finally {
       clearTimeout(timer);
     }

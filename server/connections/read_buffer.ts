@@ -5,6 +5,8 @@
  * @module
  */
 
+import { Memory } from "../../tables/text.ts";
+
 /** The size of the buffer, in bytes. */
 const BYTES_MIN = 1_024;
 const BYTES_MAX = 65_536;
@@ -13,18 +15,18 @@ const SMALL_PACKETS_MAX = 16;
 
 /** A buffer whose size follows the packets. */
 export class ReadBuffer {
-  /** What to read into; another array once the size has changed. */
-  bytes: Uint8Array<ArrayBuffer> = new Uint8Array(BYTES_MIN);
+  /** What to read into; another one once the size has changed. */
+  memory = new Memory(BYTES_MIN);
   #smallPackets = 0;
 
   /** Enlarges the buffer where a packet of this length has filled it; shrinks it where packets are small. */
   fit(length: number, { mayGrow }: { mayGrow: boolean }): void {
-    const size = this.bytes.length;
+    const size = this.memory.bytes.length;
     this.#smallPackets = length <= BYTES_MIN ? this.#smallPackets + 1 : 0;
     if (length === size && size < BYTES_MAX && mayGrow) {
-      this.bytes = new Uint8Array(4 * size);
+      this.memory = new Memory(4 * size);
     } else if (size > BYTES_MIN && this.#smallPackets > SMALL_PACKETS_MAX) {
-      this.bytes = new Uint8Array(BYTES_MIN);
+      this.memory = new Memory(BYTES_MIN);
     }
   }
 }

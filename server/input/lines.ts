@@ -9,6 +9,7 @@
  */
 
 import { isUtf8 } from "node:buffer";
+import { Memory, Text } from "../../tables/text.ts";
 import { TelnetFilter } from "./telnet.ts";
 
 /** What is wrong with a line that is not text. */
@@ -16,8 +17,8 @@ export type LineFault = "too long" | "not UTF-8";
 
 /** Whole lines of one client. */
 export interface Lines {
-  /** The lines, each with its LF or CR LF; valid UTF-8. A line that is not text is empty here. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The lines, each with its LF or CR LF. A line that is not text is empty here. */
+  readonly text: Text;
   /** How many there are. */
   readonly count: number;
   /** Whether they hold nothing but printable ASCII. */
@@ -33,22 +34,25 @@ const DEL = 0x7f;
 const EMPTY = new Uint8Array(0);
 
 /** No lines: to be in a turn nevertheless, so that a promised reply is released with its commit. */
-export const NO_LINES: Lines = { bytes: EMPTY, count: 0, isPrintable: true, faults: undefined };
+export const NO_LINES: Lines = {
+  text: Text.from(EMPTY),
+  count: 0,
+  isPrintable: true,
+  faults: undefined,
+};
 
 /**
  * The lines of one client.
  *
  * @example
  * ```ts
+ * import { Text } from "../../tables/text.ts";
  * import { LineReader } from "./lines.ts";
  *
  * const lines = new LineReader({ lineBytesMax: 1_024 });
- * const text = (packet: string) => {
- *   const taken = lines.take(new TextEncoder().encode(packet));
- *   return taken && new TextDecoder().decode(taken.bytes);
- * };
- * console.log(text("GET a\r\nGE")); // "GET a\r\n"
- * console.log(text("T b\nGET c\n")); // "GET b\nGET c\n"
+ * const take = (packet: string) => String(lines.take(Text.of(packet).memory)?.text);
+ * console.log(take("GET a\r\nGE")); // "GET a\r\n"
+ * console.log(take("T b\nGET c\n")); // "GET b\nGET c\n"
  * ```
  */
 export class LineReader {
@@ -81,28 +85,38 @@ export class LineReader {
   }
 
   /**
-   * The lines that end in this packet; undefined where none does. They may be a view of the packet, so
-   * the packet must not change until they are answered.
+   * The lines that end in a packet, which is the first bytes of this memory; undefined where none does.
+   * They may lie in it, so it must not change until they are answered.
    */
-  take(packet: Uint8Array<ArrayBuffer>): Lines | undefined {
-    let survey = surveyOf(packet);
-    const bytes = this.#telnet.strip(packet, survey);
-    if (bytes !== packet) survey = surveyOf(bytes);
-    if (survey.count === 0) {
-      this.#keep(bytes, survey.isPrintable);
+  take(memory: Memory, length = memory.bytes.length): Lines | undefined {
+    const survey = surveyOf(memory, length);
+    if (survey.isPrintable && this.#telnet.passes(memory.bytes[length - 1])) {
+      return this.#linesOf(memory, survey);
+    }
+    const packet = memory.bytes.subarray(0, length);
+    const bytes = this.#telnet.strip(packet);
+    if (bytes === packet) return this.#linesOf(memory, survey);
+    const stripped = new Memory(bytes);
+    return this.#linesOf(stripped, surveyOf(stripped, bytes.length));
+  }
+
+  /** The lines that end in bytes without telnet's. */
+  #linesOf(memory: Memory, { length, count, end, isPrintable }: Survey): Lines | undefined {
+    if (count === 0) {
+      this.#keep(memory.bytes.subarray(0, length), isPrintable);
       return undefined;
     }
-    const { count, end } = survey;
-    const isPrintable = survey.isPrintable && this.#isTailPrintable;
-    const ended = end === bytes.length ? bytes : bytes.subarray(0, end);
-    const whole = this.#tail.length === 0 ? ended : this.#tail.take(ended);
+    const arePrintable = isPrintable && this.#isTailPrintable;
+    const text = this.#tail.length === 0
+      ? new Text(memory, 0, end)
+      : Text.from(this.#tail.take(memory.bytes.subarray(0, end)));
     this.#isTailPrintable = true;
-    const isPlain = !this.#isSkipping && whole.length <= this.#lineBytesMax &&
-      (isPrintable || isUtf8(whole));
+    const isPlain = !this.#isSkipping && text.length <= this.#lineBytesMax &&
+      (arePrintable || isUtf8(text.toBytes()));
     const lines = isPlain
-      ? { bytes: whole, count, isPrintable, faults: undefined }
-      : this.#checkEach(whole, count);
-    if (end < bytes.length) this.#keep(bytes.subarray(end), survey.isPrintable);
+      ? { text, count, isPrintable: arePrintable, faults: undefined }
+      : this.#checkEach(text.toBytes(), count);
+    if (end < length) this.#keep(memory.bytes.subarray(end, length), isPrintable);
     return lines;
   }
 
@@ -138,7 +152,8 @@ export class LineReader {
       this.#isSkipping = false;
       from = lf + 1;
     }
-    return { bytes: checked.subarray(0, length), count, isPrintable: false, faults };
+    const text = Text.from(checked.subarray(0, length));
+    return { text, count, isPrintable: false, faults };
   }
 }
 
@@ -178,6 +193,8 @@ class Tail {
 
 /** What a packet consists of. */
 interface Survey {
+  /** How many bytes it has. */
+  readonly length: number;
   /** How many lines end in it. */
   readonly count: number;
   /** Where the last of these lines ends: the byte after its LF. */
@@ -190,21 +207,19 @@ interface Survey {
  * Looks at every byte, which spares later steps their own look at each: at four at a time where they are
  * printable ASCII, as most are.
  */
-function surveyOf(bytes: Uint8Array): Survey {
-  const { length } = bytes;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, length);
+function surveyOf({ bytes, view }: Memory, length: number): Survey {
   let count = 0;
   let end = 0;
   let isPrintable = true;
   for (let i = 0;; i++) {
-    while (i + 4 <= length && arePrintable(view.getInt32(i, true))) i += 4;
-    if (i >= length) return { count, end, isPrintable };
+    while (i + 4 <= length && isPrintableWord(view.getInt32(i, true))) i += 4;
+    if (i >= length) return { length, count, end, isPrintable };
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
     if (byte === LF) {
       count++;
       end = i + 1;
-    } else if (byte !== CR || bytes[i + 1] !== LF) {
+    } else if (byte !== CR || i + 1 === length || bytes[i + 1] !== LF) {
       isPrintable = false;
     }
   }
@@ -215,6 +230,6 @@ function surveyOf(bytes: Uint8Array): Survey {
  * subtracting a space from each sets the first bit of a control character, or of a byte after one, and
  * adding one to each that of DEL.
  */
-function arePrintable(word: number): boolean {
+function isPrintableWord(word: number): boolean {
   return ((word | (word - 0x20202020) | (word + 0x01010101)) & 0x80808080) === 0;
 }

@@ -38,16 +38,17 @@ export class TelnetFilter {
    */
   awaitsTimingMark = false;
 
+  /** Takes a packet without IAC or NUL, by its last byte. False: `strip` must see it nevertheless. */
+  passes(last: number | undefined): boolean {
+    if (this.#state !== "text") return false;
+    this.#afterReturn = last === CR;
+    return true;
+  }
+
   /** The packet without telnet's bytes; the same array where there are none. */
-  strip(
-    packet: Uint8Array<ArrayBuffer>,
-    { isPrintable } = { isPrintable: false },
-  ): Uint8Array<ArrayBuffer> {
-    const isText = isPrintable || (!packet.includes(IAC) && !packet.includes(NUL));
-    if (isText && this.#state === "text") {
-      this.#afterReturn = packet.at(-1) === CR;
-      return packet;
-    }
+  strip(packet: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const isText = !packet.includes(IAC) && !packet.includes(NUL);
+    if (isText && this.passes(packet.at(-1))) return packet;
     const text = new Uint8Array(packet.length);
     let length = 0;
     for (const byte of packet) {

@@ -34,8 +34,8 @@ export interface RemoteMember {
   drop(): void;
   /** Counts the reply with which a request leaves. */
   count(request: Request, reply: Reply): void;
-  /** Lets the replies leave. */
-  release(): void;
+  /** Lets the replies leave. The rest is the lines that were not served. */
+  release(rest: Lines | undefined): void;
   /** Ends the connection without a reply. */
   close(): void;
 }
@@ -48,8 +48,8 @@ export interface Arrival {
   readonly lines: Lines;
   /** When they came, by `performance.now`. */
   readonly arrivedAt: number;
-  /** Called with the lines that were not served. */
-  readonly resolve: (rest: Lines | undefined) => void;
+  /** Called after the replies have been released. */
+  readonly resolve: () => void;
 }
 
 /** A request in a batch. */
@@ -174,7 +174,7 @@ export class Batch {
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
         member.close();
-        resolve(undefined);
+        resolve();
         continue;
       }
       if (failure !== undefined) {
@@ -185,8 +185,8 @@ export class Batch {
         }
       }
       for (const { request, reply } of slots) member.count(request, reply!);
-      member.release();
-      resolve(restOf(lines, served));
+      member.release(restOf(lines, served));
+      resolve();
     }
     const [first] = this.#groups;
     if (first !== undefined) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Memory, Text } from "../../tables/text.ts";
+import { copyText, Memory, Text } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 
@@ -28,17 +28,17 @@ export class Chunk {
   /** Takes in the lines of these connections, or the head of the only one. */
   load(all: readonly { readonly lines: Lines }[]): void {
     const first = headOf(all[0]!.lines);
-    if (first.bytes.length > CHUNK_BYTES_MAX) {
-      this.#source = Text.from(first.bytes);
+    if (first.text.length > CHUNK_BYTES_MAX) {
+      this.#source = first.text;
       this.#count = first.count;
       return;
     }
     let length = 0;
     this.#count = 0;
     for (const { lines } of all) {
-      const { bytes, count } = headOf(lines);
-      this.#buffer.bytes.set(bytes, length);
-      length += bytes.length;
+      const { text, count } = headOf(lines);
+      copyText(text, this.#buffer, length);
+      length += text.length;
       this.#count += count;
     }
     this.#source = new Text(this.#buffer, 0, length);
@@ -83,7 +83,7 @@ export function countFitting(arrivals: readonly { readonly lines: Lines }[], fro
   let to = from;
   while (to < arrivals.length) {
     const arrival = arrivals[to]!.lines;
-    bytes += arrival.bytes.length;
+    bytes += arrival.text.length;
     lines += arrival.count;
     if ((bytes > CHUNK_BYTES_MAX || lines > CHUNK_LINES_MAX) && to > from) break;
     to++;
@@ -99,19 +99,21 @@ export function headCount({ count }: Lines): number {
 /** The first of these lines, as many as may be split at a time. */
 export function headOf(lines: Lines): Lines {
   if (lines.count <= CHUNK_LINES_MAX) return lines;
-  let end = 0;
-  for (let i = 0; i < CHUNK_LINES_MAX; i++) end = lines.bytes.indexOf(LF, end) + 1;
-  return { ...lines, bytes: lines.bytes.subarray(0, end), count: CHUNK_LINES_MAX };
+  const { memory, start } = lines.text;
+  let end = start;
+  for (let i = 0; i < CHUNK_LINES_MAX; i++) end = memory.bytes.indexOf(LF, end) + 1;
+  return { ...lines, text: new Text(memory, start, end), count: CHUNK_LINES_MAX };
 }
 
 /** The lines that are left, in memory of their own; undefined where none are. */
 export function restOf(
-  { bytes, count, isPrintable, faults }: Lines,
+  { text, count, isPrintable, faults }: Lines,
   { taken, from }: { taken: number; from: number },
 ): Lines | undefined {
   if (taken === count) return undefined;
   const left = faults && new Map([...faults].map(([i, fault]) => [i - taken, fault]));
-  return { bytes: bytes.slice(from), count: count - taken, isPrintable, faults: left };
+  const bytes = text.toBytes().slice(from);
+  return { text: Text.from(bytes), count: count - taken, isPrintable, faults: left };
 }
 
 /** The end of the line that begins at this byte, without its LF or CR LF. */

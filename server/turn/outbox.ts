@@ -39,6 +39,16 @@ export class Outbox {
   #isSending = false;
   #isClosed = false;
   #allSent: PromiseWithResolvers<void> | undefined;
+  // Made once, where an async function makes several objects for each write.
+  readonly #onSent = (length: number) => {
+    this.#sentLength += length;
+    this.#recipient.onProgress(length);
+    this.#send();
+  };
+  readonly #onLost = () => {
+    this.#isSending = false;
+    this.#recipient.close();
+  };
 
   /** An empty outbox, which writes to this socket. */
   constructor(socket: Pick<Deno.Conn, "write">, recipient: Recipient) {
@@ -101,21 +111,15 @@ export class Outbox {
   }
 
   /** Sends what is released, and what is released meanwhile, in one write at a time. */
-  async #send(): Promise<void> {
-    this.#isSending = true;
-    try {
-      while (this.#sentLength < this.#releasedLength && !this.#isClosed) {
-        const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
-        const length = await this.#socket.write(bytes);
-        this.#sentLength += length;
-        this.#recipient.onProgress(length);
-      }
-    } catch {
-      this.#recipient.close();
+  #send(): void {
+    this.#isSending = this.#sentLength < this.#releasedLength && !this.#isClosed;
+    if (this.#isSending) {
+      const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
+      this.#socket.write(bytes).then(this.#onSent, this.#onLost);
+    } else if (this.size === 0) {
+      this.#releaseBuffer();
+      this.#allSent?.resolve();
     }
-    this.#isSending = false;
-    if (this.#sentLength === this.#length) this.#releaseBuffer();
-    if (this.size === 0) this.#allSent?.resolve();
   }
 
   #appendValue(value: Text): void {

@@ -7,7 +7,6 @@
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
-import { Memory } from "../../tables/text.ts";
 import { logEvent } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -27,8 +26,8 @@ const IDLE_MS = 1_000;
 
 /** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
 export interface TurnLike {
-  /** Answers lines. Resolves with those that it did not take. */
-  submit(member: Member & RemoteMember, lines: Lines): Promise<Lines | undefined>;
+  /** Answers lines. Resolves when the member has been told which of them it did not take. */
+  submit(member: Member & RemoteMember, lines: Lines): Promise<void>;
   /** When a connection may read again after its turn; undefined: at once. */
   next(): Promise<void> | undefined;
 }
@@ -58,8 +57,8 @@ export class RemoteTurn implements TurnLike {
     this.#timer = setInterval(() => this.#idle(), IDLE_MS);
   }
 
-  /** Answers the lines of a connection. Resolves with those that found no place in the turn. */
-  submit(member: RemoteMember, lines: Lines): Promise<Lines | undefined> {
+  /** Answers the lines of a connection. Resolves when it has been told which of them found no place. */
+  submit(member: RemoteMember, lines: Lines): Promise<void> {
     return new Promise((resolve) => {
       this.#arrivals.push({ member, lines, arrivedAt: performance.now(), resolve });
       if (this.#arrivals.length >= this.#expected) this.#onComplete?.();
@@ -147,12 +146,12 @@ export class RemoteTurn implements TurnLike {
   async #addLines(batch: Batch, arrival: Arrival, texts: readonly string[]): Promise<void> {
     batch.addArrival(arrival);
     // Where the connection has them: they stay there until they are answered, and the chunk does not.
-    const memory = new Memory(arrival.lines.bytes);
+    const { memory, start } = arrival.lines.text;
     let from = 0;
     for (let taken = 0; taken < texts.length; taken++) {
       const text = texts[taken]!;
-      const line = lineAt(arrival.lines, { index: taken, text, memory, start: from });
-      const next = lineAfter(memory, line.end);
+      const line = lineAt(arrival.lines, { index: taken, text, memory, start: start + from });
+      const next = lineAfter(memory, line.end) - start;
       const isTaking = batch.add(line, { taken, from, next });
       if (!(isTaking instanceof Promise ? await isTaking : isTaking)) break;
       from = next;

@@ -28,15 +28,17 @@ export interface Member {
   prepare(line: Line): Request;
   /** Answers a request. False: it takes no more lines for now. */
   answer(request: Request): boolean;
-  /** Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. */
-  release(failure?: Reply): void;
+  /**
+   * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
+   * the lines that it did not take.
+   */
+  release(rest: Lines | undefined, failure?: Reply): void;
 }
 
 /** Lines that wait for their turn. */
 interface Arrival {
   readonly member: Member;
   readonly lines: Lines;
-  readonly resolve: (rest: Lines | undefined) => void;
 }
 
 /** After how many lines to look at the clock. */
@@ -53,6 +55,8 @@ export class Turn {
   readonly #ahead: LookAhead;
   readonly #slice = new TimeSlice();
   #arrivals: Arrival[] = [];
+  /** Resolves once they have been served. One promise for all of them costs less than one for each. */
+  #served = Promise.withResolvers<void>();
   /** When the first of these arrivals came. */
   #arrivedAt = 0;
   #isRunning = false;
@@ -73,18 +77,18 @@ export class Turn {
   }
 
   /**
-   * Answers the lines of a connection, commits, and releases their replies. Resolves with the lines that
-   * the connection did not take.
+   * Answers the lines of a connection, commits, and releases their replies. Resolves once that is done for
+   * all connections that have submitted at the same time.
    */
-  submit(member: Member, lines: Lines): Promise<Lines | undefined> {
-    return new Promise((resolve) => {
-      if (this.#arrivals.length === 0) this.#arrivedAt = performance.now();
-      this.#arrivals.push({ member, lines, resolve });
-      if (this.#isRunning) return;
+  submit(member: Member, lines: Lines): Promise<void> {
+    if (this.#arrivals.length === 0) this.#arrivedAt = performance.now();
+    this.#arrivals.push({ member, lines });
+    if (!this.#isRunning) {
       this.#isRunning = true;
       // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
       queueMicrotask(() => this.#run());
-    });
+    }
+    return this.#served.promise;
   }
 
   /** When a connection may read again after its turn; undefined: at once. */
@@ -95,11 +99,10 @@ export class Turn {
   async #run(): Promise<void> {
     this.#slice.restart(this.#arrivedAt);
     while (this.#arrivals.length > 0) {
-      const arrivals = this.#arrivals;
-      const arrivedAt = this.#arrivedAt;
+      const [arrivals, arrivedAt, served] = [this.#arrivals, this.#arrivedAt, this.#served];
       this.#arrivals = [];
-      let done = 0;
-      while (done < arrivals.length) {
+      this.#served = Promise.withResolvers();
+      for (let done = 0; done < arrivals.length;) {
         const first = done;
         const rests: (Lines | undefined)[] = [];
         do {
@@ -112,8 +115,11 @@ export class Turn {
         const now = this.#end(arrivals.slice(first, done), rests);
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
-        // Connections that have more lines submit them now, in the same time slice.
-        if (rests.some((rest) => rest !== undefined)) await undefined;
+        if (done === arrivals.length) {
+          served.resolve();
+          // Connections that have more lines submit them now, in the same time slice.
+          await undefined;
+        }
         if (this.#slice.isUsedUp(now)) await this.#slice.yield();
       }
     }
@@ -131,7 +137,7 @@ export class Turn {
     let first = 0;
     for (const { member, lines } of arrivals) {
       rests.push(this.#answerLines(member, lines, { first, from }));
-      from += lines.bytes.length;
+      from += lines.text.length;
       first += lines.count;
     }
   }
@@ -160,9 +166,7 @@ export class Turn {
     const error = this.#commit();
     const failure = error && serverError(error.message);
     for (let i = 0; i < arrivals.length; i++) {
-      const { member, resolve } = arrivals[i]!;
-      member.release(failure);
-      resolve(rests[i]);
+      arrivals[i]!.member.release(rests[i], failure);
     }
     if (error?.fatal) this.#onFatal(error);
     return performance.now();

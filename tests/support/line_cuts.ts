@@ -6,6 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import { LineReader, type Lines } from "../../server/input/lines.ts";
+import { Memory } from "../../tables/text.ts";
 
 /** Longer inputs are cut at some places only: each cut reads the whole of it. */
 const CUT_EVERYWHERE_BYTES_MAX = 3_000;
@@ -46,15 +47,16 @@ export function linesBy(
   packets: (string | Uint8Array<ArrayBuffer>)[],
 ): string[] {
   return packets.flatMap((packet) => {
-    const lines = reader.take(typeof packet === "string" ? utf8.encode(packet) : packet);
+    const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+    const lines = reader.take(new Memory(bytes));
     return lines === undefined ? [] : split(lines);
   });
 }
 
 /** Lines as strings, without their ends. */
-export function split({ bytes, count, faults }: Lines): string[] {
-  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  const lines = text.split("\n").map((line) => line.replace(/\r$/, ""));
+export function split({ text, count, faults }: Lines): string[] {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const lines = decoder.decode(text.toBytes()).split("\n").map((line) => line.replace(/\r$/, ""));
   assertEquals(lines.pop(), "", "the last line ends with LF");
   assertEquals(lines.length, count);
   return lines.map((line, i) => {

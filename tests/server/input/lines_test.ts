@@ -7,6 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { LineReader } from "../../../server/input/lines.ts";
+import { Memory, Text } from "../../../tables/text.ts";
 import { linesBy, linesOf, split } from "../../support/line_cuts.ts";
 
 const utf8 = new TextEncoder();
@@ -17,7 +18,9 @@ Deno.test("LineReader returns lines without their LF or CR LF, and keeps empty o
 
 Deno.test("LineReader returns the lines that each packet completes", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => reader.take(utf8.encode(text)));
+  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) =>
+    reader.take(Text.of(text).memory)
+  );
   assertEquals(taken.map((lines) => lines && split(lines)), [
     undefined,
     ["ab"],
@@ -36,18 +39,18 @@ Deno.test("LineReader counts its lines, and says which of them are at fault", ()
     ...bad,
     ...utf8.encode("tail"),
   ];
-  const { bytes, count, isPrintable, faults } = reader.take(Uint8Array.from(packet))!;
-  assertEquals(new TextDecoder().decode(bytes), "\na\r\n\n\né\n\n");
+  const { text, count, isPrintable, faults } = reader.take(new Memory(Uint8Array.from(packet)))!;
+  assertEquals(String(text), "\na\r\n\n\né\n\n");
   assertEquals([count, isPrintable], [6, false]);
   assertEquals([...faults!], [[0, "not UTF-8"], [3, "too long"], [5, "not UTF-8"]]);
-  const rest = reader.take(utf8.encode("\n"))!;
+  const rest = reader.take(Text.of("\n").memory)!;
   assertEquals([split(rest), rest.isPrintable], [["tail"], false]);
 });
 
 Deno.test("LineReader reports no faults if all lines are text", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
   for (const text of ["a\n", "é\r\n", "\n\n\n"]) {
-    assertEquals(reader.take(utf8.encode(text))!.faults, undefined);
+    assertEquals(reader.take(Text.of(text).memory)!.faults, undefined);
   }
 });
 
@@ -60,7 +63,8 @@ Deno.test("LineReader drops a last line without its LF", () => {
 Deno.test("LineReader recognises lines of printable ASCII, wherever their packets end", () => {
   const isPrintable = (...packets: number[][]) => {
     const reader = new LineReader({ lineBytesMax: 100 });
-    return packets.map((packet) => reader.take(Uint8Array.from(packet))).at(-1)?.isPrintable;
+    return packets.map((packet) => reader.take(new Memory(Uint8Array.from(packet)))).at(-1)
+      ?.isPrintable;
   };
   const [CR, LF, a] = [0x0d, 0x0a, 0x61];
   for (let byte = 0; byte < 0xff; byte++) {
@@ -89,14 +93,20 @@ Deno.test("LineReader recognises lines of printable ASCII, wherever their packet
 });
 
 Deno.test("LineReader holds no part of a packet's buffer once its lines are answered", () => {
-  const buffer = utf8.encode("GET a");
+  const { memory } = Text.of("GET a......");
   const reader = new LineReader({ lineBytesMax: 100 });
-  assertEquals(reader.take(buffer), undefined);
-  buffer.set(utf8.encode("XXXXX"));
-  const end = utf8.encode("bc\nPUT");
-  assertEquals(split(reader.take(end)!), ["GET abc"]);
-  end.fill(0);
-  assertEquals(split(reader.take(utf8.encode(" d\n"))!), ["PUT d"]);
+  assertEquals(reader.take(memory, 5), undefined);
+  memory.bytes.set(utf8.encode("bc\nPUT"));
+  assertEquals(split(reader.take(memory, 6)!), ["GET abc"]);
+  memory.bytes.set(utf8.encode(" d\nxxx"));
+  assertEquals(split(reader.take(memory, 3)!), ["PUT d"]);
+});
+
+Deno.test("LineReader reads nothing behind the packet in a buffer", () => {
+  const reader = new LineReader({ lineBytesMax: 100 });
+  assertEquals(reader.take(Text.of("a\r\nold\n").memory, 2), undefined);
+  const { text, count, isPrintable } = reader.take(Text.of("\nb\nold\xffé\n").memory, 3)!;
+  assertEquals([String(text), count, isPrintable], ["a\r\nb\n", 2, false]);
 });
 
 Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", () => {

@@ -11,7 +11,7 @@ import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
-import { Text } from "../../../tables/text.ts";
+import { Memory, Text } from "../../../tables/text.ts";
 import { testWithStoppedClock } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
 
@@ -28,14 +28,21 @@ function makeTurn(): { turn: Turn } {
 /** Whole lines, as a connection submits them. */
 function linesOf(packet: string | Uint8Array<ArrayBuffer>, lineBytesMax = 1_048_576): Lines {
   const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-  return new LineReader({ lineBytesMax }).take(bytes)!;
+  return new LineReader({ lineBytesMax }).take(new Memory(bytes))!;
 }
 
 /** A member that keeps its lines, and takes so many at a time. */
-function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
+interface Taker extends Member {
+  readonly taken: string[];
+  rest: Lines | undefined;
+}
+
+function makeTaker(atATime = Infinity): Taker {
   const taken: string[] = [];
   let left = atATime;
-  const member: Member = {
+  return {
+    taken,
+    rest: undefined,
     prepare: (line) => refused(line, okay),
     answer({ line }) {
       const bytes = new Text(line.memory, line.start, line.end);
@@ -43,18 +50,19 @@ function makeTaker(atATime = Infinity): { member: Member; taken: string[] } {
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
       return --left > 0;
     },
-    release() {
+    release(rest) {
       left = atATime;
+      this.rest = rest;
     },
   };
-  return { member, taken };
 }
 
 /** Submits lines until all are taken, as a connection does; returns how often it had to. */
-async function submitAll(turn: Turn, member: Member, lines: Lines): Promise<number> {
-  let count = 1;
-  for (let rest = await turn.submit(member, lines); rest !== undefined; count++) {
-    rest = await turn.submit(member, rest);
+async function submitAll(turn: Turn, taker: Taker, lines: Lines): Promise<number> {
+  let count = 0;
+  for (let rest: Lines | undefined = lines; rest !== undefined; rest = taker.rest) {
+    await turn.submit(taker, rest);
+    count++;
   }
   return count;
 }
@@ -74,10 +82,10 @@ testWithStoppedClock("members that submit at once each get their own lines, in o
     });
     await Promise.all(expected.map(async (lines, i) => {
       const end = i % 2 === 0 ? "\n" : "\r\n";
-      const { member } = takers[i]!;
       const packet = lines.map((line) => `${line}${end}`).join("");
-      assertEquals(await turn.submit(member, linesOf(packet)), undefined);
-      await turn.submit(member, linesOf("more\n")); // while others still wait
+      await turn.submit(takers[i]!, linesOf(packet));
+      assertEquals(takers[i]!.rest, undefined);
+      await turn.submit(takers[i]!, linesOf("more\n")); // while others still wait
     }));
     const found = takers.map(({ taken }) => taken.splice(0));
     assertEquals(found, expected.map((lines) => [...lines, "more"]));
@@ -90,7 +98,7 @@ Deno.test("members with much to split leave moments for others", async () => {
   let moments = 0;
   const timer = setInterval(() => moments++, 0);
   const takers = Array.from({ length: 6 }, () => makeTaker());
-  await Promise.all(takers.map(({ member }) => submitAll(turn, member, linesOf(packet))));
+  await Promise.all(takers.map((taker) => submitAll(turn, taker, linesOf(packet))));
   clearInterval(timer);
   assert(moments > 0, "timers have run meanwhile");
   for (const { taken } of takers) assertEquals(taken.length, packet.length);
@@ -103,36 +111,33 @@ testWithStoppedClock(
     const [slow, other] = [makeTaker(3), makeTaker()];
     const names = Array.from({ length: 10 }, (_, i) => `é ${i}`);
     const packet = names.map((name, i) => `${name}${i % 2 === 0 ? "\n" : "\r\n"}`).join("");
-    const [rest, none] = await Promise.all([
-      turn.submit(slow.member, linesOf(packet)),
-      turn.submit(other.member, linesOf(packet)),
-    ]);
+    await Promise.all([slow, other].map((taker) => turn.submit(taker, linesOf(packet))));
     assertEquals(slow.taken, names.slice(0, 3));
-    assertEquals([other.taken, none], [names, undefined]);
-    assertEquals(rest!.count, 7);
-    await submitAll(turn, slow.member, rest!);
+    assertEquals([other.taken, other.rest], [names, undefined]);
+    assertEquals(slow.rest!.count, 7);
+    await submitAll(turn, slow, slow.rest!);
     assertEquals(slow.taken, names);
   },
 );
 
 testWithStoppedClock("a member that stops at its last line has no rest", async () => {
   const { turn } = makeTurn();
-  const { member, taken } = makeTaker(2);
-  assertEquals(await turn.submit(member, linesOf("a\nb\n")), undefined);
-  assertEquals(taken, ["a", "b"]);
+  const taker = makeTaker(2);
+  await turn.submit(taker, linesOf("a\nb\n"));
+  assertEquals([taker.taken, taker.rest], [["a", "b"], undefined]);
 });
 
 testWithStoppedClock(
   "a rest lies neither in the packet nor among what others have sent",
   async () => {
     const { turn } = makeTurn();
-    const { member, taken } = makeTaker(1);
+    const taker = makeTaker(1);
     const packet = utf8.encode("a\nbé\nc\n");
-    const rest = await turn.submit(member, linesOf(packet));
+    await turn.submit(taker, linesOf(packet));
     packet.fill(0x78);
-    await turn.submit(makeTaker().member, linesOf("xxxxxxxxxx\n"));
-    await submitAll(turn, member, rest!);
-    assertEquals(taken, ["a", "bé", "c"]);
+    await turn.submit(makeTaker(), linesOf("xxxxxxxxxx\n"));
+    await submitAll(turn, taker, taker.rest!);
+    assertEquals(taker.taken, ["a", "bé", "c"]);
   },
 );
 
@@ -151,8 +156,8 @@ testWithStoppedClock("faults keep their places in a rest that is submitted again
   const expected = ["a", "not UTF-8!", "too long!", "", "not UTF-8!", "b"];
   for (let atATime = 1; atATime <= expected.length; atATime++) {
     const { turn } = makeTurn();
-    const { member, taken } = makeTaker(atATime);
-    const turns = await submitAll(turn, member, linesOf(packet, 8));
-    assertEquals([taken, turns], [expected, Math.ceil(expected.length / atATime)]);
+    const taker = makeTaker(atATime);
+    const turns = await submitAll(turn, taker, linesOf(packet, 8));
+    assertEquals([taker.taken, turns], [expected, Math.ceil(expected.length / atATime)]);
   }
 });

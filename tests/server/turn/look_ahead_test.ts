@@ -12,7 +12,7 @@ import type { Line } from "../../../server/input/line.ts";
 import { LineReader, NO_LINES } from "../../../server/input/lines.ts";
 import { Chunk } from "../../../server/turn/chunk.ts";
 import { type Arrival, LookAhead } from "../../../server/turn/look_ahead.ts";
-import type { Text } from "../../../tables/text.ts";
+import { Text } from "../../../tables/text.ts";
 import { contextWith } from "../../support/context.ts";
 
 /** Looks ahead at connections with these lines. */
@@ -40,7 +40,7 @@ function lookAhead(connections: readonly (readonly string[])[]) {
 function linesOf(texts: readonly string[]) {
   if (texts.length === 0) return NO_LINES;
   const packet = texts.map((text) => `${text}\r\n`).join("");
-  return new LineReader({ lineBytesMax: 100 }).take(new TextEncoder().encode(packet))!;
+  return new LineReader({ lineBytesMax: 100 }).take(Text.of(packet).memory)!;
 }
 
 Deno.test("each line becomes a request of its own connection, in order, and only once", () => {

@@ -12,6 +12,7 @@ import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { Text } from "../../../tables/text.ts";
 import { testWithStoppedClock } from "../../support/clock.ts";
 import {
   DISK_FAILED,
@@ -22,8 +23,6 @@ import {
 } from "../../support/memory_server.ts";
 import { eventOf } from "../../support/harness.ts";
 import { settled } from "../../support/memory_socket.ts";
-
-const utf8 = new TextEncoder();
 
 /** A turn over a fake table, and what it does, in order. */
 function makeTurn() {
@@ -37,7 +36,7 @@ function makeTurn() {
     const member: Member = {
       prepare: (line) => refused(line, okay),
       answer: () => true,
-      release(failure) {
+      release(_rest, failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
       },
@@ -49,7 +48,7 @@ function makeTurn() {
 
 /** A line, as a connection submits it. */
 function lineOf(text: string): Lines {
-  return new LineReader({ lineBytesMax: 100 }).take(utf8.encode(`${text}\n`))!;
+  return new LineReader({ lineBytesMax: 100 }).take(Text.of(`${text}\n`).memory)!;
 }
 
 testWithStoppedClock(
