@@ -21,9 +21,13 @@ export class Splitter {
    * them before the first is answered keeps the processor's caches with one kind of work at a time.
    */
   async split(text: string, count: number): Promise<string[]> {
+    if (count === 0) return [];
+    // Asked before the text is there: a stream that somebody waits for takes it at once.
+    const first = this.#reader.read();
     this.#writer.write(text);
     const lines = new Array<string>(count);
-    for (let i = 0; i < count; i++) lines[i] = (await this.#reader.read()).value!;
+    lines[0] = (await first).value!;
+    for (let i = 1; i < count; i++) lines[i] = (await this.#reader.read()).value!;
     return lines;
   }
 }

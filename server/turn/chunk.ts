@@ -75,10 +75,13 @@ export function lineAt(
 }
 
 /**
- * How many of these arrivals fit in one chunk, from this one on: at least one. One with more lines
+ * Those of these arrivals that fit in one chunk, from this one on: at least one. One with more lines
  * than may be split at a time is alone.
  */
-export function countFitting(arrivals: readonly { readonly lines: Lines }[], from: number): number {
+export function fittingFrom<Arrival extends { readonly lines: Lines }>(
+  arrivals: readonly Arrival[],
+  from: number,
+): readonly Arrival[] {
   let [bytes, lines] = [0, 0];
   let to = from;
   while (to < arrivals.length) {
@@ -88,7 +91,7 @@ export function countFitting(arrivals: readonly { readonly lines: Lines }[], fro
     if ((bytes > CHUNK_BYTES_MAX || lines > CHUNK_LINES_MAX) && to > from) break;
     to++;
   }
-  return to - from;
+  return to - from === arrivals.length ? arrivals : arrivals.slice(from, to);
 }
 
 /** How many of these lines may be split at a time. */

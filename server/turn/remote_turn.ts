@@ -12,7 +12,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
-import { Chunk, countFitting, headOf, lineAfter, lineAt } from "./chunk.ts";
+import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
 import type { Member } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
@@ -119,7 +119,7 @@ export class RemoteTurn implements TurnLike {
     });
     let [done, lines] = [0, 0];
     while (done < arrivals.length && lines < TURN_LINES_MAX && !batch.isFull) {
-      const some = arrivals.slice(done, done + countFitting(arrivals, done));
+      const some = fittingFrom(arrivals, done);
       await this.#add(batch, some);
       done += some.length;
       for (const arrival of some) lines += arrival.lines.count;

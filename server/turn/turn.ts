@@ -18,7 +18,7 @@ import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { Chunk, countFitting, headCount, lineAfter, restOf } from "./chunk.ts";
+import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { Rounds, TimeSlice } from "./fairness.ts";
 
@@ -60,6 +60,7 @@ export class Turn {
   /** When the first of these arrivals came. */
   #arrivedAt = 0;
   #isRunning = false;
+  readonly #start = () => void this.#run();
 
   /** `onFatal` is called after the replies where the table can't go on: the server must end. */
   constructor(
@@ -86,7 +87,7 @@ export class Turn {
     if (!this.#isRunning) {
       this.#isRunning = true;
       // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
-      queueMicrotask(() => this.#run());
+      queueMicrotask(this.#start);
     }
     return this.#served.promise;
   }
@@ -106,13 +107,13 @@ export class Turn {
         const first = done;
         const rests: (Lines | undefined)[] = [];
         do {
-          const some = arrivals.slice(done, done + countFitting(arrivals, done));
+          const some = fittingFrom(arrivals, done);
           this.#chunk.load(some);
           const { text, count } = this.#chunk;
           this.#answerChunk(some, await this.#splitter.split(text, count), rests);
           done += some.length;
         } while (done < arrivals.length && !this.#slice.isUsedUp(performance.now()));
-        const now = this.#end(arrivals.slice(first, done), rests);
+        const now = this.#end(arrivals, { first, rests });
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
         if (done === arrivals.length) {
@@ -160,29 +161,37 @@ export class Turn {
     return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
   }
 
-  /** Commits, and lets the replies leave. Returns the time after that, by `performance.now`. */
-  #end(arrivals: readonly Arrival[], rests: readonly (Lines | undefined)[]): number {
-    this.#rounds.countTurn(arrivals.length);
-    const error = this.#commit();
-    const failure = error && serverError(error.message);
-    for (let i = 0; i < arrivals.length; i++) {
-      arrivals[i]!.member.release(rests[i], failure);
+  /**
+   * Commits, and lets the replies of the arrivals from this one on leave, as many as there are rests. Returns
+   * the time of the commit, by `performance.now`.
+   */
+  #end(
+    arrivals: readonly Arrival[],
+    { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
+  ): number {
+    this.#rounds.countTurn(rests.length);
+    let now = performance.now();
+    let error: TableError | undefined;
+    try {
+      if (this.#table.commit()) {
+        const startedAt = now;
+        now = performance.now();
+        this.#metrics.countCommit(now - startedAt);
+      }
+    } catch (caught) {
+      error = this.#errorOf(caught);
     }
+    const failure = error && serverError(error.message);
+    for (let i = 0; i < rests.length; i++) arrivals[first + i]!.member.release(rests[i], failure);
     if (error?.fatal) this.#onFatal(error);
-    return performance.now();
+    return now;
   }
 
-  /** Commits. Returns what went wrong; the table is then as it was before the turn. */
-  #commit(): TableError | undefined {
-    const startedAt = performance.now();
-    try {
-      if (this.#table.commit()) this.#metrics.countCommit(performance.now() - startedAt);
-      return undefined;
-    } catch (error) {
-      this.#metrics.countFailedCommit();
-      logEvent("error", "Cannot commit", { error });
-      // Any other error is a mistake of ours, and must not end the server for everybody.
-      return error instanceof TableError ? error : new TableError("internal error");
-    }
+  /** What a commit that failed tells the clients. The table is as it was before the turn. */
+  #errorOf(error: unknown): TableError {
+    this.#metrics.countFailedCommit();
+    logEvent("error", "Cannot commit", { error });
+    // Any other error is a mistake of ours, and must not end the server for everybody.
+    return error instanceof TableError ? error : new TableError("internal error");
   }
 }
