@@ -3,7 +3,8 @@
  * of the log can be reused.
  *
  * A change is moved only if it is the newest of its key, so that keys which change all the time take no
- * writes to rows at all.
+ * writes to rows at all. Where few of a segment's changes are, the store has them at hand, and the log is
+ * not read.
  *
  * @module
  */
@@ -19,6 +20,9 @@ import type { Rows } from "./rows.ts";
 
 /** How many rows `deleteEarly` removes at a time. */
 const EARLY_ROWS = 64;
+/** So few records of a segment are moved at once, if there are no more than so many to search for them. */
+const [FEW_RECORDS, SEARCHED_RECORDS_MAX] = [1_024, 32_768];
+
 /** What the mover works on. */
 export interface MoverParts {
   /** Has the newest change of each key. */
@@ -87,10 +91,11 @@ export class Mover {
   step(bytes: number): boolean {
     const sealed = this.#parts.log.sealed();
     if (sealed === undefined) return false;
-    const { log, store, rows } = this.#parts;
+    const { log, rows } = this.#parts;
     if (rows.state.flushed < sealed.lastChange) {
       try {
-        if (store.dirtyCount(sealed.parity) === 0) this.#skip(sealed.lastChange);
+        const refs = this.#fewLeft(bytes, sealed.parity);
+        if (refs !== undefined) this.#moveAll(refs, sealed);
         else this.#move(bytes, sealed);
       } catch (error) {
         log.rewindSealed(); // What was read has not been moved.
@@ -104,13 +109,31 @@ export class Mover {
     return true;
   }
 
-  /** Counts the whole segment as moved, because each of its keys has a newer change. */
-  #skip(lastChange: number): void {
+  /**
+   * The records whose newest change is in the segment, where they are few, and found in the store sooner than in
+   * the log; otherwise undefined.
+   */
+  #fewLeft(bytes: number, parity: Parity): readonly number[] | undefined {
+    const { store } = this.#parts;
+    const count = store.dirtyCount(parity);
+    if (count === 0) return [];
+    if (count > FEW_RECORDS || store.size > SEARCHED_RECORDS_MAX) return undefined;
+    return store.dirtyRefs(parity, bytes);
+  }
+
+  /** Moves these records, the last of their segment, and counts all of it as moved. */
+  #moveAll(
+    refs: readonly number[],
+    { parity, lastChange }: { parity: Parity; lastChange: number },
+  ): void {
     this.#parts.rows.move(() => {
       this.#clearUpTo(lastChange);
+      for (const ref of refs) this.#moveRow(ref);
       this.#setFlushed(lastChange);
+      if (refs.length > 0) this.#parts.claimGrowth();
     });
     this.#noteCleared(lastChange);
+    for (const ref of refs) this.#noteMoved(ref, parity);
   }
 
   #move(bytes: number, { parity, lastChange }: { parity: Parity; lastChange: number }): void {

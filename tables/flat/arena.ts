@@ -32,6 +32,7 @@ import {
   versionAt,
   writeRecord,
 } from "./record.ts";
+import { NO_SEGMENT, Segment } from "./segment.ts";
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -41,29 +42,6 @@ const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const SEGMENT_BYTES = UNIT_BYTES << PLACE_BITS;
 /** The most segments: 32 GiB of small records. */
 const SEGMENTS_MAX = 1 << (32 - PLACE_BITS);
-
-/** One contiguous piece of memory. */
-export class Segment {
-  /** Its bytes. */
-  readonly memory: Memory;
-  /** Where the next record goes, in bytes. */
-  used = 0;
-  /** The bytes of records that are not freed. */
-  liveBytes = 0;
-
-  /** An empty segment in this memory. */
-  constructor(memory: Memory) {
-    this.memory = memory;
-  }
-
-  /** Its size in bytes. */
-  get size(): number {
-    return this.memory.bytes.length;
-  }
-}
-
-/** Takes the number 0, so that no reference is 0. */
-const NO_SEGMENT = new Segment(new Memory(0));
 
 /** Records in segments. */
 export class Arena {
@@ -137,6 +115,11 @@ export class Arena {
   /** The memory that holds a record. */
   memory(ref: number): Memory {
     return this.#segments[ref >>> PLACE_BITS]!.memory;
+  }
+
+  /** All words of the segment that holds a record, of four bytes each. */
+  words(ref: number): Int32Array {
+    return this.#segments[ref >>> PLACE_BITS]!.words;
   }
 
   /** The offset of a record in its segment, in bytes. */
@@ -246,6 +229,15 @@ export class Arena {
     if (segment === undefined) return NO_REF;
     const at = ref === NO_REF ? 0 : this.offset(ref) + this.capacity(ref);
     return at >= segment.used ? NO_REF : (number << PLACE_BITS) | (at >>> UNIT_BITS);
+  }
+
+  /** All records that are not freed, segment by segment. */
+  *records(): Generator<number> {
+    for (let number = 1; number < this.#segments.length; number++) {
+      for (let ref = NO_REF; (ref = this.recordAfter({ number, ref })) !== NO_REF;) {
+        if ((this.flags(ref) & FLAG.FREED) === 0) yield ref;
+      }
+    }
   }
 
   #view(ref: number): DataView {

@@ -6,9 +6,9 @@
  * @module
  */
 
-import { type Segment } from "./arena.ts";
 import { DIRTY, FLAG, NO_REF } from "./record.ts";
 import type { Contents } from "./contents.ts";
+import type { Segment } from "./segment.ts";
 
 /** How large all gaps together may be: this share of the memory, and this many bytes in any case. */
 const GAPS_SHARE_MAX = 0.2;

@@ -6,7 +6,7 @@
 
 import type { Text } from "../text.ts";
 import { Arena } from "./arena.ts";
-import { DIRTY, FLAG, NO_REF } from "./record.ts";
+import { DIRTY, dirtyFlag, FLAG, NO_REF } from "./record.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { ExpiryOrder, type ExpiryPlace, KeyOrder, REF_ORDER } from "./orders.ts";
 import { SortedRefs } from "./sorted_refs.ts";
@@ -83,6 +83,22 @@ export class Contents {
     if ((flags & UNLISTED) === UNLISTED) this.hiding.remove(ref);
     if (isListed(flags)) byKey.remove(ref);
     if (isExpiring(flags, arena.expiresAt(ref))) byExpiry.remove(ref);
+  }
+
+  /**
+   * The records whose newest change is in this segment of the log, found by a look at all records; undefined
+   * if they take more than so many bytes.
+   */
+  dirtyRefs(parity: 0 | 1, bytesMax: number): readonly number[] | undefined {
+    const refs: number[] = [];
+    let bytes = 0;
+    for (const ref of this.arena.records()) {
+      if ((this.arena.flags(ref) & dirtyFlag(parity)) === 0) continue;
+      bytes += this.arena.usedBytes(ref);
+      if (bytes > bytesMax) return undefined;
+      refs.push(ref);
+    }
+    return refs;
   }
 
   /** Counts a record whose flags have changed. */

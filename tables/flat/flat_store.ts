@@ -63,6 +63,11 @@ export class FlatStore {
     return this.#contents.dirtyCounts[parity];
   }
 
+  /** These keys' records, by looking at all; undefined if they take more than so many bytes. */
+  dirtyRefs(parity: 0 | 1, bytesMax: number): readonly number[] | undefined {
+    return this.#contents.dirtyRefs(parity, bytesMax);
+  }
+
   /** The number of records that have a row, including the tombstones that hide one. */
   get inRowsCount(): number {
     return this.#contents.inRowsCount;
@@ -138,12 +143,8 @@ export class FlatStore {
 
   /** The entry of a record. */
   entryOf(ref: number): Entry {
-    const expiresAt = this.expiresAtOf(ref);
-    return {
-      value: this.valueOf(ref),
-      version: this.versionOf(ref),
-      expiresAt: expiresAt === 0 ? null : expiresAt,
-    };
+    const expiresAt = this.expiresAtOf(ref) || null;
+    return { value: this.valueOf(ref), version: this.versionOf(ref), expiresAt };
   }
 
   /** The key of a record. */

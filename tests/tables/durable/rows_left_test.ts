@@ -6,8 +6,9 @@
  */
 
 import { DatabaseSync } from "node:sqlite";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import { TableError } from "../../../tables/table.ts";
 import { RowsHistory } from "./rows_history.ts";
 import { ALL, maintainAll, tableTest } from "./table_in_folder.ts";
 
@@ -89,6 +90,38 @@ tableTest("a row brought back by a power cut is counted and listed once", (folde
   const third = new DurableTable(killed.folder, options);
   assertEquals([third.keys(ALL), third.count()], [["filler", "key"], 2]);
   for (const table of [first, second, third]) table.close();
+});
+
+tableTest("the last few records of a segment move at once, without a look at the log", (folder) => {
+  for (
+    const { moveBytes, reads } of [{ moveBytes: 65_536, reads: false }, {
+      moveBytes: 1,
+      reads: true,
+    }]
+  ) {
+    const own = Deno.makeTempDirSync({ dir: folder });
+    const table = new DurableTable(own, { cacheBytes: 0, segmentBytes: 4_096, moveBytes });
+    const put = (key: string) => {
+      table.put(key, "x".repeat(100));
+      table.commit();
+    };
+    for (const key of ["kept", "changed", "deleted"]) put(key);
+    do put("changed"); while (table.stats().log_bytes! > 0);
+    put("changed");
+    table.delete("deleted");
+    table.commit();
+    Deno.writeFileSync(`${own}/keyline.log.0`, new Uint8Array(4_096));
+    if (reads) {
+      assertThrows(() => maintainAll(table), TableError);
+    } else {
+      maintainAll(table);
+      assertEquals([table.stats().rows, table.keys(ALL)], [1, ["changed", "kept"]]);
+      const again = new DatabaseSync(`${own}/keyline.db`, { readOnly: true });
+      assertEquals(again.prepare("SELECT count(*) AS rows FROM entries").get()!.rows, 1);
+      again.close();
+    }
+    table.close();
+  }
 });
 
 tableTest("repeated CLEARs leave nothing in the file", (folder) => {

@@ -18,18 +18,42 @@ function textsOf(numbers: readonly number[]): Text[] {
   return numbers.map((i) => Text.of(keyOf(i)));
 }
 
+/** What comes out of the words at these places of a record. */
+function wordsOf({ arena }: Contents, ref: number, places: readonly number[]): number {
+  const { view } = arena.memory(ref);
+  const at = arena.offset(ref);
+  return places.reduce((sum, place) => sum ^ view.getInt32(at + 4 * place, true), 0);
+}
+
 Deno.test("the slot and the record of a key are read, and nothing of one that is not there", () => {
   const contents = new Contents();
   const prefetcher = new Prefetcher();
   const [key, other] = textsOf([1, 2]) as [Text, Text];
   const fields = { version: 1, expiresAt: 0, flags: FLAG.DIRTY_1 | FLAG.RECENT, number: 1 };
-  contents.index.add(hashOf(key), contents.arena.add(key, Text.of("value"), fields));
+  const ref = contents.arena.add(key, Text.of("v".repeat(60)), fields);
+  contents.index.add(hashOf(key), ref);
   prefetcher.prefetch([key], contents);
-  assertEquals(prefetcher.read, hashOf(key) ^ fields.flags);
+  assertEquals(prefetcher.read, hashOf(key) ^ wordsOf(contents, ref, [0, 12, 22]));
   prefetcher.prefetch([other], contents);
   assertEquals(prefetcher.read, 0);
   prefetcher.prefetch([], contents);
   assertEquals(prefetcher.read, 0);
+});
+
+Deno.test("nothing is read behind the end of the memory that holds a record", () => {
+  const contents = new Contents();
+  const { arena, index } = contents;
+  const fields = { version: 1, expiresAt: 0, flags: 0, number: 0 };
+  const [last] = textsOf([1]) as [Text];
+  let ref = NO_REF;
+  do ref = arena.add(last, Text.of("value"), fields); while (
+    arena.offset(ref) + arena.capacity(ref) < arena.memory(ref).bytes.length
+  );
+  index.add(hashOf(last), ref);
+  const prefetcher = new Prefetcher();
+  prefetcher.prefetch([last], contents);
+  const end = arena.capacity(ref) / 4 - 1;
+  assertEquals(prefetcher.read, hashOf(last) ^ wordsOf(contents, ref, [0, end, end]));
 });
 
 Deno.test("a store is the same after reading ahead, whatever keys it is asked for", () => {
