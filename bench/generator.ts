@@ -46,11 +46,48 @@ export async function buildGenerator(folder: string): Promise<Drive> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new Error("Cannot build load.c: there is no C compiler; install gcc or clang (as `cc`)");
   }
-  return (server, load) => drive(program, { server, load });
+  const places = await findPlaces();
+  return (server, load) => {
+    const isAlone = load.clients === 1 && places !== undefined;
+    if (!isAlone) return drive([program], { server, load });
+    return apart(server, places, (prefix) => drive([...prefix, program], { server, load }));
+  };
+}
+
+/** Which processors a lone client and its server run on, as lists for `taskset`. */
+interface Places {
+  readonly all: string;
+  readonly server: string;
+  readonly client: string;
+}
+
+/** Undefined where there is one processor, or they can't be chosen. */
+async function findPlaces(): Promise<Places | undefined> {
+  const last = navigator.hardwareConcurrency - 1;
+  if (last === 0) return undefined;
+  const places = { all: `0-${last}`, server: `0-${last - 1}`, client: `${last}` };
+  const tried = output("taskset", ["-c", places.all, "true"], { timeoutMs: 1_000 });
+  return await tried.then(() => places, () => undefined);
+}
+
+/** Keeps a server off the processor of its only client meanwhile. */
+async function apart(
+  { pid }: Server,
+  places: Places,
+  run: (prefix: readonly string[]) => Promise<Figures>,
+): Promise<Figures> {
+  const place = (cpus: string) =>
+    output("taskset", ["--all-tasks", "--cpu-list", "--pid", cpus, `${pid}`], { timeoutMs: 1_000 });
+  await place(places.server);
+  try {
+    return await run(["taskset", "-c", places.client]);
+  } finally {
+    await place(places.all);
+  }
 }
 
 async function drive(
-  program: string,
+  [command, ...prefix]: readonly string[],
   { server, load }: { server: Server; load: Load },
 ): Promise<Figures> {
   const ms = Math.round(load.seconds * 1000);
@@ -58,7 +95,7 @@ async function drive(
   const protocol = server.protocol === "bare" ? "keyline" : server.protocol;
   const args = [load.mode ?? "run", protocol, ...numbers, load.writes].map(String);
   try {
-    return JSON.parse(await output(program, args, { timeoutMs: ms + 60_000 }));
+    return JSON.parse(await output(command!, [...prefix, ...args], { timeoutMs: ms + 60_000 }));
   } catch (cause) {
     const what = `${server.mode} ${server.protocol} with ${JSON.stringify(load)}`;
     throw new Error(`Cannot measure ${what}: ${cause}`, { cause });

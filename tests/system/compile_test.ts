@@ -82,6 +82,12 @@ Deno.test("the executable has the permissions of the server and of the shell", (
   assertEquals(flags, expected);
 });
 
+Deno.test("the executable gives V8 the flags that the server is started with", () => {
+  const ofV8 = (flags: readonly string[]) => flags.filter((flag) => flag.startsWith("--v8-flags="));
+  const started = ofV8(config.tasks.start.command.split(" "));
+  assertEquals([ofV8(compileFlags()), started.length], [started, 1]);
+});
+
 /** Compiles as the task does, once, into a folder of its own. */
 function compile(): Promise<Compiled> {
   return compiled ??= compileOnce();
