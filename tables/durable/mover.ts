@@ -20,8 +20,8 @@ import type { Rows } from "./rows.ts";
 
 /** How many rows `deleteEarly` removes at a time. */
 const EARLY_ROWS = 64;
-/** So few records of a segment are moved at once, if there are no more than so many to search for them. */
-const [FEW_RECORDS, SEARCHED_RECORDS_MAX] = [1_024, 32_768];
+/** So few records of a segment are moved at once, if the store is no larger than this to search, in bytes. */
+const [FEW_RECORDS, SEARCHED_BYTES_MAX] = [1_024, 8_388_608];
 
 /** What the mover works on. */
 export interface MoverParts {
@@ -117,7 +117,7 @@ export class Mover {
     const { store } = this.#parts;
     const count = store.dirtyCount(parity);
     if (count === 0) return [];
-    if (count > FEW_RECORDS || store.size > SEARCHED_RECORDS_MAX) return undefined;
+    if (count > FEW_RECORDS || store.bytes > SEARCHED_BYTES_MAX) return undefined;
     return store.dirtyRefs(parity, bytes);
   }
 
