@@ -1,21 +1,65 @@
 /**
  * The least that a server on `Deno.listen` can do: it reads, counts lines, and writes a reply for each, always
  * the same. No stream splits the lines, and nothing is stored. What it reaches is what Deno gives; what
- * Keyline lacks of it is the price of everything else. Started by peers.ts with a port and the length of
- * a value.
+ * Keyline lacks of it is the price of everything else. Started by peers.ts with a port, the length of a
+ * value and, where it is to be durable, a file.
  *
  * @module
  */
 
 const [port, valueBytes] = Deno.args.map(Number);
+const path = Deno.args[2];
 const utf8 = new TextEncoder();
 const LF = 0x0a;
-/** By the first letter of the verb; the capital ones are those of the load generator. */
+const [GET, PUT] = [0x47, 0x50]; // the first letters of the verbs that the load generator sends
 const REPLIES = new Map([
-  [0x47, utf8.encode(`200 OK ${"v".repeat(valueBytes!)}\r\n`)], // GET
-  [0x50, utf8.encode("200 OK\r\n")], // PUT
+  [GET, utf8.encode(`200 OK ${"v".repeat(valueBytes!)}\r\n`)],
+  [PUT, utf8.encode("200 OK\r\n")],
 ]);
 const OTHER = utf8.encode("404 NOT FOUND\r\n");
+const PACKET_BYTES = 65_536;
+
+/** The least of a log: one write and one sync for all packets with a PUT in a turn of the event loop. */
+class Log {
+  readonly #file: Deno.FsFile;
+  readonly #room = new Uint8Array(16_777_216);
+  #written = 0;
+  #gathered = 0;
+  #turn: Promise<void> | undefined;
+
+  constructor(path: string) {
+    this.#file = Deno.openSync(path, { write: true, create: true });
+    this.#write(this.#room); // Preallocated, as Keyline's.
+    this.#file.syncSync();
+  }
+
+  /** Resolves when these bytes, and those of others who call in the same turn, are on the disk. */
+  add(bytes: Uint8Array): Promise<void> {
+    this.#room.set(bytes, this.#gathered);
+    this.#gathered += bytes.length;
+    return this.#turn ??= Promise.resolve().then(() => this.#commit());
+  }
+
+  #commit(): void {
+    this.#turn = undefined;
+    if (this.#gathered === 0) return;
+    if (this.#written + this.#gathered > this.#room.length) {
+      this.#file.seekSync(0, Deno.SeekMode.Start);
+      this.#written = 0;
+    }
+    this.#write(this.#room.subarray(0, this.#gathered));
+    this.#written += this.#gathered;
+    this.#gathered = 0;
+    this.#file.syncDataSync();
+  }
+
+  #write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) at += this.#file.writeSync(bytes.subarray(at));
+  }
+}
+
+const log = path === undefined ? undefined : new Log(path);
+const NOTHING = new Uint8Array(0);
 
 for await (const connection of Deno.listen({ hostname: "127.0.0.1", port: port! })) {
   connection.setNoDelay(true);
@@ -23,19 +67,23 @@ for await (const connection of Deno.listen({ hostname: "127.0.0.1", port: port! 
 }
 
 async function serve(connection: Deno.TcpConn): Promise<void> {
-  const packet = new Uint8Array(65_536);
+  const packet = new Uint8Array(PACKET_BYTES);
   const replies = new Uint8Array(packet.length * OTHER.length);
   let verb: number | undefined;
   for (let length; (length = await connection.read(packet)) !== null;) {
     let size = 0;
+    let hasPut = false;
     for (let i = 0; i < length; i++) {
       verb ??= packet[i]!;
       if (packet[i] !== LF) continue;
       const reply = REPLIES.get(verb) ?? OTHER;
+      hasPut ||= verb === PUT;
       replies.set(reply, size);
       size += reply.length;
       verb = undefined;
     }
+    // Replies to reads wait too, as those of Keyline and Redis do.
+    if (log !== undefined) await log.add(hasPut ? packet.subarray(0, length) : NOTHING);
     for (let sent = 0; sent < size;) sent += await connection.write(replies.subarray(sent, size));
   }
 }

@@ -28,6 +28,7 @@ export interface Server extends Contender, AsyncDisposable {
 /** All contenders in the order in which tables and legends list them. */
 export const CONTENDERS: readonly Contender[] = [
   { protocol: "keyline", mode: "durable" },
+  { protocol: "bare", mode: "durable" },
   { protocol: "redis", mode: "durable" },
   { protocol: "keyline", mode: "memory" },
   { protocol: "bare", mode: "memory" },
@@ -127,8 +128,9 @@ function commandLine(
   }
   if (protocol === "bare") {
     const bare = `${import.meta.dirname}/bare.ts`;
-    const args = ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1", bare];
-    return [Deno.execPath(), ...args, `${port}`, `${VALUE_BYTES}`];
+    const file = mode === "durable" ? [`${folder}/log`] : [];
+    const flags = ["--quiet", "--no-prompt", "--allow-net=127.0.0.1", `--allow-write=${folder}`];
+    return [Deno.execPath(), "run", ...flags, bare, `${port}`, `${VALUE_BYTES}`, ...file];
   }
   if (protocol === "redis") {
     const files = mode === "durable" ? ["yes", "--appendfsync", "always"] : ["no"];

@@ -30,7 +30,8 @@ export function page(results: Results): string {
         "the times are of such a round trip. A ratio is the median of the rounds' ratios; above " +
         "1, Keyline is faster. Durable: a write is on disk before its reply (Redis: " +
         "`appendfsync always`). Memory: nothing is written to disk. The bare loop is the least that a " +
-        "server on `Deno.listen` can do: it counts lines and always sends the same replies.",
+        "server on `Deno.listen` can do: it counts lines and always sends the same replies. Where it " +
+        "is durable, it first writes and syncs the packets with a PUT, once in a turn.",
       mainTable(results),
     );
   }
