@@ -66,8 +66,13 @@ async function findPlaces(): Promise<Places | undefined> {
   const last = navigator.hardwareConcurrency - 1;
   if (last === 0) return undefined;
   const places = { all: `0-${last}`, server: `0-${last - 1}`, client: `${last}` };
-  const tried = output("taskset", ["-c", places.all, "true"], { timeoutMs: 1_000 });
-  return await tried.then(() => places, () => undefined);
+  try {
+    await output("taskset", ["-c", places.all, "true"], { timeoutMs: 1_000 });
+    return places;
+  } catch (error) {
+    console.error(`A lone client may share a processor with its server: ${error}`);
+    return undefined;
+  }
 }
 
 /** Keeps a server off the processor of its only client meanwhile. */
