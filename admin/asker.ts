@@ -89,7 +89,5 @@ class Asker implements Member, RemoteMember {
     this.#released = this.replies.length;
   }
 
-  close(): void {
-    this.rest = undefined;
-  }
+  close(): void {}
 }

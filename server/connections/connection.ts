@@ -170,11 +170,12 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
     this.#outbox.add(reply);
     this.#isLast = reply.last;
-    return !reply.last && this.#outbox.size <= this.#unsentMax && !this.#isClosed;
+    return !reply.last && this.room >= 0 && !this.#isClosed;
   }
 
   get room(): number {
-    return this.#unsentMax - this.#outbox.size;
+    const max = this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
+    return max - this.#outbox.size;
   }
 
   admit(request: Request): Request {
@@ -241,7 +242,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   async #serveRest(): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
       // All replies are released here: waiting for one that is not would never end.
-      if (this.#outbox.size > this.#unsentMax) await this.#outbox.sent();
+      if (this.room < 0) await this.#outbox.sent();
       if (this.#promised !== undefined) {
         const reply = await this.#promised;
         this.#promised = undefined;
@@ -276,12 +277,7 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */
   get #isHeldUp(): boolean {
-    return this.#rest !== undefined || this.#promised !== undefined ||
-      this.#outbox.size > this.#unsentMax;
-  }
-
-  get #unsentMax(): number {
-    return this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
+    return this.#rest !== undefined || this.#promised !== undefined || this.room < 0;
   }
 
   /**

@@ -34,7 +34,7 @@ export interface RemoteMember {
   drop(): void;
   /** Counts the reply with which a request leaves. */
   count(request: Request, reply: Reply): void;
-  /** Lets the replies leave. The rest is the lines that were not served. */
+  /** Lets the replies leave, once in each turn. The rest is the lines that were not served. */
   release(rest: Lines | undefined): void;
   /** Ends the connection without a reply. */
   close(): void;
@@ -173,6 +173,7 @@ export class Batch {
       }
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
+        member.release(undefined);
         member.close();
         resolve();
         continue;
