@@ -3,8 +3,8 @@
  * of the log can be reused.
  *
  * A change is moved only if it is the newest of its key, so that keys which change all the time take no
- * writes to rows at all. Where few of a segment's changes are, the store has them at hand, and the log is
- * not read.
+ * writes to rows at all. Where only a few changes of a segment are, they are found in the store, and the log
+ * is not read.
  *
  * @module
  */

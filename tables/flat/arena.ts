@@ -32,7 +32,7 @@ import {
   versionAt,
   writeRecord,
 } from "./record.ts";
-import { NO_SEGMENT, Segment } from "./segment.ts";
+import { Segment } from "./segment.ts";
 
 const UNIT_BITS = 3;
 const UNIT_BYTES = 1 << UNIT_BITS;
@@ -42,6 +42,9 @@ const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const SEGMENT_BYTES = UNIT_BYTES << PLACE_BITS;
 /** The most segments: 32 GiB of small records. */
 const SEGMENTS_MAX = 1 << (32 - PLACE_BITS);
+
+/** Takes the number 0, so that no reference is 0. */
+const NO_SEGMENT = new Segment(new Memory(0));
 
 /** Records in segments. */
 export class Arena {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Memory } from "../text.ts";
+import type { Memory } from "../text.ts";
 
 /** A segment. */
 export class Segment {
@@ -28,6 +28,3 @@ export class Segment {
     return this.memory.bytes.length;
   }
 }
-
-/** Takes the number 0, so that no reference is 0. */
-export const NO_SEGMENT: Segment = new Segment(new Memory(0));

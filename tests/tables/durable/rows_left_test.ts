@@ -93,12 +93,7 @@ tableTest("a row brought back by a power cut is counted and listed once", (folde
 });
 
 tableTest("the last few records of a segment move at once, without a look at the log", (folder) => {
-  for (
-    const { moveBytes, reads } of [{ moveBytes: 65_536, reads: false }, {
-      moveBytes: 1,
-      reads: true,
-    }]
-  ) {
+  for (const moveBytes of [65_536, 1]) {
     const own = Deno.makeTempDirSync({ dir: folder });
     const table = new DurableTable(own, { cacheBytes: 0, segmentBytes: 4_096, moveBytes });
     const put = (key: string) => {
@@ -111,7 +106,8 @@ tableTest("the last few records of a segment move at once, without a look at the
     table.delete("deleted");
     table.commit();
     Deno.writeFileSync(`${own}/keyline.log.0`, new Uint8Array(4_096));
-    if (reads) {
+    // A step of one byte has no room for the few, and takes them from the log one by one.
+    if (moveBytes === 1) {
       assertThrows(() => maintainAll(table), TableError);
     } else {
       maintainAll(table);
