@@ -17,8 +17,7 @@ export default {
   handler([pattern, after = ""], { table }) {
     // An argument is never empty, so `*` stands for the empty prefix.
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
-    const found = table.keys({ prefix, after, limit: PAGE_KEYS_MAX + 1 });
-    const page = found.slice(0, PAGE_KEYS_MAX);
-    return okLines(page, ok(page.length < found.length ? `${page.length} more` : page.length));
+    const { keys, hasMore } = table.keys({ prefix, after, limit: PAGE_KEYS_MAX });
+    return okLines(keys, ok(hasMore ? `${keys.length} more` : keys.length));
   },
 } satisfies Command<[prefix?: Text, after?: Text]>;

@@ -1,58 +1,81 @@
 /**
- * The table of `--memory`: a flat store alone, with nothing on disk.
+ * A table in memory: a memtable with the rules of a table. It is the table of `--memory`, and with a log, to
+ * which it tells each change, the part of every other table that handlers see.
  *
  * @module
  */
 
-import { NO_REF } from "./flat/record.ts";
-import { FlatStore } from "./flat/flat_store.ts";
-import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "./table.ts";
-import { asText, type Text, type TextLike } from "./text.ts";
+import { type Change, KIND } from "./change.ts";
+import { NO_REF } from "./memtable/arena.ts";
+import { Memtable } from "./memtable/memtable.ts";
+import { type Clock, type Entry, type KeyPage, NO_EXPIRY, type Page, type Table } from "./table.ts";
+import { asText, Text, type TextLike } from "./text.ts";
 
 /** The most expired keys that one step of `maintain` removes. */
 const SWEEP_KEYS_MAX = 1_000;
+/** The most expired keys that a page passes over, so that no page holds up other clients. */
+const SKIPPED_KEYS_MAX = 10_000;
+const NOTHING = Text.of("");
 
-/** A table in memory, gone when the process exits. */
+/** Takes the changes of a turn before they are made, and lets the last of them go again. */
+export interface ChangeLog {
+  /** The bytes of the turn's changes. */
+  readonly length: number;
+  /** Adds a change. Returns the place of its record, for tables that can be read back from their log; or 0. */
+  add(change: Change): number;
+  /** Drops the changes after the turn had this length. */
+  undo(length: number): void;
+}
+
+/** What a table in memory is made with. */
+export interface MemoryTableOptions {
+  /** The time by which keys expire. */
+  readonly now?: Clock;
+  /** Where the entries are. */
+  readonly memtable?: Memtable;
+  /** What is told each change. */
+  readonly log?: ChangeLog;
+}
+
+const NO_LOG: ChangeLog = { length: 0, add: () => 0, undo() {} };
+
+/** A table in memory, gone when the process exits unless its log is kept. */
 export class MemoryTable implements Table {
   readonly location = "memory";
   readonly #now: Clock;
-  readonly #store: FlatStore;
-  #version = 0;
+  readonly #memtable: Memtable;
+  readonly #log: ChangeLog;
+  /** The last version that was given. */
+  version = 0;
   /** How many expired keys have been removed. */
   #expiredKeys = 0;
 
-  /** Creates a table in this store, whose keys expire by this clock. */
-  constructor(now: Clock = Date.now, store: FlatStore = new FlatStore()) {
+  /** Creates a table. */
+  constructor(
+    { now = Date.now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions = {},
+  ) {
     this.#now = now;
-    this.#store = store;
-  }
-
-  /** The last version that was given. */
-  get version(): number {
-    return this.#version;
-  }
-  set version(version: number) {
-    this.#version = version;
+    this.#memtable = memtable;
+    this.#log = log;
   }
 
   get(key: TextLike): Text | undefined {
-    const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#store.valueOf(ref);
+    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
   }
 
   prefetch(keys: readonly Text[]): void {
-    this.#store.prefetch(keys);
+    this.#memtable.prefetch(keys);
   }
 
   entry(key: TextLike): Entry | undefined {
-    const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#store.entryOf(ref);
+    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);
   }
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
-    const version = ++this.#version;
-    const fields = { version, expiresAt: expiresAt ?? 0, flags: 0, number: 0 };
-    this.#store.write(asText(key), asText(value), fields);
+    const version = ++this.version;
+    this.#write(asText(key), asText(value), version, expiresAt ?? 0);
     return version;
   }
 
@@ -60,71 +83,88 @@ export class MemoryTable implements Table {
     const text = asText(key);
     const entry = this.entry(text);
     if (entry === undefined) return false;
-    const fields = { version: entry.version, expiresAt: expiresAt ?? 0, flags: 0, number: 0 };
-    this.#store.write(text, entry.value, fields);
+    this.#write(text, entry.value, entry.version, expiresAt ?? 0);
     return true;
   }
 
   delete(key: TextLike): void {
-    const text = asText(key);
-    const ref = this.#store.find(text);
-    if (ref === NO_REF || !this.#store.isLive(ref)) return;
-    this.#store.write(text, undefined, { version: 0, expiresAt: 0, flags: 0, number: 0 });
+    const ref = this.#memtable.find(asText(key));
+    if (ref !== NO_REF) this.#remove(ref);
   }
 
   clear(): void {
-    this.#store.clear();
+    if (this.#memtable.size === 0) return;
+    const logged = this.#log.length;
+    this.#log.add({ kind: KIND.CLEAR, key: NOTHING, value: NOTHING, version: 0, expiresAt: 0 });
+    this.#memtable.clear(logged);
   }
 
   count(): number {
-    return this.#store.liveCount - this.#store.expiredCount(this.#now());
+    return this.#memtable.size - this.#memtable.expiredCount(this.#now());
   }
 
-  keys({ prefix, after, limit }: Page): string[] {
+  keys({ prefix, after, limit }: Page): KeyPage {
     const now = this.#now();
-    const page: string[] = [];
-    if (limit === 0) return page;
-    for (const ref of this.#store.page({ prefix: asText(prefix), after: asText(after) })) {
-      const expiresAt = this.#store.expiresAtOf(ref);
-      if (expiresAt !== 0 && expiresAt <= now) continue;
-      page.push(this.#store.keyOf(ref).toString());
-      if (page.length === limit) break;
+    const { records } = this.#memtable;
+    const keys: string[] = [];
+    let skipped = 0;
+    for (const ref of this.#memtable.page({ prefix: asText(prefix), after: asText(after) })) {
+      const expiresAt = records.expiresAt(ref);
+      const isExpired = expiresAt !== 0 && expiresAt <= now;
+      if (isExpired && ++skipped <= SKIPPED_KEYS_MAX) continue;
+      if (isExpired || keys.length === limit) return { keys, hasMore: true };
+      keys.push(records.key(ref).toString());
     }
-    return page;
+    return { keys, hasMore: false };
   }
 
   commit(): boolean {
-    const isChanged = this.#store.mark() > 0;
-    if (!isChanged) return false;
-    this.#store.commit();
-    this.#store.maintain();
+    if (this.#memtable.mark() === 0) return false;
+    this.#memtable.commit();
+    this.#memtable.maintain();
     return true;
   }
 
   mark(): number {
-    return this.#store.mark();
+    return this.#memtable.mark();
   }
 
   undo(mark: number): void {
-    this.#store.undo(mark);
+    const logged = this.#memtable.undo(mark);
+    if (logged !== undefined) this.#log.undo(logged);
   }
 
   maintain(): boolean {
-    if (this.#store.mark() > 0) return true; // Not within a turn.
-    const expired = this.#store.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
-    for (const ref of expired) this.#store.remove(ref);
+    if (this.#memtable.mark() > 0) return true; // Not within a turn.
+    const isMore = this.sweep();
+    this.#memtable.commit();
+    return this.#memtable.maintain() || isMore;
+  }
+
+  /** Removes some of the keys that have expired, as a change of the turn; true if there are more. */
+  sweep(): boolean {
+    const expired = this.#memtable.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
+    for (const ref of expired) this.#remove(ref);
     this.#expiredKeys += expired.length;
-    return this.#store.maintain() || expired.length === SWEEP_KEYS_MAX;
+    return expired.length === SWEEP_KEYS_MAX;
   }
 
   stats(): Record<string, number> {
-    return { table_bytes: this.#store.bytes, expired_keys: this.#expiredKeys, writable: 1 };
+    return { table_bytes: this.#memtable.bytes, expired_keys: this.#expiredKeys, writable: 1 };
   }
 
   close(): void {}
 
-  #find(key: Text): number {
-    const ref = this.#store.find(key);
-    return ref !== NO_REF && this.#store.isVisible(ref, this.#now) ? ref : NO_REF;
+  #write(key: Text, value: Text, version: number, expiresAt: number): void {
+    const logged = this.#log.length;
+    const place = this.#log.add({ kind: KIND.PUT, key, value, version, expiresAt });
+    this.#memtable.put(key, value, { version, expiresAt, place }, logged);
+  }
+
+  #remove(ref: number): void {
+    const logged = this.#log.length;
+    const key = this.#memtable.records.key(ref);
+    this.#log.add({ kind: KIND.DELETE, key, value: NOTHING, version: 0, expiresAt: 0 });
+    this.#memtable.remove(ref, logged);
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone, and
- * `main.ts` picks the implementation. One test suite runs over every table.
+ * `server/storage.ts` picks the implementation. One test suite runs over every table.
  *
  * @module
  */
@@ -25,6 +25,17 @@ export interface Page {
   readonly after: TextLike;
   /** The most keys that the page holds. */
   readonly limit: number;
+}
+
+/** Keys of such a range. */
+export interface KeyPage {
+  /** The keys, in code-point order. */
+  readonly keys: string[];
+  /**
+   * Whether there may be more. A page may even be empty then: it passes over a bounded number of keys that
+   * have expired, and they are about to be removed.
+   */
+  readonly hasMore: boolean;
 }
 
 /**
@@ -58,8 +69,8 @@ export interface TableView {
   /** The number of keys. */
   count(): number;
 
-  /** Keys, in code-point order. */
-  keys(page: Page): string[];
+  /** Lists keys. */
+  keys(page: Page): KeyPage;
 
   /** A savepoint for `undo`, valid until the next commit. */
   mark(): number;

@@ -11,7 +11,14 @@
 import { FlatStore } from "../flat/flat_store.ts";
 import { NO_REF } from "../flat/record.ts";
 import { NO_REPORT, type Report } from "../report.ts";
-import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "../table.ts";
+import {
+  type Clock,
+  type Entry,
+  type KeyPage,
+  NO_EXPIRY,
+  type Page,
+  type Table,
+} from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
 import { DiskSpace } from "./disk_space.ts";
 import { DiskFullError } from "./errors.ts";
@@ -146,10 +153,11 @@ export class DurableTable implements Table {
     return this.#faults.guard(() => this.#overlay.count());
   }
 
-  keys({ prefix, after, limit }: Page): string[] {
+  keys({ prefix, after, limit }: Page): KeyPage {
     return this.#faults.guard(() => {
-      const keys = this.#overlay.keys({ prefix: asText(prefix), after: asText(after) });
-      return Array.from(keys.take(limit), String);
+      const found = this.#overlay.keys({ prefix: asText(prefix), after: asText(after) });
+      const keys = Array.from(found.take(limit + 1), String);
+      return { keys: keys.slice(0, limit), hasMore: keys.length > limit };
     });
   }
 

@@ -5,7 +5,15 @@
  * @module
  */
 
-import { type Change, KIND, readChange, sizeOfChange, writeChange } from "../durable/change.ts";
+import {
+  type Change,
+  changeBytesAt,
+  KIND,
+  readChange,
+  sizeOfChange,
+  writeChange,
+} from "../change.ts";
+import type { ChangeLog } from "../memory_table.ts";
 import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
 import { TurnBuffer } from "../turn_buffer.ts";
@@ -34,7 +42,7 @@ const VERSION = 16; // f64
 const HEADER_BYTES = 24;
 
 /** Changes on their way to the log, or to a part of a snapshot. */
-export class ChangeWriter {
+export class ChangeWriter implements ChangeLog {
   readonly #buffer = new TurnBuffer({ headBytes: HEADER_BYTES });
 
   /** How many bytes the entry has, its head included. */
@@ -42,13 +50,12 @@ export class ChangeWriter {
     return this.#buffer.length;
   }
 
-  /** Adds a change. */
-  add(change: Change): void {
+  add(change: Change): number {
     const at = this.#buffer.claim(sizeOfChange(change));
     writeChange(change, this.#buffer.memory, at);
+    return 0; // It can't be read back by its place.
   }
 
-  /** Drops what was added after the entry had this length. */
   undo(length: number): void {
     this.#buffer.truncate(length);
   }
@@ -106,16 +113,18 @@ export function isSameMark(a: Mark, b: Mark): boolean {
 function* readChanges(memory: Memory, from: number): Generator<Change> {
   const { length } = memory.bytes;
   for (let at = from; at < length;) {
-    const change = whole(memory, at);
-    at += sizeOfChange(change);
-    if (at > length || change.kind < KIND.PUT || change.kind > KIND.CLEAR) throw foreign();
+    const end = at + wholeBytesAt(memory, at);
+    if (end > length) throw foreign();
+    const change = readChange(memory, at);
+    if (change.kind < KIND.PUT || change.kind > KIND.CLEAR) throw foreign();
     yield change;
+    at = end;
   }
 }
 
-function whole(memory: Memory, at: number): Change {
+function wholeBytesAt(memory: Memory, at: number): number {
   try {
-    return readChange(memory, at);
+    return changeBytesAt(memory, at);
   } catch (error) {
     if (error instanceof RangeError) throw foreign(); // Its end is missing.
     throw error;

@@ -5,12 +5,19 @@
  * @module
  */
 
-import { type Change, KIND, sizeOfChange } from "../durable/change.ts";
-import { FlatStore } from "../flat/flat_store.ts";
-import { NO_REF } from "../flat/record.ts";
+import { type Change, KIND, sizeOfChange } from "../change.ts";
 import { MemoryTable } from "../memory_table.ts";
-import { type Clock, type Entry, NO_EXPIRY, type Page, type TableView } from "../table.ts";
-import { asText, Text, type TextLike } from "../text.ts";
+import { NO_REF } from "../memtable/arena.ts";
+import { Memtable } from "../memtable/memtable.ts";
+import {
+  type Clock,
+  type Entry,
+  type KeyPage,
+  NO_EXPIRY,
+  type Page,
+  type TableView,
+} from "../table.ts";
+import { Text, type TextLike } from "../text.ts";
 import { changesIn, changesOf, ChangeWriter, headOf, type Mark } from "./entry.ts";
 import type { Bytes } from "./messages.ts";
 
@@ -40,11 +47,9 @@ export interface Chunk {
 export class Replica implements TableView {
   readonly location: string;
   readonly #options: ReplicaOptions;
-  #store = new FlatStore();
+  #memtable = new Memtable();
   #table: MemoryTable;
   readonly #gathered = new ChangeWriter();
-  /** For each change of the turn: the mark of the store, and the length of the entry, before it. */
-  readonly #before: number[] = [];
   /** The last version that the log knows. */
   #version = 0;
   /** Whether anything has been read or changed since it was set to false. */
@@ -54,7 +59,7 @@ export class Replica implements TableView {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.location = options.location;
-    this.#table = new MemoryTable(options.now, this.#store);
+    this.#table = this.#newTable();
   }
 
   get(key: TextLike): Text | undefined {
@@ -69,48 +74,22 @@ export class Replica implements TableView {
 
   put(key: TextLike, value: TextLike, options = NO_EXPIRY): number {
     this.isTouched = true;
-    const [keyText, valueText] = [asText(key), asText(value)];
-    this.#note({
-      kind: KIND.PUT,
-      isInRows: false,
-      key: keyText,
-      value: valueText,
-      version: this.#table.version + 1,
-      expiresAt: options.expiresAt ?? 0,
-    });
-    return this.#table.put(keyText, valueText, options);
+    return this.#table.put(key, value, options);
   }
 
+  // The entry has the value, too: another server may have dropped the key by its own clock.
   expire(key: TextLike, expiresAt: number | null): boolean {
     this.isTouched = true;
-    const text = asText(key);
-    const entry = this.#table.entry(text);
-    if (entry === undefined) return false;
-    // With its value: another server may have dropped the key by its own clock.
-    const { value, version } = entry;
-    this.#note({
-      kind: KIND.PUT,
-      isInRows: false,
-      key: text,
-      value,
-      version,
-      expiresAt: expiresAt ?? 0,
-    });
-    return this.#table.expire(text, expiresAt);
+    return this.#table.expire(key, expiresAt);
   }
 
   delete(key: TextLike): void {
     this.isTouched = true;
-    const text = asText(key);
-    const ref = this.#store.find(text);
-    if (ref === NO_REF || !this.#store.isLive(ref)) return;
-    this.#note({ ...NO_CHANGE, kind: KIND.DELETE, key: text });
-    this.#table.delete(text);
+    this.#table.delete(key);
   }
 
   clear(): void {
     this.isTouched = true;
-    this.#note({ ...NO_CHANGE, kind: KIND.CLEAR });
     this.#table.clear();
   }
 
@@ -119,22 +98,17 @@ export class Replica implements TableView {
     return this.#table.count();
   }
 
-  keys(page: Page): string[] {
+  keys(page: Page): KeyPage {
     this.isTouched = true;
     return this.#table.keys(page);
   }
 
-  /** A savepoint for `undo`: the number of changes in the turn. */
   mark(): number {
-    return this.#before.length / 2;
+    return this.#table.mark();
   }
 
   undo(mark: number): void {
-    const at = 2 * mark;
-    if (at >= this.#before.length) return;
-    this.#store.undo(this.#before[at]!);
-    this.#gathered.undo(this.#before[at + 1]!);
-    this.#before.length = at;
+    this.#table.undo(mark);
   }
 
   stats(): Record<string, number> {
@@ -145,7 +119,7 @@ export class Replica implements TableView {
 
   /** Whether the turn has changed anything. */
   get isChanged(): boolean {
-    return this.#before.length > 0;
+    return this.#table.mark() > 0;
   }
 
   /** The last version that the log knows. */
@@ -167,21 +141,21 @@ export class Replica implements TableView {
   commit(): void {
     this.#table.commit();
     this.#version = this.#table.version;
-    this.#endTurn();
+    this.#gathered.clear();
   }
 
   /** Undoes what the turn has changed. */
   undoTurn(): void {
     this.undo(0);
     this.#table.version = this.#version;
-    this.#endTurn();
+    this.#gathered.clear();
   }
 
   /** Forgets everything, and begins with a snapshot whose first part was taken at this version. */
   reset(version: number): void {
-    this.#endTurn();
-    this.#store = new FlatStore();
-    this.#table = new MemoryTable(this.#options.now, this.#store);
+    this.#gathered.clear();
+    this.#memtable = new Memtable();
+    this.#table = this.#newTable();
     this.#table.version = this.#version = version;
   }
 
@@ -206,15 +180,15 @@ export class Replica implements TableView {
   chunkAfter(after: Text, bytesMax: number): Chunk {
     const writer = new ChangeWriter();
     const now = this.#options.now();
+    const { records } = this.#memtable;
     let last = NO_REF;
-    for (const ref of this.#store.page({ prefix: NOTHING, after })) {
-      const expiresAt = this.#store.expiresAtOf(ref);
+    for (const ref of this.#memtable.page({ prefix: NOTHING, after })) {
+      const expiresAt = records.expiresAt(ref);
       if (expiresAt !== 0 && expiresAt + GRACE_MS <= now) continue;
-      const { value, version } = this.#store.entryOf(ref);
-      const key = this.#store.keyOf(ref);
-      const change = { kind: KIND.PUT, isInRows: false, key, value, version, expiresAt };
+      const { value, version } = this.#memtable.entryOf(ref);
+      const change = { kind: KIND.PUT, key: records.key(ref), value, version, expiresAt };
       if (last !== NO_REF && writer.length + sizeOfChange(change) > bytesMax) {
-        const copy = this.#store.keyOf(last).toBytes().slice();
+        const copy = records.key(last).toBytes().slice();
         return { bytes: writer.changes(), last: Text.from(copy) };
       }
       writer.add(change);
@@ -223,31 +197,26 @@ export class Replica implements TableView {
     return { bytes: writer.changes(), last: undefined };
   }
 
-  /** Does a bounded step of the work that can wait; true if there is more. */
+  /** Does a bounded step of the work that can wait; true if there is more. Not within a turn. */
   maintain(): boolean {
-    return this.#table.maintain();
-  }
-
-  #note(change: Change): void {
-    this.#before.push(this.#store.mark(), this.#gathered.length);
-    this.#gathered.add(change);
-  }
-
-  #endTurn(): void {
-    this.#before.length = 0;
+    const isMore = this.#table.maintain();
+    // Expiry is not logged: each server removes the keys by its own clock.
     this.#gathered.clear();
+    return isMore;
+  }
+
+  #newTable(): MemoryTable {
+    const { now } = this.#options;
+    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered });
   }
 
   #apply({ kind, key, value, version, expiresAt }: Change): void {
-    if (kind === KIND.CLEAR) return this.#store.clear();
+    if (kind === KIND.CLEAR) return this.#memtable.clear();
     if (kind === KIND.PUT) {
-      this.#store.write(key, value, { version, expiresAt, flags: 0, number: 0 });
+      this.#memtable.put(key, value, { version, expiresAt, place: 0 });
       return;
     }
-    const ref = this.#store.find(key);
-    if (ref === NO_REF || !this.#store.isLive(ref)) return;
-    this.#store.write(key, undefined, { version: 0, expiresAt: 0, flags: 0, number: 0 });
+    const ref = this.#memtable.find(key);
+    if (ref !== NO_REF) this.#memtable.remove(ref);
   }
 }
-
-const NO_CHANGE = { isInRows: false, key: NOTHING, value: NOTHING, version: 0, expiresAt: 0 };

@@ -46,7 +46,7 @@ export interface Place {
 }
 
 /** The form of what is stored. */
-export const FORMAT = "keyline log 1";
+export const FORMAT = "keyline log 2";
 /** How many parts to read at a time. */
 const PAGE_CHUNKS = 8;
 /** How often to begin anew where another server replaces the snapshot that is being read. */

@@ -5,7 +5,14 @@
  * @module
  */
 
-import { type Clock, type Entry, NO_EXPIRY, type Page, type Table } from "../../tables/table.ts";
+import {
+  type Clock,
+  type Entry,
+  type KeyPage,
+  NO_EXPIRY,
+  type Page,
+  type Table,
+} from "../../tables/table.ts";
 import { Text, type TextLike } from "../../tables/text.ts";
 
 interface Stored {
@@ -61,6 +68,7 @@ export class ModelTable implements Table {
   }
 
   clear(): void {
+    if (this.#stored.size === 0) return;
     this.#change();
     this.#stored.clear();
   }
@@ -69,11 +77,12 @@ export class ModelTable implements Table {
     return [...this.#stored.values()].filter((stored) => !this.#isExpired(stored)).length;
   }
 
-  keys({ prefix, after, limit }: Page): string[] {
-    return [...this.#stored].filter(([, stored]) => !this.#isExpired(stored))
+  keys({ prefix, after, limit }: Page): KeyPage {
+    const keys = [...this.#stored].filter(([, stored]) => !this.#isExpired(stored))
       .map(([key]) => key)
       .filter((key) => key.startsWith(String(prefix)) && compare(key, String(after)) > 0)
-      .sort(compare).slice(0, limit);
+      .sort(compare);
+    return { keys: keys.slice(0, limit), hasMore: keys.length > limit };
   }
 
   commit(): boolean {

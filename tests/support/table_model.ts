@@ -51,7 +51,7 @@ export class TableSetup implements Disposable {
 
   /** Keys of a page, with everything in the page that is left out here. */
   keys({ prefix = "", after = "", limit = 1_000 }: Partial<Page> = {}): string[] {
-    return this.#table.keys({ prefix, after, limit });
+    return this.#table.keys({ prefix, after, limit }).keys;
   }
 
   /** The value of a key as a string. */
@@ -107,7 +107,7 @@ export const MODEL_TABLE: Kind = {
 export const MEMORY_TABLE: Kind = {
   name: "memory table",
   hasFolder: false,
-  open: (_, now) => new MemoryTable(now),
+  open: (_, now) => new MemoryTable({ now }),
 };
 
 /** The table on disk with small segments of its log, so that most changes are moved to rows. */

@@ -48,7 +48,7 @@ for (const [file, count] of [["README.md", 1], ["docs/recipes.md", 5]] as const)
     assertEquals(sessions.length, count);
     for (const session of sessions) {
       const now = () => 0; // so that TTL shows what EXPIRE was given
-      const context = await contextOfAll({ table: new MemoryTable(now), now });
+      const context = await contextOfAll({ table: new MemoryTable({ now }), now });
       for (const { request, replies } of session) {
         const reply = await answer(Line.of(request), context);
         assertEquals(reply.wire.split("\r\n").slice(0, -1), replies, request);

@@ -169,7 +169,10 @@ test("expired keys are removed in steps that no client notices", async (session)
 Deno.test("TTL is never 0 or less, even if time passes while it is answered", async () => {
   let time = 1_700_000_000_000;
   const tick = () => time++;
-  const context = contextWith({ expire, put, ttl }, { table: new MemoryTable(tick), now: tick });
+  const context = contextWith({ expire, put, ttl }, {
+    table: new MemoryTable({ now: tick }),
+    now: tick,
+  });
   const ask = async (line: string) => (await answer(Line.of(line), context)).wire;
   for (const seconds of [0.004, 0.005, 0.006, 0.007]) {
     await ask("PUT a 1");

@@ -237,7 +237,7 @@ function moveAll(table: DurableTable): void {
 /** Checks that the table holds these keys and no others. */
 function check(table: DurableTable, keys: readonly string[]): void {
   for (const key of keys) assertEquals(String(table.get(key)), valueOf(key));
-  assertEquals(table.keys(ALL), keys.toSorted());
+  assertEquals(table.keys(ALL).keys, keys.toSorted());
   assertEquals(table.count(), keys.length);
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { type Change, KIND } from "../../../tables/durable/change.ts";
+import { type Change, KIND } from "../../../tables/change.ts";
 import {
   changesIn,
   changesOf,
@@ -25,7 +25,7 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 function put(key: string, value: string, expiresAt = 0): Change {
   const texts = { key: Text.of(key), value: Text.of(value) };
-  return { ...texts, kind: KIND.PUT, isInRows: false, version: 2 ** 40, expiresAt };
+  return { ...texts, kind: KIND.PUT, version: 2 ** 40, expiresAt };
 }
 
 const CLEAR = { ...put("", ""), kind: KIND.CLEAR, version: 0 };

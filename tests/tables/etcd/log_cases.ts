@@ -11,7 +11,7 @@ import { changesOf, ChangeWriter, emptyEntry, headOf } from "../../../tables/etc
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";
 import { type Answer, LostPlaceError, SharedLog } from "../../../tables/etcd/shared_log.ts";
-import { KIND } from "../../../tables/durable/change.ts";
+import { KIND } from "../../../tables/change.ts";
 import { Text } from "../../../tables/text.ts";
 import { EtcdCluster } from "../../support/etcd.ts";
 import { testWithProgram } from "../../support/harness.ts";
@@ -25,7 +25,7 @@ let attempts = 0;
 function entryOf(value: string): Bytes {
   const writer = new ChangeWriter();
   const [key, version, expiresAt] = [Text.of("key"), ++attempts, 0];
-  writer.add({ kind: KIND.PUT, isInRows: false, key, value: Text.of(value), version, expiresAt });
+  writer.add({ kind: KIND.PUT, key, value: Text.of(value), version, expiresAt });
   return writer.entry({ mark: { server: 1, attempt: attempts }, version });
 }
 

@@ -82,7 +82,7 @@ export function snapshotsOf({ replica }: EtcdTable): number {
 
 /** All entries, their values as strings, in the order of their keys. */
 export function contentsOf(replica: Replica): [string, string, number, number | null][] {
-  return replica.keys({ prefix: "", after: "", limit: Infinity }).map((key) => {
+  return replica.keys({ prefix: "", after: "", limit: Infinity }).keys.map((key) => {
     const { value, version, expiresAt } = replica.entry(key)!;
     return [key, String(value), version, expiresAt];
   });

@@ -263,9 +263,9 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     const error = await assertRejects(refusal, OpenError);
     assert(error.message.includes("its prefix holds something else"), error.message);
     assertEquals(await storedIn(cluster, prefix), ["versions"]);
-    await cluster.ctl(["put", `${prefix}/format`, "keyline log 2"]);
+    await cluster.ctl(["put", `${prefix}/format`, "keyline log 3"]);
     const newer = await assertRejects(refusal, OpenError);
-    assert(newer.message.includes('"keyline log 2"'), newer.message);
+    assert(newer.message.includes('"keyline log 3"'), newer.message);
   });
 });
 

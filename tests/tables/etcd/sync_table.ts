@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Clock, Entry, Page, Table } from "../../../tables/table.ts";
+import type { Clock, Entry, KeyPage, Page, Table } from "../../../tables/table.ts";
 import { NO_EXPIRY, TableError } from "../../../tables/table.ts";
 import { Text, type TextLike } from "../../../tables/text.ts";
 
@@ -83,8 +83,8 @@ export class SyncEtcdTable implements Table {
     return this.#call("count") as number;
   }
 
-  keys({ prefix, after, limit }: Page): string[] {
-    return this.#call("keys", { prefix: String(prefix), after: String(after), limit }) as string[];
+  keys({ prefix, after, limit }: Page): KeyPage {
+    return this.#call("keys", { prefix: String(prefix), after: String(after), limit }) as KeyPage;
   }
 
   commit(): boolean {

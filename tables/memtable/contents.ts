@@ -1,0 +1,158 @@
+/**
+ * The contents of a memtable: records with their index, their orders and their counts. CLEAR replaces them as a
+ * whole.
+ *
+ * @module
+ */
+
+import type { Text } from "../text.ts";
+import { Arena, NO_REF } from "./arena.ts";
+import { firstPair, HashIndex } from "./hash_index.ts";
+import { hashOf } from "./key_hash.ts";
+import { LiveBytes, type LogGeometry } from "./live_bytes.ts";
+import { ExpiryOrder, type ExpiryPlace, KeyOrder } from "./orders.ts";
+import { SortedRefs } from "./sorted_refs.ts";
+
+/** What tables are made with. */
+export interface ContentsOptions {
+  /** The log that places refer to; without one, all places are 0. */
+  readonly log?: LogGeometry;
+  /** The most slabs of the arena; tests set it low. */
+  readonly slabsMax?: number;
+}
+
+/** No log: nothing is counted. */
+const NO_LOG: LogGeometry = { segmentBytes: 1, recordBytes: () => 0 };
+
+/** Records, with all that refers to them. */
+export class Contents {
+  /** The records. */
+  readonly arena: Arena;
+  /** Finds the record of a key. */
+  readonly index: HashIndex = new HashIndex();
+  /** The records by key. */
+  readonly byKey: SortedRefs<Text>;
+  /** Those that expire, by expiry. */
+  readonly byExpiry: SortedRefs<ExpiryPlace>;
+  /** What they take in the log. */
+  readonly liveBytes: LiveBytes;
+  readonly #log: LogGeometry;
+  #expiring = 0;
+
+  /** No records. */
+  constructor({ log = NO_LOG, ...options }: ContentsOptions) {
+    this.arena = new Arena(options);
+    this.byKey = new SortedRefs(new KeyOrder(this.arena));
+    this.byExpiry = new SortedRefs(new ExpiryOrder(this.arena));
+    this.liveBytes = new LiveBytes(log);
+    this.#log = log;
+  }
+
+  /** The record of a key with this hash; NO_REF if there is none. */
+  find(key: Text, hash: number): number {
+    const { arena } = this;
+    const slots = this.index.slotsFor(hash);
+    for (let i = firstPair(hash, slots);;) {
+      const other = slots[i]!;
+      if (other === 0) return NO_REF;
+      if (other === hash && arena.hasKey(slots[i + 1]!, key)) return slots[i + 1]!;
+      i += 2;
+      if (i === slots.length) i = 0;
+    }
+  }
+
+  /** Adds a record to the orders and counts that it belongs to. */
+  link(ref: number): void {
+    this.byKey.add(ref);
+    this.linkExpiry(ref);
+    this.countLive(ref, 1);
+  }
+
+  /** Removes a record from them, before it changes or goes. */
+  unlink(ref: number): void {
+    this.byKey.remove(ref);
+    this.unlinkExpiry(ref);
+    this.countLive(ref, -1);
+  }
+
+  /** Adds a record to the order by expiry, where it expires. */
+  linkExpiry(ref: number): void {
+    if (this.arena.expiresAt(ref) === 0) return;
+    this.byExpiry.add(ref);
+    this.#expiring++;
+  }
+
+  /** Removes a record from that order. */
+  unlinkExpiry(ref: number): void {
+    if (this.arena.expiresAt(ref) === 0) return;
+    this.byExpiry.remove(ref);
+    this.#expiring--;
+  }
+
+  /** Counts what a record takes in the log, or with -1 no longer. */
+  countLive(ref: number, sign: 1 | -1): void {
+    const { arena } = this;
+    const place = arena.place(ref);
+    if (place === 0) return;
+    const sizes = {
+      keyLength: arena.keyLength(ref),
+      valueLength: arena.valueLength(ref),
+      expiresAt: arena.expiresAt(ref),
+    };
+    this.liveBytes.count(place, sizes, sign);
+  }
+
+  /** Moves a record to where there is room, with its value unless it is to be cold. Throws MemoryFullError. */
+  move(ref: number, options?: { isCold: boolean }): number {
+    const { arena } = this;
+    const hash = hashOf(arena.key(ref));
+    const moved = arena.copy(ref, options);
+    this.#replace(ref, moved, hash);
+    arena.freeCopied(ref, moved);
+    return moved;
+  }
+
+  /** Gives a cold record its value, which was read from the log, and returns the record. Throws MemoryFullError. */
+  warm(ref: number, value: Text): number {
+    const { arena } = this;
+    const key = arena.key(ref);
+    const warmed = arena.add(key, value, arena.fields(ref));
+    this.#replace(ref, warmed, hashOf(key));
+    arena.free(ref);
+    return warmed;
+  }
+
+  /** Throws an error where index, orders and counts do not agree with the records. */
+  check(): void {
+    const { arena } = this;
+    arena.check();
+    const live = new LiveBytes(this.#log);
+    let [count, expiring] = [0, 0];
+    for (const ref of arena.records()) {
+      const key = arena.key(ref);
+      if (this.find(key, hashOf(key)) !== ref) throw new Error(`No index entry leads to ${key}`);
+      count++;
+      if (arena.expiresAt(ref) !== 0) expiring++;
+      if (arena.place(ref) === 0) continue;
+      const sizes = {
+        keyLength: key.length,
+        valueLength: arena.valueLength(ref),
+        expiresAt: arena.expiresAt(ref),
+      };
+      live.count(arena.place(ref), sizes, 1);
+    }
+    if (count !== this.index.size) throw new Error("The index has entries without a record");
+    if (expiring !== this.#expiring) throw new Error("The number of expiring records is wrong");
+    this.byKey.check(count);
+    this.byExpiry.check(expiring);
+    live.check(this.liveBytes);
+  }
+
+  #replace(from: number, to: number, hash: number): void {
+    this.index.replace(hash, { from, to });
+    this.byKey.replace(from, to);
+    if (this.arena.expiresAt(from) === 0) return;
+    this.byExpiry.remove(from);
+    this.byExpiry.add(to);
+  }
+}

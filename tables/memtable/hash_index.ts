@@ -1,0 +1,220 @@
+/**
+ * Finds the record of a key: a hash table of references, in arrays of integers.
+ *
+ * The table consists of parts, each of which grows on its own and is split in two when it is large, so that
+ * growing never moves more than one part (extendible hashing). The first bits of a hash tell the part.
+ *
+ * @module
+ */
+
+import { NO_REF } from "./arena.ts";
+
+const PART_SLOTS_MIN = 16;
+/** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
+const PART_SLOTS_MAX = 32_768;
+/** The most bits that tell the part: the others tell the place within it. */
+const PART_BITS_MAX = 16;
+/** A part whose load is higher grows: probing takes long in a full one. */
+const LOAD_MAX = 0.8;
+/** A part whose load is lower shrinks by half. */
+const LOAD_MIN = 0.25;
+/** The share of its slots by which a part grows: a larger step would leave more of them free. */
+const GROWTH = 0.25;
+
+/**
+ * The index of the pair, of a hash and a reference, at which the search for a hash begins. The last bits of
+ * the hash are a fraction of the length, which need not be a power of two.
+ */
+export function firstPair(hash: number, slots: Int32Array): number {
+  return (Math.imul(hash & 0xffff, slots.length >>> 1) >>> 16) << 1;
+}
+
+/** References by the hash of their key. The caller compares the keys. */
+export class HashIndex {
+  /** By the first bits of a hash. Neighbours may be the same part, which has fewer bits in common then. */
+  #parts: Part[] = [new Part(0)];
+  /** How many bits these are. */
+  #bits = 0;
+  #size = 0;
+  #bytes = this.#parts[0]!.slots.byteLength;
+
+  /** The number of references. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The memory that the index takes, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Pairs of a hash and a reference. Those with this hash are found from `firstPair` on, wrapping around at
+   * the end, before the next hash of 0.
+   */
+  slotsFor(hash: number): Int32Array {
+    return this.#partOf(hash).slots;
+  }
+
+  /** The first reference with this hash, most likely the only one; NO_REF if there is none. */
+  candidate(hash: number): number {
+    const slots = this.slotsFor(hash);
+    for (let i = firstPair(hash, slots);;) {
+      const other = slots[i]!;
+      if (other === hash || other === 0) return slots[i + 1]!;
+      i += 2;
+      if (i === slots.length) i = 0;
+    }
+  }
+
+  /** Adds a reference, whose key must not be in the index. */
+  add(hash: number, ref: number): void {
+    let part = this.#partOf(hash);
+    while (part.isFull && part.bits < PART_BITS_MAX) {
+      this.#split(part, hash);
+      part = this.#partOf(hash);
+    }
+    const before = part.slots.byteLength;
+    part.add(hash, ref);
+    this.#size++;
+    this.#bytes += part.slots.byteLength - before;
+  }
+
+  /** Replaces a reference by another with the same key. */
+  replace(hash: number, { from, to }: { from: number; to: number }): void {
+    const part = this.#partOf(hash);
+    part.slots[part.slotOf(hash, from) + 1] = to;
+  }
+
+  /** Removes a reference. */
+  remove(hash: number, ref: number): void {
+    const part = this.#partOf(hash);
+    const before = part.slots.byteLength;
+    part.remove(hash, ref);
+    this.#size--;
+    this.#bytes += part.slots.byteLength - before;
+  }
+
+  #partOf(hash: number): Part {
+    return this.#parts[firstBits(hash, this.#bits)]!;
+  }
+
+  /** Splits the part of this hash into two, by one bit more. */
+  #split(part: Part, hash: number): void {
+    if (part.bits === this.#bits) {
+      this.#parts = this.#parts.flatMap((part) => [part, part]);
+      this.#bits++;
+    }
+    const halves = part.split();
+    // The places of the part: first those of the half whose next bit is 0.
+    const places = 1 << (this.#bits - part.bits);
+    const first = firstBits(hash, part.bits) * places;
+    this.#parts.fill(halves[0], first, first + places / 2);
+    this.#parts.fill(halves[1], first + places / 2, first + places);
+    for (const half of halves) this.#bytes += half.slots.byteLength;
+    this.#bytes -= part.slots.byteLength;
+    part.free();
+  }
+}
+
+/** The first bits of a hash, so many of them. */
+function firstBits(hash: number, bits: number): number {
+  return hash >>> 1 >>> (31 - bits);
+}
+
+/** One part: pairs of a hash and a reference, with open addressing and linear probing. */
+class Part {
+  /** How many of their first bits all hashes of the part have in common. */
+  readonly bits: number;
+  /** Two integers a slot; a hash of 0 marks a free one. */
+  slots: Int32Array<ArrayBuffer>;
+  #size = 0;
+
+  /** An empty part with room for so many references, and for some more. */
+  constructor(bits: number, size = 0) {
+    const count = Math.ceil((1 + GROWTH) * size / LOAD_MAX);
+    this.bits = bits;
+    this.slots = new Int32Array(2 * Math.max(PART_SLOTS_MIN, count));
+  }
+
+  /** Whether the next reference would make it larger than a part may be. */
+  get isFull(): boolean {
+    return this.#size >= LOAD_MAX * PART_SLOTS_MAX;
+  }
+
+  /** The index in `slots` of the pair that follows. */
+  next(index: number): number {
+    return index + 2 === this.slots.length ? 0 : index + 2;
+  }
+
+  /** The index of the pair of this reference, which must be there. */
+  slotOf(hash: number, ref: number): number {
+    let i = firstPair(hash, this.slots);
+    while (this.slots[i] !== hash || this.slots[i + 1] !== ref) {
+      if (this.slots[i] === 0) throw new Error("Cannot find a reference: it is not in the index");
+      i = this.next(i);
+    }
+    return i;
+  }
+
+  add(hash: number, ref: number): void {
+    const count = this.slots.length / 2;
+    if (++this.#size > LOAD_MAX * count) {
+      this.#resize(count + Math.max(PART_SLOTS_MIN, Math.ceil(GROWTH * count)));
+    }
+    this.#insert(hash, ref);
+  }
+
+  remove(hash: number, ref: number): void {
+    const { slots } = this;
+    this.#size--;
+    let gap = this.slotOf(hash, ref);
+    // Pairs that the removed one had displaced move back, so that no probe ends too early.
+    for (let i = this.next(gap); slots[i] !== 0; i = this.next(i)) {
+      const home = firstPair(slots[i]!, slots);
+      const isBetween = gap <= i ? gap < home && home <= i : gap < home || home <= i;
+      if (isBetween) continue;
+      slots[gap] = slots[i]!;
+      slots[gap + 1] = slots[i + 1]!;
+      gap = i;
+    }
+    slots[gap] = 0;
+    slots[gap + 1] = NO_REF;
+    const count = slots.length / 2;
+    if (count > PART_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#resize(count >>> 1);
+  }
+
+  /** Two parts that hold what this one does, by the next bit of the hashes: those with a 0, and a 1. */
+  split(): [Part, Part] {
+    const { slots } = this;
+    const bits = this.bits + 1;
+    let ones = 0;
+    for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
+    const halves: [Part, Part] = [new Part(bits, this.#size - ones), new Part(bits, ones)];
+    for (let i = 0; i < slots.length; i += 2) {
+      if (slots[i] !== 0) halves[firstBits(slots[i]!, bits) & 1]!.add(slots[i]!, slots[i + 1]!);
+    }
+    return halves;
+  }
+
+  /** Frees the memory now: all parts grow at about the same time. The part must not be used any longer. */
+  free(): void {
+    this.slots.buffer.transfer(0);
+  }
+
+  #insert(hash: number, ref: number): void {
+    let i = firstPair(hash, this.slots);
+    while (this.slots[i] !== 0) i = this.next(i);
+    this.slots[i] = hash;
+    this.slots[i + 1] = ref;
+  }
+
+  #resize(count: number): void {
+    const old = this.slots;
+    this.slots = new Int32Array(2 * Math.max(PART_SLOTS_MIN, count));
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
+    }
+    old.buffer.transfer(0); // Now, as in `free`.
+  }
+}

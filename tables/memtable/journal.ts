@@ -1,0 +1,185 @@
+/**
+ * Undoes the changes of a turn in a memtable. The journal is a stack of bytes: for each change the record that
+ * it overwrote, if any, and a note of what happened.
+ *
+ * @module
+ */
+
+import { copyText, type Memory, Text } from "../text.ts";
+import { TurnBuffer } from "../turn_buffer.ts";
+import type { Contents } from "./contents.ts";
+
+// What happened to a record.
+const ADDED = 0;
+const MOVED = 1;
+const OVERWRITTEN = 2;
+const REMOVED = 3;
+const CLEARED = 4;
+
+// A note, in integers of four bytes. It stands after the bytes that it is about, so that a walk from the end
+// finds both.
+const KIND = 0;
+const HASH = 4;
+const REF = 8;
+/** The record that was replaced, or how many bytes were overwritten. */
+const MORE = 12;
+const LOGGED = 16;
+const NOTE_BYTES = 24;
+
+/** A record that is about to change, or has. */
+export interface Place {
+  /** The hash of the record's key. */
+  readonly hash: number;
+  /** The record. */
+  readonly ref: number;
+  /** How much of the turn was logged before the change, in bytes: what `undo` tells the log. */
+  readonly logged: number;
+}
+
+interface Note extends Place {
+  readonly kind: number;
+  readonly more: number;
+}
+
+/** The changes since the last commit, in order. */
+export class Journal {
+  readonly #stack = new TurnBuffer();
+  /** What each CLEAR removed, in order. */
+  #cleared: Contents[] = [];
+  /** Whether a record waits for the commit to be freed. */
+  #hasFreed = false;
+
+  /** The length of the journal in bytes: a mark to undo to. */
+  get length(): number {
+    return this.#stack.length;
+  }
+
+  /** Notes a new record. */
+  noteAdded(place: Place): void {
+    this.#note(place, ADDED, 0);
+  }
+
+  /** Notes a record that replaces `before`, which stays as it is until the commit. */
+  noteMoved(place: Place, before: number): void {
+    this.#note(place, MOVED, before);
+    this.#hasFreed = true;
+  }
+
+  /** Notes that a record is about to be overwritten. */
+  noteOverwritten({ arena }: Contents, place: Place): void {
+    const { ref } = place;
+    const length = roundUp(arena.usedBytes(ref));
+    const offset = this.#stack.claim(length);
+    copyBytes(arena.memory(ref), arena.offset(ref), this.#stack.memory, offset, length);
+    this.#note(place, OVERWRITTEN, length);
+  }
+
+  /** Notes a record that was removed, and stays as it is until the commit. */
+  noteRemoved(place: Place): void {
+    this.#note(place, REMOVED, 0);
+    this.#hasFreed = true;
+  }
+
+  /** Notes that everything is removed; `contents` stay until the commit. */
+  noteCleared(contents: Contents, logged: number): void {
+    this.#cleared.push(contents);
+    this.#note({ hash: 0, ref: 0, logged }, CLEARED, 0);
+  }
+
+  /**
+   * Reverts the changes after a mark. Returns the contents that result, and how much of the turn was logged
+   * at the mark; undefined if nothing had to be reverted.
+   */
+  undo(contents: Contents, mark: number): { contents: Contents; logged: number | undefined } {
+    let current = contents;
+    let logged: number | undefined;
+    while (this.#stack.length > mark) {
+      const end = this.#stack.length - NOTE_BYTES;
+      const note = this.#noteAt(end);
+      const start = note.kind === OVERWRITTEN ? end - note.more : end;
+      this.#stack.truncate(start);
+      logged = note.logged;
+      if (note.kind === CLEARED) current = this.#cleared.pop()!;
+      else this.#revert(current, note, start);
+    }
+    return { contents: current, logged };
+  }
+
+  /** The records of the changes since the last CLEAR that still stand, the last first. */
+  *standing({ arena }: Contents): Generator<number> {
+    for (const { kind, ref } of this.#standingNotes()) {
+      if (kind !== REMOVED && !arena.isFreed(ref)) yield ref;
+    }
+  }
+
+  /** Empties the journal, and frees the records that were replaced or removed. */
+  commit({ arena }: Contents): void {
+    if (this.#hasFreed) {
+      for (const { kind, ref, more } of this.#standingNotes()) {
+        if (kind === MOVED) arena.free(more);
+        if (kind === REMOVED) arena.free(ref);
+      }
+    }
+    this.#hasFreed = false;
+    this.#cleared.length = 0;
+    this.#stack.clear();
+  }
+
+  #revert(contents: Contents, { kind, hash, ref, more }: Note, saved: number): void {
+    const { arena, index } = contents;
+    if (kind === REMOVED) {
+      index.add(hash, ref);
+      contents.link(ref);
+      return;
+    }
+    contents.unlink(ref);
+    if (kind === OVERWRITTEN) {
+      copyBytes(this.#stack.memory, saved, arena.memory(ref), arena.offset(ref), more);
+      contents.link(ref);
+      return;
+    }
+    if (kind === ADDED) index.remove(hash, ref);
+    else index.replace(hash, { from: ref, to: more });
+    arena.free(ref);
+    if (kind === MOVED) contents.link(more);
+  }
+
+  /** The notes since the last CLEAR, the last first. */
+  *#standingNotes(): Generator<Note> {
+    for (let at = this.#stack.length - NOTE_BYTES; at >= 0; at -= NOTE_BYTES) {
+      const note = this.#noteAt(at);
+      if (note.kind === CLEARED) return;
+      yield note;
+      if (note.kind === OVERWRITTEN) at -= note.more;
+    }
+  }
+
+  #note({ hash, ref, logged }: Place, kind: number, more: number): void {
+    const at = this.#stack.claim(NOTE_BYTES);
+    const { view } = this.#stack.memory;
+    view.setInt32(at + KIND, kind, true);
+    view.setInt32(at + HASH, hash, true);
+    view.setInt32(at + REF, ref, true);
+    view.setInt32(at + MORE, more, true);
+    view.setFloat64(at + LOGGED, logged, true);
+  }
+
+  #noteAt(at: number): Note {
+    const { view } = this.#stack.memory;
+    return {
+      kind: view.getInt32(at + KIND, true),
+      hash: view.getInt32(at + HASH, true),
+      ref: view.getInt32(at + REF, true),
+      more: view.getInt32(at + MORE, true),
+      logged: view.getFloat64(at + LOGGED, true),
+    };
+  }
+}
+
+function copyBytes(from: Memory, at: number, to: Memory, offset: number, length: number): void {
+  copyText(new Text(from, at, at + length), to, offset);
+}
+
+function roundUp(length: number): number {
+  return (length + 7) & ~7;
+}

@@ -1,0 +1,276 @@
+/**
+ * References to records in sorted order, such as by key or by expiry.
+ *
+ * References are in chunks. The order between chunks is always exact; within a chunk it is made when someone
+ * reads the chunk. So a reference is added without looking at other records, which would have to be fetched
+ * from memory one after the other, and a reader sorts no more than the chunks that it reads, however much was
+ * added.
+ *
+ * @module
+ */
+
+/** The references of a chunk before it is split: few enough that sorting them takes about a millisecond. */
+const CHUNK_REFS_MAX = 2_048;
+/** Two chunks that hold no more are joined: so little that the next split is far off. */
+const JOINED_REFS_MAX = CHUNK_REFS_MAX / 4;
+/** How many references are looked at for one that splits a chunk in about half. */
+const SAMPLE_REFS = 15;
+
+/** An order of records: where each of them belongs. */
+export interface Order<Place> {
+  /** The place of a record, which no other record has. It may be a view of the record. */
+  placeOf(ref: number): Place;
+  /** The same place, but not a view. */
+  copyOf(place: Place): Place;
+  /** Compares two places: negative if `a` comes first, 0 if they are the same. */
+  compare(a: Place, b: Place): number;
+}
+
+/**
+ * References in chunks. Adding and removing take a binary search for the chunk; counting takes a step for
+ * each chunk. What is added to a chunk is sorted once, by its next reader.
+ */
+export class SortedRefs<Place> {
+  readonly #order: Order<Place>;
+  readonly #chunks: Chunk<Place>[] = [];
+  /** What comes before this place is in an earlier chunk, and nothing else is. */
+  readonly #starts: Place[] = [];
+
+  /** Creates an empty list. */
+  constructor(order: Order<Place>) {
+    this.#order = order;
+  }
+
+  /** Adds a reference. While it is in the list, its place in the order must not change. */
+  add(ref: number): void {
+    const place = this.#order.placeOf(ref);
+    if (this.#chunks.length === 0) this.#insert(0, new Chunk(this.#order), place);
+    let c = this.#chunkAt(place);
+    if (this.#chunks[c]!.isFull) {
+      this.#split(c, place);
+      if (this.#order.compare(this.#starts[c + 1]!, place) <= 0) c++;
+    }
+    this.#chunks[c]!.add(ref);
+  }
+
+  /** Removes a reference, which must be in the list. */
+  remove(ref: number): void {
+    const c = this.#chunkAt(this.#order.placeOf(ref));
+    if (!this.#chunks[c]?.remove(ref)) {
+      throw new Error("Cannot remove a reference: it is not in the list");
+    }
+    this.#join(c);
+    this.#join(c - 1);
+  }
+
+  /** Replaces a reference by another one with the same place. */
+  replace(from: number, to: number): void {
+    if (!this.#chunks[this.#chunkAt(this.#order.placeOf(from))]?.replace(from, to)) {
+      throw new Error("Cannot replace a reference: it is not in the list");
+    }
+  }
+
+  /** Throws an error where the references are not in order, or not as many as this. */
+  check(count: number): void {
+    let found = 0;
+    let last: Place | undefined;
+    for (const ref of this.from()) {
+      const place = this.#order.placeOf(ref);
+      if (last !== undefined && this.#order.compare(last, place) >= 0) {
+        throw new Error("References are out of order");
+      }
+      last = place;
+      found++;
+    }
+    if (found !== count) throw new Error(`There are ${found} references instead of ${count}`);
+  }
+
+  /** How many references come before a place. */
+  countBefore(place: Place): number {
+    const c = this.#chunkAt(place);
+    let count = this.#chunks[c]?.countBefore(place) ?? 0;
+    for (let i = 0; i < c; i++) count += this.#chunks[i]!.length;
+    return count;
+  }
+
+  /** The references from a place on, or all, in sorted order. */
+  *from(place?: Place): Generator<number> {
+    const first = place === undefined ? 0 : this.#chunkAt(place);
+    for (let c = first; c < this.#chunks.length; c++) {
+      const chunk = this.#chunks[c]!;
+      chunk.sort();
+      let i = c === first && place !== undefined ? chunk.countBefore(place) : 0;
+      for (; i < chunk.length; i++) yield chunk.refs[i]!;
+    }
+  }
+
+  /** The chunk for a place: the last one that starts there or before, or else the first. */
+  #chunkAt(place: Place): number {
+    const order = this.#order;
+    const starts = this.#starts;
+    let low = 1;
+    let high = starts.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (order.compare(starts[middle]!, place) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  /** Makes room for a place in a full chunk. */
+  #split(c: number, place: Place): void {
+    const chunk = this.#chunks[c]!;
+    const isLast = c === this.#chunks.length - 1;
+    if (isLast && chunk.endsBefore(place)) {
+      // Keys that arrive in sorted order leave full chunks.
+      this.#insert(c + 1, new Chunk(this.#order), place);
+    } else {
+      const middle = this.#order.placeOf(chunk.middle());
+      this.#insert(c + 1, chunk.splitAt(middle), middle);
+    }
+  }
+
+  /** Joins a chunk with the next one if one of them is empty, or both together hold little. */
+  #join(c: number): void {
+    const [chunk, next] = [this.#chunks[c], this.#chunks[c + 1]];
+    if (chunk === undefined || next === undefined) return;
+    const isOneEmpty = chunk.length === 0 || next.length === 0;
+    if (!isOneEmpty && chunk.length + next.length > JOINED_REFS_MAX) return;
+    chunk.append(next);
+    this.#chunks.splice(c + 1, 1);
+    this.#starts.splice(c + 1, 1);
+  }
+
+  #insert(c: number, chunk: Chunk<Place>, start: Place): void {
+    this.#chunks.splice(c, 0, chunk);
+    this.#starts.splice(c, 0, this.#order.copyOf(start));
+  }
+}
+
+/** A run of references: some in order, then some in any order. */
+class Chunk<Place> {
+  readonly #order: Order<Place>;
+  readonly refs = new Int32Array(CHUNK_REFS_MAX);
+  length = 0;
+  /** How many of them are in order. */
+  #sorted = 0;
+
+  constructor(order: Order<Place>) {
+    this.#order = order;
+  }
+
+  get isFull(): boolean {
+    return this.length === CHUNK_REFS_MAX;
+  }
+
+  add(ref: number): void {
+    if (this.endsBefore(this.#order.placeOf(ref))) this.#sorted++;
+    this.refs[this.length++] = ref;
+  }
+
+  /** Whether all references are known to be in order, and to come before this place. */
+  endsBefore(place: Place): boolean {
+    const { length } = this;
+    if (this.#sorted < length) return false;
+    return length === 0 || this.#comesBefore(this.refs[length - 1]!, place);
+  }
+
+  /** Removes a reference; false if it is not there. */
+  remove(ref: number): boolean {
+    const { refs } = this;
+    let i = refs.indexOf(ref);
+    if (i < 0 || i >= this.length) return false;
+    this.length--;
+    if (i < this.#sorted) {
+      refs.copyWithin(i, i + 1, this.#sorted);
+      i = --this.#sorted;
+    }
+    refs[i] = refs[this.length]!;
+    return true;
+  }
+
+  /** Replaces a reference; false if it is not there. */
+  replace(from: number, to: number): boolean {
+    const i = this.refs.indexOf(from);
+    if (i < 0 || i >= this.length) return false;
+    this.refs[i] = to;
+    return true;
+  }
+
+  /** Adds the references of a chunk that comes after this one. */
+  append(next: Chunk<Place>): void {
+    if (this.#sorted === this.length) this.#sorted += next.#sorted;
+    this.refs.set(next.refs.subarray(0, next.length), this.length);
+    this.length += next.length;
+  }
+
+  /** How many references come before a place. */
+  countBefore(place: Place): number {
+    this.sort();
+    return this.#indexAmong(this.length, place);
+  }
+
+  /** Puts all references in order. */
+  sort(): void {
+    const { refs, length } = this;
+    if (this.#sorted === length) return;
+    const added = this.#inOrder(refs.slice(this.#sorted, length));
+    // From the last one on, each takes its place, and those after it move up at once.
+    let end = this.#sorted;
+    for (let i = added.length - 1; i >= 0; i--) {
+      const index = this.#indexAmong(end, this.#order.placeOf(added[i]!));
+      refs.copyWithin(index + i + 1, index, end);
+      refs[index + i] = added[i]!;
+      end = index;
+    }
+    this.#sorted = length;
+  }
+
+  /** The reference in the middle, or about there if they are not in order. */
+  middle(): number {
+    const { refs, length } = this;
+    if (this.#sorted === length) return refs[length >>> 1]!;
+    const sample = new Int32Array(SAMPLE_REFS);
+    for (let i = 0; i < SAMPLE_REFS; i++) sample[i] = refs[Math.floor(i * length / SAMPLE_REFS)]!;
+    return this.#inOrder(sample)[SAMPLE_REFS >>> 1]!;
+  }
+
+  /** Moves the references from this place on to another chunk. Those in order stay so. */
+  splitAt(place: Place): Chunk<Place> {
+    const { refs, length } = this;
+    const kept = this.#indexAmong(this.#sorted, place);
+    const rest = new Chunk(this.#order);
+    rest.refs.set(refs.subarray(kept, this.#sorted));
+    rest.length = rest.#sorted = this.#sorted - kept;
+    this.length = kept;
+    for (let i = this.#sorted; i < length; i++) {
+      const ref = refs[i]!;
+      const to = this.#comesBefore(ref, place) ? this : rest;
+      to.refs[to.length++] = ref;
+    }
+    this.#sorted = kept;
+    return rest;
+  }
+
+  #inOrder(refs: Int32Array): Int32Array {
+    const order = this.#order;
+    return refs.sort((a, b) => order.compare(order.placeOf(a), order.placeOf(b)));
+  }
+
+  #comesBefore(ref: number, place: Place): boolean {
+    return this.#order.compare(this.#order.placeOf(ref), place) < 0;
+  }
+
+  /** The index of the first of so many references in order that does not come before the place. */
+  #indexAmong(length: number, place: Place): number {
+    let low = 0;
+    let high = length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#comesBefore(this.refs[middle]!, place)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
