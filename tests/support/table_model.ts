@@ -7,6 +7,7 @@
 
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
+import { DurableTable as LogTable } from "../../tables/durable/log_table.ts";
 import type { Clock, Page, Table } from "../../tables/table.ts";
 import { tempFolder, testWith } from "./harness.ts";
 import { ModelTable } from "./model_table.ts";
@@ -44,9 +45,15 @@ export class TableSetup implements Disposable {
   /** Closes the table and opens it again: what was not committed is gone. */
   reopen(): void {
     this.#table.undo(0);
+    this.check();
     if (this.#folder === undefined) return;
     this.#table.close();
     this.#table = this.#open(this.#folder, () => this.now);
+  }
+
+  /** Lets a table that can do so check itself. */
+  check(): void {
+    if (this.#table instanceof LogTable) this.#table.check();
   }
 
   /** Keys of a page, with everything in the page that is left out here. */
@@ -124,8 +131,30 @@ export const DURABLE_LOG: Kind = {
   open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.all),
 };
 
+/** The table whose log is all of it, in slots that are used again and again. */
+export const LOG_TABLE: Kind = {
+  name: "log table",
+  hasFolder: true,
+  open: (folder, now) =>
+    new LogTable(folder, { cacheBytes: CACHE_BYTES, now, slotBytes: SEGMENT_BYTES.some }),
+};
+
+/** The same in one slot, with all values in memory. */
+export const LOG_TABLE_IN_MEMORY: Kind = {
+  name: "log table, all in memory",
+  hasFolder: true,
+  open: (folder, now) =>
+    new LogTable(folder, { cacheBytes: Infinity, now, slotBytes: SEGMENT_BYTES.all }),
+};
+
 /** The tables of a server. */
-export const REAL_TABLES: readonly Kind[] = [MEMORY_TABLE, DURABLE_TABLE, DURABLE_LOG];
+export const REAL_TABLES: readonly Kind[] = [
+  MEMORY_TABLE,
+  DURABLE_TABLE,
+  DURABLE_LOG,
+  LOG_TABLE,
+  LOG_TABLE_IN_MEMORY,
+];
 
 function openDurable(folder: string, now: Clock, segmentBytes: number): Table {
   return new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, segmentBytes });

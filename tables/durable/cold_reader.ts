@@ -1,0 +1,86 @@
+/**
+ * Reads values that are not in memory from the log. No byte is believed without its checksum: a record that is
+ * damaged, or not the one that memory knows of, is a failure for its key, and never a value.
+ *
+ * @module
+ */
+
+import { readChange } from "../change.ts";
+import type { Memtable } from "../memtable/memtable.ts";
+import type { Report } from "../report.ts";
+import { TableError } from "../table.ts";
+import { compareTexts, Memory, type Text } from "../text.ts";
+import { tableError } from "./errors.ts";
+import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./log/format.ts";
+import type { Log } from "./log/log.ts";
+
+/** What a reader works with. */
+export interface ColdReaderParts {
+  /** Has the records. */
+  readonly log: Log;
+  /** Knows their places, and takes the values. */
+  readonly memtable: Memtable;
+  /** Is told of damage. */
+  readonly report: Report;
+}
+
+/** Reads the values of cold records. */
+export class ColdReader {
+  readonly #parts: ColdReaderParts;
+  /** The places of damage that were reported. */
+  readonly #damaged = new Set<number>();
+  /** How many values it has read. */
+  count = 0;
+
+  /** Reads nothing by itself. */
+  constructor(parts: ColdReaderParts) {
+    this.#parts = parts;
+  }
+
+  /** In how many places damage was found. */
+  get damagedCount(): number {
+    return this.#damaged.size;
+  }
+
+  /** Reads the value of a cold record into memory, and returns the record. Throws TableError. */
+  read(ref: number): number {
+    const { log, memtable } = this.#parts;
+    const { records } = memtable;
+    const place = records.place(ref);
+    const memory = new Memory(this.#sizeOf(ref));
+    let length: number;
+    try {
+      length = log.read(memory.bytes, place);
+    } catch (error) {
+      throw tableError(error);
+    }
+    this.count++;
+    return memtable.warm(ref, this.#valueIn(memory, length, ref));
+  }
+
+  #sizeOf(ref: number): number {
+    const { records } = this.#parts.memtable;
+    return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
+  }
+
+  /** The value in the bytes of a record. Throws TableError where they are not what memory knows. */
+  #valueIn(memory: Memory, length: number, ref: number): Text {
+    const { log, memtable: { records } } = this.#parts;
+    const place = records.place(ref);
+    const segment = log.segmentAt(place);
+    const size = memory.bytes.length;
+    const isWhole = segment !== undefined && length === size &&
+      recordBytesAt(memory, 0, size) === size && isWholeRecord(memory, 0, segment.seed);
+    if (isWhole) {
+      const { key, value, version } = readChange(memory, changeIn(0));
+      const isSame = version === records.version(ref) &&
+        value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
+      if (isSame) return value;
+    }
+    if (!this.#damaged.has(place)) {
+      this.#damaged.add(place);
+      this.#parts.report("error", "A value can't be read: the log is damaged", { offset: place });
+    }
+    throw new TableError("the value is damaged on the disk");
+  }
+}

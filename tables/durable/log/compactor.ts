@@ -1,0 +1,206 @@
+/**
+ * Compaction: copies the records of the oldest segment that are still the newest of their keys to the end of
+ * the log, so that its slots can be used again. It works within commits, a bounded step at a time, and its
+ * copies are part of the turn: they are durable together with the word that the segment is not needed.
+ *
+ * Oldest first, because then a deletion need never be copied: nothing older is left that it hides.
+ *
+ * @module
+ */
+
+import { KIND, readChange } from "../../change.ts";
+import { NO_REF } from "../../memtable/arena.ts";
+import type { Memtable } from "../../memtable/memtable.ts";
+import { Memory } from "../../text.ts";
+import { DamageError } from "./chain.ts";
+import {
+  changeIn,
+  isWholeRecord,
+  recordBytesAt,
+  SEGMENT_HEADER_BYTES,
+  TURN_HEADER_BYTES,
+  turnHeaderAt,
+} from "./format.ts";
+import type { Log } from "./log.ts";
+import type { Segment } from "./segment.ts";
+
+/** The log may take so many times what is live, besides the active segment; on a full disk, so many times. */
+const SPACE_MAX = 2.5;
+const TIGHT_SPACE_MAX = 1.1;
+/** How much of a segment is read at a time, in bytes. */
+const READ_BYTES = 262_144;
+
+/** A record that was copied into the turn. */
+interface Copy {
+  readonly ref: number;
+  /** Where its copy will be, unless the turn moves. */
+  place: number;
+}
+
+/** Copies what is live out of old segments. */
+export class Compactor {
+  readonly #log: Log;
+  readonly #memtable: Memtable;
+  readonly #slotBytes: number;
+  readonly #chunk = new Memory(READ_BYTES);
+  /** Which part of the file the chunk has. */
+  #chunkAt = 0;
+  #chunkLength = 0;
+  /** The segment that is being read, and where, from its start. */
+  #segment: Segment | undefined;
+  #at = 0;
+  #turnEnd = 0;
+  #copies: Copy[] = [];
+  /** How many bytes of them are from the segment that is being read. */
+  #copiedFrom = 0;
+  /** How many segments this turn makes unneeded. */
+  #done = 0;
+  /** The segment in which damage was found: nothing behind it can be compacted. */
+  #damaged: Segment | undefined;
+  /** How many bytes it has copied. */
+  copiedBytes = 0;
+
+  /** Compacts this log, whose live records this memtable knows. */
+  constructor(log: Log, { memtable, slotBytes }: { memtable: Memtable; slotBytes: number }) {
+    this.#log = log;
+    this.#memtable = memtable;
+    this.#slotBytes = slotBytes;
+  }
+
+  /** The number of the oldest segment that is needed once the turn is durable. */
+  get oldest(): number {
+    return this.#log.segments[this.#done]!.number;
+  }
+
+  /** Whether a turn must be committed for what has been done. */
+  get isPending(): boolean {
+    return this.#done > 0 || this.#copies.length > 0;
+  }
+
+  /** How many bytes the log takes beyond what it may; on a full disk that is less. */
+  excessBytes({ isTight = false } = {}): number {
+    const used = this.#log.usedSlots - this.#done;
+    const [factor, spare] = isTight ? [TIGHT_SPACE_MAX, 2] : [SPACE_MAX, 1];
+    return (used - spare) * this.#slotBytes - factor * this.#memtable.liveBytes.total;
+  }
+
+  /**
+   * Reads on for about so many bytes, and adds what is live to the turn. Segments of which nothing is live cost
+   * nothing. False if there is nothing to do. Throws DamageError.
+   */
+  step(bytesMax: number): boolean {
+    let left = bytesMax;
+    while (this.#log.segments.length - this.#done > 1) {
+      const segment = this.#log.segments[this.#done]!;
+      if (segment === this.#damaged) return this.isPending;
+      if (this.#liveBytesOf(segment) > 0) {
+        if (left <= 0) return true;
+        left -= this.#copyFrom(segment, left);
+        if (this.#at < segment.end) return true;
+        // Damage may have hidden a record that is live: then its segment must stay.
+        if (this.#liveBytesOf(segment) > this.#copiedFrom) throw this.#damage(segment);
+      }
+      this.#done++;
+      this.#segment = undefined;
+      this.#copiedFrom = 0;
+    }
+    return this.isPending;
+  }
+
+  /** Notes that the turn goes to another place. */
+  moveCopies(by: number): void {
+    for (const copy of this.#copies) copy.place += by;
+  }
+
+  /** Makes the copies count, after the turn was committed. */
+  committed(): void {
+    for (const { ref, place } of this.#copies) this.#memtable.moveInLog(ref, place);
+    this.#copies = [];
+    this.#copiedFrom = 0;
+    this.#done = 0;
+  }
+
+  /** Forgets the copies, after the turn has failed: what seemed to be replaced may be live again. */
+  undo(): void {
+    this.#copies = [];
+    this.#copiedFrom = 0;
+    this.#done = 0;
+    this.#segment = undefined;
+  }
+
+  #liveBytesOf({ slot, slots }: Segment): number {
+    let bytes = 0;
+    for (let i = 0; i < slots; i++) bytes += this.#memtable.liveBytes.in(slot + i);
+    return bytes;
+  }
+
+  /** Copies from a segment, and returns how many bytes were read or passed over. */
+  #copyFrom(segment: Segment, bytesMax: number): number {
+    if (this.#segment !== segment) {
+      this.#segment = segment;
+      this.#at = this.#turnEnd = SEGMENT_HEADER_BYTES;
+      this.#chunkLength = 0;
+    }
+    const from = this.#at;
+    while (this.#at < segment.end && this.#at - from < bytesMax) {
+      if (this.#at === this.#turnEnd) {
+        const offset = this.#load(segment, TURN_HEADER_BYTES);
+        const turn = offset === undefined
+          ? undefined
+          : turnHeaderAt(this.#chunk, offset, segment.seed);
+        if (turn === undefined) throw this.#damage(segment);
+        this.#turnEnd = this.#at + turn.length;
+        this.#at += TURN_HEADER_BYTES;
+      } else this.#at += this.#copyRecord(segment);
+    }
+    return this.#at - from;
+  }
+
+  /** Copies the next record if it is live, and returns its length. */
+  #copyRecord(segment: Segment): number {
+    let memory = this.#chunk;
+    let offset = this.#load(segment, HEAD_BYTES) ?? this.#load(segment, 0)!;
+    const length = recordBytesAt(memory, offset, offset + this.#turnEnd - this.#at);
+    if (length === undefined) throw this.#damage(segment);
+    const place = segment.start + this.#at;
+    let change = readChange(memory, changeIn(offset));
+    if (change.kind !== KIND.PUT) return length;
+    const ref = this.#memtable.find(change.key);
+    if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
+    if (this.#memtable.records.isCold(ref)) {
+      if (offset + length > this.#chunkLength) {
+        [memory, offset] = [new Memory(length), 0];
+        if (this.#log.read(memory.bytes, place) < length) throw this.#damage(segment);
+      }
+      if (!isWholeRecord(memory, offset, segment.seed)) throw this.#damage(segment);
+      change = readChange(memory, changeIn(offset));
+    } else {
+      // What is in memory was written or verified before.
+      const { value, version, expiresAt } = this.#memtable.entryOf(ref);
+      change = { kind: KIND.PUT, key: change.key, value, version, expiresAt: expiresAt ?? 0 };
+    }
+    this.#copies.push({ ref, place: this.#log.add(change) });
+    this.#copiedFrom += length;
+    this.copiedBytes += length;
+    return length;
+  }
+
+  /** Where in the chunk the next bytes are; reads them if they are not there. Undefined if the segment ends before. */
+  #load(segment: Segment, length: number): number | undefined {
+    const start = segment.start + this.#at;
+    const offset = start - this.#chunkAt;
+    if (offset >= 0 && offset + length <= this.#chunkLength) return offset;
+    const wanted = Math.min(READ_BYTES, segment.end - this.#at);
+    this.#chunkAt = start;
+    this.#chunkLength = this.#log.read(this.#chunk.bytes.subarray(0, wanted), start);
+    return length <= this.#chunkLength ? 0 : undefined;
+  }
+
+  #damage(segment: Segment): DamageError {
+    this.#damaged = segment;
+    return new DamageError(segment.start + this.#at, "compaction can't read what is there");
+  }
+}
+
+/** The most that the head of a record and its key take, in bytes. */
+const HEAD_BYTES = 28 + 1_024;

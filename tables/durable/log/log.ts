@@ -1,0 +1,351 @@
+/**
+ * The log, which is the table on disk. It gathers the changes of a turn, and makes them durable with one write
+ * and one sync, in room that is allocated before. A segment that is full is sealed, and the log goes on in the
+ * next one; segments whose records have all been replaced give their slots back.
+ *
+ * @module
+ */
+
+import type { Change } from "../../change.ts";
+import type { ChangeLog } from "../../memory_table.ts";
+import { Memory } from "../../text.ts";
+import { TurnBuffer } from "../../turn_buffer.ts";
+import { TableError } from "../../table.ts";
+import { isDiskFull } from "../errors.ts";
+import type { Chain } from "./chain.ts";
+import type { PositionedFile } from "./file.ts";
+import {
+  encodeSegmentHeader,
+  sealTurn,
+  SEGMENT_HEADER_BYTES,
+  sizeOfRecord,
+  SLOT_BYTES,
+  TURN_HEADER_BYTES,
+  writeRecord,
+} from "./format.ts";
+import { Segment } from "./segment.ts";
+import { entryBytes, indexRoom } from "./segment_index.ts";
+import { Slots } from "./slots.ts";
+
+/** How many slots are kept beside the active segment: the next one, and one in reserve for a full disk. */
+const SPARE_SLOTS = 2;
+/** How much of the next slot is filled for each byte that is committed, and at least, in bytes. */
+const FILL_SHARE = 2;
+const FILL_BYTES_MIN = 65_536;
+
+/** What a log is opened with. */
+export interface LogOptions {
+  /** Tells its segments from those of other tables; not 0. */
+  readonly salt: number;
+  /** The size of a slot, in bytes; tests set it low. */
+  readonly slotBytes?: number;
+  /** Whether nobody is copying the log now, so that what is released may be overwritten. */
+  readonly mayReuse?: () => boolean;
+}
+
+/** A commit of a turn. */
+export interface Commit {
+  /** The last version that the table has given. */
+  readonly version: number;
+  /** The number of the oldest segment that is needed once this turn is durable. */
+  readonly oldest: number;
+  /** Called where the turn goes to another segment than was expected, with how far its records have moved. */
+  readonly onMoved: (range: { from: number; to: number; by: number }) => void;
+}
+
+/** The log of an open table. */
+export class Log implements ChangeLog {
+  readonly #file: PositionedFile;
+  readonly #salt: number;
+  readonly #slotBytes: number;
+  /** From the oldest to the active one. */
+  readonly #segments: Segment[];
+  readonly #slots: Slots;
+  /** The segment that has each slot. */
+  readonly #bySlot: (Segment | undefined)[] = [];
+  /** The segment that follows the active one, once its header is written; and whether that is durable. */
+  #next: Segment | undefined;
+  #isNextDurable = false;
+  /** The turn that is being gathered: room for the header, then the records. */
+  readonly #gathered = new TurnBuffer({ headBytes: TURN_HEADER_BYTES });
+  #gatheredIndexBytes = 0;
+  /** The last turn that was committed. */
+  #sequence: number;
+  #version: number;
+  /** Whether the disk had no room for the next slot. */
+  isFull = false;
+
+  /** Takes a log that was found in its file. `prepare` must follow. */
+  constructor(
+    file: PositionedFile,
+    { segments, last }: Chain,
+    { salt, slotBytes = SLOT_BYTES, mayReuse = () => true }: LogOptions,
+  ) {
+    this.#file = file;
+    this.#salt = salt;
+    this.#slotBytes = slotBytes;
+    this.#segments = [...segments];
+    this.#sequence = last?.header.sequence ?? 0;
+    this.#version = Math.max(last?.header.version ?? 0, this.active.header.version);
+    const taken = new Set<number>();
+    for (const segment of segments) {
+      const { slot, slots } = segment;
+      for (let i = 0; i < slots; i++) {
+        taken.add(slot + i);
+        this.#bySlot[slot + i] = segment;
+      }
+    }
+    this.#slots = new Slots(file, { slotBytes, taken, mayReuse });
+  }
+
+  /** Makes a log in an empty file: its first segment. Throws errors of the system. */
+  static create(file: PositionedFile, { salt, slotBytes = SLOT_BYTES }: LogOptions): void {
+    new Slots(file, { slotBytes, taken: new Set(), mayReuse: () => true }).grow();
+    const header = { salt, number: 1, slots: 1, slotBytes, version: 0, oldest: 1 };
+    file.write(encodeSegmentHeader(header).bytes, 0);
+    file.sync();
+  }
+
+  /** The segment that takes the next turn. */
+  get active(): Segment {
+    return this.#segments.at(-1)!;
+  }
+
+  /** The segments, from the oldest to the active one. */
+  get segments(): readonly Segment[] {
+    return this.#segments;
+  }
+
+  /** The sequence number of the last turn. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** The last version that the table had given by then. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The size of the file, in bytes. */
+  get bytes(): number {
+    return this.#slots.bytes;
+  }
+
+  /** How many slots segments have. */
+  get usedSlots(): number {
+    return this.#segments.reduce((sum, { slots }) => sum + slots, 0);
+  }
+
+  /** The bytes of the turn's records. */
+  get length(): number {
+    return this.#gathered.length - TURN_HEADER_BYTES;
+  }
+
+  /** Adds a change to the turn. Returns where its record will be in the file, in bytes. */
+  add(change: Change): number {
+    const at = this.#gathered.claim(sizeOfRecord(change));
+    writeRecord(change, this.#gathered.memory, at);
+    this.#gatheredIndexBytes += entryBytes(change);
+    const { start, end } = this.active;
+    return start + end + at;
+  }
+
+  /** Drops the turn's last records: those after it had this length. */
+  undo(length: number): void {
+    this.#gathered.truncate(TURN_HEADER_BYTES + length);
+    // What their entries would take stays counted: it is an upper bound.
+    if (length === 0) this.#clear();
+  }
+
+  /** Whether the room for a turn with so many bytes more is there, or could be taken now. */
+  hasRoomFor(bytes: number): boolean {
+    const needed = this.#gathered.length + bytes;
+    return this.#roomLeft(bytes) >= needed ||
+      this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS;
+  }
+
+  /** Makes the turn durable. Throws errors of the system and TableError, and then still holds the turn. */
+  commit({ version, oldest, onMoved }: Commit): void {
+    if (this.#gathered.length > this.#roomLeft()) this.#goOn(onMoved);
+    const { active } = this;
+    const { memory } = this.#gathered;
+    const { length } = this.#gathered;
+    const turn = {
+      length,
+      sequence: this.#sequence + 1,
+      version,
+      oldest,
+      next: undefined,
+    };
+    sealTurn(memory, { ...turn, seed: active.seed });
+    this.#file.write(memory.bytes.subarray(0, length), active.start + active.end);
+    this.#sync();
+    active.end += length;
+    active.indexBytes += this.#gatheredIndexBytes;
+    this.#sequence++;
+    this.#version = version;
+    this.#clear();
+    this.#releaseBefore(oldest);
+  }
+
+  /**
+   * Prepares the segment that follows, a bounded step at a time: takes a free slot, or fills a new one; true
+   * if there is more to do. On a full disk, `isFull` is set until there is room. Throws errors of the system.
+   */
+  prepareNext(bytes = FILL_BYTES_MIN): boolean {
+    this.#slots.freeHeld();
+    if (this.#next === undefined && this.#slots.freeCount > 0) this.#begin(this.#slots.take()!, 1);
+    if (this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS) {
+      this.isFull = false;
+      return false;
+    }
+    try {
+      this.#slots.grow(Math.max(FILL_BYTES_MIN, FILL_SHARE * bytes));
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.isFull = true;
+      return false;
+    }
+    return true;
+  }
+
+  /** Gives free slots at the end of the file back to the file system. */
+  shrink(): void {
+    this.#slots.shrink(SPARE_SLOTS);
+  }
+
+  /** Writes a whole index at the end of a segment's room. It need not be durable. */
+  writeIndex(segment: Segment, index: Memory): void {
+    const { bytes } = index;
+    this.#file.write(bytes, segment.start + segment.size - bytes.length);
+  }
+
+  /** Reads a record into memory of its size, without verifying it. Returns how many bytes were there. */
+  read(bytes: Uint8Array, place: number): number {
+    return this.#file.read(bytes, place);
+  }
+
+  /** The same, without holding up the caller. */
+  readLater(bytes: Uint8Array, place: number): Promise<number> {
+    return this.#file.readLater(bytes, place);
+  }
+
+  /** The segment that has this place. */
+  segmentAt(place: number): Segment | undefined {
+    return this.#bySlot[Math.floor(place / this.#slotBytes)];
+  }
+
+  /**
+   * Makes durable what was found: the process that wrote it may have been killed before its sync, and after a
+   * sync that failed the system takes for written what is not. Throws errors of the system.
+   */
+  rewrite({ last, prepared }: Chain): void {
+    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
+    for (const slot of prepared) this.#file.write(zeros, slot * this.#slotBytes);
+    this.#file.write(encodeSegmentHeader(this.active.header).bytes, this.active.start);
+    if (last !== undefined) {
+      const { segment, header: { offset, length } } = last;
+      const bytes = new Uint8Array(length);
+      this.#file.read(bytes, segment.start + offset);
+      this.#file.write(bytes, segment.start + offset);
+    }
+    this.#sync();
+  }
+
+  /** Closes the file. */
+  close(): void {
+    this.#file.close();
+  }
+
+  /** How many bytes of a turn the active segment still takes, if so many more come. */
+  #roomLeft(more = 0): number {
+    const { size, end, indexBytes } = this.active;
+    const room = indexRoom(indexBytes + this.#gatheredIndexBytes + more, size);
+    return size - room - end - TURN_HEADER_BYTES;
+  }
+
+  /** Seals the active segment, and goes on in one that has room for the turn. */
+  #goOn(onMoved: Commit["onMoved"]): void {
+    const needed = SEGMENT_HEADER_BYTES + this.#gathered.length + TURN_HEADER_BYTES +
+      indexRoom(this.#gatheredIndexBytes, this.#slotBytes);
+    const slots = Math.ceil(needed / this.#slotBytes);
+    if (slots > 1 && this.#next !== undefined) this.#discardNext();
+    if (this.#next === undefined) this.#begin(this.#takeSlots(slots), slots);
+    if (!this.#isNextDurable) this.#sync();
+    const { active } = this;
+    const next = this.#next!;
+    const seal = new Memory(TURN_HEADER_BYTES);
+    const turn = {
+      length: TURN_HEADER_BYTES,
+      sequence: this.#sequence + 1,
+      version: this.#version,
+      oldest: this.#segments[0]!.number,
+      next: next.slot,
+    };
+    sealTurn(seal, { ...turn, seed: active.seed });
+    this.#file.write(seal.bytes, active.start + active.end);
+    this.#sync();
+    const from = active.start + active.end;
+    const to = from + this.#gathered.length;
+    active.end += TURN_HEADER_BYTES;
+    this.#sequence++;
+    this.#segments.push(next);
+    for (let i = 0; i < next.slots; i++) this.#bySlot[next.slot + i] = next;
+    this.#next = undefined;
+    onMoved({ from, to, by: next.start + next.end - from });
+  }
+
+  /** Free slots in a row, or new ones. Throws errors of the system. */
+  #takeSlots(count: number): number {
+    return this.#slots.take(count) ?? this.#slots.extend(count);
+  }
+
+  /** Writes the header of the next segment. It gets durable with the next sync. */
+  #begin(slot: number, slots: number): void {
+    const header = {
+      salt: this.#salt,
+      number: this.active.number + 1,
+      slots,
+      slotBytes: this.#slotBytes,
+      version: this.#version,
+      oldest: this.#segments[0]!.number,
+    };
+    const next = new Segment(header, slot, SEGMENT_HEADER_BYTES);
+    this.#file.write(encodeSegmentHeader(header).bytes, next.start);
+    this.#next = next;
+    this.#isNextDurable = false;
+  }
+
+  /** Takes back the header of the next segment, so that its number is free for another one. */
+  #discardNext(): void {
+    const { slot, slots, start } = this.#next!;
+    this.#next = undefined;
+    this.#file.write(new Uint8Array(SEGMENT_HEADER_BYTES), start);
+    this.#sync();
+    this.#slots.release(slot, slots);
+  }
+
+  /** Frees the segments before this one, which a durable turn says are not needed. */
+  #releaseBefore(oldest: number): void {
+    while (this.#segments[0]!.number < oldest) {
+      const { slot, slots } = this.#segments.shift()!;
+      for (let i = 0; i < slots; i++) this.#bySlot[slot + i] = undefined;
+      this.#slots.release(slot, slots);
+    }
+  }
+
+  #clear(): void {
+    this.#gathered.clear();
+    this.#gatheredIndexBytes = 0;
+  }
+
+  /** Never called again after a failure: nobody knows then what is on the disk. */
+  #sync(): void {
+    try {
+      this.#file.sync();
+    } catch (cause) {
+      throw new TableError("the log can't be synced", { cause, fatal: true });
+    }
+    this.#isNextDurable = this.#next !== undefined;
+  }
+}

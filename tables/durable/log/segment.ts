@@ -1,0 +1,51 @@
+/**
+ * One segment of the log: which slots it has, and how far it is filled.
+ *
+ * @module
+ */
+
+import { seedOf, type SegmentHeader } from "./format.ts";
+
+/** A segment. */
+export class Segment {
+  /** What its header says. */
+  readonly header: SegmentHeader;
+  /** Its first slot. */
+  readonly slot: number;
+  /** The seed of its checksums. */
+  readonly seed: number;
+  /** Where the next turn goes, in bytes from its start. */
+  end: number;
+  /** The bytes that the index of its records would take; 0 once that is too much to be worth it. */
+  indexBytes = 0;
+  /** Whether its index is known to be on the disk, or not worth it. */
+  isIndexed = false;
+
+  /** A segment that is filled up to `end`. */
+  constructor(header: SegmentHeader, slot: number, end: number) {
+    this.header = header;
+    this.slot = slot;
+    this.seed = seedOf(header);
+    this.end = end;
+  }
+
+  /** Its number. */
+  get number(): number {
+    return this.header.number;
+  }
+
+  /** How many slots it has. */
+  get slots(): number {
+    return this.header.slots;
+  }
+
+  /** Where it starts in the file, in bytes. */
+  get start(): number {
+    return this.slot * this.header.slotBytes;
+  }
+
+  /** Its size in the file, in bytes. */
+  get size(): number {
+    return this.header.slots * this.header.slotBytes;
+  }
+}
