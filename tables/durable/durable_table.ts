@@ -1,15 +1,13 @@
 /**
- * The durable table, which is the default: a flat store for what is new or was read recently, a log that
- * makes each turn durable, and rows for everything else.
- *
- * A look-up tries the flat store, then the rows. A commit writes all changes of a turn as one record of the
- * log. In the background the upkeep moves changes from the log to the rows.
+ * The durable table, which is the default. Its log is the table: memory has every key with the place of its
+ * newest record in the log, and its value while values fit; a value that is not in memory is one read away.
  *
  * @module
  */
 
-import { FlatStore } from "../flat/flat_store.ts";
-import { NO_REF } from "../flat/record.ts";
+import { MemoryTable } from "../memory_table.ts";
+import { NO_REF } from "../memtable/arena.ts";
+import { Memtable } from "../memtable/memtable.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import {
   type Clock,
@@ -20,29 +18,32 @@ import {
   type Table,
 } from "../table.ts";
 import { asText, type Text, type TextLike } from "../text.ts";
-import { DiskSpace } from "./disk_space.ts";
-import { DiskFullError } from "./errors.ts";
-import { ExpiredRows } from "./expired_rows.ts";
+import { ColdReader } from "./cold_reader.ts";
+import { DiskFullError, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
-import { FolderLock } from "./folder_lock.ts";
-import { Log, newSalt } from "./log.ts";
-import { Mover } from "./mover.ts";
-import { Overlay } from "./overlay.ts";
-import type { Rows } from "./rows.ts";
-import { openRows } from "./rows_file.ts";
-import { Sweeper } from "./sweeper.ts";
-import { MOVE_BYTES, Upkeep } from "./upkeep.ts";
+import { DamageError } from "./log/chain.ts";
+import { Compactor } from "./log/compactor.ts";
+import { recordBytes, SLOT_BYTES } from "./log/format.ts";
+import { load } from "./log/load.ts";
+import { Log } from "./log/log.ts";
+import { indexRoom, makeIndex } from "./log/segment_index.ts";
+import { asOpenError, TableFolder } from "./table_folder.ts";
+
+/** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
+const COMPACT_SHARES = [2, 6] as const;
+/** How many bytes of excess call for the larger share, in slots. */
+const EXCESS_SLOTS_MAX = 2;
+/** How many bytes compaction reads in a step of its own. */
+const COMPACT_BYTES = 1_048_576;
 
 /** The options of a table on disk. */
 export interface DurableTableOptions {
-  /** How much memory the flat store takes before it evicts, in bytes. */
+  /** How much memory values may take, in bytes. */
   readonly cacheBytes: number;
   /** The time by which keys expire. */
   readonly now?: Clock;
-  /** How large a segment of the log is, in bytes; tests set it low. */
-  readonly segmentBytes?: number;
-  /** How much of the log a step moves at least, in bytes; tests set it low. */
-  readonly moveBytes?: number;
+  /** The size of the log's slots, in bytes; tests set it low. */
+  readonly slotBytes?: number;
   /** What is told of what happens to the table. */
   readonly report?: Report;
 }
@@ -50,115 +51,101 @@ export interface DurableTableOptions {
 /** A table in a folder. One process at a time has it open. */
 export class DurableTable implements Table {
   readonly location: string;
-  readonly #lock: FolderLock;
-  readonly #store = new FlatStore();
-  readonly #rows: Rows;
+  readonly #folder: TableFolder;
+  readonly #memtable: Memtable;
+  readonly #table: MemoryTable;
   readonly #log: Log;
-  readonly #space: DiskSpace;
-  readonly #overlay: Overlay;
-  readonly #upkeep: Upkeep;
-  readonly #sweeper: Sweeper;
+  readonly #compactor: Compactor;
+  readonly #reader: ColdReader;
   readonly #faults: Faults;
+  readonly #report: Report;
+  readonly #now: Clock;
+  readonly #cacheBytes: number;
+  readonly #slotBytes: number;
+  #hits = 0;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, report = NO_REPORT, ...sizes }: DurableTableOptions,
+    { cacheBytes, now = Date.now, report = NO_REPORT, slotBytes = SLOT_BYTES }: DurableTableOptions,
   ) {
-    const { segmentBytes, moveBytes = MOVE_BYTES } = sizes;
     this.location = folder;
-    this.#faults = new Faults({ noteFull: () => this.#space.noteFull(), report });
-    const open: { close(): void }[] = [];
-    const opened = <Part extends { close(): void }>(part: Part): Part => {
-      open.push(part);
-      return part;
-    };
+    this.#report = report;
+    this.#now = now;
+    this.#cacheBytes = cacheBytes;
+    this.#folder = TableFolder.open(folder, { slotBytes });
     try {
-      this.#lock = opened(new FolderLock(folder));
-      this.#rows = opened(openRows(folder));
-      const { state } = this.#rows;
-      const isNew = state.salt === 0;
-      const salt = isNew ? newSalt() : state.salt;
-      const options = { ...state, salt, isNew, ...(segmentBytes && { segmentBytes }) };
-      this.#log = opened(Log.open(folder, options));
-      // First the names of the files: once the rows know of a log, a file of it that is not there is a loss.
-      this.#lock.syncNames();
-      if (isNew) this.#rows.setSalt(salt);
-      this.#space = opened(new DiskSpace(folder, { storage: this.#rows.storage, report }));
-      const [store, log, rows] = [this.#store, this.#log, this.#rows];
-      const expiredRows = new ExpiredRows(rows, (key) => this.#overlay.isDirty(key));
-      const mover = new Mover({
-        store,
-        log,
-        rows,
-        expiredRows,
-        version: () => this.#overlay.version,
-        claimGrowth: () => this.#space.claimGrowth(),
-      });
-      const sweeper = this.#sweeper = new Sweeper({ store, rows, expiredRows });
-      const overlay = this.#overlay = new Overlay({ store, log, rows, expiredRows, mover, now });
-      const [space, faults] = [this.#space, this.#faults];
-      const parts = { store, log, mover, sweeper, overlay, space, faults, report };
-      this.#upkeep = new Upkeep({ ...parts, now, cacheBytes, moveBytes });
+      const { log: file, chain, state } = this.#folder;
+      const { salt } = state.state;
+      this.#slotBytes = state.state.slotBytes;
+      const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
+      this.#memtable = memtable;
       const startedAt = performance.now();
-      const changes = overlay.replay();
+      const records = asOpenError(
+        file.path,
+        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
+      );
+      const mayReuse = () => this.#folder.isUncopied();
+      this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
+      this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
+      this.#table = new MemoryTable({ now, memtable, log: this.#log });
+      this.#table.version = this.#log.version;
+      this.#compactor = new Compactor(this.#log, { memtable, slotBytes: this.#slotBytes });
+      this.#reader = new ColdReader({ log: this.#log, memtable, report });
+      this.#log.rewrite(chain);
+      state.write({ isClosed: false, sequence: this.#log.sequence }, { isSynced: true });
+      while (this.#log.prepareNext(Infinity));
+      this.#folder.nameHolder();
       const seconds = Number(((performance.now() - startedAt) / 1_000).toPrecision(3));
-      if (changes > 0) report("info", "The log was replayed", { changes, seconds });
-      space.spend(() => rows.settle(log.lastChange));
+      if (records > 0) report("info", "The log was read", { records, seconds });
     } catch (error) {
-      for (const part of open.reverse()) part.close();
+      this.#folder[Symbol.dispose]();
       throw error;
     }
   }
 
   get(key: TextLike): Text | undefined {
     const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#store.valueOf(ref);
+    return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
   }
 
   prefetch(keys: readonly Text[]): void {
-    this.#store.prefetch(keys);
+    this.#memtable.prefetch(keys);
   }
 
   entry(key: TextLike): Entry | undefined {
     const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#store.entryOf(ref);
+    return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);
   }
 
-  put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
-    this.#space.checkRoom();
-    const version = ++this.#overlay.version;
-    this.#change(asText(key), asText(value), { version, expiresAt: expiresAt ?? 0 });
-    return version;
+  put(key: TextLike, value: TextLike, options = NO_EXPIRY): number {
+    const [keyText, valueText] = [asText(key), asText(value)];
+    this.#checkRoom(keyText.length, valueText.length);
+    return this.#table.put(keyText, valueText, options);
   }
 
   expire(key: TextLike, expiresAt: number | null): boolean {
-    this.#space.checkRoom();
     const text = asText(key);
-    const entry = this.entry(text);
-    if (entry === undefined) return false;
-    this.#change(text, entry.value, { version: entry.version, expiresAt: expiresAt ?? 0 });
-    return true;
+    const ref = this.#find(text);
+    if (ref === NO_REF) return false;
+    this.#checkRoom(text.length, this.#memtable.records.valueLength(ref));
+    return this.#table.expire(text, expiresAt);
   }
 
   delete(key: TextLike): void {
-    this.#change(asText(key), undefined, { version: 0, expiresAt: 0 });
+    this.#table.delete(key);
   }
 
   clear(): void {
-    this.#overlay.clear();
+    this.#table.clear();
   }
 
   count(): number {
-    return this.#faults.guard(() => this.#overlay.count());
+    return this.#table.count();
   }
 
-  keys({ prefix, after, limit }: Page): KeyPage {
-    return this.#faults.guard(() => {
-      const found = this.#overlay.keys({ prefix: asText(prefix), after: asText(after) });
-      const keys = Array.from(found.take(limit + 1), String);
-      return { keys: keys.slice(0, limit), hasMore: keys.length > limit };
-    });
+  keys(page: Page): KeyPage {
+    return this.#table.keys(page);
   }
 
   commit(): boolean {
@@ -167,87 +154,173 @@ export class DurableTable implements Table {
       this.undo(0);
       throw fatal;
     }
-    if (!this.#log.hasGathered) {
-      this.#upkeep.evict();
-      return false;
+    const { length } = this.#log;
+    const isChanged = length > 0;
+    if (isChanged) {
+      const share = this.#compactShare();
+      if (share > 0) this.#compact(share * length);
+      this.#commitTurn();
     }
-    const bytes = this.#log.gatheredBytes;
-    try {
-      this.#commitLog();
-    } catch (error) {
-      this.undo(0);
-      throw this.#faults.record(error);
-    }
-    this.#overlay.commit();
-    this.#upkeep.afterCommit(bytes);
-    return true;
+    this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
+    return isChanged;
   }
 
   mark(): number {
-    return this.#overlay.mark();
+    return this.#table.mark();
   }
 
   undo(mark: number): void {
-    this.#overlay.undo(mark);
+    this.#table.undo(mark);
   }
 
   maintain(): boolean {
     const { fatal } = this.#faults;
     if (fatal !== undefined) throw fatal;
-    if (this.#log.hasGathered) return true; // In the middle of a turn: not now.
-    return this.#upkeep.step();
+    if (this.#log.length > 0) return true; // In the middle of a turn: not now.
+    return this.#faults.attempt(() => {
+      const isMore = this.#table.sweep();
+      const isTight = this.#log.isFull;
+      const isCompacting = this.#compactor.excessBytes({ isTight }) > 0 &&
+        this.#compact(COMPACT_BYTES);
+      if (this.#log.length > 0 || this.#compactor.isPending) this.#commitTurn();
+      const isIndexing = this.#writeIndex();
+      const isPreparing = this.#prepareNext(0);
+      this.#log.shrink();
+      this.#noteSequence();
+      const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
+      return isMore || isCompacting || isIndexing || isPreparing || isEvicting;
+    });
   }
 
   stats(): Record<string, number> {
     return {
-      table_bytes: this.#store.bytes,
-      disk_bytes: this.#rows.storage.bytes,
-      log_bytes: this.#log.activeBytes,
-      rows: this.#rows.state.count,
-      cache_hits: this.#overlay.hits,
-      cache_misses: this.#overlay.misses,
-      expired_keys: this.#sweeper.removedInAll,
-      writable: Number(this.#faults.fatal === undefined && !this.#space.isFull),
+      ...this.#table.stats(),
+      disk_bytes: this.#log.bytes,
+      live_bytes: this.#memtable.liveBytes.total,
+      compacted_bytes: this.#compactor.copiedBytes,
+      cache_hits: this.#hits,
+      cache_misses: this.#reader.count,
+      damaged_records: this.#reader.damagedCount,
+      writable: Number(this.#faults.fatal === undefined && !this.#log.isFull),
     };
+  }
+
+  /** Throws an error where the table is not what its log says. Not within a turn. */
+  check(): void {
+    this.#memtable.check();
   }
 
   close(): void {
     // After an I/O error nothing more is written: the next start reads what is on the disk.
-    if (this.#faults.fatal === undefined) this.#rows.close();
-    this.#log.close();
-    this.#space.close();
-    this.#lock.close();
+    if (this.#faults.fatal === undefined) {
+      this.undo(0);
+      const { sequence } = this.#log;
+      this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+    }
+    this.#folder[Symbol.dispose]();
   }
 
-  // No closures in these two: every request comes by.
+  /** The record of a key, with its value; NO_REF if there is none. Throws TableError. */
   #find(key: Text): number {
+    const ref = this.#memtable.findVisible(key, this.#now);
+    if (ref === NO_REF) return ref;
+    const { records } = this.#memtable;
+    if (records.isCold(ref)) return this.#reader.read(ref);
+    this.#hits++;
+    records.setRecent(ref, true);
+    return ref;
+  }
+
+  /** Notes in the state what is durable. */
+  #noteSequence(): void {
+    const { state } = this.#folder;
+    const { sequence } = this.#log;
+    if (state.state.sequence !== sequence) state.write({ sequence });
+  }
+
+  #checkRoom(keyLength: number, valueLength: number): void {
+    if (!this.#log.isFull) return;
+    if (!this.#log.hasRoomFor(recordBytes(keyLength, valueLength, 1))) throw new DiskFullError();
+  }
+
+  /** Commits what the turn has gathered, and what compaction has copied into it. Throws TableError. */
+  #commitTurn(): void {
+    const compactor = this.#compactor;
+    const bytes = this.#log.length;
     try {
-      return this.#overlay.find(key);
+      const onMoved = (range: { from: number; to: number; by: number }) => this.#moveTurn(range);
+      this.#log.commit({ version: this.#table.version, oldest: compactor.oldest, onMoved });
     } catch (error) {
-      throw this.#faults.fail(error);
+      compactor.undo();
+      this.#log.undo(0);
+      this.undo(0);
+      throw this.#faults.record(tableError(error));
+    }
+    this.#memtable.commit();
+    compactor.committed();
+    try {
+      this.#faults.attempt(() => this.#prepareNext(bytes));
+    } catch {
+      // It is no failure of this turn, which is durable; the next one meets it.
     }
   }
 
-  #change(
-    key: Text,
-    value: Text | undefined,
-    fields: { version: number; expiresAt: number },
-  ): void {
+  /** Compacts some of the log into the turn; false if there was nothing to do. */
+  #compact(bytes: number): boolean {
     try {
-      this.#overlay.change(key, value, fields);
+      return this.#compactor.step(bytes);
     } catch (error) {
-      throw this.#faults.fail(error);
+      if (!(error instanceof DamageError)) throw error;
+      this.#report("error", `${this.#folder.log.path} can't be compacted: ${error.message}`);
+      return false;
     }
   }
 
-  /** Commits the log; on a full disk, once more with the room that is held back. */
-  #commitLog(): void {
-    try {
-      this.#log.commit();
-    } catch (error) {
-      if (!(error instanceof DiskFullError)) throw error;
-      this.#space.noteFull();
-      this.#log.commit();
+  #compactShare(): number {
+    const excess = this.#compactor.excessBytes();
+    if (excess <= 0) return 0;
+    return COMPACT_SHARES[excess > EXCESS_SLOTS_MAX * this.#slotBytes ? 1 : 0];
+  }
+
+  /** Moves what the turn has written, where it goes to another segment than was expected. */
+  #moveTurn({ from, to, by }: { from: number; to: number; by: number }): void {
+    for (const ref of this.#memtable.changedRefs()) {
+      const place = this.#memtable.records.place(ref);
+      if (place >= from && place < to) this.#memtable.moveInLog(ref, place + by);
     }
+    this.#compactor.moveCopies(by);
+  }
+
+  /** Prepares the segment that follows; true if there is more to do. Reports when the disk gets full, and when not. */
+  #prepareNext(bytes: number): boolean {
+    const wasFull = this.#log.isFull;
+    let isMore: boolean;
+    try {
+      isMore = this.#log.prepareNext(bytes);
+    } catch (error) {
+      throw tableError(error);
+    }
+    if (this.#log.isFull && !wasFull) this.#noteFull();
+    if (wasFull && !this.#log.isFull) {
+      this.#report("info", "The disk has room again, and PUT works");
+    }
+    return isMore;
+  }
+
+  #noteFull(): void {
+    this.#log.isFull = true;
+    this.#report("warn", "The disk is full: PUT is refused until there is room");
+  }
+
+  /** Writes the index of a sealed segment that has none; true if there was one. */
+  #writeIndex(): boolean {
+    const segment = this.#log.segments.find((each) =>
+      !each.isIndexed && each !== this.#log.active && indexRoom(each.indexBytes, each.size) > 0
+    );
+    if (segment === undefined) return false;
+    segment.isIndexed = true;
+    const index = makeIndex(this.#folder.log, segment);
+    if (index !== undefined) this.#log.writeIndex(segment, index);
+    return true;
   }
 }

@@ -27,6 +27,8 @@ import type { Segment } from "./segment.ts";
 /** The log may take so many times what is live, besides the active segment; on a full disk, so many times. */
 const SPACE_MAX = 2.5;
 const TIGHT_SPACE_MAX = 1.1;
+/** How many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
+const SPARE_SLOTS = 5;
 /** How much of a segment is read at a time, in bytes. */
 const READ_BYTES = 262_144;
 
@@ -80,7 +82,7 @@ export class Compactor {
   /** How many bytes the log takes beyond what it may; on a full disk that is less. */
   excessBytes({ isTight = false } = {}): number {
     const used = this.#log.usedSlots - this.#done;
-    const [factor, spare] = isTight ? [TIGHT_SPACE_MAX, 2] : [SPACE_MAX, 1];
+    const [factor, spare] = isTight ? [TIGHT_SPACE_MAX, 1] : [SPACE_MAX, SPARE_SLOTS];
     return (used - spare) * this.#slotBytes - factor * this.#memtable.liveBytes.total;
   }
 

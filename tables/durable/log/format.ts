@@ -19,7 +19,7 @@ import { Memory } from "../../text.ts";
 import { addToDigest, checksum } from "./checksum.ts";
 
 /** The size of a slot, in bytes. */
-export const SLOT_BYTES = 16_777_216;
+export const SLOT_BYTES = 8_388_608;
 
 const SEGMENT_MAGIC = 0x31534c4b; // "KLS1"
 const TURN_MAGIC = 0x31544c4b; // "KLT1"
@@ -227,6 +227,6 @@ export function isWholeRecord(memory: Memory, at: number, seed: number): boolean
 
 /** The next multiple of eight. */
 export function aligned(bytes: number): number {
-  // Not with bits: a turn may be longer than 2 GiB.
-  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  // Not with bits alone: a turn may be longer than 2 GiB.
+  return bytes + (-bytes & (ALIGNMENT - 1));
 }

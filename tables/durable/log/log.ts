@@ -32,6 +32,8 @@ const SPARE_SLOTS = 2;
 /** How much of the next slot is filled for each byte that is committed, and at least, in bytes. */
 const FILL_SHARE = 2;
 const FILL_BYTES_MIN = 65_536;
+/** How many free slots are kept for each one that is used. */
+const KEPT_SHARE = 1 / 8;
 
 /** What a log is opened with. */
 export interface LogOptions {
@@ -61,6 +63,7 @@ export class Log implements ChangeLog {
   /** From the oldest to the active one. */
   readonly #segments: Segment[];
   readonly #slots: Slots;
+  #usedSlots = 0;
   /** The segment that has each slot. */
   readonly #bySlot: (Segment | undefined)[] = [];
   /** The segment that follows the active one, once its header is written; and whether that is durable. */
@@ -89,11 +92,8 @@ export class Log implements ChangeLog {
     this.#version = Math.max(last?.header.version ?? 0, this.active.header.version);
     const taken = new Set<number>();
     for (const segment of segments) {
-      const { slot, slots } = segment;
-      for (let i = 0; i < slots; i++) {
-        taken.add(slot + i);
-        this.#bySlot[slot + i] = segment;
-      }
+      this.#use(segment);
+      for (let i = 0; i < segment.slots; i++) taken.add(segment.slot + i);
     }
     this.#slots = new Slots(file, { slotBytes, taken, mayReuse });
   }
@@ -133,7 +133,7 @@ export class Log implements ChangeLog {
 
   /** How many slots segments have. */
   get usedSlots(): number {
-    return this.#segments.reduce((sum, { slots }) => sum + slots, 0);
+    return this.#usedSlots;
   }
 
   /** The bytes of the turn's records. */
@@ -209,9 +209,10 @@ export class Log implements ChangeLog {
     return true;
   }
 
-  /** Gives free slots at the end of the file back to the file system. */
+  /** Gives free slots at the end of the file back to the file system, where there are many. */
   shrink(): void {
-    this.#slots.shrink(SPARE_SLOTS);
+    const keep = SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
+    if (this.#slots.freeCount > 2 * keep) this.#slots.shrink(keep);
   }
 
   /** Writes a whole index at the end of a segment's room. It need not be durable. */
@@ -290,7 +291,7 @@ export class Log implements ChangeLog {
     active.end += TURN_HEADER_BYTES;
     this.#sequence++;
     this.#segments.push(next);
-    for (let i = 0; i < next.slots; i++) this.#bySlot[next.slot + i] = next;
+    this.#use(next);
     this.#next = undefined;
     onMoved({ from, to, by: next.start + next.end - from });
   }
@@ -330,8 +331,14 @@ export class Log implements ChangeLog {
     while (this.#segments[0]!.number < oldest) {
       const { slot, slots } = this.#segments.shift()!;
       for (let i = 0; i < slots; i++) this.#bySlot[slot + i] = undefined;
+      this.#usedSlots -= slots;
       this.#slots.release(slot, slots);
     }
+  }
+
+  #use(segment: Segment): void {
+    for (let i = 0; i < segment.slots; i++) this.#bySlot[segment.slot + i] = segment;
+    this.#usedSlots += segment.slots;
   }
 
   #clear(): void {
