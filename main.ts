@@ -46,8 +46,8 @@ async function main(): Promise<void> {
 }
 
 /**
- * Loads what serves metrics and the live page. Its address is computed, because Deno fetches the packages
- * of a literal one at every start, also where nobody asked for them.
+ * Loads what serves metrics and the live page. Its address is computed, because Deno looks for the
+ * packages of a literal one at every start, also where nobody asked for them.
  */
 function loadAdmin(): Promise<typeof import("./admin/door.ts")> {
   return import(new URL("./admin/door.ts", import.meta.url).href);

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { firstPair, HashIndex, hashOf } from "../../../tables/flat/hash_index.ts";
 import { Memory, Text } from "../../../tables/text.ts";
 

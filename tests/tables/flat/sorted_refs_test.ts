@@ -8,7 +8,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { type Order, SortedRefs } from "../../../tables/flat/sorted_refs.ts";
 import { REF_ORDER } from "../../../tables/flat/orders.ts";
 import { type Draw, drawFrom } from "../../support/draw.ts";
