@@ -6,6 +6,7 @@
  */
 
 import type { Report } from "../report.ts";
+import { openDataFile } from "./data_folder.ts";
 import { DiskFullError } from "./errors.ts";
 import type { RowsStorage } from "./rows_storage.ts";
 
@@ -41,11 +42,7 @@ export class DiskSpace {
   constructor(folder: string, { storage, report }: { storage: RowsStorage; report: Report }) {
     this.#storage = storage;
     this.#report = report;
-    this.#reserve = Deno.openSync(`${folder}/${RESERVE_NAME}`, {
-      create: true,
-      read: true,
-      write: true,
-    });
+    this.#reserve = openDataFile(`${folder}/${RESERVE_NAME}`);
     this.#reserveBytes = this.#reserve.statSync().size;
     if (!this.#hold(RESERVE_BYTES)) this.noteFull();
     else this.#cutTo(RESERVE_BYTES);
@@ -161,10 +158,10 @@ export class DiskSpace {
 
 /** Releases the reserve of an earlier start, so that the table can be opened; false if there is none. */
 export function releaseReserve(folder: string): boolean {
-  const path = `${folder}/${RESERVE_NAME}`;
   try {
-    if (Deno.statSync(path).size === 0) return false;
-    Deno.truncateSync(path);
+    using reserve = openDataFile(`${folder}/${RESERVE_NAME}`, { create: false });
+    if (reserve.statSync().size === 0) return false;
+    reserve.truncateSync();
     return true;
   } catch {
     return false;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { openDataFile, prepareDataFolder } from "./data_folder.ts";
 import { messageOf, OpenError } from "./errors.ts";
 
 const LOCK_NAME = "keyline.lock";
@@ -18,9 +19,10 @@ export class FolderLock {
     const path = `${folder}/${LOCK_NAME}`;
     this.#folder = folder;
     try {
-      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-      this.#file = Deno.openSync(path, { create: true, read: true, write: true });
+      prepareDataFolder(folder);
+      this.#file = openDataFile(path);
     } catch (error) {
+      if (error instanceof OpenError) throw error;
       throw new OpenError(
         `Cannot open the table in ${folder}: ${messageOf(error)}. ` +
           "Make it a folder that this user can write to, or choose another one with --data.",

@@ -6,6 +6,7 @@
 
 import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
+import { openDataFile } from "./data_folder.ts";
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import type { LogRecord } from "./log_record.ts";
 
@@ -168,11 +169,11 @@ export function openSegment(
   { roomBytes, isNew }: { roomBytes: number; isNew: boolean },
 ): LogSegment {
   try {
-    const create = { create: true, mode: 0o600 };
-    const file = Deno.openSync(path, { read: true, write: true, ...(isNew && create) });
+    const file = openDataFile(path, { create: isNew });
     const { size } = file.statSync();
     return new LogSegment(path, { file, size, roomBytes });
   } catch (error) {
+    if (error instanceof OpenError) throw error;
     if (!isNew && error instanceof Deno.errors.NotFound) throw missing(path, error);
     throw cannotOpen(path, error);
   }
