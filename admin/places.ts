@@ -8,7 +8,7 @@
 import type { Socket } from "node:net";
 
 /** How many connections there may be at a time, beside those of watchers. */
-const CONNECTIONS_MAX = 64;
+const CONNECTIONS_MAX = 32;
 
 /** The places of one port. */
 export class Places {
