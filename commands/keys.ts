@@ -11,6 +11,7 @@ export default {
   details: "Without a prefix, or with `*`, it lists every key. " +
     `A page has at most ${PAGE_KEYS_MAX} keys. If there are more, the reply ends with \`more\`; ` +
     "the next page begins after the last key of this one: `KEYS * lastkey`. " +
+    "After 0 for a prefix that ends with `*`, it says that a prefix needs no star. " +
     "A page shows one moment: keys that change between two pages may or may not be listed.",
   arity: ["prefix?", "after?"],
   replies: { 200: "a line for each key, then their number, then `more` if there are more" },
@@ -19,6 +20,9 @@ export default {
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const found = table.keys({ prefix, after, limit: PAGE_KEYS_MAX + 1 });
     const page = found.slice(0, PAGE_KEYS_MAX);
-    return okLines(page, ok(page.length < found.length ? `${page.length} more` : page.length));
+    if (page.length < found.length) return okLines(page, ok(`${page.length} more`));
+    // Such a prefix is one like any other; but who writes it mostly means that of another server.
+    const isMistaken = page.length === 0 && after === "" && /.\*$/.test(String(prefix));
+    return okLines(page, ok(isMistaken ? "0; a prefix needs no star" : page.length));
   },
 } satisfies Command<[prefix?: Text, after?: Text]>;
