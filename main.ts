@@ -10,7 +10,7 @@ import { logFailedStart } from "./server/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
 import { serve } from "./server/server.ts";
 import { helpText, readSettings, StartError, UsageError } from "./server/settings.ts";
-import { backUp } from "./tables/durable/backup.ts";
+import { backUp } from "./tables/durable/copy.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findUse, USES_HELP } from "./tools/uses.ts";
 
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
   if (settings.help) return console.log(helpText() + USES_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
   if (settings.backup !== undefined) {
-    await backUp(settings.data, settings.backup);
+    backUp(settings.data, settings.backup);
     return console.log(`Keyline: ${settings.data} is copied to ${settings.backup}`);
   }
   const { adminPort } = settings;
@@ -46,8 +46,8 @@ async function main(): Promise<void> {
 }
 
 /**
- * Loads what serves metrics and the live page. Its address is computed, because Deno fetches the packages
- * of a literal one at every start, also where nobody asked for them.
+ * Loads what serves metrics and the live page. Its address is computed, because Deno looks for the
+ * packages of a literal one at every start, also where nobody asked for them.
  */
 function loadAdmin(): Promise<typeof import("./admin/door.ts")> {
   return import(new URL("./admin/door.ts", import.meta.url).href);

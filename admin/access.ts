@@ -16,8 +16,10 @@ export interface AccessOptions {
   readonly isPassword?: (guess: string) => boolean;
 }
 
-/** How long an answer to a wrong password takes: with the limit on connections, it bounds guessing. */
+/** How long an answer to a wrong password takes, and how many may wait for one: so many guesses a second. */
 const WRONG_PASSWORD_MS = 1_000;
+const WRONG_PASSWORDS_MAX = 32;
+let waiting = 0;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Why a request is refused; undefined where it is not. */
@@ -41,8 +43,15 @@ export async function refusalOf(
   }
   if (isPassword === undefined) return undefined;
   const guess = passwordIn(headers.authorization);
-  if (guess !== undefined && isPassword(guess)) return undefined;
-  if (guess !== undefined) await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));
+  if (guess !== undefined) {
+    if (waiting >= WRONG_PASSWORDS_MAX) {
+      return plain(429, "There are too many wrong passwords now: try again in a second.");
+    }
+    if (isPassword(guess)) return undefined;
+    waiting++;
+    await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));
+    waiting--;
+  }
   return plain(401, "The password of the server opens this page, with any name.", {
     "www-authenticate": 'Basic realm="Keyline", charset="UTF-8"',
   });

@@ -20,9 +20,8 @@ import { isReady } from "./health.ts";
 import { keysPage, valueOf } from "./keys.ts";
 import { Live } from "./live.ts";
 import { loadFiles } from "./files.ts";
+import { Places } from "./places.ts";
 
-/** How many connections there may be at a time; one more is closed at once. */
-const CONNECTIONS_MAX = 64;
 /** How long a client may take over its header and its whole request, and be silent between two. */
 const TIMES_MS = {
   headersTimeout: 5_000,
@@ -37,9 +36,10 @@ export async function openDoor(inside: Inside): Promise<SideDoor> {
   const { services, settings: { adminHost, adminPort } } = inside;
   const files = await loadFiles();
   const live = new Live(services);
-  const handle = handlerOf(inside, { files, live });
+  const places = new Places();
+  const handle = handlerOf(inside, { files, live, places });
   const server = createServer({ ...TIMES_MS, maxHeaderSize: HEADER_BYTES_MAX }, handle);
-  server.maxConnections = CONNECTIONS_MAX;
+  server.on("connection", (socket) => places.take(socket));
   await listen(server, { host: adminHost, port: adminPort! });
   live.start();
   const { port } = server.address() as AddressInfo;
@@ -59,7 +59,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 /** Answers one request after another. Never throws. */
 function handlerOf(
   inside: Inside,
-  { files, live }: { files: ReadonlyMap<string, Answer>; live: Live },
+  { files, live, places }: { files: ReadonlyMap<string, Answer>; live: Live; places: Places },
 ): Handler {
   const { services, settings } = inside;
   const answers = new Map<string, (query: URLSearchParams) => Answer | Promise<Answer>>([
@@ -79,9 +79,12 @@ function handlerOf(
     const { socket } = request;
     if (busy.has(socket) || hasBody(request)) return void socket.destroy();
     busy.add(socket);
+    places.take(socket);
     response.on("finish", () => busy.delete(socket));
     try {
-      const { pathname, searchParams } = new URL(request.url ?? "/", "http://admin");
+      const url = URL.parse(request.url ?? "/", "http://admin");
+      if (url === null) return send(response, plain(400, "This is no path."));
+      const { pathname, searchParams } = url;
       if (request.method !== "GET" && request.method !== "HEAD") {
         return send(
           response,
@@ -92,7 +95,12 @@ function handlerOf(
       if (health !== undefined) return send(response, health());
       const refusal = await refusalOf(request, { ...services, host: settings.adminHost });
       if (refusal !== undefined) return send(response, refusal);
-      if (pathname === "/events") return live.join(request, response);
+      if (pathname === "/events") {
+        // The number of watchers has a bound of its own.
+        places.leave(socket);
+        response.on("finish", () => places.take(socket));
+        return live.join(request, response);
+      }
       const answer = answers.get(pathname);
       send(response, await answer?.(searchParams) ?? plain(404, "There is nothing here."));
     } catch (error) {

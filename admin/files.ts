@@ -37,7 +37,7 @@ export async function loadFiles(): Promise<Map<string, Answer>> {
   } catch (error) {
     // Metrics and health do without it, and so does the page.
     const [why] = (error instanceof Error ? error.message : String(error)).split("\n");
-    logEvent("warn", `The live page has no charts, because uPlot can't be fetched: ${why}`);
+    logEvent("warn", "The live page has no charts until you run: deno task packages", { why });
   }
   return files;
 }

@@ -26,7 +26,7 @@ interface RedisClient {
   close(): Promise<unknown>;
 }
 
-const REDIS = "npm:redis@^6.3.1";
+const REDIS = "npm:redis@6.3.1";
 const KEYS = 1_000;
 const VALUE = "v".repeat(64);
 const AT_ONCE = [1, 16, 64];

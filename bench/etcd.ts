@@ -4,7 +4,7 @@
  *
  * @module
  */
-import protobuf from "protobufjs";
+import protobuf from "npm:protobufjs@7.6.6";
 import { table } from "../docs/markdown.ts";
 import { type Method, Node } from "../tables/etcd/grpc.ts";
 import type { Drive } from "./generator.ts";

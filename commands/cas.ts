@@ -14,7 +14,9 @@ export default {
   },
   handler([key, version, value], { table }) {
     const expected = parseInteger(version);
-    if (expected === undefined) return badRequest("the version is no whole number");
+    if (expected === undefined || expected < 0n) {
+      return badRequest("the version is no whole number");
+    }
     const entry = table.entry(key);
     if (entry === undefined) return notFound;
     if (BigInt(entry.version) !== expected) return conflict("the key has another version");

@@ -11,6 +11,7 @@ export default {
   details: "Without a prefix, or with `*`, it lists every key. " +
     `A page has at most ${PAGE_KEYS_MAX} keys. If there are more, the reply ends with \`more\`; ` +
     "the next page begins after the last key of this one: `KEYS * lastkey`. " +
+    "After 0 for a prefix that ends with `*`, it says that a prefix needs no star. " +
     "A page shows one moment: keys that change between two pages may or may not be listed.",
   arity: ["prefix?", "after?"],
   replies: { 200: "a line for each key, then their number, then `more` if there are more" },
@@ -18,6 +19,9 @@ export default {
     // An argument is never empty, so `*` stands for the empty prefix.
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const { keys, hasMore } = table.keys({ prefix, after, limit: PAGE_KEYS_MAX });
-    return okLines(keys, ok(hasMore ? `${keys.length} more` : keys.length));
+    if (hasMore) return okLines(keys, ok(`${keys.length} more`));
+    // Such a prefix is one like any other; but who writes it mostly means that of another server.
+    const isMistaken = keys.length === 0 && after === "" && /.\*$/.test(String(prefix));
+    return okLines(keys, ok(isMistaken ? "0; a prefix needs no star" : keys.length));
   },
 } satisfies Command<[prefix?: Text, after?: Text]>;

@@ -25,6 +25,8 @@ export interface Details {
 
 /** Control and format characters, line separators, and halves of surrogate pairs. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
+/** How much of a value is logged: a client may have had a hand in it. */
+const VALUE_CHARS_MAX = 2_000;
 /** What a value may hold and still stand without quotes. */
 const PLAIN = /^[^\s"=]+$/u;
 
@@ -40,10 +42,12 @@ export function logEvent(level: Level, event: string, details: Details = {}): vo
   const { error, ...fields } = details;
   const time = new Date().toISOString();
   if (format === "json") {
-    console.error(escape(JSON.stringify({ time, level, event, ...fields, ...errorFields(error) })));
+    const line = { time, level, event, ...fields, ...errorFields(error) };
+    const cutTexts = (_: string, value: unknown) => typeof value === "string" ? cut(value) : value;
+    console.error(escape(JSON.stringify(line, cutTexts)));
     return;
   }
-  const why = error === undefined ? "" : `: ${describe(error)}`;
+  const why = error === undefined ? "" : `: ${cut(describe(error))}`;
   const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${quote(value)}`).join("");
   console.error(escape(`${time} ${level.padEnd(5)} ${event}${why}${rest}`));
 }
@@ -68,8 +72,12 @@ function describe(error: unknown): string {
 }
 
 function quote(value: unknown): string {
-  const text = String(value);
+  const text = cut(String(value));
   return PLAIN.test(text) ? text : JSON.stringify(text);
+}
+
+function cut(text: string): string {
+  return text.length <= VALUE_CHARS_MAX ? text : `${text.slice(0, VALUE_CHARS_MAX)}…`;
 }
 
 /** Writes unsafe characters as JSON would: `\u001b`. */

@@ -12,8 +12,8 @@ const INT64_MAX = 2n ** 63n - 1n;
 /** A decimal 64-bit integer, as in `-42`; undefined where the text is not one. */
 export function parseInteger(source: TextLike): bigint | undefined {
   const text = String(source);
-  // 19 digits hold every 64-bit integer, so longer texts need no arithmetic.
-  if (!/^-?\d{1,19}$/.test(text)) return undefined;
+  // 19 digits hold every 64-bit integer; some programs write zeros before them.
+  if (!/^-?\d{1,40}$/.test(text)) return undefined;
   const value = BigInt(text);
   return isInt64(value) ? value : undefined;
 }
@@ -23,10 +23,14 @@ export function isInt64(value: bigint): boolean {
   return value >= INT64_MIN && value <= INT64_MAX;
 }
 
+/** The shortest and the longest duration, in seconds: a millisecond, and some 31,000 years. */
+export const SECONDS = { min: 0.001, max: 999_999_999_999 } as const;
+
 /** A duration in seconds, fractions allowed, as milliseconds; undefined where the text is not one. */
 export function parseSeconds(source: TextLike): number | undefined {
   const text = String(source);
   if (!/^\d{1,12}(\.\d{1,9})?$/.test(text)) return undefined;
   const milliseconds = Math.round(Number(text) * 1_000);
-  return milliseconds >= 1 ? milliseconds : undefined;
+  const isWithin = milliseconds >= SECONDS.min * 1_000 && milliseconds <= SECONDS.max * 1_000;
+  return isWithin ? milliseconds : undefined;
 }

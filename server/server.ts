@@ -11,6 +11,7 @@ import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
+import { clientsThatFit } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
 import { keyCount } from "./stats.ts";
@@ -78,7 +79,8 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     logStop(services);
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
-  const listener = listen(settings, certificate, { services, turn, limits: settings });
+  const limits = { ...settings, connectionsMax: clientsThatFit(settings.connectionsMax) };
+  const listener = listen(settings, certificate, { services, turn, limits });
   opened.resolve({ listener, sideDoor });
   const isConnecting = settings.table !== undefined;
   giveUpPermissions({

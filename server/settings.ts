@@ -129,8 +129,9 @@ const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", f
 /** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
 export function readSettings(
   args: readonly string[],
-  environment: (name: string) => string | undefined,
+  variables: (name: string) => string | undefined,
 ): Settings {
+  const environment = (name: string) => variable(name, variables);
   const flags = parseFlags(args);
   // An empty variable counts as unset.
   const given = (name: Name) =>
@@ -240,6 +241,19 @@ function parseFlags(args: readonly string[]): Flags {
       );
     }
     throw new UsageError(`${what}. Run with --help to see the options.`);
+  }
+}
+
+/** A variable of the environment. What Deno says of one that is not UTF-8 would tell its value. */
+function variable(
+  name: string,
+  variables: (name: string) => string | undefined,
+): string | undefined {
+  try {
+    return variables(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    throw new UsageError(`${name} is not UTF-8: set it to text.`);
   }
 }
 

@@ -12,7 +12,7 @@ import type { Table, TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
-import { type EtcdAccess, type Settings, UsageError } from "./settings.ts";
+import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
 import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
@@ -71,9 +71,17 @@ async function openEtcd(
   return { table: table.replica, turn, close };
 }
 
-/** Not by a name that Deno sees: it would fetch the packages at every start, also without `--table`. */
-function loadEtcd(): Promise<typeof import("../tables/etcd/etcd_table.ts")> {
-  return import(new URL("../tables/etcd/etcd_table.ts", import.meta.url).href);
+/** Not by a name that Deno sees: it would look for the packages at every start, also without `--table`. */
+async function loadEtcd(): Promise<typeof import("../tables/etcd/etcd_table.ts")> {
+  try {
+    return await import(new URL("../tables/etcd/etcd_table.ts", import.meta.url).href);
+  } catch (cause) {
+    const [why] = (cause as Error).message.split("\n");
+    throw new StartError(
+      `Cannot load the client of etcd: ${why}. Fetch it once with: deno task packages`,
+      { cause },
+    );
+  }
 }
 
 function loginOf({ user, password }: EtcdAccess): { user: string; password: string } | undefined {

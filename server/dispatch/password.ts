@@ -29,6 +29,11 @@ export function passwordCheck(settings: Settings): ((guess: string) => boolean) 
         "characters. Choose another one.",
     );
   }
+  if (password?.trim() === "") {
+    throw new UsageError(
+      "Cannot use this password: it has nothing but spaces. Choose another one.",
+    );
+  }
   if (password === undefined) {
     if (settings.adminPort !== undefined && isOpenToOthers(settings.adminHost)) {
       throw new UsageError(

@@ -16,7 +16,13 @@ import { messageOf, OpenError } from "./errors.ts";
 import { FolderLock } from "./folder_lock.ts";
 import { type Chain, findChain, readTurns } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
-import { changeIn, recordBytes, recordBytesAt, SLOT_BYTES, TURN_HEADER_BYTES } from "./log/format.ts";
+import {
+  changeIn,
+  recordBytes,
+  recordBytesAt,
+  SLOT_BYTES,
+  TURN_HEADER_BYTES,
+} from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log } from "./log/log.ts";
 import { makeIndex } from "./log/segment_index.ts";
@@ -73,7 +79,12 @@ export function restore(file: string, folder: string, onProgress: OnProgress = (
     });
     const { keys, salt, sequence } = copied;
     makeWhole(`${folder}/${STATE_NAME}`, (target) => {
-      const state = new StateFile(target, { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true });
+      const state = new StateFile(target, {
+        salt,
+        slotBytes: SLOT_BYTES,
+        sequence,
+        isClosed: true,
+      });
       state.write({});
       state.write({});
     });

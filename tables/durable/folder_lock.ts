@@ -1,59 +1,73 @@
 /**
  * Locks a folder for one process. The system releases the lock when the process exits, whatever the reason.
  *
+ * The lock is on the folder itself, because a file in it could be removed while the lock is held, and the next
+ * process would lock another one of the same name. A file in it names the holder.
+ *
  * @module
  */
 
+import { openDataFile, prepareDataFolder } from "./data_folder.ts";
 import { messageOf, OpenError } from "./errors.ts";
 
-const LOCK_NAME = "keyline.lock";
+const NOTE_NAME = "keyline.lock";
 
 /** A lock on a folder. */
-export class FolderLock {
-  readonly #folder: string;
-  readonly #file: Deno.FsFile;
+export class FolderLock implements Disposable {
+  readonly #note: Deno.FsFile;
+  /** What is locked. */
+  readonly #locked: Deno.FsFile;
 
-  /** Creates the folder if it is missing, and locks it. Throws OpenError, which says who holds the lock. */
-  constructor(folder: string) {
-    const path = `${folder}/${LOCK_NAME}`;
-    this.#folder = folder;
+  /**
+   * Creates the folder if it is missing, and locks it. Throws OpenError, which says who holds the lock, or
+   * that the folder is not empty where it must be.
+   */
+  constructor(folder: string, { mustBeEmpty = false } = {}) {
     try {
-      Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-      this.#file = Deno.openSync(path, { create: true, read: true, write: true });
+      prepareDataFolder(folder);
+      if (mustBeEmpty && !isEmpty(folder)) throw new Error("it is not empty");
+      this.#note = openDataFile(`${folder}/${NOTE_NAME}`);
+      // Windows opens no folders.
+      this.#locked = Deno.build.os === "windows" ? this.#note : Deno.openSync(folder);
     } catch (error) {
+      if (error instanceof OpenError) throw error;
       throw new OpenError(
         `Cannot open the table in ${folder}: ${messageOf(error)}. ` +
           "Make it a folder that this user can write to, or choose another one with --data.",
         { cause: error },
       );
     }
-    if (!this.#file.tryLockSync(true)) {
-      const holder = Deno.readTextFileSync(path).trim();
-      this.#file.close();
-      throw new OpenError(
-        `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +
-          "Stop that one, or choose another folder with --data.",
-      );
-    }
-    this.#file.truncateSync();
-    const holder = `process ${Deno.pid}, since ${new Date().toISOString()}\n`;
-    this.#file.writeSync(new TextEncoder().encode(holder));
+    if (this.#locked.tryLockSync(true)) return;
+    const holder = Deno.readTextFileSync(`${folder}/${NOTE_NAME}`).trim();
+    this.#close();
+    throw new OpenError(
+      `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +
+        "Stop that one, or choose another folder with --data.",
+    );
   }
 
   /** Names this process to whoever finds the folder locked. */
-  nameHolder(): void {}
-
-  /** Makes the names of new files durable: syncing a file does not sync its name. */
-  syncNames(): void {
-    if (Deno.build.os === "windows") return; // A folder can't be opened there.
-    using folder = Deno.openSync(this.#folder);
-    folder.syncSync();
+  nameHolder(): void {
+    this.#note.truncateSync();
+    this.#note.seekSync(0, Deno.SeekMode.Start);
+    const holder = `process ${Deno.pid}, since ${new Date().toISOString()}\n`;
+    this.#note.writeSync(new TextEncoder().encode(holder));
   }
 
   /** Releases the lock. */
-  close(): void {
+  [Symbol.dispose](): void {
     // Closing is not enough: a process that is forked at this moment holds the file open, and so the lock.
-    this.#file.unlockSync();
-    this.#file.close();
+    this.#locked.unlockSync();
+    this.#close();
   }
+
+  #close(): void {
+    this.#note.close();
+    if (this.#locked !== this.#note) this.#locked.close();
+  }
+}
+
+function isEmpty(folder: string): boolean {
+  for (const _ of Deno.readDirSync(folder)) return false;
+  return true;
 }

@@ -56,10 +56,10 @@ export class TableFolder implements Disposable {
     const lock = new FolderLock(folder);
     try {
       refuseOld(folder);
-      if (isNew(folder)) create(folder, { slotBytes, lock });
+      if (isNew(folder)) create(folder, slotBytes);
       return openIn(folder, lock, (parts) => new TableFolder(parts));
     } catch (error) {
-      lock.close();
+      lock[Symbol.dispose]();
       throw error instanceof OpenError ? error : cannotOpen(folder, messageOf(error), error);
     }
   }
@@ -81,7 +81,7 @@ export class TableFolder implements Disposable {
     this.log.close();
     this.state.close();
     this.#copies.close();
-    this.#lock.close();
+    this.#lock[Symbol.dispose]();
   }
 }
 
@@ -150,10 +150,8 @@ export function refuseOld(folder: string): void {
  * Makes the files of a new table: each under another name until it is whole, and the state last, so that a log
  * without one has never acknowledged anything.
  */
-export function create(
-  folder: string,
-  { slotBytes, salt = newSalt() }: { slotBytes: number; salt?: number; lock?: FolderLock },
-): void {
+function create(folder: string, slotBytes: number): void {
+  const salt = newSalt();
   const [logPath, statePath] = [`${folder}/${LOG_NAME}`, `${folder}/${STATE_NAME}`];
   makeFile(logPath, (file) => Log.create(file, { salt, slotBytes }));
   syncFolder(folder);
@@ -163,6 +161,7 @@ export function create(
     state.write({}, { isSynced: true });
   });
   syncFolder(folder);
+  syncFolder(`${folder}/..`);
 }
 
 function makeFile(path: string, fill: (file: PositionedFile) => void): void {
@@ -230,7 +229,8 @@ function openOrExplain(path: string, options: { isReadOnly: boolean }): Position
   }
 }
 
-function newSalt(): number {
+/** A salt for a new table: random, and never 0. */
+export function newSalt(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
 }
 

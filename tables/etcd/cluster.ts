@@ -6,7 +6,7 @@
  * @module
  */
 
-import { status as Status } from "@grpc/grpc-js";
+import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { TableError } from "../table.ts";
 import { CallError, type Method, Node, type TlsOptions } from "./grpc.ts";
 import { AUTHENTICATE, TXN, type Txn, type TxnResult } from "./messages.ts";

@@ -18,7 +18,7 @@ import {
   Metadata,
   setLogVerbosity,
   status,
-} from "@grpc/grpc-js";
+} from "npm:@grpc/grpc-js@1.14.7";
 
 /** A method that a node offers. */
 export interface Method<Request, Reply> {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import protobuf from "protobufjs";
+import protobuf from "npm:protobufjs@7.6.6";
 import type { Method } from "./grpc.ts";
 
 /** Bytes in memory that nobody shares. */

@@ -233,6 +233,67 @@ testServer("slow clients are closed, and let others in again", async () => {
   for (const socket of slow) socket.close();
 });
 
+testServer("whoever keeps many connections open shuts out no probe", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const open = async (request: string) => {
+    const socket = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+    await socket.write(new TextEncoder().encode(request));
+    await socket.read(new Uint8Array(4_096));
+    return socket;
+  };
+  const watcher = await open("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const kept = [watcher];
+  for (let i = 0; i < 100; i++) kept.push(await open("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  for (let i = 0; i < 25; i++) {
+    const health = await server.statusFor(i % 2 === 0 ? "/readyz" : "/healthz", { host: "probe" });
+    assertEquals(health, 200);
+  }
+  assert(await watcher.read(new Uint8Array(4_096)), "who watches stays");
+  for (const socket of kept) socket.close();
+});
+
+testServer("wrong passwords that wait hold up no probe, and more are not looked at", async () => {
+  const env = { KEYLINE_PASSWORD: "sesame" };
+  await using server = await AdminServer.start({ args: ["--memory"], env });
+  const guesses = Array.from(
+    { length: 200 },
+    () =>
+      server.get("metrics", { headers: { authorization: "Bearer wrong" } }).then(
+        ({ status }) => status,
+        () => 0, // Its place went to another one.
+      ),
+  );
+  assertEquals(await server.statusFor("/readyz", { host: "probe" }), 200);
+  const answers = await Promise.all(guesses);
+  assert(answers.includes(429), answers.join());
+  assertEquals(answers.filter((status) => ![0, 401, 429].includes(status)), []);
+  const headers = { authorization: "Bearer sesame" };
+  assertEquals((await server.get("metrics", { headers })).status, 200);
+});
+
+testServer("what a stranger sends is not logged", async () => {
+  await using server = await AdminServer.start({
+    args: ["--memory"],
+    env: { KEYLINE_PASSWORD: PASSWORD },
+  });
+  const before = server.process.log.length;
+  const long = "A".repeat(9_000);
+  const rest = "Host: localhost\r\nConnection: close\r\n\r\n";
+  for (const target of [`//:${long}`, `http://[${long}`, `//%${long}`, "http://:80:80/"]) {
+    const answer = await server.raw(`GET ${target} HTTP/1.1\r\n${rest}`);
+    assertMatch(answer, /^HTTP\/1\.1 40[01] /, target.slice(0, 20));
+  }
+  for (const header of ["Host", "Origin", "Authorization", "Last-Event-ID", "Sec-Fetch-Site"]) {
+    for (const value of [long, "http://[", "Basic ////", "\xff"]) {
+      await server.raw(`GET / HTTP/1.1\r\n${header}: ${value}\r\n${rest}`);
+    }
+  }
+  await server.process.stop();
+  const [stopped, ...others] = server.process.log.slice(before);
+  assertMatch(stopped!, / Keyline has stopped /);
+  assertEquals(others, []);
+});
+
 testServer(
   "requests that are not waited for, bodies and huge headers end a connection",
   async () => {

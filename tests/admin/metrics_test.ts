@@ -133,7 +133,7 @@ testWithProgram("promtool", "promtool finds nothing wrong with /metrics", async 
 });
 
 async function parsed(text: string): Promise<Map<string, Family>> {
-  const { default: parse } = await import("parse-prometheus-text-format");
+  const { default: parse } = await import("npm:parse-prometheus-text-format@1.1.1");
   // It makes one histogram of those of all operations. Without their type their lines are as they are.
   const untyped = text.replace(/^# TYPE keyline_request_duration_seconds histogram$/m, "");
   const families: Family[] = (parse as unknown as (text: string) => Family[])(untyped);

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page } from "npm:playwright-core@1.65.1";
 import { AdminServer, eventually } from "./admin_server.ts";
 
 const SCRIPT = "<script>document.title='owned'</script>";
@@ -128,7 +128,7 @@ function pageTest(
   env: Record<string, string> = {},
 ): void {
   Deno.test(name, async () => {
-    const { chromium } = await import("playwright-core");
+    const { chromium } = await import("npm:playwright-core@1.65.1");
     await using server = await AdminServer.start({ env });
     // A sandbox of its own is not to be had where everything runs as root, as in containers.
     const args = ["--no-sandbox", "--disable-gpu"];

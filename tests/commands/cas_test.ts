@@ -42,7 +42,7 @@ testOperation({ cas, delete: del, get, gets, put }, [
   },
   {
     name: "CAS with a version that was never given is 409",
-    send: ["PUT a 1", "CAS a -1 2", "CAS a 9223372036854775807 2", "GET a"],
+    send: ["PUT a 1", "CAS a 0 2", "CAS a 9223372036854775807 2", "GET a"],
     expect: [
       "200 OK",
       ...times(2, "409 CONFLICT the key has another version"),
@@ -56,7 +56,13 @@ testOperation({ cas, delete: del, get, gets, put }, [
   },
   {
     name: "CAS with a version that is not a whole number is 400",
-    send: ["CAS a one x", "CAS a 1.5 x", "CAS a 0x1 x", "CAS a 99999999999999999999 x"],
-    expect: times(4, "400 BADREQUEST the version is no whole number"),
+    send: [
+      "CAS a one x",
+      "CAS a 1.5 x",
+      "CAS a 0x1 x",
+      "CAS a 99999999999999999999 x",
+      "CAS a -1 x",
+    ],
+    expect: times(5, "400 BADREQUEST the version is no whole number"),
   },
 ]);

@@ -22,6 +22,16 @@ testOperation({ incr, get, put }, [
     expect: ["200 OK", "200 OK 42", "200 OK -8", "200 OK -8"],
   },
   {
+    name: "INCR adds to a number with zeros before it, and by one",
+    send: [
+      "PUT a 00000000000000000001",
+      "INCR a",
+      "INCR a 00000000000000000002",
+      "INCR a -0000000000000000000004",
+    ],
+    expect: ["200 OK", "200 OK 2", "200 OK 4", "200 OK 0"],
+  },
+  {
     name: "INCR of a value that is not an integer is 409, and the value stays",
     send: ["PUT a ten", "INCR a", "PUT b 1.5", "INCR b", "PUT c  1", "INCR c", "GET a"],
     expect: [

@@ -45,6 +45,14 @@ testOperation({ keys, put }, [
     ],
   },
   {
+    name: "KEYS with a star behind a prefix finds keys that have it, or says that none is needed",
+    send: ["PUT user:1 a", "KEYS user:*", "PUT user:* b", "KEYS user:*", "KEYS user:* user:*"],
+    expect: [
+      ...["200 OK", "200 OK 0; a prefix needs no star", "200 OK"],
+      ...["200-user:*", "200 OK 1", "200 OK 0"],
+    ],
+  },
+  {
     name: "KEYS with the prefix * pages through all keys, whatever they start with",
     send: ["PUT a 1", "PUT b 2", "PUT *c 3", "KEYS *", "KEYS * a"],
     expect: [

@@ -69,6 +69,23 @@ Deno.test("as JSON an event is an object with its details", async () => {
   }
 });
 
+Deno.test("a long value is cut, whatever it is the value of", async () => {
+  const long = "A".repeat(100_000);
+  try {
+    for (const format of ["text", "json"] as const) {
+      setLogFormat(format);
+      const [line] = await logOf(() =>
+        logEvent("error", "It failed", { error: new Error(long), why: long })
+      );
+      assert(line!.length < 10_000, `${line!.length}`);
+      assert(line!.includes("…"), line);
+      if (format === "json") assertEquals(JSON.parse(line!).why.length, 2_001);
+    }
+  } finally {
+    setLogFormat("text");
+  }
+});
+
 Deno.test("slow commits and refused clients are told at once, then gathered", async () => {
   const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
   const watch = new Watch(metrics);

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { backUp } from "../../tables/durable/backup.ts";
+import { backUp, restore } from "../../tables/durable/copy.ts";
 import type { Client } from "./client.ts";
 import { ServerProcess, tempFolder, testServer } from "./harness.ts";
 
@@ -37,19 +37,21 @@ export async function withServer(
 
 /** The backup of a table that a server has written to, restored; made once, and copied from then on. */
 export async function makeTable(data: string): Promise<void> {
-  table ??= await (async () => {
+  if (backup === undefined) {
+    const copy = `${data}/copy`;
     await withServer(data, async (client) => {
       for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
     });
-    const copy = `${data}/copy.db`;
-    await backUp(data, copy);
-    const bytes = Deno.readFileSync(copy);
+    backUp(data, copy);
+    backup = Deno.readFileSync(copy);
     for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
-    return bytes;
-  })();
-  Deno.writeFileSync(`${data}/keyline.db`, table);
+  }
+  const file = Deno.makeTempFileSync();
+  Deno.writeFileSync(file, backup);
+  restore(file, data);
+  Deno.removeSync(file);
 }
-let table: Uint8Array | undefined;
+let backup: Uint8Array<ArrayBuffer> | undefined;
 
 /** Stores so many values of 100 KB, more than the log takes, so that some become rows. */
 export async function putLarge(client: Client, count: number): Promise<void> {

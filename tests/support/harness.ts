@@ -5,6 +5,7 @@
  * @module
  */
 
+import config from "../../deno.json" with { type: "json" };
 import { Client } from "./client.ts";
 
 type Permission = "net" | "read" | "write" | "run" | "env" | "sys";
@@ -94,8 +95,7 @@ export interface ServerOptions {
 }
 
 /**
- * The server, started as the task starts it: `deno run -P main.ts`. Use it with `await using`, which kills
- * it.
+ * The server, started as the task starts it. Use it with `await using`, which kills it.
  */
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
@@ -212,16 +212,22 @@ export async function runServer(
 
 function spawnServer(args: readonly string[], options: ServerOptions): Deno.ChildProcess {
   const root = (options.root ?? ROOT).pathname;
-  const deno = [Deno.execPath(), "run", "--quiet", "-P", ...importMapFlags(), "main.ts", ...args];
+  const deno = [Deno.execPath(), "run", ...startFlags(), "main.ts", ...args];
   const [program, ...rest] = [...options.under ?? [], ...deno];
   return new Deno.Command(program!, {
     args: rest,
     cwd: root,
-    env: { NO_COLOR: "1", DENO_NO_PROMPT: "1", ...options.env },
+    env: { NO_COLOR: "1", ...options.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+}
+
+/** What the task gives to Deno to start the server with. */
+export function startFlags(): string[] {
+  const [, flags] = /^deno run (.*) main\.ts$/.exec(config.tasks.start.command)!;
+  return flags!.replace("$(deno task -q imports)", importMapFlags().join(" ")).split(/ +/);
 }
 
 /** The import map that these tests run with, for the processes that they start. */

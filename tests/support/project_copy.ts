@@ -9,6 +9,7 @@ import { ROOT, tempFolder } from "./harness.ts";
 const PARTS = [
   "main.ts",
   "deno.json",
+  "deno.lock",
   ...["server", "commands", "tables", "client", "tools", "admin", "offline"],
 ];
 

@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { numberFrom } from "./harness.ts";
 import { type Kind, MODEL_TABLE, TableSetup } from "./table_model.ts";
 

@@ -13,7 +13,7 @@ import type { Table } from "../../tables/table.ts";
 import { type Commands, contextWith } from "./context.ts";
 import { testWith } from "./harness.ts";
 import {
-  DURABLE_LOG,
+  DURABLE_IN_MEMORY,
   DURABLE_TABLE,
   type Kind,
   MEMORY_TABLE,
@@ -30,7 +30,7 @@ interface Way {
 
 const WAYS: readonly Way[] = [
   { name: "in memory", kind: MEMORY_TABLE, between: () => {} },
-  { name: "on disk, all in one turn", kind: DURABLE_LOG, between: () => {} },
+  { name: "on disk, all in one turn", kind: DURABLE_IN_MEMORY, between: () => {} },
   {
     name: "on disk, a turn for each request",
     kind: DURABLE_TABLE,

@@ -7,17 +7,16 @@
 
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
-import { DurableTable as LogTable } from "../../tables/durable/log_table.ts";
 import type { Clock, Page, Table } from "../../tables/table.ts";
 import { tempFolder, testWith } from "./harness.ts";
 import { ModelTable } from "./model_table.ts";
 
 /** The time of a new setup, in milliseconds since 1970. */
 export const BEGIN = 1_000_000;
-/** A flat store outgrows this at once, so that tests see hits, misses and evictions. */
+/** Values outgrow this at once, so that tests see hits, misses and evictions. */
 const CACHE_BYTES = 4_096;
-/** Segments of the log that hold some turns of a test, and ones that hold all of them. */
-const SEGMENT_BYTES = { some: 4_096, all: 1_048_576 };
+/** Slots of the log that hold some turns of a test, and ones that hold all of them. */
+const SLOT_BYTES = { some: 4_096, all: 1_048_576 };
 
 /** More steps of work than any test needs. */
 const STEPS_MAX = 10_000;
@@ -53,7 +52,7 @@ export class TableSetup implements Disposable {
 
   /** Lets a table that can do so check itself. */
   check(): void {
-    if (this.#table instanceof LogTable) this.#table.check();
+    if (this.#table instanceof DurableTable) this.#table.check();
   }
 
   /** Keys of a page, with everything in the page that is left out here. */
@@ -81,10 +80,10 @@ export class TableSetup implements Disposable {
     return steps;
   }
 
-  /** Puts a key so often that what was stored before is moved to rows, in a table that has rows. */
-  moveAllBut(key: string): void {
-    for (let i = 0; i < 4; i++) {
-      this.#table.put(key, "x".repeat(SEGMENT_BYTES.some));
+  /** Puts a key so often that what was stored before is compacted, in a table that has a log. */
+  compactAllBut(key: string): void {
+    for (let i = 0; i < 8; i++) {
+      this.#table.put(key, "x".repeat(SLOT_BYTES.some));
       this.#table.commit();
       this.maintainAll();
     }
@@ -117,48 +116,24 @@ export const MEMORY_TABLE: Kind = {
   open: (_, now) => new MemoryTable({ now }),
 };
 
-/** The table on disk with small segments of its log, so that most changes are moved to rows. */
+/** The table on disk with slots so small that they are used again and again, and little room for values. */
 export const DURABLE_TABLE: Kind = {
   name: "durable table",
   hasFolder: true,
-  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.some),
+  open: (folder, now) =>
+    new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, slotBytes: SLOT_BYTES.some }),
 };
 
-/** The table on disk with segments so large that all changes of a test stay in its log. */
-export const DURABLE_LOG: Kind = {
-  name: "durable table, all in its log",
-  hasFolder: true,
-  open: (folder, now) => openDurable(folder, now, SEGMENT_BYTES.all),
-};
-
-/** The table whose log is all of it, in slots that are used again and again. */
-export const LOG_TABLE: Kind = {
-  name: "log table",
+/** The table on disk in one slot, with all values in memory. */
+export const DURABLE_IN_MEMORY: Kind = {
+  name: "durable table, all in memory",
   hasFolder: true,
   open: (folder, now) =>
-    new LogTable(folder, { cacheBytes: CACHE_BYTES, now, slotBytes: SEGMENT_BYTES.some }),
-};
-
-/** The same in one slot, with all values in memory. */
-export const LOG_TABLE_IN_MEMORY: Kind = {
-  name: "log table, all in memory",
-  hasFolder: true,
-  open: (folder, now) =>
-    new LogTable(folder, { cacheBytes: Infinity, now, slotBytes: SEGMENT_BYTES.all }),
+    new DurableTable(folder, { cacheBytes: Infinity, now, slotBytes: SLOT_BYTES.all }),
 };
 
 /** The tables of a server. */
-export const REAL_TABLES: readonly Kind[] = [
-  MEMORY_TABLE,
-  DURABLE_TABLE,
-  DURABLE_LOG,
-  LOG_TABLE,
-  LOG_TABLE_IN_MEMORY,
-];
-
-function openDurable(folder: string, now: Clock, segmentBytes: number): Table {
-  return new DurableTable(folder, { cacheBytes: CACHE_BYTES, now, segmentBytes });
-}
+export const REAL_TABLES: readonly Kind[] = [MEMORY_TABLE, DURABLE_TABLE, DURABLE_IN_MEMORY];
 
 /** What it takes to open a table of this kind. */
 export function permissionsOf({ hasFolder }: Kind): ("read" | "write")[] {

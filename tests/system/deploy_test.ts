@@ -10,8 +10,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { OPTIONS, variableOf } from "../../server/settings.ts";
 import {
-  importMapFlags,
   ROOT,
+  startFlags,
   tempFolder,
   testServer,
   testWith,
@@ -106,7 +106,7 @@ class Image implements Disposable {
     assertStringIncludes(text, 'CMD ["task", "start"]');
     const set = text.matchAll(/(KEYLINE_[A-Z]+)=(\S+)/g);
     return new Deno.Command(Deno.execPath(), {
-      args: ["run", "-q", "-P", ...importMapFlags(), "main.ts"],
+      args: ["run", ...startFlags(), "main.ts"],
       cwd: this.#folder,
       env: {
         ...Object.fromEntries([...set].map(([, name, value]) => [name!, value!])),

@@ -9,7 +9,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import type { Client } from "../support/client.ts";
 import { numberFrom, ROOT, ServerProcess, testServer } from "../support/harness.ts";
 import { BAD_REQUEST, conversation, latin1 } from "../support/protocol_model.ts";

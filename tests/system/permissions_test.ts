@@ -65,6 +65,8 @@ const inHandler = {
   "listen": () => Deno.listen({ port: 0 }).close(),
   "look up a name": () => Deno.resolveDns("localhost", "A"),
   "import a file": () => import(new URL("../unused.ts", import.meta.url).href),
+  "import a package": () => import(["npm", "@keyline/nothing@1.0.0"].join(":")),
+  "import from JSR": () => import(["jsr", "@std/bytes@1.0.6"].join(":")),
   "import from anywhere": () => import(new URL("http://127.0.0.1:" + PORT + "/x.ts").href),
   "env HOME": () => Deno.env.get("HOME"),
   "env KEYLINE_PORT": () => Deno.env.get("KEYLINE_PORT"),
@@ -91,7 +93,7 @@ async function outcomeOf(attempt) {
     return await attempt() === undefined ? "nothing" : "DONE";
   } catch (error) {
     const text = error.name + ": " + error.message;
-    return /NotCapable|Requires .* access|EACCES|EPERM/.test(text) ? "refused" : text;
+    return /NotCapable|Requires .* access|EACCES|EPERM|--cached-only is specified/.test(text) ? "refused" : text;
   }
 }
 
@@ -162,6 +164,14 @@ probeTest("with TLS it can also read and listen, for the renewal", async (root) 
   const outcomes = outcomesIn(text.split("\r\n")[0]);
   assertRefused(outcomes.filter(([what]) => !KEPT_FOR_TLS.test(what)));
 }, "openssl");
+
+probeTest("a denied permission asks nobody at a terminal, and holds up no client", async (root) => {
+  const under = ["sh", "-c", 'exec script -qefc "$*" /dev/null', "sh"];
+  await using server = await ServerProcess.start({ root, args: ["--memory"], under });
+  using client = await server.connect();
+  assertRefused(outcomesIn(await client.ask("PROBE")));
+  assertEquals(await client.ask("COUNT"), "200 OK 0");
+}, "script");
 
 function assertRefused(outcomes: readonly [what: string, outcome: string][]): void {
   for (const [what, outcome] of outcomes) {

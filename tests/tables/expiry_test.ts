@@ -105,7 +105,7 @@ testEach("expired keys are removed in steps, and do not come back", (setup) => {
   const COUNT = 5_000;
   for (let i = 0; i < COUNT; i++) setup.table.put(`key-${i}`, "value", { expiresAt: BEGIN + 10 });
   setup.table.commit();
-  setup.moveAllBut("stays");
+  setup.compactAllBut("stays");
   assertEquals(setup.table.maintain(), false);
   setup.now = BEGIN + 10;
   const countAfter = () => {

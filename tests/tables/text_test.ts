@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { asText, compareTexts, copyText, Memory, startsWith, Text } from "../../tables/text.ts";
 
 /** Texts of all lengths of UTF-8, some of which begin alike. */

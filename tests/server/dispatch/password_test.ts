@@ -90,6 +90,45 @@ testServer("the first line of --password-file is the password", async () => {
   Deno.removeSync(folder, { recursive: true });
 });
 
+testServer("a password that cannot be typed as it stands is refused, and not shown", async () => {
+  const folder = tempFolder();
+  const file = `${folder}/password`;
+  const cases: [bytes: number[], why: RegExp][] = [
+    [[0xff, 0xfe], /it is not UTF-8/],
+    [[0x80], /it is not UTF-8/],
+    [[0xff, 0xfe, 0x61, 0, 0x0a, 0], /it is not UTF-8/],
+    [[0xed, 0xa0, 0x80, 0x0a], /it is not UTF-8/],
+    [[0xef, 0xbb, 0xbf, 0x61, 0x0a], /it begins with a byte order mark/],
+    [[0xef, 0xbb, 0xbf], /it begins with a byte order mark/],
+    [[0x20, 0x20, 0x0a], /nothing but spaces/],
+    [[0x09], /nothing but spaces/],
+    [[0xc2, 0xa0, 0xe2, 0x80, 0x83], /nothing but spaces/],
+    [[], /has an empty first line/],
+    [[0x0a, 0x61], /has an empty first line/],
+    [Array.from({ length: 1_048_577 }, () => 0x61), /has more than 1048576 bytes/],
+  ];
+  for (const [bytes, why] of cases) {
+    Deno.writeFileSync(file, new Uint8Array(bytes));
+    const args = ["--memory", "--port", "0", "--host", "0.0.0.0", "--password-file", file];
+    const { code, stderr } = await runServer(args);
+    assertEquals(code, 2, stderr);
+    assertMatch(stderr, /^Keyline: [^\n]+\n$/);
+    assertMatch(stderr, why);
+  }
+  Deno.removeSync(folder, { recursive: true });
+  const args = ["--memory", "--port", "0", "--host", "0.0.0.0"];
+  const spaces = await runServer(args, { env: { KEYLINE_PASSWORD: " \t " } });
+  assertEquals(spaces.code, 2);
+  assertMatch(spaces.stderr, /nothing but spaces/);
+  // printf, because no environment of ours can hold such bytes.
+  const under = ["sh", "-c", 'KEYLINE_PASSWORD=$(printf "se\\377same") exec "$@"', "sh"];
+  const broken = await runServer(args, { under });
+  assertEquals([broken.code, broken.stderr], [
+    2,
+    "Keyline: KEYLINE_PASSWORD is not UTF-8: set it to text.\n",
+  ]);
+});
+
 // What it may cost
 
 testServer("before AUTH a line of 1 KiB is served, and a longer one is not", async () => {

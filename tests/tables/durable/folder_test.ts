@@ -19,7 +19,7 @@ testWith(
       // As many as no single step removes.
       for (let i = 0; i < 10_000; i++) setup.table.put(`key-${i}`, "x".repeat(500));
       setup.table.commit();
-      setup.moveAllBut("so that the log moves");
+      setup.compactAllBut("so that the log moves");
     };
     fill();
     const bytes = setup.table.stats().disk_bytes!;
@@ -40,7 +40,7 @@ testWith(
 
 testWith(["read", "write"], "a table without a cache finds its rows", () => {
   const folder = tempFolder();
-  const options = { cacheBytes: 0, segmentBytes: 4_096 };
+  const options = { cacheBytes: 0, slotBytes: 4_096 };
   const table = new DurableTable(folder, options);
   for (let i = 0; i < 100; i++) table.put(`key-${i}`, `value-${i}`);
   table.commit();
@@ -63,7 +63,7 @@ testWith(
   "a folder in use can't be opened again, even by the same process",
   () => {
     const folder = tempFolder();
-    const open = () => new DurableTable(folder, { cacheBytes: 0, segmentBytes: 4_096 });
+    const open = () => new DurableTable(folder, { cacheBytes: 0, slotBytes: 4_096 });
     const table = open();
     assertThrows(open, OpenError, `process ${Deno.pid}, since `);
     table.close();

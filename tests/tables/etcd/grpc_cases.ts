@@ -5,7 +5,7 @@
  * @module
  */
 
-import { status as Status } from "@grpc/grpc-js";
+import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import http2 from "node:http2";
 import { CallError, type Method, Node } from "../../../tables/etcd/grpc.ts";
