@@ -68,6 +68,8 @@ export class MemoryTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
+  readAhead(): undefined {}
+
   entry(key: TextLike): Entry | undefined {
     const ref = this.#memtable.findVisible(asText(key), this.#now);
     return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);

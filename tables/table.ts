@@ -93,6 +93,12 @@ export interface Table extends TableView {
    */
   prefetch(keys: readonly Text[]): void;
 
+  /**
+   * Begins to read the value of a key that is not in memory, where that would hold up the others, and resolves
+   * once it is there. Undefined if there is nothing to wait for: the value is there, or is read at once.
+   */
+  readAhead(key: Text): Promise<void> | undefined;
+
   /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
   maintain(): boolean;
 

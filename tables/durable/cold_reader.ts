@@ -2,14 +2,18 @@
  * Reads values that are not in memory from the log. No byte is believed without its checksum: a record that is
  * damaged, or not the one that memory knows of, is a failure for its key, and never a value.
  *
+ * What the system has in its page cache is read at once, in a few microseconds. Where reads turn out to wait
+ * for the disk, those that are known ahead are begun together, and nobody is held up meanwhile.
+ *
  * @module
  */
 
 import { readChange } from "../change.ts";
+import { NO_REF } from "../memtable/arena.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import type { Report } from "../report.ts";
 import { TableError } from "../table.ts";
-import { compareTexts, Memory, type Text } from "../text.ts";
+import { compareTexts, Memory, Text } from "../text.ts";
 import { tableError } from "./errors.ts";
 import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./log/format.ts";
 import type { Log } from "./log/log.ts";
@@ -24,9 +28,19 @@ export interface ColdReaderParts {
   readonly report: Report;
 }
 
+/** A read that takes longer than this has waited for the disk, in milliseconds. */
+const SLOW_MS = 0.1;
+/** After how many reads ahead to try again whether one is fast, and how many may be under way. */
+const AHEAD_READS = 64;
+const READS_MAX = 256;
+
 /** Reads the values of cold records. */
 export class ColdReader {
   readonly #parts: ColdReaderParts;
+  /** The reads that are under way, by place. */
+  readonly #reads = new Map<number, Promise<void>>();
+  /** How many more reads to begin ahead, because one has waited for the disk. */
+  #ahead = 0;
   /** The places of damage that were reported. */
   readonly #damaged = new Set<number>();
   /** How many values it has read. */
@@ -49,13 +63,52 @@ export class ColdReader {
     const place = records.place(ref);
     const memory = new Memory(this.#sizeOf(ref));
     let length: number;
+    const startedAt = performance.now();
     try {
       length = log.read(memory.bytes, place);
     } catch (error) {
       throw tableError(error);
     }
+    if (performance.now() - startedAt > SLOW_MS) this.#ahead = AHEAD_READS;
     this.count++;
     return memtable.warm(ref, this.#valueIn(memory, length, ref));
+  }
+
+  /** Whether values are being read ahead. */
+  get isReading(): boolean {
+    return this.#reads.size > 0;
+  }
+
+  /** The read of this record that is under way. It fulfils also where it fails: then whoever asks meets that. */
+  readOf(ref: number): Promise<void> | undefined {
+    return this.#reads.get(this.#parts.memtable.records.place(ref));
+  }
+
+  /** Begins to read a cold record, where reads wait for the disk. */
+  readAhead(ref: number): void {
+    const place = this.#parts.memtable.records.place(ref);
+    if (this.#ahead === 0 || this.#reads.size >= READS_MAX || this.#reads.has(place)) return;
+    this.#ahead--;
+    this.#reads.set(place, this.#readLater(ref, place).finally(() => this.#reads.delete(place)));
+  }
+
+  async #readLater(ref: number, place: number): Promise<void> {
+    const { log, memtable } = this.#parts;
+    const memory = new Memory(this.#sizeOf(ref));
+    const key = Text.from(memtable.records.key(ref).toBytes().slice());
+    try {
+      const length = await log.readLater(memory.bytes, place);
+      // The key may have been changed, moved in the log or read by others meanwhile.
+      const now = memtable.find(key);
+      const isSame = now !== NO_REF && memtable.records.place(now) === place &&
+        memtable.records.isCold(now);
+      if (!isSame) return;
+      this.count++;
+      const warmed = memtable.warm(now, this.#valueIn(memory, length, now));
+      memtable.records.setRecent(warmed, true);
+    } catch {
+      // The request reads it itself, and is answered what is wrong.
+    }
   }
 
   #sizeOf(ref: number): number {

@@ -113,6 +113,15 @@ export class DurableTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
+  readAhead(key: Text): Promise<void> | undefined {
+    const { records } = this.#memtable;
+    if (!records.hasCold) return undefined;
+    const ref = this.#memtable.find(key);
+    if (ref === NO_REF || !records.isCold(ref)) return undefined;
+    this.#reader.readAhead(ref);
+    return this.#reader.readOf(ref);
+  }
+
   entry(key: TextLike): Entry | undefined {
     const ref = this.#find(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);

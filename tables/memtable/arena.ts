@@ -107,6 +107,11 @@ export class Arena {
     return this.#hotBytes + this.#blobs.bytes;
   }
 
+  /** Whether a value is not in memory. */
+  get hasCold(): boolean {
+    return this.#coldBytes > 0;
+  }
+
   /** The part of the slabs that no record uses. */
   get gapBytes(): number {
     return this.#slabBytes - this.#hotBytes - this.#coldBytes;

@@ -40,6 +40,8 @@ export class ModelTable implements Table {
 
   prefetch(): void {}
 
+  readAhead(): undefined {}
+
   entry(key: TextLike): Entry | undefined {
     const stored = this.#stored.get(String(key));
     if (stored === undefined || this.#isExpired(stored)) return undefined;
