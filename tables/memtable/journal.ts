@@ -46,8 +46,8 @@ export class Journal {
   readonly #stack = new TurnBuffer();
   /** What each CLEAR removed, in order. */
   #cleared: Contents[] = [];
-  /** Whether a record waits for the commit to be freed. */
-  #hasFreed = false;
+  /** Whether some record leaves, most likely. */
+  #isLeaving = false;
 
   /** The length of the journal in bytes: a mark to undo to. */
   get length(): number {
@@ -62,7 +62,7 @@ export class Journal {
   /** Notes a record that replaces `before`, which stays as it is until the commit. */
   noteMoved(place: Place, before: number): void {
     this.#note(place, MOVED, before);
-    this.#hasFreed = true;
+    this.#isLeaving = true;
   }
 
   /** Notes that a record is about to be overwritten. */
@@ -77,7 +77,7 @@ export class Journal {
   /** Notes a record that was removed, and stays as it is until the commit. */
   noteRemoved(place: Place): void {
     this.#note(place, REMOVED, 0);
-    this.#hasFreed = true;
+    this.#isLeaving = true;
   }
 
   /** Notes that everything is removed; `contents` stay until the commit. */
@@ -105,22 +105,18 @@ export class Journal {
     return { contents: current, logged };
   }
 
-  /** The records of the changes since the last CLEAR that still stand, the last first. */
-  *standing({ arena }: Contents): Generator<number> {
-    for (const { kind, ref } of this.#standingNotes()) {
-      if (kind !== REMOVED && !arena.isFreed(ref)) yield ref;
+  /** The records that were replaced or removed since the last CLEAR, which the commit frees. */
+  *leaving(): Generator<number> {
+    for (const { kind, ref, more } of this.#standingNotes()) {
+      if (kind === MOVED) yield more;
+      if (kind === REMOVED) yield ref;
     }
   }
 
-  /** Empties the journal, and frees the records that were replaced or removed. */
+  /** Empties the journal, and frees the records that leave. */
   commit({ arena }: Contents): void {
-    if (this.#hasFreed) {
-      for (const { kind, ref, more } of this.#standingNotes()) {
-        if (kind === MOVED) arena.free(more);
-        if (kind === REMOVED) arena.free(ref);
-      }
-    }
-    this.#hasFreed = false;
+    if (this.#isLeaving) { for (const ref of this.leaving()) arena.free(ref); }
+    this.#isLeaving = false;
     this.#cleared.length = 0;
     this.#stack.clear();
   }

@@ -153,11 +153,6 @@ export class Memtable {
     this.#contents.countLive(ref, 1);
   }
 
-  /** The records of the turn's changes that still stand, some more than once. */
-  changedRefs(): Generator<number> {
-    return this.#journal.standing(this.#contents);
-  }
-
   /** The records whose keys begin with a prefix and come after a key, in key order. */
   *page({ prefix, after }: { prefix: Text; after: Text }): Generator<number> {
     const { arena, byKey } = this.#contents;
@@ -218,9 +213,9 @@ export class Memtable {
     }
   }
 
-  /** Throws an error where index, orders or counts do not agree with the records. Not within a turn. */
+  /** Throws an error where index, orders or counts do not agree with the records. */
   check(): void {
-    if (this.#journal.length === 0) this.#contents.check();
+    this.#contents.check(new Set(this.#journal.leaving()));
   }
 
   #overwrite(ref: number, value: Text, fields: Fields): void {
