@@ -11,6 +11,8 @@ import type { Slab } from "./slab.ts";
 
 /** How large all gaps together may be: this share of the slabs, and this many bytes in any case. */
 const GAPS_SHARE_MAX = 0.2;
+/** The share where few slabs are left for new records. */
+const GAPS_SHARE_TIGHT_MAX = 0.05;
 const GAPS_BYTES_MIN = 4_194_304;
 /** How many bytes of records a step looks at. */
 const STEP_BYTES = 131_072;
@@ -28,9 +30,8 @@ export class Cleaner {
     // The slab may have been released since, and its number reused.
     const isThere = this.#slab !== undefined && arena.slabAt(this.#number) === this.#slab;
     if (!isThere) {
-      if (arena.gapBytes <= Math.max(GAPS_BYTES_MIN, GAPS_SHARE_MAX * arena.slabBytes)) {
-        return false;
-      }
+      const share = arena.isTight ? GAPS_SHARE_TIGHT_MAX : GAPS_SHARE_MAX;
+      if (arena.gapBytes <= Math.max(GAPS_BYTES_MIN, share * arena.slabBytes)) return false;
       const number = arena.emptiest();
       if (number === undefined) return false;
       [this.#number, this.#slab, this.#ref] = [number, arena.slabAt(number), NO_REF];

@@ -54,6 +54,11 @@ export class Journal {
     return this.#stack.length;
   }
 
+  /** Makes room for a note, so that noting what has happened can't fail. Throws MemoryFullError. */
+  reserve(): void {
+    this.#stack.truncate(this.#stack.claim(NOTE_BYTES));
+  }
+
   /** Notes a new record. */
   noteAdded(place: Place): void {
     this.#note(place, ADDED, 0);
@@ -65,11 +70,12 @@ export class Journal {
     this.#isLeaving = true;
   }
 
-  /** Notes that a record is about to be overwritten. */
+  /** Notes that a record is about to be overwritten. Throws MemoryFullError, with nothing noted. */
   noteOverwritten({ arena }: Contents, place: Place): void {
     const { ref } = place;
     const length = roundUp(arena.usedBytes(ref));
-    const offset = this.#stack.claim(length);
+    const offset = this.#stack.claim(length + NOTE_BYTES);
+    this.#stack.truncate(offset + length);
     copyBytes(arena.memory(ref), arena.offset(ref), this.#stack.memory, offset, length);
     this.#note(place, OVERWRITTEN, length);
   }

@@ -105,7 +105,9 @@ export class Memtable {
     const { arena, index } = this.#contents;
     const hash = hashOf(key);
     const before = this.#contents.find(key, hash);
+    this.#journal.reserve();
     if (before === NO_REF) {
+      index.reserve(hash);
       const ref = arena.add(key, value, fields);
       index.add(hash, ref);
       this.#contents.link(ref);
@@ -126,8 +128,9 @@ export class Memtable {
     return ref;
   }
 
-  /** Removes a record. */
+  /** Removes a record. Throws MemoryFullError, with nothing changed, where the turn is too long to be undone. */
   remove(ref: number, logged = 0): void {
+    this.#journal.reserve();
     const { arena, index } = this.#contents;
     const hash = hashOf(arena.key(ref));
     this.#contents.unlink(ref);
@@ -135,8 +138,9 @@ export class Memtable {
     this.#journal.noteRemoved({ hash, ref, logged });
   }
 
-  /** Removes every record. */
+  /** Removes every record. Throws MemoryFullError, as `remove`. */
   clear(logged = 0): void {
+    this.#journal.reserve();
     this.#journal.noteCleared(this.#contents, logged);
     this.#contents = new Contents(this.#options);
   }
