@@ -143,7 +143,13 @@ export class MemoryTable implements Table {
   /** Removes some of the keys that have expired, as a change of the turn; true if there are more. */
   sweep(): boolean {
     const expired = this.#memtable.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
-    for (const ref of expired) this.#remove(ref);
+    const mark = this.mark();
+    try {
+      for (const ref of expired) this.#remove(ref);
+    } catch (error) {
+      this.undo(mark); // Nobody else does, out of a turn.
+      throw error;
+    }
     this.#expiredKeys += expired.length;
     return expired.length === SWEEP_KEYS_MAX;
   }

@@ -101,6 +101,32 @@ Deno.test("a change that is refused is dropped from the log", () => {
   assertEquals(log.length, 8 * (changes + 1));
 });
 
+Deno.test("expired keys that can't be removed, for want of memory, stay until they can", () => {
+  let left = 500;
+  const log = {
+    length: 0,
+    add() {
+      if (left-- === 0) throw new MemoryFullError();
+      return this.length += 8;
+    },
+    undo(length: number) {
+      this.length = length;
+    },
+  };
+  let now = 1;
+  const memtable = new Memtable();
+  const table = new MemoryTable({ now: () => now, memtable, log });
+  for (let i = 0; i < 300; i++) table.put(keyOf(i), VALUE, { expiresAt: 2 });
+  table.commit();
+  log.length = 0;
+  now = 3;
+  assertThrows(() => table.maintain(), MemoryFullError);
+  assertEquals([memtable.size, memtable.mark(), log.length], [300, 0, 0]);
+  memtable.check();
+  assertEquals(table.maintain(), false);
+  assertEquals([memtable.size, log.length], [0, 8 * 300]);
+});
+
 Deno.test("large values take no numbers of slabs", () => {
   const memtable = new Memtable({ slabsMax: 4 });
   for (let i = 0; i < 1_000; i++) write(memtable, keyOf(i), "v".repeat(65_537));
