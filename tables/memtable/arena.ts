@@ -91,6 +91,8 @@ export class Arena {
    * leaving it to the garbage collector would take half as much memory again.
    */
   #spare: Memory | undefined;
+  /** The bytes of records and values that were added and not only moved, since someone set it to 0. */
+  addedBytes = 0;
   #slabBytes = 0;
   /** The bytes of records that are not freed: those with values, and the cold ones. */
   #hotBytes = 0;
@@ -304,11 +306,6 @@ export class Arena {
     return capacityIn(this.#view(ref).getInt32(this.offset(ref) + HEAD, true));
   }
 
-  /** The memory that evicting the value of a record would free, in bytes. */
-  evictableBytes(ref: number): number {
-    return this.isCold(ref) ? 0 : this.valueLength(ref);
-  }
-
   /** The number of the emptiest slab, not counting the heads; undefined if there is none. */
   emptiest(): number | undefined {
     let found: number | undefined;
@@ -404,6 +401,7 @@ export class Arena {
     this.#makeRoom(size, { isCold, isMoved });
     const blob = isBlob ? this.#blobs.add(value) : 0;
     const ref = this.#take(size, isCold);
+    if (!isMoved) this.addedBytes += isBlob ? size + valueLength : size;
     const memory = this.memory(ref);
     const at = this.offset(ref);
     const { view } = memory;

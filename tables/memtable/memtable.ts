@@ -20,6 +20,10 @@ import { hashOf } from "./key_hash.ts";
 import type { LiveBytes } from "./live_bytes.ts";
 import { MemoryFullError } from "./memory_full.ts";
 import { Prefetcher } from "./prefetcher.ts";
+import { STEP_BYTES } from "./slab_walk.ts";
+
+/** How many bytes of records to look at for a byte that is added, so that memory is reclaimed as fast as it is taken. */
+const RECLAIMED_SHARE = 2;
 
 /**
  * Entries by key. A reference is valid until the next change, or step of `maintain`.
@@ -202,14 +206,22 @@ export class Memtable {
   }
 
   /**
-   * Does a bounded step of reclaiming memory: moves what is left in a slab with large gaps, or drops values
-   * while those that are hot take more than `hotBytesMax`. True if there is more to do.
+   * Reclaims memory: moves what is left in a slab with large gaps, or drops values while those that are hot
+   * take more than `hotBytesMax`. It does a step, or as many as keep up with what was added since it was
+   * called last. True if there is more to do.
    */
   maintain({ hotBytesMax = Infinity }: { hotBytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.
+    const { arena } = this.#contents;
+    let bytes = RECLAIMED_SHARE * arena.addedBytes;
+    arena.addedBytes = 0;
     try {
-      return this.#cleaner.step(this.#contents) ||
-        this.#evictor.step(this.#contents, hotBytesMax);
+      do {
+        const hasMore = this.#cleaner.step(this.#contents) ||
+          this.#evictor.step(this.#contents, hotBytesMax);
+        if (!hasMore) return false;
+      } while ((bytes -= STEP_BYTES) > 0);
+      return true;
     } catch (error) {
       // There is no slab to move records to; removing entries will make room.
       if (error instanceof MemoryFullError) return false;

@@ -80,3 +80,18 @@ Deno.test("a slab is emptied wherever its surviving record lies", () => {
     assertHolds(memtable, model);
   }
 });
+
+Deno.test("gaps are closed as fast as they come, where each slab keeps a key that stays", () => {
+  const memtable = new Memtable();
+  let stays = 0;
+  for (let turn = 0; turn < 100; turn++) {
+    for (let i = 0; i < 3_000; i++) {
+      write(memtable, keyOf(i), "v".repeat(1 + (i * 7_919 + turn * 31) % 900));
+      if (i % 600 === 0) write(memtable, `stays ${stays++}`, "value");
+    }
+    memtable.commit();
+    memtable.maintain();
+    assert(memtable.bytes <= 9 * MIB, `${memtable.bytes} bytes after turn ${turn}`);
+  }
+  memtable.check();
+});
