@@ -220,17 +220,16 @@ export class Arena {
     return true;
   }
 
-  /** The value of a record that is not cold. */
+  /** The value of a record. Throws an error if it is cold: what stands in its place is not its own. */
   value(ref: number): Text {
     const { memory } = this.#slabs[ref >>> PLACE_BITS]!;
     const at = this.offset(ref);
     const head = memory.view.getInt32(at + HEAD, true);
     const start = at + HEADER_BYTES + keyLengthIn(head);
     const length = memory.view.getUint32(at + VALUE_LENGTH, true);
-    if ((head & FLAG.BLOB) !== 0) {
-      return this.#blobs.get(memory.view.getUint32(start, true), length);
-    }
-    return new Text(memory, start, start + length);
+    if ((head & (FLAG.BLOB | FLAG.COLD)) === 0) return new Text(memory, start, start + length);
+    if ((head & FLAG.COLD) !== 0) throw new Error("Cannot read a value: it is not in memory");
+    return this.#blobs.get(memory.view.getUint32(start, true), length);
   }
 
   /** The length of a record's value, wherever it is, in bytes. */

@@ -149,12 +149,15 @@ export class Memtable {
     this.#contents = new Contents(this.#options);
   }
 
-  /** Gives a cold record its value, and returns the record. `undo` does not revert it. Throws MemoryFullError. */
+  /**
+   * Gives a cold record its value, and returns the record, which must not have been put in this turn. `undo` does
+   * not revert it. Throws MemoryFullError.
+   */
   warm(ref: number, value: Text): number {
     return this.#contents.warm(ref, value);
   }
 
-  /** Notes that the log has the newest record of a key at another place. `undo` does not revert it. */
+  /** Notes, between turns, that the log has the newest record of a key at another place. */
   moveInLog(ref: number, place: number): void {
     this.#contents.countLive(ref, -1);
     this.#contents.arena.setPlace(ref, place);

@@ -31,6 +31,25 @@ Deno.test("freed memory is used again for a value of about the same size, and fo
   assertEquals(blobs.bytes, memory.bytes.length + blobs.get(small, 1).memory.bytes.length);
 });
 
+Deno.test("what is kept of freed memory has a bound, and is of sizes that are asked for", () => {
+  const blobs = new Blobs();
+  const add = (length: number) => blobs.add(Text.of("v".repeat(length)));
+  const freed = (lengths: number[]) => {
+    const numbers = lengths.map(add);
+    const memories = numbers.map((number) => blobs.get(number, 1).memory);
+    for (const number of numbers) blobs.free(number);
+    return new Set(memories);
+  };
+  const old = freed(Array.from({ length: 30 }, () => MIB));
+  const recent = freed(Array.from({ length: 100 }, () => 100_000));
+  const used = (memories: Set<unknown>, length: number) => {
+    const numbers = Array.from({ length: 100 }, () => add(length));
+    return numbers.filter((number) => memories.has(blobs.get(number, 1).memory)).length;
+  };
+  assertEquals(used(recent, 100_000), 100);
+  assert(used(old, MIB) <= 16, "at most 16 MiB were kept");
+});
+
 Deno.test("values of drawn sizes are stored unchanged while others come and go", () => {
   const draw = drawFrom(3);
   const blobs = new Blobs();
