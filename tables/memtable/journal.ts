@@ -119,6 +119,16 @@ export class Journal {
     }
   }
 
+  /** The records that were added or changed since the last CLEAR and do not leave, each once. */
+  *standing(): Generator<number> {
+    const passed = new Set(this.leaving());
+    for (const { kind, ref } of this.#standingNotes()) {
+      if (kind === REMOVED || passed.has(ref)) continue;
+      passed.add(ref);
+      yield ref;
+    }
+  }
+
   /** Empties the journal, and frees the records that leave. */
   commit({ arena }: Contents): void {
     if (this.#isLeaving) { for (const ref of this.leaving()) arena.free(ref); }

@@ -157,11 +157,16 @@ export class Memtable {
     return this.#contents.warm(ref, value);
   }
 
-  /** Notes, between turns, that the log has the newest record of a key at another place. */
+  /** Notes that the log has the newest record of a key at another place. `undo` does not revert it. */
   moveInLog(ref: number, place: number): void {
     this.#contents.countLive(ref, -1);
     this.#contents.arena.setPlace(ref, place);
     this.#contents.countLive(ref, 1);
+  }
+
+  /** The records that the turn has changed and that still stand, each once. */
+  changedRefs(): Generator<number> {
+    return this.#journal.standing();
   }
 
   /** The records whose keys begin with a prefix and come after a key, in key order. */

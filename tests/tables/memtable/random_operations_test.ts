@@ -97,6 +97,8 @@ class Trial {
       liveBytes += LOG.recordBytes(key.length, value.length, fields.expiresAt);
     }
     assertEquals(memtable.liveBytes.total, liveBytes, message);
+    const changed = Array.from(memtable.changedRefs(), (ref) => String(records.key(ref)));
+    assertEquals(changed.sort(), this.#changedKeys(), message);
     this.#checkLists(message);
   }
 
@@ -131,6 +133,14 @@ class Trial {
     assertEquals(memtable.expiredCount(now), expired.length, message);
     const times = refs.map((ref) => memtable.records.expiresAt(ref));
     assertEquals(times, expired.slice(0, 5), message);
+  }
+
+  /** The keys that the turn has put, and that are still there. */
+  #changedKeys(): string[] {
+    const { model } = this.#marks[0]!;
+    const isChanged = ([key, { version }]: [string, ModelEntry]) =>
+      model.get(key)?.version !== version;
+    return [...this.#model].filter(isChanged).map(([key]) => key).sort();
   }
 
   #put(): string {
