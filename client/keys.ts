@@ -4,10 +4,14 @@
  * @module
  */
 
+import { setTimeout } from "node:timers/promises";
 import { ArgumentError, errorOf } from "./errors.ts";
 import { faultOfKey } from "./line.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { CallOptions } from "./request.ts";
+
+/** How long to wait after an empty page before asking again, in milliseconds: the server is removing keys. */
+const EMPTY_PAGE_MS = 20;
 
 /** What `keys` takes in addition to the options of every call. */
 export interface KeysOptions extends CallOptions {
@@ -36,19 +40,20 @@ export async function* listKeys(
   const pattern = prefix === "" || isStar ? "*" : checked("prefix", prefix);
   const ask = (after: string): Promise<Reply> =>
     sender.request(`KEYS ${pattern}${after === "" ? "" : ` ${checked("key", after)}`}`, options);
-  const first = options.after ?? (isStar ? ")" : "");
-  let next: Promise<Reply> | undefined = ask(first);
+  let after = options.after ?? (isStar ? ")" : "");
+  let next: Promise<Reply> | undefined = ask(after);
   while (next !== undefined) {
     const reply: Reply = await next;
     const { code, text, lines } = reply;
     if (code !== 200) throw errorOf(code, text);
-    const last: string | undefined = lines.at(-1);
-    const isMore = text.endsWith(" more") && last !== undefined;
-    if (isStar && last !== undefined && last >= "+") {
+    after = lines.at(-1) ?? after;
+    if (isStar && after >= "+") {
       yield* lines.filter((key) => key.startsWith("*"));
       return;
     }
-    next = isMore ? ask(last) : undefined;
+    const isMore = text.endsWith(" more");
+    if (isMore && lines.length === 0) await setTimeout(EMPTY_PAGE_MS);
+    next = isMore ? ask(after) : undefined;
     // A caller that stops in between never awaits it.
     next?.catch(() => {});
     for (const key of lines) if (!isStar || key.startsWith("*")) yield key;

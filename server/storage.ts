@@ -8,8 +8,9 @@
 import { DurableTable } from "../tables/durable/durable_table.ts";
 import type { EtcdLocation } from "../tables/etcd/location.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
-import type { Table, TableView } from "../tables/table.ts";
+import type { TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
+import { Maintenance } from "./maintenance.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
@@ -34,9 +35,6 @@ export interface StorageOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** When to look for work that can wait, in milliseconds: the usual interval, and while there is some. */
-const MAINTENANCE_MS = { idle: 1_000, busy: 10 };
-
 /** Opens the table that the settings name. Throws UsageError and OpenError. */
 export async function openStorage(settings: Settings, options: StorageOptions): Promise<Storage> {
   const { memory, data, cacheBytes } = settings;
@@ -46,7 +44,7 @@ export async function openStorage(settings: Settings, options: StorageOptions): 
   const table = memory
     ? new MemoryTable()
     : new DurableTable(data, { cacheBytes, report: logEvent });
-  maintain(table);
+  new Maintenance(table, options.onFatal).run();
   return { table, turn: new Turn({ table, ...options }), close: () => table.close() };
 }
 
@@ -103,10 +101,4 @@ function tlsOf({ ca, cert, key }: EtcdAccess) {
     ...(cert !== undefined && { cert: readSettingFile(cert, `KEYLINE_ETCD_CERT, ${cert}`) }),
     ...(key !== undefined && { key: readSettingFile(key, `KEYLINE_ETCD_KEY, ${key}`) }),
   };
-}
-
-/** Does the work of the table that can wait, a step at a time, between requests. */
-function maintain(table: Table): void {
-  const hasMore = table.maintain();
-  setTimeout(() => maintain(table), hasMore ? MAINTENANCE_MS.busy : MAINTENANCE_MS.idle);
 }

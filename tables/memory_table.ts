@@ -96,9 +96,8 @@ export class MemoryTable implements Table {
 
   clear(): void {
     if (this.#memtable.size === 0) return;
-    const logged = this.#log.length;
+    this.#memtable.clear(this.#log.length);
     this.#log.add({ kind: KIND.CLEAR, key: NOTHING, value: NOTHING, version: 0, expiresAt: 0 });
-    this.#memtable.clear(logged);
   }
 
   count(): number {
@@ -146,7 +145,13 @@ export class MemoryTable implements Table {
   /** Removes some of the keys that have expired, as a change of the turn; true if there are more. */
   sweep(): boolean {
     const expired = this.#memtable.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
-    for (const ref of expired) this.#remove(ref);
+    const mark = this.mark();
+    try {
+      for (const ref of expired) this.#remove(ref);
+    } catch (error) {
+      this.undo(mark); // Nobody else does, out of a turn.
+      throw error;
+    }
     this.#expiredKeys += expired.length;
     return expired.length === SWEEP_KEYS_MAX;
   }
@@ -160,13 +165,17 @@ export class MemoryTable implements Table {
   #write(key: Text, value: Text, version: number, expiresAt: number): void {
     const logged = this.#log.length;
     const place = this.#log.add({ kind: KIND.PUT, key, value, version, expiresAt });
-    this.#memtable.put(key, value, { version, expiresAt, place }, logged);
+    try {
+      this.#memtable.put(key, value, { version, expiresAt, place }, logged);
+    } catch (error) {
+      this.#log.undo(logged); // There is no memory for it.
+      throw error;
+    }
   }
 
   #remove(ref: number): void {
-    const logged = this.#log.length;
     const key = this.#memtable.records.key(ref);
+    this.#memtable.remove(ref, this.#log.length);
     this.#log.add({ kind: KIND.DELETE, key, value: NOTHING, version: 0, expiresAt: 0 });
-    this.#memtable.remove(ref, logged);
   }
 }

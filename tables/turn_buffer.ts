@@ -4,6 +4,7 @@
  * @module
  */
 
+import { allocate } from "./memtable/memory_full.ts";
 import { Memory } from "./text.ts";
 
 /** How much memory a buffer begins with, in bytes: a power of two. */
@@ -33,7 +34,7 @@ export class TurnBuffer {
     return this.#length;
   }
 
-  /** Puts so many bytes more in use, whatever they hold, and returns the offset of the first. */
+  /** Puts so many bytes more in use, whatever they hold, and returns the offset of the first. Throws MemoryFullError. */
   claim(bytes: number): number {
     const start = this.#length;
     const end = start + bytes;
@@ -56,7 +57,7 @@ export class TurnBuffer {
   #grow(length: number): void {
     let size = 2 * this.#memory.bytes.length;
     while (size < length) size *= 2;
-    const grown = new Memory(size);
+    const grown = allocate(size);
     grown.bytes.set(this.#memory.bytes.subarray(0, this.#length));
     this.#memory = grown;
   }

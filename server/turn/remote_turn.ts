@@ -10,6 +10,7 @@ import { TableError } from "../../tables/table.ts";
 import { logEvent } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
+import { Maintenance } from "../maintenance.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
 import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
@@ -35,6 +36,7 @@ export interface TurnLike {
 /** The turns of a server. */
 export class RemoteTurn implements TurnLike {
   readonly #table: EtcdTable;
+  readonly #maintenance: Maintenance;
   readonly #metrics: Metrics;
   readonly #timeout: number;
   readonly #splitter = new Splitter();
@@ -52,6 +54,7 @@ export class RemoteTurn implements TurnLike {
     { table, metrics, timeout }: { table: EtcdTable; metrics: Metrics; timeout: number },
   ) {
     this.#table = table;
+    this.#maintenance = new Maintenance(table);
     this.#metrics = metrics;
     this.#timeout = timeout;
     this.#timer = setInterval(() => this.#idle(), IDLE_MS);
@@ -82,7 +85,7 @@ export class RemoteTurn implements TurnLike {
     while (this.#arrivals.length > 0) {
       await this.#gather();
       await this.#serve();
-      this.#table.maintain();
+      this.#maintenance.step();
     }
     this.#ranAt = performance.now();
     this.#isRunning = false;
@@ -168,7 +171,7 @@ export class RemoteTurn implements TurnLike {
     } catch {
       // Clients are told, and the next look comes soon.
     }
-    while (this.#table.maintain() && this.#arrivals.length === 0) {
+    while (this.#maintenance.step() && this.#arrivals.length === 0) {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     this.#isRunning = false;

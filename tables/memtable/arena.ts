@@ -68,8 +68,12 @@ const PLACE_BITS = 17;
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
 /** The size of a slab. */
 export const SLAB_BYTES: number = UNIT_BYTES << PLACE_BITS;
-/** The most slabs: 32 GiB of records, not counting large values. */
-const SLABS_MAX = 1 << (32 - PLACE_BITS);
+/** The most slabs: 32 GiB of records, not counting large values. The number 0 is taken. */
+const SLABS_MAX = (1 << (32 - PLACE_BITS)) - 1;
+/** How many of them only records that move may take: in a full table too, gaps are closed and values go. */
+const SLABS_RESERVED = 2;
+/** From this share of them on, few are left. */
+const TIGHT_SHARE = 7 / 8;
 
 /** Takes the number 0, so that no reference is 0. */
 const NO_SLAB = new Slab(new Memory(0), { isCold: false });
@@ -87,6 +91,8 @@ export class Arena {
    * leaving it to the garbage collector would take half as much memory again.
    */
   #spare: Memory | undefined;
+  /** The bytes of records and values that were added and not only moved, since someone set it to 0. */
+  addedBytes = 0;
   #slabBytes = 0;
   /** The bytes of records that are not freed: those with values, and the cold ones. */
   #hotBytes = 0;
@@ -122,30 +128,14 @@ export class Arena {
     return this.#slabBytes;
   }
 
+  /** Whether few slabs are left for new records. */
+  get isTight(): boolean {
+    return this.#slabBytes >= TIGHT_SHARE * this.#slabsMax * SLAB_BYTES;
+  }
+
   /** Writes a record, cold if the value is a length alone, and returns it. Throws MemoryFullError. */
   add(key: Text, value: Text | number, fields: Fields): number {
-    const isCold = typeof value === "number";
-    const valueLength = isCold ? value : value.end - value.start;
-    const isBlob = !isCold && valueLength > INLINE_BYTES_MAX;
-    const flags = isCold ? FLAG.COLD : isBlob ? FLAG.BLOB : 0;
-    const keyLength = key.end - key.start;
-    const size = roomFor(keyLength, roomOfValue(flags, valueLength), fields.expiresAt);
-    const blob = isBlob ? this.#blobs.add(value) : 0;
-    const ref = this.#allocate(size, { isCold, blob });
-    const memory = this.memory(ref);
-    const at = this.offset(ref);
-    const { view } = memory;
-    view.setInt32(
-      at + HEAD,
-      (size >>> UNIT_BITS << CAPACITY_SHIFT) | (keyLength << KEY_LENGTH_SHIFT),
-      true,
-    );
-    copyText(key, memory, at + HEADER_BYTES);
-    const valueAt = at + HEADER_BYTES + keyLength;
-    if (isBlob) view.setUint32(valueAt, blob, true);
-    else if (!isCold) copyText(value, memory, valueAt);
-    this.#writeFields(view, at, { flags, valueLength, fields });
-    return ref;
+    return this.#write(key, value, { fields, isMoved: false });
   }
 
   /** Whether a record's room fits such a value and expiry, without wasting half of it. */
@@ -168,8 +158,13 @@ export class Arena {
 
   /** Copies a record to where there is room, cold if that is wanted. A blob belongs to both then. Throws MemoryFullError. */
   copy(ref: number, { isCold = this.isCold(ref) } = {}): number {
-    if (isCold) return this.add(this.key(ref), this.valueLength(ref), this.fields(ref));
-    const copied = this.#allocate(this.capacity(ref), { isCold: false });
+    if (isCold) {
+      const fields = this.fields(ref);
+      return this.#write(this.key(ref), this.valueLength(ref), { fields, isMoved: true });
+    }
+    const size = this.capacity(ref);
+    this.#makeRoom(size, { isCold, isMoved: true });
+    const copied = this.#take(size, isCold);
     const at = this.offset(ref);
     const bytes = new Text(this.memory(ref), at, at + this.usedBytes(ref));
     copyText(bytes, this.memory(copied), this.offset(copied));
@@ -230,17 +225,16 @@ export class Arena {
     return true;
   }
 
-  /** The value of a record that is not cold. */
+  /** The value of a record. Throws an error if it is cold: what stands in its place is not its own. */
   value(ref: number): Text {
     const { memory } = this.#slabs[ref >>> PLACE_BITS]!;
     const at = this.offset(ref);
     const head = memory.view.getInt32(at + HEAD, true);
     const start = at + HEADER_BYTES + keyLengthIn(head);
     const length = memory.view.getUint32(at + VALUE_LENGTH, true);
-    if ((head & FLAG.BLOB) !== 0) {
-      return this.#blobs.get(memory.view.getUint32(start, true), length);
-    }
-    return new Text(memory, start, start + length);
+    if ((head & (FLAG.BLOB | FLAG.COLD)) === 0) return new Text(memory, start, start + length);
+    if ((head & FLAG.COLD) !== 0) throw new Error("Cannot read a value: it is not in memory");
+    return this.#blobs.get(memory.view.getUint32(start, true), length);
   }
 
   /** The length of a record's value, wherever it is, in bytes. */
@@ -314,11 +308,6 @@ export class Arena {
   /** The room of a record, in bytes. */
   capacity(ref: number): number {
     return capacityIn(this.#view(ref).getInt32(this.offset(ref) + HEAD, true));
-  }
-
-  /** The memory that evicting the value of a record would free, in bytes. */
-  evictableBytes(ref: number): number {
-    return this.isCold(ref) ? 0 : this.valueLength(ref);
   }
 
   /** The number of the emptiest slab, not counting the heads; undefined if there is none. */
@@ -402,6 +391,37 @@ export class Arena {
     return (this.#flags(ref) & FLAG.BLOB) !== 0;
   }
 
+  #write(
+    key: Text,
+    value: Text | number,
+    { fields, isMoved }: { fields: Fields; isMoved: boolean },
+  ): number {
+    const isCold = typeof value === "number";
+    const valueLength = isCold ? value : value.end - value.start;
+    const isBlob = !isCold && valueLength > INLINE_BYTES_MAX;
+    const flags = isCold ? FLAG.COLD : isBlob ? FLAG.BLOB : 0;
+    const keyLength = key.end - key.start;
+    const size = roomFor(keyLength, roomOfValue(flags, valueLength), fields.expiresAt);
+    this.#makeRoom(size, { isCold, isMoved });
+    const blob = isBlob ? this.#blobs.add(value) : 0;
+    const ref = this.#take(size, isCold);
+    if (!isMoved) this.addedBytes += isBlob ? size + valueLength : size;
+    const memory = this.memory(ref);
+    const at = this.offset(ref);
+    const { view } = memory;
+    view.setInt32(
+      at + HEAD,
+      (size >>> UNIT_BITS << CAPACITY_SHIFT) | (keyLength << KEY_LENGTH_SHIFT),
+      true,
+    );
+    copyText(key, memory, at + HEADER_BYTES);
+    const valueAt = at + HEADER_BYTES + keyLength;
+    if (isBlob) view.setUint32(valueAt, blob, true);
+    else if (!isCold) copyText(value, memory, valueAt);
+    this.#writeFields(view, at, { flags, valueLength, fields });
+    return ref;
+  }
+
   #freeRoom(ref: number): void {
     const size = this.capacity(ref);
     this.#setFlags(ref, this.#flags(ref) | FLAG.FREED);
@@ -456,22 +476,24 @@ export class Arena {
     return this.#slabs[ref >>> PLACE_BITS]!.memory.view;
   }
 
-  /** Takes the room for a record. Throws MemoryFullError, and then frees its blob. */
-  #allocate(size: number, { isCold, blob = 0 }: { isCold: boolean; blob?: number }): number {
+  /** Lets the head have room for a record. Throws MemoryFullError, with nothing changed. */
+  #makeRoom(size: number, { isCold, isMoved }: { isCold: boolean; isMoved: boolean }): void {
     const kind = isCold ? 1 : 0;
-    let number = this.#heads[kind];
-    let slab = this.#slabs[number]!;
-    if (SLAB_BYTES - slab.used < size || number === 0) {
-      if (this.#freeNumbers.length === 0 && this.#slabs.length >= this.#slabsMax) {
-        if (blob !== 0) this.#blobs.free(blob);
-        throw new MemoryFullError();
-      }
-      slab = new Slab(this.#takeMemory(), { isCold });
-      number = this.#freeNumbers.pop() ?? this.#slabs.length;
-      this.#slabs[number] = slab;
-      this.#slabBytes += SLAB_BYTES;
-      this.#moveHead(kind, number);
-    }
+    const head = this.#heads[kind];
+    if (head !== 0 && SLAB_BYTES - this.#slabs[head]!.used >= size) return;
+    const slabsMax = isMoved ? this.#slabsMax : this.#slabsMax - SLABS_RESERVED;
+    if (this.#slabBytes >= slabsMax * SLAB_BYTES) throw new MemoryFullError();
+    const slab = new Slab(this.#takeMemory(), { isCold });
+    const number = this.#freeNumbers.pop() ?? this.#slabs.length;
+    this.#slabs[number] = slab;
+    this.#slabBytes += SLAB_BYTES;
+    this.#moveHead(kind, number);
+  }
+
+  /** Takes the room for a record from the head, which has it. */
+  #take(size: number, isCold: boolean): number {
+    const number = this.#heads[isCold ? 1 : 0];
+    const slab = this.#slabs[number]!;
     const place = slab.used >>> UNIT_BITS;
     slab.used += size;
     this.#countLive(slab, size);

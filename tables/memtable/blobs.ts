@@ -29,7 +29,8 @@ export class Blobs {
 
   /** Stores a copy of a value, and returns its number, which is not 0. Throws MemoryFullError. */
   add(value: Text): number {
-    const piece = this.#take(sizeFor(value.end - value.start));
+    const size = sizeFor(value.end - value.start);
+    const piece = this.#fromPool(size) ?? allocate(size);
     copyText(value, piece, 0);
     const number = this.#freeNumbers.pop() ?? this.#pieces.length;
     this.#pieces[number] = piece;
@@ -49,17 +50,20 @@ export class Blobs {
     this.#pieces[number] = undefined;
     this.#freeNumbers.push(number);
     this.#bytes -= size;
-    if (this.#poolBytes + size > POOL_BYTES_MAX) return;
+    if (size > POOL_BYTES_MAX) return;
+    // The size that has been there for longest makes room: perhaps nobody asks for it any longer.
+    while (this.#poolBytes + size > POOL_BYTES_MAX) this.#fromPool(this.#pool.keys().next().value!);
     const pieces = this.#pool.get(size);
     if (pieces === undefined) this.#pool.set(size, [piece]);
     else pieces.push(piece);
     this.#poolBytes += size;
   }
 
-  #take(size: number): Memory {
+  /** A piece of the pool, which no longer has it; undefined if it has none of this size. */
+  #fromPool(size: number): Memory | undefined {
     const pieces = this.#pool.get(size);
     const piece = pieces?.pop();
-    if (piece === undefined) return allocate(size);
+    if (piece === undefined) return undefined;
     if (pieces!.length === 0) this.#pool.delete(size);
     this.#poolBytes -= size;
     return piece;

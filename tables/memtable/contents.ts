@@ -122,13 +122,14 @@ export class Contents {
     return warmed;
   }
 
-  /** Throws an error where index, orders and counts do not agree with the records. */
-  check(): void {
+  /** Throws an error where index, orders and counts do not agree with the records, but for those that leave. */
+  check(leaving: ReadonlySet<number>): void {
     const { arena } = this;
     arena.check();
     const live = new LiveBytes(this.#log);
     let [count, expiring] = [0, 0];
     for (const ref of arena.records()) {
+      if (leaving.has(ref)) continue;
       const key = arena.key(ref);
       if (this.find(key, hashOf(key)) !== ref) throw new Error(`No index entry leads to ${key}`);
       count++;

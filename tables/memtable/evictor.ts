@@ -6,51 +6,31 @@
  * @module
  */
 
-import { NO_REF } from "./arena.ts";
 import type { Contents } from "./contents.ts";
-import type { Slab } from "./slab.ts";
-
-/** How many bytes of records and values a step looks at. */
-const STEP_BYTES = 131_072;
+import { SlabWalk } from "./slab_walk.ts";
 
 /** Visits slabs, one after the other. */
 export class Evictor {
-  /** The slab that is being visited, its number, and the next record to look at. */
-  #slab: Slab | undefined;
-  #number = 0;
-  #ref = NO_REF;
+  readonly #walk = new SlabWalk();
 
   /** Does a step; true if there is more to do. Throws MemoryFullError. */
   step(contents: Contents, hotBytesMax: number): boolean {
     const { arena } = contents;
     if (arena.hotBytes <= hotBytesMax) return false;
-    const isThere = this.#slab !== undefined && arena.slabAt(this.#number) === this.#slab;
-    if (!isThere) {
-      const number = arena.nextHot(this.#number);
+    if (this.#walk.isOver(arena)) {
+      const number = arena.nextHot(this.#walk.number);
       if (number === undefined) return false;
-      [this.#number, this.#slab, this.#ref] = [number, arena.slabAt(number), NO_REF];
+      this.#walk.begin(arena, number);
     }
-    this.#visit(contents);
-    return true;
-  }
-
-  #visit(contents: Contents): void {
-    const { arena } = contents;
-    const number = this.#number;
-    let ref = this.#ref === NO_REF ? arena.recordAfter({ number, ref: NO_REF }) : this.#ref;
-    for (let bytes = 0; ref !== NO_REF && bytes < STEP_BYTES;) {
-      const next = arena.recordAfter({ number, ref });
-      bytes += arena.capacity(ref);
-      if (!arena.isFreed(ref)) {
-        if (arena.isRecent(ref)) arena.setRecent(ref, false);
-        else {
-          bytes += arena.evictableBytes(ref);
-          contents.move(ref, { isCold: true });
-        }
+    this.#walk.step(arena, (ref) => {
+      if (arena.isRecent(ref)) {
+        arena.setRecent(ref, false);
+        return 0;
       }
-      ref = arena.slabAt(number) === this.#slab ? next : NO_REF;
-    }
-    this.#ref = ref;
-    if (ref === NO_REF) this.#slab = undefined;
+      const bytes = arena.valueLength(ref);
+      contents.move(ref, { isCold: true });
+      return bytes;
+    });
+    return true;
   }
 }

@@ -8,6 +8,7 @@
  */
 
 import { NO_REF } from "./arena.ts";
+import { allocate, MemoryFullError } from "./memory_full.ts";
 
 const PART_SLOTS_MIN = 16;
 /** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
@@ -67,17 +68,23 @@ export class HashIndex {
     }
   }
 
-  /** Adds a reference, whose key must not be in the index. */
-  add(hash: number, ref: number): void {
+  /** Makes room for one more reference with this hash. Throws MemoryFullError, with nothing changed. */
+  reserve(hash: number): void {
     let part = this.#partOf(hash);
     while (part.isFull && part.bits < PART_BITS_MAX) {
       this.#split(part, hash);
       part = this.#partOf(hash);
     }
     const before = part.slots.byteLength;
-    part.add(hash, ref);
-    this.#size++;
+    part.reserve();
     this.#bytes += part.slots.byteLength - before;
+  }
+
+  /** Adds a reference, whose key must not be in the index. Throws MemoryFullError, with nothing changed. */
+  add(hash: number, ref: number): void {
+    this.reserve(hash);
+    this.#partOf(hash).add(hash, ref);
+    this.#size++;
   }
 
   /** Replaces a reference by another with the same key. */
@@ -132,9 +139,8 @@ class Part {
 
   /** An empty part with room for so many references, and for some more. */
   constructor(bits: number, size = 0) {
-    const count = Math.ceil((1 + GROWTH) * size / LOAD_MAX);
     this.bits = bits;
-    this.slots = new Int32Array(2 * Math.max(PART_SLOTS_MIN, count));
+    this.slots = freeSlots(Math.ceil((1 + GROWTH) * size / LOAD_MAX));
   }
 
   /** Whether the next reference would make it larger than a part may be. */
@@ -157,11 +163,15 @@ class Part {
     return i;
   }
 
-  add(hash: number, ref: number): void {
+  reserve(): void {
     const count = this.slots.length / 2;
-    if (++this.#size > LOAD_MAX * count) {
-      this.#resize(count + Math.max(PART_SLOTS_MIN, Math.ceil(GROWTH * count)));
-    }
+    if (this.#size + 1 <= LOAD_MAX * count) return;
+    this.#resize(count + Math.max(PART_SLOTS_MIN, Math.ceil(GROWTH * count)));
+  }
+
+  /** Adds a reference, for which there is room. */
+  add(hash: number, ref: number): void {
+    this.#size++;
     this.#insert(hash, ref);
   }
 
@@ -181,7 +191,7 @@ class Part {
     slots[gap] = 0;
     slots[gap + 1] = NO_REF;
     const count = slots.length / 2;
-    if (count > PART_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#resize(count >>> 1);
+    if (count > PART_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#shrink(count >>> 1);
   }
 
   /** Two parts that hold what this one does, by the next bit of the hashes: those with a 0, and a 1. */
@@ -209,12 +219,26 @@ class Part {
     this.slots[i + 1] = ref;
   }
 
+  #shrink(count: number): void {
+    try {
+      this.#resize(count);
+    } catch (error) {
+      // Then it stays as large as it is: removing goes on where memory ends.
+      if (!(error instanceof MemoryFullError)) throw error;
+    }
+  }
+
   #resize(count: number): void {
     const old = this.slots;
-    this.slots = new Int32Array(2 * Math.max(PART_SLOTS_MIN, count));
+    this.slots = freeSlots(count);
     for (let i = 0; i < old.length; i += 2) {
       if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
     }
     old.buffer.transfer(0); // Now, as in `free`.
   }
+}
+
+/** So many free slots, or a few more. Throws MemoryFullError. */
+function freeSlots(count: number): Int32Array<ArrayBuffer> {
+  return new Int32Array(allocate(8 * Math.max(PART_SLOTS_MIN, count)).bytes.buffer);
 }

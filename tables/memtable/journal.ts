@@ -46,12 +46,17 @@ export class Journal {
   readonly #stack = new TurnBuffer();
   /** What each CLEAR removed, in order. */
   #cleared: Contents[] = [];
-  /** Whether a record waits for the commit to be freed. */
-  #hasFreed = false;
+  /** Whether some record leaves, most likely. */
+  #isLeaving = false;
 
   /** The length of the journal in bytes: a mark to undo to. */
   get length(): number {
     return this.#stack.length;
+  }
+
+  /** Makes room for a note, so that noting what has happened can't fail. Throws MemoryFullError. */
+  reserve(): void {
+    this.#stack.truncate(this.#stack.claim(NOTE_BYTES));
   }
 
   /** Notes a new record. */
@@ -62,14 +67,15 @@ export class Journal {
   /** Notes a record that replaces `before`, which stays as it is until the commit. */
   noteMoved(place: Place, before: number): void {
     this.#note(place, MOVED, before);
-    this.#hasFreed = true;
+    this.#isLeaving = true;
   }
 
-  /** Notes that a record is about to be overwritten. */
+  /** Notes that a record is about to be overwritten. Throws MemoryFullError, with nothing noted. */
   noteOverwritten({ arena }: Contents, place: Place): void {
     const { ref } = place;
     const length = roundUp(arena.usedBytes(ref));
-    const offset = this.#stack.claim(length);
+    const offset = this.#stack.claim(length + NOTE_BYTES);
+    this.#stack.truncate(offset + length);
     copyBytes(arena.memory(ref), arena.offset(ref), this.#stack.memory, offset, length);
     this.#note(place, OVERWRITTEN, length);
   }
@@ -77,7 +83,7 @@ export class Journal {
   /** Notes a record that was removed, and stays as it is until the commit. */
   noteRemoved(place: Place): void {
     this.#note(place, REMOVED, 0);
-    this.#hasFreed = true;
+    this.#isLeaving = true;
   }
 
   /** Notes that everything is removed; `contents` stay until the commit. */
@@ -105,22 +111,28 @@ export class Journal {
     return { contents: current, logged };
   }
 
-  /** The records of the changes since the last CLEAR that still stand, the last first. */
-  *standing({ arena }: Contents): Generator<number> {
-    for (const { kind, ref } of this.#standingNotes()) {
-      if (kind !== REMOVED && !arena.isFreed(ref)) yield ref;
+  /** The records that were replaced or removed since the last CLEAR, which the commit frees. */
+  *leaving(): Generator<number> {
+    for (const { kind, ref, more } of this.#standingNotes()) {
+      if (kind === MOVED) yield more;
+      if (kind === REMOVED) yield ref;
     }
   }
 
-  /** Empties the journal, and frees the records that were replaced or removed. */
-  commit({ arena }: Contents): void {
-    if (this.#hasFreed) {
-      for (const { kind, ref, more } of this.#standingNotes()) {
-        if (kind === MOVED) arena.free(more);
-        if (kind === REMOVED) arena.free(ref);
-      }
+  /** The records that were added or changed since the last CLEAR and do not leave, each once. */
+  *standing(): Generator<number> {
+    const passed = new Set(this.leaving());
+    for (const { kind, ref } of this.#standingNotes()) {
+      if (kind === REMOVED || passed.has(ref)) continue;
+      passed.add(ref);
+      yield ref;
     }
-    this.#hasFreed = false;
+  }
+
+  /** Empties the journal, and frees the records that leave. */
+  commit({ arena }: Contents): void {
+    if (this.#isLeaving) { for (const ref of this.leaving()) arena.free(ref); }
+    this.#isLeaving = false;
     this.#cleared.length = 0;
     this.#stack.clear();
   }

@@ -20,6 +20,10 @@ import { hashOf } from "./key_hash.ts";
 import type { LiveBytes } from "./live_bytes.ts";
 import { MemoryFullError } from "./memory_full.ts";
 import { Prefetcher } from "./prefetcher.ts";
+import { STEP_BYTES } from "./slab_walk.ts";
+
+/** How many bytes of records to look at for a byte that is added, so that memory is reclaimed as fast as it is taken. */
+const RECLAIMED_SHARE = 2;
 
 /**
  * Entries by key. A reference is valid until the next change, or step of `maintain`.
@@ -105,7 +109,9 @@ export class Memtable {
     const { arena, index } = this.#contents;
     const hash = hashOf(key);
     const before = this.#contents.find(key, hash);
+    this.#journal.reserve();
     if (before === NO_REF) {
+      index.reserve(hash);
       const ref = arena.add(key, value, fields);
       index.add(hash, ref);
       this.#contents.link(ref);
@@ -126,8 +132,9 @@ export class Memtable {
     return ref;
   }
 
-  /** Removes a record. */
+  /** Removes a record. Throws MemoryFullError, with nothing changed, where the turn is too long to be undone. */
   remove(ref: number, logged = 0): void {
+    this.#journal.reserve();
     const { arena, index } = this.#contents;
     const hash = hashOf(arena.key(ref));
     this.#contents.unlink(ref);
@@ -135,13 +142,17 @@ export class Memtable {
     this.#journal.noteRemoved({ hash, ref, logged });
   }
 
-  /** Removes every record. */
+  /** Removes every record. Throws MemoryFullError, as `remove`. */
   clear(logged = 0): void {
+    this.#journal.reserve();
     this.#journal.noteCleared(this.#contents, logged);
     this.#contents = new Contents(this.#options);
   }
 
-  /** Gives a cold record its value, and returns the record. `undo` does not revert it. Throws MemoryFullError. */
+  /**
+   * Gives a cold record its value, and returns the record, which must not have been put in this turn. `undo` does
+   * not revert it. Throws MemoryFullError.
+   */
   warm(ref: number, value: Text): number {
     return this.#contents.warm(ref, value);
   }
@@ -153,15 +164,9 @@ export class Memtable {
     this.#contents.countLive(ref, 1);
   }
 
-  /** The records that the turn has written, as far as no later change of the turn replaced them. */
-  changedRefs(): Set<number> {
-    const { arena } = this.#contents;
-    const refs = new Set<number>();
-    for (const ref of this.#journal.standing(this.#contents)) {
-      const key = arena.key(ref);
-      if (this.#contents.find(key, hashOf(key)) === ref) refs.add(ref);
-    }
-    return refs;
+  /** The records that the turn has changed and that still stand, each once. */
+  changedRefs(): Generator<number> {
+    return this.#journal.standing();
   }
 
   /** The records whose keys begin with a prefix and come after a key, in key order. */
@@ -209,14 +214,22 @@ export class Memtable {
   }
 
   /**
-   * Does a bounded step of reclaiming memory: moves what is left in a slab with large gaps, or drops values
-   * while those that are hot take more than `hotBytesMax`. True if there is more to do.
+   * Reclaims memory: moves what is left in a slab with large gaps, or drops values while those that are hot
+   * take more than `hotBytesMax`. It does a step, or as many as keep up with what was added since it was
+   * called last. True if there is more to do.
    */
   maintain({ hotBytesMax = Infinity }: { hotBytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.
+    const { arena } = this.#contents;
+    let bytes = RECLAIMED_SHARE * arena.addedBytes;
+    arena.addedBytes = 0;
     try {
-      return this.#cleaner.step(this.#contents) ||
-        this.#evictor.step(this.#contents, hotBytesMax);
+      do {
+        const hasMore = this.#cleaner.step(this.#contents) ||
+          this.#evictor.step(this.#contents, hotBytesMax);
+        if (!hasMore) return false;
+      } while ((bytes -= STEP_BYTES) > 0);
+      return true;
     } catch (error) {
       // There is no slab to move records to; removing entries will make room.
       if (error instanceof MemoryFullError) return false;
@@ -224,9 +237,9 @@ export class Memtable {
     }
   }
 
-  /** Throws an error where index, orders or counts do not agree with the records. Not within a turn. */
+  /** Throws an error where index, orders or counts do not agree with the records. */
   check(): void {
-    if (this.#journal.length === 0) this.#contents.check();
+    this.#contents.check(new Set(this.#journal.leaving()));
   }
 
   #overwrite(ref: number, value: Text, fields: Fields): void {

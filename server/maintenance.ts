@@ -1,0 +1,54 @@
+/**
+ * The work of a table that can wait, such as removing expired keys: a step at a time, between requests. No
+ * step may end the server for everybody but one that finds that the table can't go on.
+ *
+ * @module
+ */
+
+import { TableError } from "../tables/table.ts";
+import { logEvent } from "./event_log.ts";
+
+/** When to do the next step, in milliseconds: usually, and while there is more to do. */
+const STEP_MS = { idle: 1_000, busy: 10 };
+
+/** Does the work of a table that can wait. */
+export class Maintenance {
+  readonly #table: { maintain(): boolean };
+  readonly #onFatal: (error: unknown) => void;
+  /** Whether the last step failed: only the first failure in a row is logged. */
+  #isFailing = false;
+  #isOver = false;
+
+  /** `onFatal` is called where the table can't go on: the server must end. */
+  constructor(table: { maintain(): boolean }, onFatal: (error: unknown) => void = () => {}) {
+    this.#table = table;
+    this.#onFatal = onFatal;
+  }
+
+  /** Whether the table can't go on. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Does a step; true if there is more to do. Failures go to the log. */
+  step(): boolean {
+    if (this.#isOver) return false;
+    try {
+      const hasMore = this.#table.maintain();
+      this.#isFailing = false;
+      return hasMore;
+    } catch (error) {
+      if (!this.#isFailing) logEvent("error", "Cannot maintain the table", { error });
+      this.#isFailing = true;
+      this.#isOver = error instanceof TableError && error.fatal;
+      if (this.#isOver) this.#onFatal(error);
+      return false;
+    }
+  }
+
+  /** Does a step, and the others in time. */
+  run(): void {
+    const hasMore = this.step();
+    if (!this.#isOver) setTimeout(() => this.run(), hasMore ? STEP_MS.busy : STEP_MS.idle);
+  }
+}
