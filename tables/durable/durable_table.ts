@@ -83,7 +83,7 @@ export class DurableTable implements Table {
       const startedAt = performance.now();
       const records = asOpenError(
         file.path,
-        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
+        () => memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes })),
       );
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
@@ -196,8 +196,9 @@ export class DurableTable implements Table {
       const isPreparing = this.#prepareNext(0);
       this.#log.shrink();
       this.#noteSequence();
+      const isListing = this.#memtable.listSome();
       const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
-      return isMore || isCompacting || isIndexing || isPreparing || isEvicting;
+      return isMore || isCompacting || isIndexing || isPreparing || isListing || isEvicting;
     });
   }
 

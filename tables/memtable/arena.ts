@@ -43,7 +43,7 @@ export const FLAG = {
 export const NO_REF = 0;
 
 // The header, little-endian. Its first word packs what a search needs before it reads the key: the flags,
-// whether it expires, the key's length in 11 bits, and its room in units, in 13 bits.
+// whether it is listed, whether it expires, the key's length in 11 bits, and its room in units, in 13 bits.
 const HEAD = 0; // u32
 const VALUE_LENGTH = 4; // u32, in bytes
 const VERSION_LOW = 8; // u32
@@ -52,6 +52,7 @@ const PLACE_HIGH = 14; // u8
 const PLACE_LOW = 15; // u32, in units of eight bytes
 const HEADER_BYTES = 19;
 const FLAGS_MASK = 0xf;
+const LISTED = 0x40;
 const EXPIRES = 0x80;
 const KEY_LENGTH_SHIFT = 8;
 const KEY_LENGTH_MASK = 0x7ff;
@@ -305,6 +306,19 @@ export class Arena {
     this.#setFlags(ref, flags ^ FLAG.RECENT);
   }
 
+  /** Whether a record is in the order by key. */
+  isListed(ref: number): boolean {
+    return (this.#view(ref).getInt32(this.offset(ref) + HEAD, true) & LISTED) !== 0;
+  }
+
+  /** Notes whether a record is in the order by key. */
+  setListed(ref: number, isListed: boolean): void {
+    const view = this.#view(ref);
+    const at = this.offset(ref) + HEAD;
+    const head = view.getInt32(at, true);
+    view.setInt32(at, isListed ? head | LISTED : head & ~LISTED, true);
+  }
+
   /** The room of a record, in bytes. */
   capacity(ref: number): number {
     return capacityIn(this.#view(ref).getInt32(this.offset(ref) + HEAD, true));
@@ -332,6 +346,11 @@ export class Arena {
       if (candidate !== 0 && slab !== undefined && !slab.isCold) return candidate;
     }
     return undefined;
+  }
+
+  /** The highest number that a slab has had, plus one. */
+  get slabNumbersEnd(): number {
+    return this.#slabs.length;
   }
 
   /** The slab with this number; undefined once it is released. */

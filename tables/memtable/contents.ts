@@ -9,6 +9,7 @@ import type { Text } from "../text.ts";
 import { Arena, NO_REF } from "./arena.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { hashOf } from "./key_hash.ts";
+import { Lister } from "./lister.ts";
 import { LiveBytes, type LogGeometry } from "./live_bytes.ts";
 import { ExpiryOrder, type ExpiryPlace, KeyOrder } from "./orders.ts";
 import { SortedRefs } from "./sorted_refs.ts";
@@ -20,6 +21,9 @@ export interface ContentsOptions {
   /** The most slabs of the arena; tests set it low. */
   readonly slabsMax?: number;
 }
+
+/** How many steps to list at a time, of which each goes through some thousand records. */
+const LISTING_STEPS = 8;
 
 /** No log: nothing is counted. */
 const NO_LOG: LogGeometry = { segmentBytes: 1, recordBytes: () => 0 };
@@ -38,6 +42,10 @@ export class Contents {
   readonly liveBytes: LiveBytes;
   readonly #log: LogGeometry;
   #expiring = 0;
+  /** Whether records are listed later, all at once. */
+  #isLoading = false;
+  /** Lists what was loaded; undefined if that is done. */
+  #lister: Lister | undefined;
 
   /** No records. */
   constructor({ log = NO_LOG, ...options }: ContentsOptions) {
@@ -61,16 +69,49 @@ export class Contents {
     }
   }
 
+  /** Contents without records, in the same state. */
+  emptied(options: ContentsOptions): Contents {
+    const contents = new Contents(options);
+    contents.#isLoading = this.#isLoading;
+    return contents;
+  }
+
+  /** Begins to load many records: they are put in order by key afterwards, so that a start need not wait. */
+  beginLoading(): void {
+    this.#isLoading = true;
+  }
+
+  /** Ends loading: `listSome` must follow until it is done. */
+  endLoading(): void {
+    this.#isLoading = false;
+    this.#lister = new Lister(this);
+  }
+
+  /** Puts some of what was loaded in order by key, in some milliseconds at most; true if there is more. */
+  listSome(): boolean {
+    for (let step = 0; this.#lister !== undefined && step < LISTING_STEPS; step++) {
+      if (!this.#lister.step()) this.#lister = undefined;
+    }
+    return this.#lister !== undefined;
+  }
+
+  /** Adds a record to the order by key. */
+  list(ref: number): void {
+    this.byKey.add(ref);
+    this.arena.setListed(ref, true);
+  }
+
   /** Adds a record to the orders and counts that it belongs to. */
   link(ref: number): void {
-    this.byKey.add(ref);
+    if (!this.#isLoading) this.list(ref);
     this.linkExpiry(ref);
     this.countLive(ref, 1);
   }
 
   /** Removes a record from them, before it changes or goes. */
   unlink(ref: number): void {
-    this.byKey.remove(ref);
+    if (this.arena.isListed(ref)) this.byKey.remove(ref);
+    this.arena.setListed(ref, false);
     this.unlinkExpiry(ref);
     this.countLive(ref, -1);
   }
@@ -127,12 +168,13 @@ export class Contents {
     const { arena } = this;
     arena.check();
     const live = new LiveBytes(this.#log);
-    let [count, expiring] = [0, 0];
+    let [count, expiring, listed] = [0, 0, 0];
     for (const ref of arena.records()) {
       if (leaving.has(ref)) continue;
       const key = arena.key(ref);
       if (this.find(key, hashOf(key)) !== ref) throw new Error(`No index entry leads to ${key}`);
       count++;
+      if (arena.isListed(ref)) listed++;
       if (arena.expiresAt(ref) !== 0) expiring++;
       if (arena.place(ref) === 0) continue;
       const sizes = {
@@ -144,14 +186,20 @@ export class Contents {
     }
     if (count !== this.index.size) throw new Error("The index has entries without a record");
     if (expiring !== this.#expiring) throw new Error("The number of expiring records is wrong");
-    this.byKey.check(count);
+    this.byKey.check(listed);
+    if (this.#lister === undefined && listed !== count) throw new Error("Some keys are not listed");
     this.byExpiry.check(expiring);
     live.check(this.liveBytes);
   }
 
   #replace(from: number, to: number, hash: number): void {
     this.index.replace(hash, { from, to });
-    this.byKey.replace(from, to);
+    if (this.arena.isListed(from)) {
+      this.byKey.replace(from, to);
+      this.arena.setListed(to, true);
+    } else {
+      this.list(to);
+    }
     if (this.arena.expiresAt(from) === 0) return;
     this.byExpiry.remove(from);
     this.byExpiry.add(to);

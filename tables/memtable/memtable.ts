@@ -146,7 +146,7 @@ export class Memtable {
   clear(logged = 0): void {
     this.#journal.reserve();
     this.#journal.noteCleared(this.#contents, logged);
-    this.#contents = new Contents(this.#options);
+    this.#contents = this.#contents.emptied(this.#options);
   }
 
   /**
@@ -167,6 +167,19 @@ export class Memtable {
   /** The records that the turn has changed and that still stand, each once. */
   changedRefs(): Generator<number> {
     return this.#journal.standing();
+  }
+
+  /** Loads many records with `put` and `remove`, which are listed only afterwards, by `listSome`. */
+  load<Result>(put: () => Result): Result {
+    this.#contents.beginLoading();
+    const result = put();
+    this.#contents.endLoading();
+    return result;
+  }
+
+  /** Lists some of what was loaded; true if there is more, and `page` does not know of it. */
+  listSome(): boolean {
+    return this.#contents.listSome();
   }
 
   /** The records whose keys begin with a prefix and come after a key, in key order. */

@@ -1,0 +1,39 @@
+/**
+ * Puts in order by key what was loaded without, a bounded step at a time: the slabs that there were then are gone
+ * through once. A record that is added or moved meanwhile is listed at once, and passed by here.
+ *
+ * @module
+ */
+
+import type { Contents } from "./contents.ts";
+import { SlabWalk } from "./slab_walk.ts";
+
+/** Lists what was loaded. */
+export class Lister {
+  readonly #contents: Contents;
+  readonly #walk = new SlabWalk();
+  readonly #end: number;
+  #next = 1;
+
+  /** Lists the records that these contents have now. */
+  constructor(contents: Contents) {
+    this.#contents = contents;
+    this.#end = contents.arena.slabNumbersEnd;
+  }
+
+  /** Does a step; true if there is more. */
+  step(): boolean {
+    const contents = this.#contents;
+    const { arena } = contents;
+    while (this.#walk.isOver(arena)) {
+      if (this.#next === this.#end) return false;
+      if (arena.slabAt(this.#next) !== undefined) this.#walk.begin(arena, this.#next);
+      this.#next++;
+    }
+    this.#walk.step(arena, (ref) => {
+      if (!arena.isListed(ref)) contents.list(ref);
+      return 0;
+    });
+    return true;
+  }
+}
