@@ -19,6 +19,7 @@ import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals } from "./signals.ts";
 import { openStorage } from "./storage.ts";
+import { unknownVariables } from "./variables.ts";
 import { Watch } from "./watch.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
@@ -57,6 +58,9 @@ export interface Start {
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
 export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
   setLogFormat(settings.log);
+  for (const [name, option] of unknownVariables(Deno.env.toObject())) {
+    logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
+  }
   const isPassword = passwordCheck(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
