@@ -8,8 +8,9 @@
 import config from "./deno.json" with { type: "json" };
 import { logFailedStart } from "./server/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
+import { helpText } from "./server/help_text.ts";
 import { serve } from "./server/server.ts";
-import { helpText, readSettings, StartError, UsageError } from "./server/settings.ts";
+import { readSettings, StartError, UsageError } from "./server/settings.ts";
 import { backUp } from "./tables/durable/copy.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findUse, USES_HELP } from "./tools/uses.ts";

@@ -10,7 +10,6 @@ import { type Answer, plain } from "./answer.ts";
 /** 200 where a change could be committed now, as far as that is known; else 503, and why not. */
 export function isReady({ table, metrics }: Source): Answer {
   if (metrics.isDraining) return plain(503, "shutting down");
-  if (metrics.isCommitFailing) return plain(503, "the last commit failed");
   if (table.stats().writable === 0) return plain(503, "the table takes no changes: see the log");
   return plain(200, "ready");
 }

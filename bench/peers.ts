@@ -123,8 +123,8 @@ function commandLine(
   { port, folder, clients }: { port: number; folder: string; clients: number },
 ): [string, ...string[]] {
   if (protocol === "keyline") {
-    const args = ["task", "start", "--port", `${port}`, "--data", folder];
-    return [Deno.execPath(), ...args, ...mode === "memory" ? ["--memory"] : []];
+    const where = mode === "memory" ? ["--memory"] : ["--data", folder];
+    return [Deno.execPath(), "task", "start", "--port", `${port}`, ...where];
   }
   if (protocol === "bare") {
     const bare = `${import.meta.dirname}/bare.ts`;

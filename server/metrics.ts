@@ -39,8 +39,6 @@ export class Metrics {
   readonly commitSeconds: Histogram = Histogram.ofSeconds();
   /** Commits that failed. */
   commitsFailed = 0;
-  /** Whether the last commit failed. */
-  isCommitFailing = false;
   /** How many requests each turn answered, which share its commit. */
   readonly turnRequests: Histogram = Histogram.ofRequests();
   /** Whether the server is shutting down. */
@@ -59,13 +57,11 @@ export class Metrics {
   /** Counts a commit that took this many milliseconds. */
   countCommit(ms: number): void {
     this.commitSeconds.add(ms / 1_000);
-    this.isCommitFailing = false;
   }
 
   /** Counts a commit that failed. */
   countFailedCommit(): void {
     this.commitsFailed++;
-    this.isCommitFailing = true;
   }
 
   /** Counts a request of the current turn. */

@@ -17,8 +17,9 @@ import { logEvent, setLogFormat } from "./event_log.ts";
 import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
-import { endOnSignals } from "./signals.ts";
+import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage } from "./storage.ts";
+import { unknownVariables } from "./variables.ts";
 import { Watch } from "./watch.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
@@ -57,6 +58,9 @@ export interface Start {
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
 export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
   setLogFormat(settings.log);
+  for (const [name, option] of unknownVariables(Deno.env.toObject())) {
+    logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
+  }
   const isPassword = passwordCheck(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
@@ -78,6 +82,10 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     await storage.close();
     logStop(services);
   });
+  onHangUp(async () => {
+    if (certificate !== undefined) return renew((await opened.promise).listener, settings);
+    logEvent("warn", "SIGHUP is ignored: there is no certificate to read again");
+  });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
   const limits = { ...settings, connectionsMax: clientsThatFit(settings.connectionsMax) };
   const listener = listen(settings, certificate, { services, turn, limits });
@@ -87,7 +95,6 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     net: !isConnecting && certificate === undefined,
     read: certificate === undefined,
   });
-  if (certificate !== undefined) Deno.addSignalListener("SIGHUP", () => renew(listener, settings));
   new Watch(metrics).start();
   const { port } = listener;
   logStart(settings, { port, services, sideDoor });

@@ -194,25 +194,12 @@ export function readSettings(
   if (settings.memory && settings.backup !== undefined) {
     throw new UsageError("--backup copies the table on disk: leave out --memory.");
   }
+  if (settings.memory && isDataGiven) {
+    throw new UsageError(
+      `${called("memory")} keeps nothing on disk: leave out ${called("data")}, or that.`,
+    );
+  }
   return settings;
-}
-
-/** The help text. */
-export function helpText(): string {
-  const rows = Object.entries<Option>(OPTIONS).map(([name, { hint, preset, help }]) => {
-    const flag = `--${name}${hint === undefined ? "" : ` ${hint}`}`;
-    return `  ${flag.padEnd(26)}${help}${preset === undefined ? "" : ` [${preset}]`}`;
-  });
-  return `Keyline: a key-value server that you can telnet to
-
-Usage: deno task start [options]
-
-Options, with their defaults:
-${rows.join("\n")}
-
-Every option except help and version can be set in the environment as well: --max-line is
-KEYLINE_MAX_LINE. A flag takes precedence. KEYLINE_PASSWORD sets the password for AUTH.
-`;
 }
 
 /** The environment variable of an option. */
@@ -230,10 +217,14 @@ function parseFlags(args: readonly string[]): Flags {
   );
   const options = { ...Object.fromEntries(types), help: { type: "boolean" as const, short: "h" } };
   try {
-    return parseArgs({ args: [...own], options }).values as Flags;
+    return parseArgs({ args: withValues(own), options }).values as Flags;
   } catch (error) {
     // Its first sentence says what is wrong; the rest is about Node.js programs.
-    const [what] = (error as Error).message.split(/\.\s/);
+    const what = (error as Error).message.split(/\.\s/)[0]!
+      .replace(
+        /^Option '(-.* )?--([^ ']+)( <value>)?' argument .*/s,
+        "--$2 needs a value after it",
+      );
     if (what === "Unknown option '--password'") {
       throw new UsageError(
         "There is no --password, because other users can see the flags of a process. Set " +
@@ -255,6 +246,16 @@ function variable(
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
     throw new UsageError(`${name} is not UTF-8: set it to text.`);
   }
+}
+
+/** Joins a number below zero to the flag before it, which would otherwise be two flags. */
+function withValues(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const isValue = /^-\d/.test(arg) && /^--[^=]+$/.test(joined.at(-1) ?? "");
+    joined.push(isValue ? `${joined.pop()}=${arg}` : arg);
+  }
+  return joined;
 }
 
 function presetOf(name: Name): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * Ends the process well on Ctrl-C or SIGTERM. The server registers it before it listens, so that a signal
+ * Ends the process well on Ctrl-C or SIGTERM, and keeps SIGHUP from ending it. The server registers it before it listens, so that a signal
  * finds its handler at any time.
  *
  * @module
@@ -24,4 +24,9 @@ export function endOnSignals(end: () => Promise<void>): void {
       Deno.exit(0);
     });
   }
+}
+
+/** Calls a function on SIGHUP, which would otherwise end the process at once; Windows ends it all the same. */
+export function onHangUp(fn: () => void): void {
+  Deno.addSignalListener("SIGHUP", fn);
 }

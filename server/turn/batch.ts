@@ -161,7 +161,9 @@ export class Batch {
     }
     this.#options.table.end();
     const isUncertain = error !== undefined && !(error instanceof TableError);
-    if (isUncertain) logEvent("error", "Cannot tell whether a turn took place", { error });
+    if (isUncertain) {
+      logEvent("error", "Cannot tell whether a turn took place", { why: messageOf(error) });
+    }
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
@@ -293,6 +295,10 @@ export class Batch {
     member.take(reply);
     return true;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function delay(ms: number): Promise<void> {

@@ -128,14 +128,15 @@ export class EtcdTable {
       const isDone = this.replica.isChanged
         ? await this.#append(deadline)
         : await this.#catchUp(deadline);
-      this.#isReached = true;
+      this.#noteReached(true);
       return isDone;
     } catch (error) {
       this.replica.undoTurn();
       const isLost = error instanceof LostPlaceError;
       if (isLost || (error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
       if (!isLost) {
-        this.#isReached = !(error instanceof NotReachedError || error instanceof UncertainError);
+        const isAway = error instanceof NotReachedError || error instanceof UncertainError;
+        this.#noteReached(!isAway, error);
         if (error instanceof EngineFullError) this.#noteFull(true);
         throw error;
       }
@@ -270,6 +271,19 @@ export class EtcdTable {
     });
   }
 
+  #noteReached(isReached: boolean, error?: unknown): void {
+    if (this.#isReached === isReached) return;
+    this.#isReached = isReached;
+    const { report = NO_REPORT } = this.#options;
+    if (isReached) report("info", "The table's engine is reached again");
+    else {
+      const why = messageOf(error);
+      report("error", "The table's engine is lost: requests are answered 500 until it is back", {
+        why,
+      });
+    }
+  }
+
   #noteFull(isFull: boolean): void {
     if (this.#isFull === isFull) return;
     this.#isFull = isFull;
@@ -290,7 +304,7 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
-      writable: this.#isReached && !this.#isFull ? 1 : 0,
+      writable: this.isReadable && !this.#isFull ? 1 : 0,
     };
   }
 }

@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { helpText } from "../../server/help_text.ts";
 import {
-  helpText,
   type Option,
   OPTIONS,
   readSettings,
@@ -15,6 +15,7 @@ import {
   UsageError,
   variableOf,
 } from "../../server/settings.ts";
+import { unknownVariables } from "../../server/variables.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
@@ -171,13 +172,49 @@ Deno.test("the message about an unknown option says how to list the options", ()
   const wrong = [["--prot", "1"], ["-p", "1"], ["start"], ["--port"], ["--memory=1"], [
     "--no-memory",
   ]];
-  for (
-    const args of [...wrong, ["--port", "-1"], ["--idle-timeout", "-5"], ["--", "--", "start"]]
-  ) {
+  for (const args of [...wrong, ["--port", "--memory"], ["--", "--", "start"]]) {
     const { message } = assertThrows(() => read(args), UsageError);
     assert(message.endsWith(". Run with --help to see the options."), message);
     assert(!message.includes("\n"), `${message} is longer than a line`);
   }
+});
+
+Deno.test("a number below zero is told to be wrong, and a missing value to be missing", () => {
+  for (const args of [["--cache", "-1"], ["--cache=-1"], ["--", "--memory", "--cache", "-1"]]) {
+    const message = '--cache must be a whole number from 0 to 1048576: it is "-1".';
+    assertThrows(() => read(args), UsageError, message);
+  }
+  assertThrows(() => read(["--write-timeout", "-0.5"]), UsageError, 'at least 0.1: it is "-0.5".');
+  for (const args of [["--cache"], ["--cache", "--memory"], ["--cache", "-h"]]) {
+    assertThrows(() => read(args), UsageError, "--cache needs a value after it. Run with --help");
+  }
+  assertThrows(() => read(["--memory", "-1"]), UsageError, "'--memory' does not take an argument");
+});
+
+Deno.test("--memory does not go with a folder, in which nothing would be", () => {
+  const message = "--memory keeps nothing on disk: leave out --data, or that.";
+  assertThrows(() => read(["--memory", "--data", "x"]), UsageError, message);
+  const variables = { KEYLINE_MEMORY: "1", KEYLINE_DATA: "x" };
+  assertThrows(() => read([], variables), UsageError, "leave out KEYLINE_DATA, or that.");
+  assertHas(read(["--data", "x"], { KEYLINE_MEMORY: "0" }), { data: "x", memory: false });
+});
+
+Deno.test("a variable that is no option is told with the one that is spelled most alike", () => {
+  const unknown = unknownVariables({
+    ...Object.fromEntries(Object.keys(OPTIONS).map((name) => [variableOf(name), "1"])),
+    KEYLINE_PASSWORD: "sesame",
+    KEYLINE_ETCD_KEY: "k.pem",
+    KEYLINE_MAXLINE: "100",
+    KEYLINE_PASWORD: "sesame",
+    KEYLINE_TLS_CERTIFICATE: "c.pem",
+    KEYLINE_EMPTY: "",
+    HOME: "/",
+  });
+  assertEquals(unknown, [
+    ["KEYLINE_MAXLINE", "KEYLINE_MAX_LINE"],
+    ["KEYLINE_PASWORD", "KEYLINE_PASSWORD"],
+    ["KEYLINE_TLS_CERTIFICATE", "KEYLINE_TLS_CERT"],
+  ]);
 });
 
 Deno.test("a password as a flag is refused with the way to set it, and is not repeated", () => {

@@ -121,7 +121,13 @@ export class ServerProcess implements AsyncDisposable {
   /** Starts a server on a free port and waits until it listens. Throws what it printed if it exits. */
   static async start(options: ServerOptions = {}): Promise<ServerProcess> {
     const data = options.data ?? (options.table === undefined ? tempFolder() : "");
-    const where = options.table === undefined ? ["--data", data] : ["--table", options.table];
+    const isOnDisk = options.table === undefined && !options.args?.includes("--memory") &&
+      options.env?.KEYLINE_MEMORY === undefined;
+    const where = options.table !== undefined
+      ? ["--table", options.table]
+      : isOnDisk
+      ? ["--data", data]
+      : [];
     const child = spawnServer(["--port", "0", ...where, ...options.args ?? []], options);
     const output: Output = { text: "", stdout: "", stderr: "", done: Promise.resolve() };
     const listening = Promise.withResolvers<number>();
@@ -217,12 +223,21 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
   return new Deno.Command(program!, {
     args: rest,
     cwd: root,
-    env: { NO_COLOR: "1", ...options.env },
+    env: { ...UNSET, NO_COLOR: "1", ...options.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
 }
+
+/** What is set for the tests is not meant for the servers that they start. An empty variable counts as unset. */
+const UNSET: Readonly<Record<string, string>> = isGranted(["env"])
+  ? Object.fromEntries(
+    Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("KEYLINE_")).map((
+      name,
+    ) => [name, ""]),
+  )
+  : {};
 
 /** What the task gives to Deno to start the server with. */
 export function startFlags(): string[] {

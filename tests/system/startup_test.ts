@@ -8,6 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { OPTIONS } from "../../server/settings.ts";
 import {
+  eventOf,
   importMapFlags,
   ROOT,
   runServer,
@@ -155,3 +156,15 @@ testServer("--help lists every option, and --version the version", async () => {
   const expected = `keyline ${config.version} (deno ${Deno.version.deno})\n`;
   assertEquals([version.code, version.stdout, version.stderr], [0, expected, ""]);
 });
+
+testServer(
+  "a misspelled variable is told of, with the one that is meant, and is ignored",
+  async () => {
+    const env = { KEYLINE_MAXLINE: "64" };
+    await using server = await ServerProcess.start({ args: ["--memory"], env });
+    const [told, started] = server.log.map(eventOf);
+    const meant = "did you mean KEYLINE_MAX_LINE?";
+    assertEquals(told, `warn  KEYLINE_MAXLINE is no option, and is ignored: ${meant}`);
+    assertMatch(started!, /Keyline has started/);
+  },
+);

@@ -9,9 +9,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { AdminServer, eventually } from "../../admin/admin_server.ts";
 import { EtcdCluster, type EtcdNode } from "../../support/etcd.ts";
 import { Client } from "../../support/client.ts";
-import { numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
+import { eventOf, numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { type Event, repeatedVersions, violationsOf } from "./history.ts";
 import { randomFrom, Workload } from "./workload.ts";
 
@@ -132,6 +133,37 @@ testWithProgram("etcd", "a full engine takes no changes, is read, and goes on", 
   assertEquals(await client.ask("PUT key-0 small"), "200 OK");
   assertEquals(await client.ask("GET key-0"), "200 OK small");
 });
+
+testWithProgram(
+  "etcd",
+  "an engine that is lost is told of once, and so is that it is back",
+  async () => {
+    await using cluster = await EtcdCluster.start({ nodes: 1 });
+    const [node] = cluster.nodes;
+    const args = ["--table-timeout", "1"];
+    await using server = await AdminServer.start({ table: cluster.url("lost"), args });
+    const { process } = server;
+    using client = await process.connect();
+    assertEquals(await client.ask("PUT a 1"), "200 OK");
+    const isReady = async () => (await server.get("readyz")).status === 200;
+    const before = process.log.length;
+    await node!.kill();
+    const lost = "500 ERROR the table's engine is not reached, or has no majority";
+    for (const line of ["PUT a 2", "GET a", "GET a", "PUT a 3"]) {
+      assertEquals(await client.ask(line), lost);
+      assertEquals(await isReady(), false);
+    }
+    node!.start();
+    // Nobody writes anything.
+    await eventually(async () => await isReady() || undefined);
+    assertEquals(await client.ask("GET a"), "200 OK 1");
+    const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
+    assertEquals(told, [
+      "error The table's engine is lost: requests are answered 500 until it is back",
+      "info  The table's engine is reached again",
+    ]);
+  },
+);
 
 /** Reads what is stored under each key, so that what was written last is checked as well. */
 async function addLastReads(history: Event[], { port }: ServerProcess): Promise<void> {

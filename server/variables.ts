@@ -1,0 +1,42 @@
+/**
+ * Variables of the environment that look like options and are none. The start warns of them: a misspelled
+ * one would otherwise be ignored without a word.
+ *
+ * @module
+ */
+
+import { OPTIONS, variableOf } from "./settings.ts";
+
+/** What has a variable and no flag, because other users can see the flags of a process. */
+const VARIABLES_ALONE = [
+  "KEYLINE_PASSWORD",
+  ...["USER", "PASSWORD", "CA", "CERT", "KEY"].map((name) => `KEYLINE_ETCD_${name}`),
+];
+
+/** The variables that are no options, each with the option that is spelled most alike. */
+export function unknownVariables(
+  environment: Readonly<Record<string, string>>,
+): [string, string][] {
+  const known = [...Object.keys(OPTIONS).map(variableOf), ...VARIABLES_ALONE];
+  return Object.entries(environment)
+    .filter(([name, value]) => name.startsWith("KEYLINE_") && value !== "" && !known.includes(name))
+    .map(([name]) => [name, nearest(name, known)]);
+}
+
+function nearest(word: string, words: readonly string[]): string {
+  return words.reduce((best, other) => distance(word, other) < distance(word, best) ? other : best);
+}
+
+/** How many letters to add, remove or change to make one word of another (Levenshtein's distance). */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const changed = row[j - 1]! + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(changed, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[to.length]!;
+}
