@@ -56,6 +56,8 @@ const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password, and its longest line. */
 const UNAUTHORIZED_UNSENT_MAX = 8_192;
 const UNAUTHORIZED_LINE_MAX = 1_024;
+/** A reply of more bytes took some time to make, unless a table has it. */
+const COSTLY_BYTES = 1_024;
 /** How long to wait for the last bytes of a client, in milliseconds. */
 const LINGER_MS = 1_000;
 /** How long a refused client has to read why, in milliseconds. */
@@ -170,7 +172,14 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
     this.#outbox.add(reply);
     this.#isLast = reply.last;
-    return !reply.last && this.room >= 0 && !this.#isClosed;
+    return !reply.last && this.room >= 0 && !this.#isClosed && !this.#isTooCostly(reply);
+  }
+
+  /** Whether the slice of the server is used up after a reply that took some time to make. */
+  #isTooCostly({ bytes }: Reply): boolean {
+    if (bytes === undefined || bytes.length <= COSTLY_BYTES) return false;
+    const { slice } = this.#turn;
+    return slice.isUsedUp(slice.time.now());
   }
 
   get room(): number {
@@ -212,11 +221,13 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** Answers packet after packet. Returns whether the client has left. */
   async #servePackets(): Promise<boolean> {
+    const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
       const length = await this.#socket.read(this.#buffer.memory.bytes);
       this.#isReading = false;
       if (length === null) return true;
+      if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
       this.#context.metrics.bytesReceived += length;
       if (isFirst && isTlsHello(this.#buffer.memory.bytes[0]!)) {
@@ -226,7 +237,9 @@ export class Connection implements Member, RemoteMember, Recipient {
       }
       const lines = this.#lines.take(this.#buffer.memory, length);
       if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
-      if (lines !== undefined) {
+      if (lines === undefined) {
+        slice.count();
+      } else {
         await this.#turn.submit(this, lines);
         if (this.#isHeldUp) await this.#serveRest();
       }

@@ -17,6 +17,7 @@ import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
+import type { Time } from "./time.ts";
 
 /** A connection, as a batch sees it. */
 export interface RemoteMember {
@@ -46,7 +47,7 @@ export interface Arrival {
   readonly member: RemoteMember;
   /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
-  /** When they came, by `performance.now`. */
+  /** When they came, by the turn's time. */
   readonly arrivedAt: number;
   /** Called after the replies have been released. */
   readonly resolve: () => void;
@@ -81,6 +82,8 @@ export interface BatchOptions {
   readonly table: EtcdTable;
   /** What it counts with. */
   readonly metrics: Metrics;
+  /** The time by which it goes. */
+  readonly time: Time;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
   /** Why the table can't be used at all; undefined where it can. */
@@ -191,22 +194,22 @@ export class Batch {
     }
     const [first] = this.#groups;
     if (first !== undefined) {
-      this.#options.metrics.countTurn(performance.now() - first.arrival.arrivedAt);
+      this.#options.metrics.countTurn(this.#options.time.now() - first.arrival.arrivedAt);
     }
   }
 
   async #commit(): Promise<void> {
-    const { table, metrics, deadline } = this.#options;
+    const { table, metrics, deadline, time } = this.#options;
     let isUpToDate = false;
     for (let attempt = 0;; attempt++) {
       if (!this.#isTouched) return;
       const { isChanged } = table.replica;
       // Where only reads are left, they are right as of the moment when the copy was brought up to date.
       if (!isChanged && isUpToDate) return;
-      const startedAt = performance.now();
+      const startedAt = time.now();
       try {
         if (await table.commit(deadline)) {
-          if (isChanged) metrics.countCommit(performance.now() - startedAt);
+          if (isChanged) metrics.countCommit(time.now() - startedAt);
           return;
         }
         isUpToDate = true;

@@ -13,7 +13,7 @@ import { compileArity, usageOf } from "../../server/dispatch/arity.ts";
 import type { GateContext } from "../../server/dispatch/gate.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { testWithStoppedClock } from "./clock.ts";
+import { STOPPED } from "./clock.ts";
 import { type Commands, contextWith } from "./context.ts";
 import { linesWhereverCut } from "./line_cuts.ts";
 import { MemorySocket } from "./memory_socket.ts";
@@ -42,7 +42,7 @@ export function testOperation(commands: Commands, cases: readonly ProtocolCase[]
   const all = [...cases, ...casesOfArity(verb, command)];
   testCases(commands, all);
   if (collected.isOpen) return;
-  testWithStoppedClock(
+  Deno.test(
     `${verb} has a case for each reply that it declares, and no others`,
     async () => {
       const contexts = contextsWith(commands);
@@ -66,7 +66,7 @@ export function testCases(commands: Commands, cases: readonly ProtocolCase[]): v
   assert(cases.length > 0 && names.size === cases.length, "each case has a name of its own");
   if (collected.isOpen) return void collected.cases.push(...cases);
   for (const one of cases) {
-    testWithStoppedClock(one.name, async () => {
+    Deno.test(one.name, async () => {
       const cuts = bytesOf(one).length <= SINGLE_BYTES_MAX ? [whole, byteByByte] : [whole];
       for (const cut of cuts) {
         assertEquals(await playInMemory(one, { contexts: contextsWith(commands), cut }), []);
@@ -146,7 +146,7 @@ async function playInMemory(
     lineBytesMax: LINE_BYTES_MAX,
     ...SERVERS[name],
   };
-  const turn = new Turn({ table, metrics: services.metrics, onFatal });
+  const turn = new Turn({ table, metrics: services.metrics, onFatal, time: STOPPED });
   const socket = new MemorySocket();
   const served = new Connection(socket, { services, turn, limits }).serve();
   failures.push(...await failuresOf(one, memoryPeer({ socket, served, cut })));

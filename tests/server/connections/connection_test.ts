@@ -6,13 +6,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { busy } from "../../../server/reply.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
 import { countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
 import { settled } from "../../support/memory_socket.ts";
 
 const utf8 = new TextEncoder();
 
-testWithStoppedClock("writes that the socket takes in parts are completed, in order", async () => {
+Deno.test("writes that the socket takes in parts are completed, in order", async () => {
   const server = new MemoryServer();
   const { socket, served } = server.connect();
   socket.writeBytesMax = 7;
@@ -23,7 +22,7 @@ testWithStoppedClock("writes that the socket takes in parts are completed, in or
   assertEquals(socket.take(), expected);
 });
 
-testWithStoppedClock(
+Deno.test(
   "one write is under way at a time, and later replies go with the next",
   async () => {
     const server = new MemoryServer();
@@ -43,7 +42,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "a client that does not read is not read from until its replies are gone",
   async () => {
     const server = new MemoryServer();
@@ -63,7 +62,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "requests of one packet wait while their replies are large and unread",
   async () => {
     const server = new MemoryServer();
@@ -81,7 +80,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("another client is served while one does not read", async () => {
+Deno.test("another client is served while one does not read", async () => {
   const server = new MemoryServer();
   const [stuck, other] = [server.connect(), server.connect()];
   server.table.put("a", "x".repeat(300_000));
@@ -97,7 +96,7 @@ testWithStoppedClock("another client is served while one does not read", async (
   }
 });
 
-testWithStoppedClock(
+Deno.test(
   "a connection whose client is gone ends without an entry in the log",
   async () => {
     const server = new MemoryServer();
@@ -115,7 +114,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "end() lets the replies to what was received leave first, and closes an idle client at once",
   async () => {
     const server = new MemoryServer();
@@ -133,7 +132,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("end() waits for requests that are not answered yet, too", async () => {
+Deno.test("end() waits for requests that are not answered yet, too", async () => {
   const server = new MemoryServer();
   const { socket, connection, served } = server.connect();
   server.table.put("a", "x".repeat(200_000));
@@ -149,7 +148,7 @@ testWithStoppedClock("end() waits for requests that are not answered yet, too", 
   assertEquals(socket.take(), `200 OK ${"x".repeat(200_000)}\r\n`.repeat(10));
 });
 
-testWithStoppedClock(
+Deno.test(
   "what a client sends after QUIT is read and dropped, so that the reply is not lost",
   async () => {
     const server = new MemoryServer();
@@ -166,7 +165,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a refused client gets the reason, then the connection ends", async () => {
+Deno.test("a refused client gets the reason, then the connection ends", async () => {
   const { socket, connection } = new MemoryServer().accept();
   const refused = connection.refuse(busy("too many connections"));
   socket.send("PUT a 1\n");
@@ -177,7 +176,7 @@ testWithStoppedClock("a refused client gets the reason, then the connection ends
   assert(socket.isClosed);
 });
 
-testWithStoppedClock(
+Deno.test(
   "lines that are not text are answered in their places among large replies",
   async () => {
     const server = new MemoryServer({ limits: { lineBytesMax: 100 } });
@@ -198,7 +197,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "a password that is given among pipelined lines counts from there on",
   async () => {
     const server = new MemoryServer({ isPassword: (guess: string) => guess === "sesame" });

@@ -7,11 +7,10 @@
 
 import { assertEquals } from "@std/assert";
 import type { Connection } from "../../../server/connections/connection.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
 import { MemoryServer } from "../../support/memory_server.ts";
 import { settled } from "../../support/memory_socket.ts";
 
-testWithStoppedClock(
+Deno.test(
   "a silent client is kept for the idle timeout, and each byte restarts it",
   async () => {
     const server = new MemoryServer({ limits: { idleTimeout: 3 } });
@@ -28,7 +27,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("without an idle timeout a silent client is kept forever", async () => {
+Deno.test("without an idle timeout a silent client is kept forever", async () => {
   const server = new MemoryServer();
   const { socket, connection, served } = server.connect();
   sweepSeconds(connection, 100_000);
@@ -37,7 +36,7 @@ testWithStoppedClock("without an idle timeout a silent client is kept forever", 
   await served;
 });
 
-testWithStoppedClock(
+Deno.test(
   "a client that takes no replies is closed after the write timeout",
   async () => {
     const server = new MemoryServer({ limits: { writeTimeout: 3 } });
@@ -53,7 +52,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "telnet's timing mark is answered at once, before the replies to what comes after",
   async () => {
     const server = new MemoryServer();
@@ -76,7 +75,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "telnet's timing mark waits for replies that are on their way, and never stands in one",
   async () => {
     const server = new MemoryServer();

@@ -26,6 +26,7 @@ import { Batch, type RemoteMember } from "../../../server/turn/batch.ts";
 import type { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
 import { Replica } from "../../../tables/etcd/replica.ts";
 import { type Table, TableError } from "../../../tables/table.ts";
+import { STOPPED } from "../../support/clock.ts";
 import { contextWith } from "../../support/context.ts";
 
 /** What becomes of a commit: it takes place, or others were faster, or it throws. */
@@ -139,7 +140,14 @@ class Setup {
     const table = this.table as unknown as EtcdTable;
     const { metrics } = this.context;
     const onUnplaced = () => {};
-    const batch = new Batch({ table, metrics, deadline, failure: undefined, onUnplaced });
+    const batch = new Batch({
+      table,
+      metrics,
+      time: STOPPED,
+      deadline,
+      failure: undefined,
+      onUnplaced,
+    });
     for (const [member, texts] of lines) {
       const all = { ...NO_LINES, count: texts.length };
       batch.addArrival({ member, lines: all, arrivedAt: 0, resolve: () => {} });

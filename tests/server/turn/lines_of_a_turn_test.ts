@@ -10,19 +10,20 @@ import { refused } from "../../../server/dispatch/gate.ts";
 import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
+import { REAL_TIME } from "../../../server/turn/time.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { Memory, Text } from "../../../tables/text.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
+import { STOPPED } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
 
 const utf8 = new TextEncoder();
 
-function makeTurn(): { turn: Turn } {
+function makeTurn(time = STOPPED): { turn: Turn } {
   const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
   const onFatal = (error: unknown) => {
     throw error;
   };
-  return { turn: new Turn({ table: new FakeTable(), metrics, onFatal }) };
+  return { turn: new Turn({ table: new FakeTable(), metrics, onFatal, time }) };
 }
 
 /** Whole lines, as a connection submits them. */
@@ -67,7 +68,7 @@ async function submitAll(turn: Turn, taker: Taker, lines: Lines): Promise<number
   return count;
 }
 
-testWithStoppedClock("members that submit at once each get their own lines, in order", async () => {
+Deno.test("members that submit at once each get their own lines, in order", async () => {
   const { turn } = makeTurn();
   const takers = Array.from({ length: 200 }, () => makeTaker());
   const long = "x".repeat(20_000);
@@ -93,7 +94,7 @@ testWithStoppedClock("members that submit at once each get their own lines, in o
 });
 
 Deno.test("members with much to split leave moments for others", async () => {
-  const { turn } = makeTurn();
+  const { turn } = makeTurn(REAL_TIME);
   const packet = new Uint8Array(65_536).fill(0x0a);
   let moments = 0;
   const timer = setInterval(() => moments++, 0);
@@ -104,7 +105,7 @@ Deno.test("members with much to split leave moments for others", async () => {
   for (const { taken } of takers) assertEquals(taken.length, packet.length);
 });
 
-testWithStoppedClock(
+Deno.test(
   "a member that stops taking lines gets the rest back, and the others all of theirs",
   async () => {
     const { turn } = makeTurn();
@@ -120,14 +121,14 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a member that stops at its last line has no rest", async () => {
+Deno.test("a member that stops at its last line has no rest", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(2);
   await turn.submit(taker, linesOf("a\nb\n"));
   assertEquals([taker.taken, taker.rest], [["a", "b"], undefined]);
 });
 
-testWithStoppedClock(
+Deno.test(
   "a rest lies neither in the packet nor among what others have sent",
   async () => {
     const { turn } = makeTurn();
@@ -141,7 +142,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("faults keep their places in a rest that is submitted again", async () => {
+Deno.test("faults keep their places in a rest that is submitted again", async () => {
   const bad = [0xc3, 0x0a];
   const long = utf8.encode("123456789\r\n");
   const packet = Uint8Array.from([
