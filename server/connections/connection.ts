@@ -151,7 +151,6 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
-      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
       if (isIdle && idleTimeout > 0) this.close();
     }
@@ -235,17 +234,21 @@ export class Connection implements Member, RemoteMember, Recipient {
         this.#outbox.release();
         return false;
       }
-      const lines = this.#lines.take(this.#buffer.memory, length);
-      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
-      if (lines === undefined) {
-        slice.count();
-      } else {
-        await this.#turn.submit(this, lines);
-        if (this.#isHeldUp) await this.#serveRest();
+      let isWhole = false;
+      for (let start = 0; start < length; start = this.#lines.end) {
+        const lines = this.#lines.take(this.#buffer.memory, length, { start });
+        if (lines === undefined) {
+          slice.count();
+        } else {
+          isWhole = true;
+          await this.#turn.submit(this, lines);
+          if (this.#isHeldUp) await this.#serveRest();
+        }
+        if (this.#isLast || this.#isClosed || this.#isEnding) return false;
+        if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
       }
-      if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#buffer.fit(length, { mayGrow: this.#client.authorized });
-      const others = lines && this.#turn.next();
+      const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
       if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     }
@@ -279,13 +282,16 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
-   * to what came before have been sent, and before any reply to what comes after (RFC 860).
+   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: once all replies to
+   * what came before have been sent, and before any reply to what comes after (RFC 860).
    */
-  #answerTimingMark(): void {
-    if (this.#outbox.size > 0) return;
+  async #answerTimingMark(): Promise<void> {
     this.#lines.awaitsTimingMark = false;
+    await this.#outbox.sent();
     this.#outbox.sendAside(NO_TIMING_MARK);
+    const { slice } = this.#turn;
+    slice.count();
+    if (slice.isFull) await slice.next();
   }
 
   /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */

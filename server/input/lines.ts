@@ -10,7 +10,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { Memory, Text } from "../../tables/text.ts";
-import { TelnetFilter } from "./telnet.ts";
+import { mayBeTelnet, TelnetFilter } from "./telnet.ts";
 
 /** What is wrong with a line that is not text. */
 export type LineFault = "too long" | "not UTF-8";
@@ -65,13 +65,20 @@ export class LineReader {
   /** Whether the current line is too long, and the rest of it is to be dropped. */
   #isSkipping = false;
 
+  /** Where the bytes that were taken last end, in their packet: more follow after a timing mark. */
+  end = 0;
+
   /** Lines may have this many bytes, without LF or CR LF. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#tailBytesMax = lineBytesMax;
+    this.#telnet.subnegotiationBytesMax = lineBytesMax;
   }
 
-  /** Whether telnet waits for a timing mark; set to false once it is answered. */
+  /**
+   * Whether telnet waits for a timing mark, after the replies to the lines so far; set to false once it is
+   * answered, before more is taken.
+   */
   get awaitsTimingMark(): boolean {
     return this.#telnet.awaitsTimingMark;
   }
@@ -79,25 +86,28 @@ export class LineReader {
     this.#telnet.awaitsTimingMark = awaits;
   }
 
-  /** How many bytes of an unfinished line to keep at most. */
+  /** How many bytes of an unfinished line, or of an unfinished subnegotiation, to take at most. */
   set tailBytesMax(bytes: number) {
     this.#tailBytesMax = bytes;
+    this.#telnet.subnegotiationBytesMax = bytes;
   }
 
   /**
-   * The lines that end in a packet, which is the first bytes of this memory; undefined where none does.
-   * They may lie in it, so it must not change until they are answered.
+   * The lines that end in a packet, which is the first bytes of this memory, from `start` on; undefined where
+   * none does. They may lie in it, so it must not change until they are answered. Where telnet asks for a
+   * timing mark within the packet, only what comes before that is taken: go on from `end`.
    */
-  take(memory: Memory, length = memory.bytes.length): Lines | undefined {
-    const survey = surveyOf(memory, length);
-    if (survey.isPrintable && this.#telnet.passes(memory.bytes[length - 1])) {
-      return this.#linesOf(memory, survey);
+  take(memory: Memory, length = memory.bytes.length, { start = 0 } = {}): Lines | undefined {
+    const { bytes } = memory;
+    this.end = length;
+    if (start === 0) {
+      const survey = surveyOf(memory, length);
+      const isText = survey.isPrintable || !mayBeTelnet(bytes.subarray(0, length));
+      if (isText && this.#telnet.passes(bytes[length - 1])) return this.#linesOf(memory, survey);
     }
-    const packet = memory.bytes.subarray(0, length);
-    const bytes = this.#telnet.strip(packet);
-    if (bytes === packet) return this.#linesOf(memory, survey);
-    const stripped = new Memory(bytes);
-    return this.#linesOf(stripped, surveyOf(stripped, bytes.length));
+    const stripped = new Memory(this.#telnet.strip(bytes.subarray(0, length), start));
+    this.end = this.#telnet.end;
+    return this.#linesOf(stripped, surveyOf(stripped, stripped.bytes.length));
   }
 
   /** The lines that end in bytes without telnet's. */

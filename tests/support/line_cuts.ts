@@ -48,8 +48,16 @@ export function linesBy(
 ): string[] {
   return packets.flatMap((packet) => {
     const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-    const lines = reader.take(new Memory(bytes));
-    return lines === undefined ? [] : split(lines);
+    const taken: string[] = [];
+    for (let start = 0; start < bytes.length; start = reader.end) {
+      const lines = reader.take(new Memory(bytes), bytes.length, { start });
+      if (lines !== undefined) taken.push(...split(lines));
+      if (reader.awaitsTimingMark) {
+        reader.awaitsTimingMark = false;
+        taken.push("timing mark");
+      }
+    }
+    return taken;
   });
 }
 
