@@ -12,8 +12,11 @@ import { isUtf8 } from "node:buffer";
 import { Memory, Text } from "../../tables/text.ts";
 import { mayBeTelnet, TelnetFilter } from "./telnet.ts";
 
+/** What may be wrong with a line, none first. */
+export const LINE_FAULTS = [undefined, "too long", "not UTF-8"] as const;
+
 /** What is wrong with a line that is not text. */
-export type LineFault = "too long" | "not UTF-8";
+export type LineFault = Exclude<typeof LINE_FAULTS[number], undefined>;
 
 /** Whole lines of one client. */
 export interface Lines {
@@ -23,10 +26,12 @@ export interface Lines {
   readonly count: number;
   /** Whether they hold nothing but printable ASCII. */
   readonly isPrintable: boolean;
-  /** What is wrong with the lines that are not text, by index. */
-  readonly faults: ReadonlyMap<number, LineFault> | undefined;
+  /** For each line, the index of its fault among LINE_FAULTS; undefined where no line has one. */
+  readonly faults: Uint8Array | undefined;
 }
 
+const TOO_LONG = LINE_FAULTS.indexOf("too long");
+const NOT_UTF8 = LINE_FAULTS.indexOf("not UTF-8");
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
@@ -146,19 +151,23 @@ export class LineReader {
 
   /** The slow way, a line at a time: a line that is too long or not UTF-8 spoils no other line. */
   #checkEach(whole: Uint8Array<ArrayBuffer>, count: number): Lines {
-    const faults = new Map<number, LineFault>();
+    const faults = new Uint8Array(count);
     const checked = new Uint8Array(whole.length);
     let length = 0;
     let from = 0;
     for (let i = 0; i < count; i++) {
-      const lf = whole.indexOf(LF, from);
-      const end = whole[lf - 1] === CR && lf > from ? lf - 1 : lf;
-      const line = whole.subarray(from, lf + 1);
-      if (this.#isSkipping || end - from > this.#lineBytesMax) faults.set(i, "too long");
-      else if (!isUtf8(line)) faults.set(i, "not UTF-8");
-      const kept = faults.has(i) ? line.subarray(-1) : line;
-      checked.set(kept, length);
-      length += kept.length;
+      let lf = from;
+      let isAscii = true;
+      for (let byte; (byte = whole[lf]!) !== LF; lf++) isAscii &&= byte <= DEL;
+      const end = lf > from && whole[lf - 1] === CR ? lf - 1 : lf;
+      if (this.#isSkipping || end - from > this.#lineBytesMax) faults[i] = TOO_LONG;
+      else if (!isAscii && !isUtf8(whole.subarray(from, lf))) faults[i] = NOT_UTF8;
+      if (faults[i] === 0) {
+        checked.set(whole.subarray(from, lf + 1), length);
+        length += lf + 1 - from;
+      } else {
+        checked[length++] = LF;
+      }
       this.#isSkipping = false;
       from = lf + 1;
     }
