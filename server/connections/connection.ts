@@ -9,7 +9,6 @@
 import type { Client } from "../command.ts";
 import {
   admit,
-  answer,
   counted,
   type GateContext,
   malformed,
@@ -27,7 +26,7 @@ import { badRequest, final, Reply } from "../reply.ts";
 import type { RemoteMember } from "../turn/batch.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
-import type { Member } from "../turn/turn.ts";
+import type { Answered, Member } from "../turn/turn.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 import { isDisconnect, type Socket } from "./socket.ts";
 
@@ -51,10 +50,10 @@ export interface ConnectionOptions {
   readonly limits: Limits;
 }
 
-/** With more than this many bytes of unsent replies a connection takes no more lines. */
+/** How many bytes of unsent replies a connection holds at most, unless a single one is longer. */
 const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password, and its longest line. */
-const UNAUTHORIZED_UNSENT_MAX = 8_192;
+const UNAUTHORIZED_UNSENT_MAX = 4_096;
 const UNAUTHORIZED_LINE_MAX = 1_024;
 /** A reply of more bytes took some time to make, unless a table has it. */
 const COSTLY_BYTES = 1_024;
@@ -76,6 +75,8 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
+  /** Whether a reply has not fitted: its request is answered once all others have been sent. */
+  #isWaiting = false;
   /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
   /** Whether the connection ends once its replies have been sent. */
@@ -97,8 +98,9 @@ export class Connection implements Member, RemoteMember, Recipient {
     this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
     this.#context = { ...services, client: this.#client };
     this.#lines = new LineReader(limits);
-    this.#outbox = new Outbox(socket, this);
-    if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+    this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
+    this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+    if (this.#client.authorized) this.#trust();
   }
 
   /** Serves the client until it leaves or is sent away. Never throws. */
@@ -163,15 +165,27 @@ export class Connection implements Member, RemoteMember, Recipient {
     return prepare(line, this.#context);
   }
 
-  answer(request: Request): boolean {
-    const reply = answer(this.#checked(request), this.#context);
+  answer(given: Request): Answered {
+    const { table } = this.#context;
+    const mark = table.mark();
+    const request = admit(this.#checked(given), this.#context);
+    const reply = run(request, this.#context);
     if (!(reply instanceof Reply)) {
-      this.#promised = reply;
-      return false;
+      this.#promised = reply.then((late) => counted(request, late, this.#context));
+      return "stops";
     }
-    this.#outbox.add(reply);
-    this.#isLast = reply.last;
-    return !reply.last && this.room >= 0 && !this.#isClosed && !this.#isTooCostly(reply);
+    if (!this.fits(reply)) {
+      table.undo(mark);
+      return "not taken";
+    }
+    this.take(counted(request, reply, this.#context));
+    const isStopping = reply.last || this.room < 0 || this.#isClosed || this.#isTooCostly(reply);
+    return isStopping ? "stops" : "goes on";
+  }
+
+  fits(reply: Reply): boolean {
+    this.#isWaiting = !this.#outbox.fits(reply);
+    return !this.#isWaiting;
   }
 
   /** Whether the slice of the server is used up after a reply that took some time to make. */
@@ -182,8 +196,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   get room(): number {
-    const max = this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
-    return max - this.#outbox.size;
+    return this.#outbox.room;
   }
 
   admit(request: Request): Request {
@@ -250,20 +263,27 @@ export class Connection implements Member, RemoteMember, Recipient {
       this.#buffer.fit(length, { mayGrow: this.#client.authorized });
       const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
-      if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+      if (this.#client.authorized) this.#trust();
     }
+  }
+
+  /** Lets a client that has given the password, or need not, have what the limits allow. */
+  #trust(): void {
+    this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+    this.#outbox.bytesMax = UNSENT_MAX;
   }
 
   /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
   async #serveRest(): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
       // All replies are released here: waiting for one that is not would never end.
-      if (this.room < 0) await this.#outbox.sent();
+      if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
+      this.#isWaiting = false;
       if (this.#promised !== undefined) {
         const reply = await this.#promised;
         this.#promised = undefined;
-        this.#outbox.add(reply);
-        this.#isLast = reply.last;
+        if (!this.#outbox.fits(reply)) await this.#outbox.sent();
+        this.take(reply);
         // What the handler has changed must be committed, even where no line is left.
         if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
       } else if (this.#isLast || this.#isClosed) {

@@ -24,12 +24,18 @@ import { Rounds } from "./fairness.ts";
 import { REAL_TIME, type Time } from "./time.ts";
 import { TimeSlice } from "./time_slice.ts";
 
+/**
+ * What became of a request: it was answered, and so may the next one be; or no more are taken for now; or not
+ * even this one, because its reply does not fit: nothing has come of it.
+ */
+export type Answered = "goes on" | "stops" | "not taken";
+
 /** A connection, as the turn sees it. */
 export interface Member {
   /** Makes a request of a line. It may do so before it answers those that come earlier. */
   prepare(line: Line): Request;
-  /** Answers a request. False: it takes no more lines for now. */
-  answer(request: Request): boolean;
+  /** Answers a request. */
+  answer(request: Request): Answered;
   /**
    * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
    * the lines that it did not take.
@@ -157,15 +163,18 @@ export class Turn {
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
-    let end = from;
+    let next = from;
     let taken = 0;
-    for (let isTaking = true; isTaking && taken < count;) {
-      const request = this.#ahead.at(first + taken++);
-      end = request.line.end;
-      isTaking = member.answer(request) &&
-        (taken % LINES_A_LOOK !== 0 || !this.slice.isUsedUp(this.#time.now()));
+    while (taken < count) {
+      const request = this.#ahead.at(first + taken);
+      const answered = member.answer(request);
+      if (answered === "not taken") break;
+      taken++;
+      next = lineAfter(this.#chunk.memory, request.line.end);
+      if (answered === "stops") break;
+      if (taken % LINES_A_LOOK === 0 && this.slice.isUsedUp(this.#time.now())) break;
     }
-    return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
+    return restOf(lines, { taken, from: next - from });
   }
 
   /**

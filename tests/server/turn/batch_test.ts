@@ -93,6 +93,10 @@ class FakeMember implements RemoteMember {
     return run(request, this.#context);
   }
 
+  fits({ length }: Reply): boolean {
+    return length <= this.room || this.room === this.#roomMax;
+  }
+
   take(reply: Reply): void {
     this.replies.push(reply.wire.trimEnd());
   }
@@ -230,7 +234,9 @@ Deno.test("replies that have grown when requests run again wait until there is r
   setup.table.outcomes.push(FakeTable.overtaken("a", "x".repeat(500)));
   const member = setup.member(600);
   await setup.serve(new Map([[member, Array(10).fill("GET a")]]));
-  assertEquals([member.replies.length, member.left], [2, 8]);
+  assertEquals([member.replies.length, member.left], [1, 9]);
+  await setup.serve(new Map([[member, ["GET a"]]]));
+  assertEquals([member.replies.length, member.left], [1, 1], "not even one where there is no room");
 });
 
 Deno.test("what does not fit into a turn waits for the next one, alone it is 500", async () => {

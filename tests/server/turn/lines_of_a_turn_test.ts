@@ -49,7 +49,7 @@ function makeTaker(atATime = Infinity): Taker {
       const bytes = new Text(line.memory, line.start, line.end);
       assertEquals(String(bytes), line.text, "the bytes are those of the text");
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
-      return --left > 0;
+      return --left > 0 ? "goes on" : "stops";
     },
     release(rest) {
       left = atATime;
