@@ -49,9 +49,14 @@ export class Chunk {
     return this.#count;
   }
 
-  /** Where the bytes are. */
+  /** The memory that holds the bytes. */
   get memory(): Memory {
     return this.#source.memory;
+  }
+
+  /** Where they start in it. */
+  get start(): number {
+    return this.#source.start;
   }
 
   /** The whole chunk as a string. */

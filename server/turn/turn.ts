@@ -147,7 +147,7 @@ export class Turn {
     rests: (Lines | undefined)[],
   ): void {
     this.#ahead.begin(arrivals, texts);
-    let from = 0;
+    let from = this.#chunk.start;
     let first = 0;
     for (const { member, lines } of arrivals) {
       rests.push(this.#answerLines(member, lines, { first, from }));

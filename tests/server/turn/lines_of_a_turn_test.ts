@@ -145,6 +145,14 @@ Deno.test("a rest stays where it is, whatever others send, and is not copied", a
   assertEquals(taker.taken, ["a", "bé", "not UTF-8!", "c"]);
 });
 
+Deno.test("a rest that is more than a chunk is taken from where it begins", async () => {
+  const { turn } = makeTurn();
+  const taker = makeTaker(7);
+  const names = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
+  await submitAll(turn, taker, linesOf(names.map((name) => `${name}\n`).join("")));
+  assertEquals(taker.taken, names);
+});
+
 Deno.test("faults keep their places in a rest that is submitted again", async () => {
   const bad = [0xc3, 0x0a];
   const long = utf8.encode("123456789\r\n");
