@@ -145,7 +145,7 @@ export class LineReader {
       this.#tail.clear();
       this.#isSkipping = true;
     }
-    if (!this.#isSkipping) this.#tail.append(bytes);
+    if (!this.#isSkipping) this.#tail.append(bytes, this.#tailBytesMax);
     this.#isTailPrintable &&= isPrintable;
   }
 
@@ -176,7 +176,7 @@ export class LineReader {
   }
 }
 
-/** An unfinished line. It grows by half, so that adding single bytes is cheap. */
+/** An unfinished line. Its memory doubles, up to the limit of a line, so that adding single bytes is cheap. */
 class Tail {
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #length = 0;
@@ -185,10 +185,11 @@ class Tail {
     return this.#length;
   }
 
-  append(bytes: Uint8Array): void {
+  /** Adds bytes. More than `bytesMax` in all are not foreseen, but taken. */
+  append(bytes: Uint8Array, bytesMax = 0): void {
     const length = this.#length + bytes.length;
     if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, 1.5 * this.#bytes.length));
+      const grown = new Uint8Array(Math.max(length, Math.min(2 * length, bytesMax)));
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
     }
