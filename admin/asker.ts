@@ -18,7 +18,7 @@ import type { Lines } from "../server/input/lines.ts";
 import { type Reply, serverError } from "../server/reply.ts";
 import type { Inside } from "../server/server.ts";
 import type { RemoteMember } from "../server/turn/batch.ts";
-import type { Member } from "../server/turn/turn.ts";
+import type { Answered, Member } from "../server/turn/turn.ts";
 import { Text } from "../tables/text.ts";
 
 /** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
@@ -50,12 +50,16 @@ class Asker implements Member, RemoteMember {
     this.#context = { ...services, client: { authorized: true, wrongPasswords: 0 } };
   }
 
-  answer(request: Request): boolean {
+  answer(request: Request): Answered {
     const reply = answer(request, this.#context);
     // A Promise is not waited for: nothing that is asked here returns one.
     this.replies.push(
       (reply instanceof Promise ? serverError("not answered at once") : reply).wire,
     );
+    return "goes on";
+  }
+
+  fits(): boolean {
     return true;
   }
 

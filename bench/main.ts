@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { type Bench, measureCells, measureCurves } from "./cells.ts";
+import { measureFloods } from "./flood.ts";
 import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
 import { measureMore } from "./more.ts";
@@ -24,6 +25,7 @@ What to measure; the table by default
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
   --more            start, memory, large values, longest stalls, many clients
   --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
+  --flood           round trips of polite clients while another floods the server
 
 How
   --rounds NUMBER   how often to measure each cell; the median counts [5]
@@ -66,6 +68,7 @@ async function main(options: Options): Promise<void> {
   endOnSignals(tidy);
   try {
     if (options.etcd) return await overEtcd(options, folder);
+    if (options.flood) return await besideFloods(options, folder);
     const results = await measure(options, folder);
     const tables = [mainTable, moreTable].map((table) => table(results));
     console.log(tables.filter(Boolean).join("\n\n"));
@@ -86,6 +89,11 @@ async function overEtcd(options: Options, folder: string): Promise<void> {
   const page = etcdPage(results, await describeMachine(folder));
   console.log(page);
   if (save) await write(FILES.etcd, page);
+}
+
+async function besideFloods({ seconds }: Options, folder: string): Promise<void> {
+  const progress = (line: string) => console.error(line);
+  console.log(await measureFloods({ folder, seconds, progress }));
 }
 
 async function measure(options: Options, folder: string): Promise<Results> {
@@ -185,6 +193,7 @@ function parseFlags(args: readonly string[]) {
         plot: { type: "boolean", default: false },
         more: { type: "boolean", default: false },
         etcd: { type: "boolean", default: false },
+        flood: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },
         folder: { type: "string" },

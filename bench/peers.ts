@@ -148,7 +148,7 @@ export async function firstReply(port: number, program: Program): Promise<void> 
   program.ended.then(() => ended = true);
   for (const end = Date.now() + START_MS_MAX; Date.now() < end; await sleep(5)) {
     const { reply } = await ask(port, "get nil").catch(() => ({ reply: "" }));
-    if (/^(404|\$-1|END)/.test(reply)) return;
+    if (/^(404|401|\$-1|END)/.test(reply)) return;
     if (ended) throw new Error(`Cannot start a server: it ended at once, saying: ${program.said}`);
   }
   throw new Error(

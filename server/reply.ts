@@ -42,6 +42,13 @@ export class Reply {
     this.last = last;
   }
 
+  /** How many bytes the whole reply has. */
+  get length(): number {
+    return this.value === undefined
+      ? this.bytes!.length
+      : VALUE_HEAD.length + this.value.length + VALUE_TAIL.length;
+  }
+
   /** The whole reply as a string, with its last CR LF. */
   get wire(): string {
     return this.value === undefined

@@ -9,7 +9,6 @@
 import type { Client } from "../command.ts";
 import {
   admit,
-  answer,
   counted,
   type GateContext,
   malformed,
@@ -27,7 +26,7 @@ import { badRequest, final, Reply } from "../reply.ts";
 import type { RemoteMember } from "../turn/batch.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
-import type { Member } from "../turn/turn.ts";
+import type { Answered, Member } from "../turn/turn.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 import { isDisconnect, type Socket } from "./socket.ts";
 
@@ -51,11 +50,13 @@ export interface ConnectionOptions {
   readonly limits: Limits;
 }
 
-/** With more than this many bytes of unsent replies a connection takes no more lines. */
+/** How many bytes of unsent replies a connection holds at most, unless a single one is longer. */
 const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password, and its longest line. */
-const UNAUTHORIZED_UNSENT_MAX = 8_192;
+const UNAUTHORIZED_UNSENT_MAX = 4_096;
 const UNAUTHORIZED_LINE_MAX = 1_024;
+/** A reply of more bytes took some time to make, unless a table has it. */
+const COSTLY_BYTES = 1_024;
 /** How long to wait for the last bytes of a client, in milliseconds. */
 const LINGER_MS = 1_000;
 /** How long a refused client has to read why, in milliseconds. */
@@ -74,6 +75,8 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
+  /** Whether a reply has not fitted: its request is answered once all others have been sent. */
+  #isWaiting = false;
   /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
   /** Whether the connection ends once its replies have been sent. */
@@ -95,8 +98,9 @@ export class Connection implements Member, RemoteMember, Recipient {
     this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
     this.#context = { ...services, client: this.#client };
     this.#lines = new LineReader(limits);
-    this.#outbox = new Outbox(socket, this);
-    if (!this.#client.authorized) this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+    this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
+    this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
+    if (this.#client.authorized) this.#trust();
   }
 
   /** Serves the client until it leaves or is sent away. Never throws. */
@@ -149,7 +153,6 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
     } else if (this.#isReading) {
-      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
       if (isIdle && idleTimeout > 0) this.close();
     }
@@ -162,20 +165,38 @@ export class Connection implements Member, RemoteMember, Recipient {
     return prepare(line, this.#context);
   }
 
-  answer(request: Request): boolean {
-    const reply = answer(this.#checked(request), this.#context);
+  answer(given: Request): Answered {
+    const { table } = this.#context;
+    const mark = table.mark();
+    const request = admit(this.#checked(given), this.#context);
+    const reply = run(request, this.#context);
     if (!(reply instanceof Reply)) {
-      this.#promised = reply;
-      return false;
+      this.#promised = reply.then((late) => counted(request, late, this.#context));
+      return "stops";
     }
-    this.#outbox.add(reply);
-    this.#isLast = reply.last;
-    return !reply.last && this.room >= 0 && !this.#isClosed;
+    if (!this.fits(reply)) {
+      table.undo(mark);
+      return "not taken";
+    }
+    this.take(counted(request, reply, this.#context));
+    const isStopping = reply.last || this.room < 0 || this.#isClosed || this.#isTooCostly(reply);
+    return isStopping ? "stops" : "goes on";
+  }
+
+  fits(reply: Reply): boolean {
+    this.#isWaiting = !this.#outbox.fits(reply);
+    return !this.#isWaiting;
+  }
+
+  /** Whether the slice of the server is used up after a reply that took some time to make. */
+  #isTooCostly({ bytes }: Reply): boolean {
+    if (bytes === undefined || bytes.length <= COSTLY_BYTES) return false;
+    const { slice } = this.#turn;
+    return slice.isUsedUp(slice.time.now());
   }
 
   get room(): number {
-    const max = this.#client.authorized ? UNSENT_MAX : UNAUTHORIZED_UNSENT_MAX;
-    return max - this.#outbox.size;
+    return this.#outbox.room;
   }
 
   admit(request: Request): Request {
@@ -212,11 +233,13 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** Answers packet after packet. Returns whether the client has left. */
   async #servePackets(): Promise<boolean> {
+    const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
       const length = await this.#socket.read(this.#buffer.memory.bytes);
       this.#isReading = false;
       if (length === null) return true;
+      if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
       this.#context.metrics.bytesReceived += length;
       if (isFirst && isTlsHello(this.#buffer.memory.bytes[0]!)) {
@@ -224,30 +247,43 @@ export class Connection implements Member, RemoteMember, Recipient {
         this.#outbox.release();
         return false;
       }
-      const lines = this.#lines.take(this.#buffer.memory, length);
-      if (this.#lines.awaitsTimingMark) this.#answerTimingMark();
-      if (lines !== undefined) {
-        await this.#turn.submit(this, lines);
-        if (this.#isHeldUp) await this.#serveRest();
+      let isWhole = false;
+      for (let start = 0; start < length; start = this.#lines.end) {
+        const lines = this.#lines.take(this.#buffer.memory, length, { start });
+        if (lines === undefined) {
+          slice.count();
+        } else {
+          isWhole = true;
+          await this.#turn.submit(this, lines);
+          if (this.#isHeldUp) await this.#serveRest();
+        }
+        if (this.#isLast || this.#isClosed || this.#isEnding) return false;
+        if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
       }
-      if (this.#isLast || this.#isClosed || this.#isEnding) return false;
       this.#buffer.fit(length, { mayGrow: this.#client.authorized });
-      const others = lines && this.#turn.next();
+      const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
-      if (this.#client.authorized) this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+      if (this.#client.authorized) this.#trust();
     }
+  }
+
+  /** Lets a client that has given the password, or need not, have what the limits allow. */
+  #trust(): void {
+    this.#lines.tailBytesMax = this.#limits.lineBytesMax;
+    this.#outbox.bytesMax = UNSENT_MAX;
   }
 
   /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
   async #serveRest(): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
       // All replies are released here: waiting for one that is not would never end.
-      if (this.room < 0) await this.#outbox.sent();
+      if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
+      this.#isWaiting = false;
       if (this.#promised !== undefined) {
         const reply = await this.#promised;
         this.#promised = undefined;
-        this.#outbox.add(reply);
-        this.#isLast = reply.last;
+        if (!this.#outbox.fits(reply)) await this.#outbox.sent();
+        this.take(reply);
         // What the handler has changed must be committed, even where no line is left.
         if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
       } else if (this.#isLast || this.#isClosed) {
@@ -266,13 +302,16 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: where all replies
-   * to what came before have been sent, and before any reply to what comes after (RFC 860).
+   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: once all replies to
+   * what came before have been sent, and before any reply to what comes after (RFC 860).
    */
-  #answerTimingMark(): void {
-    if (this.#outbox.size > 0) return;
+  async #answerTimingMark(): Promise<void> {
     this.#lines.awaitsTimingMark = false;
+    await this.#outbox.sent();
     this.#outbox.sendAside(NO_TIMING_MARK);
+    const { slice } = this.#turn;
+    slice.count();
+    if (slice.isFull) await slice.next();
   }
 
   /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */

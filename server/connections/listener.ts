@@ -7,7 +7,6 @@
 
 import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
 import { Flood } from "./flood.ts";
-import { TimeSlice } from "../turn/fairness.ts";
 import { busy } from "../reply.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
 
@@ -94,7 +93,7 @@ export class Listener {
   }
 
   async #accept(): Promise<void> {
-    const slice = new TimeSlice();
+    const { slice } = this.#options.turn;
     // Not `for await`, which ends for good when descriptors run out.
     for (;;) {
       try {
@@ -105,9 +104,10 @@ export class Listener {
         this.#failures.note(`Cannot accept a connection: ${message}`);
         // A client that has left before it was accepted delays nobody else.
         if (SHORTAGES.includes(code ?? "")) await delay(ACCEPT_RETRY_MS);
-        // Errors that come at once would never let the event loop go on.
-        if (slice.isUsedUp(performance.now())) await slice.yield();
       }
+      // Clients or errors that come at once would never let the event loop go on.
+      slice.count();
+      if (slice.isFull) await slice.next();
     }
   }
 
@@ -117,7 +117,9 @@ export class Listener {
     // No waiting to fill a packet: replies leave as soon as they are ready.
     if ("setNoDelay" in socket) (socket as Deno.TcpConn).setNoDelay(true);
     const context = this.#secureContext;
-    const wrapped = context === undefined ? socket : new TlsSocket(socket, context);
+    const wrapped = context === undefined
+      ? socket
+      : new TlsSocket(socket, context, this.#options.turn.slice);
     const connection = new Connection(wrapped, this.#options);
     if (this.#isDraining) return this.#refuse(connection, "shutting down");
     if (metrics.connections >= limits.connectionsMax) {

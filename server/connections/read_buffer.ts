@@ -9,9 +9,9 @@ import { Memory } from "../../tables/text.ts";
 
 /** The size of the buffer, in bytes. */
 const BYTES_MIN = 1_024;
-const BYTES_MAX = 65_536;
+const BYTES_MAX = 16_384;
 /** The buffer shrinks after this many packets in a row that the smallest one would hold. */
-const SMALL_PACKETS_MAX = 16;
+const SMALL_PACKETS_MAX = 4;
 
 /** A buffer whose size follows the packets. */
 export class ReadBuffer {

@@ -13,6 +13,7 @@ import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { readSettingFile } from "../setting_file.ts";
 import type { Settings } from "../settings.ts";
+import type { TimeSlice } from "../turn/time_slice.ts";
 import type { Socket } from "./socket.ts";
 
 /** A certificate and its key, both in PEM. */
@@ -54,10 +55,10 @@ export class TlsSocket implements Socket {
   #reading: PromiseWithResolvers<void> | undefined;
   #writing: PromiseWithResolvers<void> | undefined;
 
-  /** Takes over an accepted socket. */
-  constructor(socket: Socket, secureContext: SecureContext) {
+  /** Takes over an accepted socket; what it decrypts takes part of this slice. */
+  constructor(socket: Socket, secureContext: SecureContext, slice: TimeSlice) {
     this.#socket = socket;
-    const stream = streamOver(socket).on("error", () => this.#lose()).on(
+    const stream = streamOver(socket, slice).on("error", () => this.#lose()).on(
       "close",
       () => this.#lose(),
     );
@@ -118,11 +119,11 @@ export class TlsSocket implements Socket {
 }
 
 /** The socket as a Node.js stream. */
-function streamOver(socket: Socket): Duplex {
+function streamOver(socket: Socket, slice: TimeSlice): Duplex {
   const buffer = new Uint8Array(READ_BYTES);
   return new Duplex({
     read() {
-      socket.read(buffer).then(
+      readIn(slice, { socket, buffer }).then(
         (length) => this.push(length === null ? null : buffer.slice(0, length)),
         (error) => this.destroy(error),
       );
@@ -134,6 +135,17 @@ function streamOver(socket: Socket): Duplex {
       socket.closeWrite().then(() => done(), done);
     },
   });
+}
+
+/** Reads, and waits where the slice is full: records may hold nothing, so that nobody else would wait. */
+async function readIn(
+  slice: TimeSlice,
+  { socket, buffer }: { socket: Socket; buffer: Uint8Array },
+): Promise<number | null> {
+  const length = await socket.read(buffer);
+  slice.count();
+  if (slice.isFull) await slice.next();
+  return length;
 }
 
 async function writeAll(socket: Socket, bytes: Uint8Array): Promise<void> {

@@ -13,11 +13,18 @@ import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
 import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
+import type { LineFault } from "../input/lines.ts";
 import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
 import type { Operation, Registry } from "./registry.ts";
 
 const NO_ARGS: readonly Text[] = [];
+// Made once: a client may send nothing but such lines.
+const EMPTY_LINE = badRequest("empty line");
+const NO_TEXT: Readonly<Record<LineFault, Reply>> = {
+  "too long": badRequest("line too long"),
+  "not UTF-8": badRequest("line not UTF-8"),
+};
 
 /** What the gate works with: what a handler may use, and a registry that finds verbs in lines. */
 export interface GateContext extends Context {
@@ -113,8 +120,8 @@ export function malformed(why: string, { metrics }: Pick<Context, "metrics">): R
 
 /** The reply to a line that no operation has the verb of. */
 function refusalOf(line: Line): Reply {
-  if (line.fault !== undefined) return badRequest(`line ${line.fault}`);
-  return line.verbStart === line.verbEnd ? badRequest("empty line") : unsupported;
+  if (line.fault !== undefined) return NO_TEXT[line.fault];
+  return line.verbStart === line.verbEnd ? EMPTY_LINE : unsupported;
 }
 
 function checked(reply: Reply): Reply {

@@ -10,10 +10,13 @@
 
 import { isUtf8 } from "node:buffer";
 import { Memory, Text } from "../../tables/text.ts";
-import { TelnetFilter } from "./telnet.ts";
+import { mayBeTelnet, TelnetFilter } from "./telnet.ts";
+
+/** What may be wrong with a line, none first. */
+export const LINE_FAULTS = [undefined, "too long", "not UTF-8"] as const;
 
 /** What is wrong with a line that is not text. */
-export type LineFault = "too long" | "not UTF-8";
+export type LineFault = Exclude<typeof LINE_FAULTS[number], undefined>;
 
 /** Whole lines of one client. */
 export interface Lines {
@@ -23,10 +26,12 @@ export interface Lines {
   readonly count: number;
   /** Whether they hold nothing but printable ASCII. */
   readonly isPrintable: boolean;
-  /** What is wrong with the lines that are not text, by index. */
-  readonly faults: ReadonlyMap<number, LineFault> | undefined;
+  /** For each line, the index of its fault among LINE_FAULTS; undefined where no line has one. */
+  readonly faults: Uint8Array | undefined;
 }
 
+const TOO_LONG = LINE_FAULTS.indexOf("too long");
+const NOT_UTF8 = LINE_FAULTS.indexOf("not UTF-8");
 const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
@@ -65,13 +70,20 @@ export class LineReader {
   /** Whether the current line is too long, and the rest of it is to be dropped. */
   #isSkipping = false;
 
+  /** Where the bytes that were taken last end, in their packet: more follow after a timing mark. */
+  end = 0;
+
   /** Lines may have this many bytes, without LF or CR LF. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#tailBytesMax = lineBytesMax;
+    this.#telnet.subnegotiationBytesMax = lineBytesMax;
   }
 
-  /** Whether telnet waits for a timing mark; set to false once it is answered. */
+  /**
+   * Whether telnet waits for a timing mark, after the replies to the lines so far; set to false once it is
+   * answered, before more is taken.
+   */
   get awaitsTimingMark(): boolean {
     return this.#telnet.awaitsTimingMark;
   }
@@ -79,25 +91,28 @@ export class LineReader {
     this.#telnet.awaitsTimingMark = awaits;
   }
 
-  /** How many bytes of an unfinished line to keep at most. */
+  /** How many bytes of an unfinished line, or of an unfinished subnegotiation, to take at most. */
   set tailBytesMax(bytes: number) {
     this.#tailBytesMax = bytes;
+    this.#telnet.subnegotiationBytesMax = bytes;
   }
 
   /**
-   * The lines that end in a packet, which is the first bytes of this memory; undefined where none does.
-   * They may lie in it, so it must not change until they are answered.
+   * The lines that end in a packet, which is the first bytes of this memory, from `start` on; undefined where
+   * none does. They may lie in it, so it must not change until they are answered. Where telnet asks for a
+   * timing mark within the packet, only what comes before that is taken: go on from `end`.
    */
-  take(memory: Memory, length = memory.bytes.length): Lines | undefined {
-    const survey = surveyOf(memory, length);
-    if (survey.isPrintable && this.#telnet.passes(memory.bytes[length - 1])) {
-      return this.#linesOf(memory, survey);
+  take(memory: Memory, length = memory.bytes.length, { start = 0 } = {}): Lines | undefined {
+    const { bytes } = memory;
+    this.end = length;
+    if (start === 0) {
+      const survey = surveyOf(memory, length);
+      const isText = survey.isPrintable || !mayBeTelnet(bytes.subarray(0, length));
+      if (isText && this.#telnet.passes(bytes[length - 1])) return this.#linesOf(memory, survey);
     }
-    const packet = memory.bytes.subarray(0, length);
-    const bytes = this.#telnet.strip(packet);
-    if (bytes === packet) return this.#linesOf(memory, survey);
-    const stripped = new Memory(bytes);
-    return this.#linesOf(stripped, surveyOf(stripped, bytes.length));
+    const stripped = new Memory(this.#telnet.strip(bytes.subarray(0, length), start));
+    this.end = this.#telnet.end;
+    return this.#linesOf(stripped, surveyOf(stripped, stripped.bytes.length));
   }
 
   /** The lines that end in bytes without telnet's. */
@@ -130,25 +145,29 @@ export class LineReader {
       this.#tail.clear();
       this.#isSkipping = true;
     }
-    if (!this.#isSkipping) this.#tail.append(bytes);
+    if (!this.#isSkipping) this.#tail.append(bytes, this.#tailBytesMax);
     this.#isTailPrintable &&= isPrintable;
   }
 
   /** The slow way, a line at a time: a line that is too long or not UTF-8 spoils no other line. */
   #checkEach(whole: Uint8Array<ArrayBuffer>, count: number): Lines {
-    const faults = new Map<number, LineFault>();
+    const faults = new Uint8Array(count);
     const checked = new Uint8Array(whole.length);
     let length = 0;
     let from = 0;
     for (let i = 0; i < count; i++) {
-      const lf = whole.indexOf(LF, from);
-      const end = whole[lf - 1] === CR && lf > from ? lf - 1 : lf;
-      const line = whole.subarray(from, lf + 1);
-      if (this.#isSkipping || end - from > this.#lineBytesMax) faults.set(i, "too long");
-      else if (!isUtf8(line)) faults.set(i, "not UTF-8");
-      const kept = faults.has(i) ? line.subarray(-1) : line;
-      checked.set(kept, length);
-      length += kept.length;
+      let lf = from;
+      let isAscii = true;
+      for (let byte; (byte = whole[lf]!) !== LF; lf++) isAscii &&= byte <= DEL;
+      const end = lf > from && whole[lf - 1] === CR ? lf - 1 : lf;
+      if (this.#isSkipping || end - from > this.#lineBytesMax) faults[i] = TOO_LONG;
+      else if (!isAscii && !isUtf8(whole.subarray(from, lf))) faults[i] = NOT_UTF8;
+      if (faults[i] === 0) {
+        checked.set(whole.subarray(from, lf + 1), length);
+        length += lf + 1 - from;
+      } else {
+        checked[length++] = LF;
+      }
       this.#isSkipping = false;
       from = lf + 1;
     }
@@ -157,7 +176,7 @@ export class LineReader {
   }
 }
 
-/** An unfinished line. It grows by half, so that adding single bytes is cheap. */
+/** An unfinished line. Its memory doubles, up to the limit of a line, so that adding single bytes is cheap. */
 class Tail {
   #bytes: Uint8Array<ArrayBuffer> = EMPTY;
   #length = 0;
@@ -166,10 +185,11 @@ class Tail {
     return this.#length;
   }
 
-  append(bytes: Uint8Array): void {
+  /** Adds bytes. More than `bytesMax` in all are not foreseen, but taken. */
+  append(bytes: Uint8Array, bytesMax = 0): void {
     const length = this.#length + bytes.length;
     if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, 1.5 * this.#bytes.length));
+      const grown = new Uint8Array(Math.max(length, Math.min(2 * length, bytesMax)));
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
     }

@@ -24,19 +24,26 @@ type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation 
 /**
  * The telnet state of one client. Packets may split a sequence anywhere.
  *
- * IAC IAC is the byte 0xFF (RFC 854), which never occurs in UTF-8. CR NUL ends a line as CR LF does,
- * because that is what a telnet client in character mode sends for the return key.
+ * IAC begins a command only before a byte from 240 to 255 (RFC 854). Before any other it is a byte of text, as
+ * IAC IAC is, and makes a line that is not UTF-8. CR NUL ends a line as CR LF does, because that is what a
+ * telnet client in character mode sends for the return key.
  */
 export class TelnetFilter {
   #state: State = "text";
   #afterReturn = false;
   #command = 0;
+  /** How many bytes the subnegotiation has so far. */
+  #subnegotiationBytes = 0;
 
+  /** How many bytes a subnegotiation may have; one that is longer is text from there on. */
+  subnegotiationBytesMax: number = Infinity;
   /**
    * Whether the client waits for a timing mark: telnet asks for one on Ctrl-C, and discards whatever it
    * receives before the answer.
    */
   awaitsTimingMark = false;
+  /** Where the bytes that `strip` has taken end: at the end of the packet, or at the text behind a timing mark. */
+  end = 0;
 
   /** Takes a packet without IAC or NUL, by its last byte. False: `strip` must see it nevertheless. */
   passes(last: number | undefined): boolean {
@@ -45,17 +52,27 @@ export class TelnetFilter {
     return true;
   }
 
-  /** The packet without telnet's bytes; the same array where there are none. */
-  strip(packet: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
-    const isText = !packet.includes(IAC) && !packet.includes(NUL);
-    if (isText && this.passes(packet.at(-1))) return packet;
-    const text = new Uint8Array(packet.length);
+  /** The text of a packet from this byte on, in new memory: up to its end, or to the text behind a timing mark. */
+  strip(packet: Uint8Array, start = 0): Uint8Array<ArrayBuffer> {
+    // One more: an IAC of the packet before may turn out to be text.
+    const text = new Uint8Array(packet.length - start + 1);
     let length = 0;
-    for (const byte of packet) {
+    let at = start;
+    for (; at < packet.length; at++) {
+      const byte = packet[at]!;
+      if (this.awaitsTimingMark && this.#isText(byte)) break;
+      if (this.#state === "command" && byte < SE) text[length++] = this.#text(IAC);
       const kept = this.#next(byte);
       if (kept !== undefined) text[length++] = kept;
     }
+    this.end = at;
     return text.subarray(0, length);
+  }
+
+  /** Whether this byte is text, or makes text of the IAC before it. */
+  #isText(byte: number): boolean {
+    if (this.#state === "command") return byte < SE || byte === IAC;
+    return this.#state === "text" && byte !== IAC;
   }
 
   /** Takes one byte; returns it, or the LF that it stands for, where it is text. */
@@ -68,22 +85,30 @@ export class TelnetFilter {
         }
         return this.#text(byte);
       case "command":
+        this.#subnegotiationBytes = 0;
         if (byte === SB) this.#state = "subnegotiation";
         else if (byte >= WILL && byte < IAC) this.#state = "option";
         else this.#state = "text";
         this.#command = byte;
-        return byte === IAC ? this.#text(IAC) : undefined;
+        return byte === IAC || byte < SE ? this.#text(byte) : undefined;
       case "option":
         this.#state = "text";
         if (this.#command === DO && byte === TIMING_MARK) this.awaitsTimingMark = true;
         return undefined;
       case "subnegotiation":
         if (byte === IAC) this.#state = "subnegotiation command";
-        return undefined;
+        return this.#swallow();
       case "subnegotiation command":
         this.#state = byte === SE ? "text" : "subnegotiation";
-        return undefined;
+        return this.#swallow();
     }
+  }
+
+  /** Drops a byte of a subnegotiation; where that grows too long, an IAC in the text tells of it. */
+  #swallow(): number | undefined {
+    if (++this.#subnegotiationBytes <= this.subnegotiationBytesMax) return undefined;
+    this.#state = "text";
+    return this.#text(IAC);
   }
 
   #text(byte: number): number {
@@ -91,4 +116,9 @@ export class TelnetFilter {
     this.#afterReturn = byte === CR;
     return endsLine ? LF : byte;
   }
+}
+
+/** Whether a packet may hold bytes of telnet. */
+export function mayBeTelnet(packet: Uint8Array): boolean {
+  return packet.includes(IAC) || packet.includes(NUL);
 }

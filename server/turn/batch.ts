@@ -17,6 +17,7 @@ import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
+import type { Time } from "./time.ts";
 
 /** A connection, as a batch sees it. */
 export interface RemoteMember {
@@ -28,6 +29,8 @@ export interface RemoteMember {
   admit(request: Request): Request;
   /** Runs a request that was admitted. */
   run(request: Request): Reply | Promise<Reply>;
+  /** Whether it has room for a reply; where it has none, it waits for that before it submits more. */
+  fits(reply: Reply): boolean;
   /** Takes a copy of a reply, which does not leave yet. */
   take(reply: Reply): void;
   /** Drops the replies that have not left. */
@@ -46,7 +49,7 @@ export interface Arrival {
   readonly member: RemoteMember;
   /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
-  /** When they came, by `performance.now`. */
+  /** When they came, by the turn's time. */
   readonly arrivedAt: number;
   /** Called after the replies have been released. */
   readonly resolve: () => void;
@@ -73,6 +76,8 @@ interface Group {
   readonly slots: Slot[];
   /** How many of its lines, and how many bytes, are served in this turn. */
   served: { taken: number; from: number };
+  /** Whether its client must take replies before it is served any further. */
+  isHeldUp: boolean;
 }
 
 /** What a batch works with. */
@@ -81,6 +86,8 @@ export interface BatchOptions {
   readonly table: EtcdTable;
   /** What it counts with. */
   readonly metrics: Metrics;
+  /** The time by which it goes. */
+  readonly time: Time;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
   /** Why the table can't be used at all; undefined where it can. */
@@ -115,7 +122,7 @@ export class Batch {
 
   /** Begins with the lines of a connection. */
   addArrival(arrival: Arrival): void {
-    this.#groups.push({ arrival, slots: [], served: { taken: 0, from: 0 } });
+    this.#groups.push({ arrival, slots: [], served: { taken: 0, from: 0 }, isHeldUp: false });
   }
 
   /**
@@ -139,14 +146,14 @@ export class Batch {
       group.served = { taken: taken + 1, from: next };
       return !(slot as Slot).reply!.last && member.room > 0;
     };
-    const isPlaced = this.#run(member, slot);
+    const isPlaced = this.#run(group, slot);
     return isPlaced instanceof Promise ? isPlaced.then(end) : end(isPlaced);
   }
 
   /** Ends with the lines of that connection. */
   endArrival(): void {
-    const { arrival, slots } = this.#groups.at(-1)!;
-    if (slots.length > 0) return;
+    const { arrival, slots, isHeldUp } = this.#groups.at(-1)!;
+    if (slots.length > 0 || isHeldUp) return;
     this.#groups.pop();
     this.#options.onUnplaced(arrival);
   }
@@ -167,9 +174,9 @@ export class Batch {
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
-    for (const { arrival, slots, served } of this.#groups) {
+    for (const { arrival, slots, served, isHeldUp } of this.#groups) {
       const { member, lines, resolve } = arrival;
-      if (slots.length === 0) {
+      if (slots.length === 0 && !isHeldUp) {
         this.#options.onUnplaced(arrival);
         continue;
       }
@@ -193,22 +200,22 @@ export class Batch {
     }
     const [first] = this.#groups;
     if (first !== undefined) {
-      this.#options.metrics.countTurn(performance.now() - first.arrival.arrivedAt);
+      this.#options.metrics.countTurn(this.#options.time.now() - first.arrival.arrivedAt);
     }
   }
 
   async #commit(): Promise<void> {
-    const { table, metrics, deadline } = this.#options;
+    const { table, metrics, deadline, time } = this.#options;
     let isUpToDate = false;
     for (let attempt = 0;; attempt++) {
       if (!this.#isTouched) return;
       const { isChanged } = table.replica;
       // Where only reads are left, they are right as of the moment when the copy was brought up to date.
       if (!isChanged && isUpToDate) return;
-      const startedAt = performance.now();
+      const startedAt = time.now();
       try {
         if (await table.commit(deadline)) {
-          if (isChanged) metrics.countCommit(performance.now() - startedAt);
+          if (isChanged) metrics.countCommit(time.now() - startedAt);
           return;
         }
         isUpToDate = true;
@@ -237,12 +244,13 @@ export class Batch {
     for (const group of this.#groups) {
       const { member } = group.arrival;
       member.drop();
+      group.isHeldUp = false;
       for (let i = 0; i < group.slots.length; i++) {
         const slot = group.slots[i]!;
         // Where many large values were asked for, the client must read some before there are more.
         let isPlaced = !this.#isOver && (i === 0 || member.room > 0);
         if (isPlaced && slot.isSettled) member.take(slot.reply!);
-        else if (isPlaced) isPlaced = await this.#run(member, slot);
+        else if (isPlaced) isPlaced = await this.#run(group, slot);
         if (isPlaced) continue;
         [group.served] = group.slots.splice(i) as [Slot];
       }
@@ -250,7 +258,8 @@ export class Batch {
   }
 
   /** Runs a request. False: it finds no place in this turn. */
-  #run(member: RemoteMember, slot: Slot): boolean | Promise<boolean> {
+  #run(group: Group, slot: Slot): boolean | Promise<boolean> {
+    const { member } = group.arrival;
     const { request } = slot;
     const { table: { replica }, failure } = this.#options;
     const isRefused = failure !== undefined && request.operation?.command.open !== true;
@@ -265,12 +274,12 @@ export class Batch {
     const mark = replica.mark();
     const reply = member.run(request);
     return reply instanceof Promise
-      ? reply.then((late) => this.#end(member, slot, { reply: late, mark }))
-      : this.#end(member, slot, { reply, mark });
+      ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
+      : this.#end(group, slot, { reply, mark });
   }
 
   #end(
-    member: RemoteMember,
+    group: Group,
     slot: Slot,
     { reply: given, mark }: { reply: Reply; mark: number },
   ): boolean {
@@ -290,6 +299,12 @@ export class Batch {
       }
       const why = this.#refusal?.message ?? "more than the table's engine takes at once";
       reply = serverError(why);
+    }
+    const { member } = group.arrival;
+    if (!member.fits(reply)) {
+      replica.undo(mark);
+      group.isHeldUp = true;
+      return false;
     }
     slot.reply = reply;
     member.take(reply);

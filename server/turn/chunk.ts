@@ -7,7 +7,7 @@
 
 import { copyText, Memory, Text } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
-import type { Lines } from "../input/lines.ts";
+import { LINE_FAULTS, type Lines } from "../input/lines.ts";
 
 /** The size of a chunk, in bytes; a line that is longer makes a chunk of its own. */
 const CHUNK_BYTES_MAX = 32_768;
@@ -49,9 +49,14 @@ export class Chunk {
     return this.#count;
   }
 
-  /** Where the bytes are. */
+  /** The memory that holds the bytes. */
   get memory(): Memory {
     return this.#source.memory;
+  }
+
+  /** Where they start in it. */
+  get start(): number {
+    return this.#source.start;
   }
 
   /** The whole chunk as a string. */
@@ -71,7 +76,13 @@ export function lineAt(
   { index, text, memory, start }: { index: number; text: string; memory: Memory; start: number },
 ): Line {
   const end = isPrintable ? start + text.length : endOfLine(memory, start);
-  return new Line(text, { memory, start, end, isPrintable, fault: faults?.get(index) });
+  return new Line(text, {
+    memory,
+    start,
+    end,
+    isPrintable,
+    fault: LINE_FAULTS[faults?.[index] ?? 0],
+  });
 }
 
 /**
@@ -108,15 +119,18 @@ export function headOf(lines: Lines): Lines {
   return { ...lines, text: new Text(memory, start, end), count: CHUNK_LINES_MAX };
 }
 
-/** The lines that are left, in memory of their own; undefined where none are. */
+/** The lines that are left, which stay where they are; undefined where none are. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
   { taken, from }: { taken: number; from: number },
 ): Lines | undefined {
   if (taken === count) return undefined;
-  const left = faults && new Map([...faults].map(([i, fault]) => [i - taken, fault]));
-  const bytes = text.toBytes().slice(from);
-  return { text: Text.from(bytes), count: count - taken, isPrintable, faults: left };
+  return {
+    text: new Text(text.memory, text.start + from, text.end),
+    count: count - taken,
+    isPrintable,
+    faults: faults?.subarray(taken),
+  };
 }
 
 /** The end of the line that begins at this byte, without its LF or CR LF. */

@@ -1,37 +1,12 @@
 /**
- * Fairness among clients, in two rules. A turn gives the event loop a chance every few milliseconds, and
- * a client that has been served waits until the others have been. The turn and the listener keep time with
- * a `TimeSlice`; connections wait for the next of the `Rounds` before they read again.
+ * Fairness among thousands of clients: one that has been served waits until the others have been. The turn
+ * counts whom it serves; connections wait for the next of the `Rounds` before they read again.
  *
  * @module
  */
 
 import type { Metrics } from "../metrics.ts";
-
-/** How long one stretch of work may hold up the event loop, in milliseconds. */
-const SLICE_MS = 15;
-
-/** A stretch of work, after which the event loop must go on. */
-export class TimeSlice {
-  #startedAt = performance.now();
-
-  /** Whether the work has held up the event loop for long enough at this time, by `performance.now`. */
-  isUsedUp(now: number): boolean {
-    return now - this.#startedAt > SLICE_MS;
-  }
-
-  /** Begins the next slice, at this time. */
-  restart(now: number): void {
-    this.#startedAt = now;
-  }
-
-  /** Lets the event loop read the other sockets, then begins the next slice. */
-  async yield(): Promise<void> {
-    // A timer, because the event loop polls all sockets only when it has nothing else to do.
-    await new Promise((resolve) => setTimeout(resolve, 1));
-    this.restart(performance.now());
-  }
-}
+import { REAL_TIME, type Time, type Timer } from "./time.ts";
 
 /** How many sockets Deno reads at a time: Tokio, under it, makes a task yield after so many operations. */
 const READS_MAX = 128;
@@ -57,11 +32,13 @@ export class Rounds {
   /** Whether the last turn was not full. */
   #isLastPartial = false;
   #round: PromiseWithResolvers<void> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #time: Time;
+  #timer: Timer | undefined;
 
   /** The metrics tell how many clients there are. */
-  constructor(metrics: Pick<Metrics, "connections">) {
+  constructor(metrics: Pick<Metrics, "connections">, time: Time = REAL_TIME) {
     this.#metrics = metrics;
+    this.#time = time;
   }
 
   /** The end of this round, for a client that has been served; undefined where nobody waits for it. */
@@ -77,7 +54,7 @@ export class Rounds {
   countTurn(clients: number): void {
     this.#isLastPartial = clients < READS_MAX;
     if (this.#round === undefined && this.#metrics.connections <= READS_MAX) return;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#served += clients;
     const size = Math.min(this.#busy, this.#metrics.connections);
     if (this.#isLastPartial || this.#served >= size) this.#endRound();
@@ -86,7 +63,7 @@ export class Rounds {
 
   #endRoundIfQuiet(timers: number): void {
     if (timers > 0) {
-      this.#timer = setTimeout(() => this.#endRoundIfQuiet(timers - 1), TIMER_MS);
+      this.#timer = this.#time.after(TIMER_MS, () => this.#endRoundIfQuiet(timers - 1));
       return;
     }
     if (this.#served > 0) {

@@ -51,7 +51,7 @@ export class LookAhead {
     this.#first = 0;
     this.#arrival = 0;
     this.#line = 0;
-    this.#start = 0;
+    this.#start = this.#chunk.start;
   }
 
   /** The request of this line, by its index in the chunk. Ask in order; any may be left out. */

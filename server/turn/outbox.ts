@@ -16,17 +16,23 @@ export interface Recipient {
   close(): void;
 }
 
-/** Most replies fit in a small buffer. It is reused, because making one costs more than filling it. */
-const SPARE_BYTES = 16_384;
+/** A reply of so many bytes always fits: it must not run twice, because it may have changed its client. */
+const SHORT_BYTES = 1_024;
+/**
+ * Most replies fit in one of these buffers. They are reused, because making one costs more than filling it.
+ * The first is for most clients, the second for those with many requests in flight.
+ */
+const SPARES = [1_024, 16_384].map((bytes) => ({ bytes, memories: [] as Memory[] }));
 const SPARES_MAX = 64;
 
 const NONE = new Memory(0);
-const spares: Memory[] = [];
 
 /** The replies of one client that have not been sent. */
 export class Outbox {
   readonly #socket: Pick<Deno.Conn, "write">;
   readonly #recipient: Recipient;
+  /** How many bytes it holds at most, unless a single reply is longer. */
+  bytesMax: number;
   #buffer = NONE;
   /** How many bytes of the buffer have been sent. */
   #sentLength = 0;
@@ -50,10 +56,14 @@ export class Outbox {
     this.#recipient.close();
   };
 
-  /** An empty outbox, which writes to this socket. */
-  constructor(socket: Pick<Deno.Conn, "write">, recipient: Recipient) {
+  /** An empty outbox, which writes to this socket, and holds so many bytes at most. */
+  constructor(
+    socket: Pick<Deno.Conn, "write">,
+    { recipient, bytesMax }: { recipient: Recipient; bytesMax: number },
+  ) {
     this.#socket = socket;
     this.#recipient = recipient;
+    this.bytesMax = bytesMax;
   }
 
   /** The size of what has not been sent, in bytes. */
@@ -64,6 +74,16 @@ export class Outbox {
   /** Whether a write is under way. */
   get isSending(): boolean {
     return this.#isSending;
+  }
+
+  /** How many more bytes it takes; less than 0 where it holds too many. */
+  get room(): number {
+    return this.bytesMax - this.size;
+  }
+
+  /** Whether it takes a reply: it is short, or there is room for it, or it is the only one. */
+  fits({ length }: Reply): boolean {
+    return length <= SHORT_BYTES || length <= this.room || this.size === 0;
   }
 
   /** Adds a copy of a reply. */
@@ -146,20 +166,31 @@ export class Outbox {
   /** Moves what has not been sent to a buffer with this many bytes of room after it. */
   #makeRoom(bytes: number): void {
     const { size } = this;
-    const spare = size + bytes <= SPARE_BYTES ? spares.pop() : undefined;
     const before = this.#buffer.bytes;
     // The old buffer must not change: a write may still be reading it.
-    this.#buffer = spare ?? new Memory(Math.max(2 * size + bytes, SPARE_BYTES));
+    this.#buffer = this.#bufferOf(size + bytes);
     if (size > 0) this.#buffer.bytes.set(before.subarray(this.#sentLength, this.#length));
     this.#releasedLength -= this.#sentLength;
     this.#length = size;
     this.#sentLength = 0;
   }
 
+  /** A buffer of at least so many bytes. It has room for more replies, but not for more than may come. */
+  #bufferOf(bytes: number): Memory {
+    for (const spare of SPARES) {
+      if (bytes <= spare.bytes && spare.bytes <= this.bytesMax) {
+        return spare.memories.pop() ?? new Memory(spare.bytes);
+      }
+    }
+    return new Memory(Math.max(bytes, Math.min(2 * bytes, this.bytesMax)));
+  }
+
   /** Gives the buffer back, now that it is empty. */
   #releaseBuffer(): void {
-    if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
-      spares.push(this.#buffer);
+    for (const { bytes, memories } of SPARES) {
+      if (this.#buffer.bytes.length === bytes && memories.length < SPARES_MAX) {
+        memories.push(this.#buffer);
+      }
     }
     this.#buffer = NONE;
     this.#sentLength = this.#releasedLength = this.#length = 0;

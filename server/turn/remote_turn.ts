@@ -14,7 +14,9 @@ import { Maintenance } from "../maintenance.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
 import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
-import type { Member } from "./turn.ts";
+import { REAL_TIME, type Time } from "./time.ts";
+import { TimeSlice } from "./time_slice.ts";
+import { LINES_A_LOOK, type Member } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
 const TURN_LINES_MAX = 8_192;
@@ -31,6 +33,8 @@ export interface TurnLike {
   submit(member: Member & RemoteMember, lines: Lines): Promise<void>;
   /** When a connection may read again after its turn; undefined: at once. */
   next(): Promise<void> | undefined;
+  /** How long the server may work at a time. */
+  readonly slice: TimeSlice;
 }
 
 /** The turns of a server. */
@@ -47,12 +51,23 @@ export class RemoteTurn implements TurnLike {
   #expected = 0;
   #onComplete: (() => void) | undefined;
   #isRunning = false;
-  #ranAt = performance.now();
+  /** How long the server may work at a time. */
+  readonly slice: TimeSlice;
+  readonly #time: Time;
+  #ranAt: number;
 
   /** `timeout` is how long the engine may take for a turn, in milliseconds. */
   constructor(
-    { table, metrics, timeout }: { table: EtcdTable; metrics: Metrics; timeout: number },
+    { table, metrics, timeout, time = REAL_TIME }: {
+      table: EtcdTable;
+      metrics: Metrics;
+      timeout: number;
+      time?: Time;
+    },
   ) {
+    this.slice = new TimeSlice(time);
+    this.#time = time;
+    this.#ranAt = time.now();
     this.#table = table;
     this.#maintenance = new Maintenance(table);
     this.#metrics = metrics;
@@ -63,7 +78,7 @@ export class RemoteTurn implements TurnLike {
   /** Answers the lines of a connection. Resolves when it has been told which of them found no place. */
   submit(member: RemoteMember, lines: Lines): Promise<void> {
     return new Promise((resolve) => {
-      this.#arrivals.push({ member, lines, arrivedAt: performance.now(), resolve });
+      this.#arrivals.push({ member, lines, arrivedAt: this.#time.now(), resolve });
       if (this.#arrivals.length >= this.#expected) this.#onComplete?.();
       this.#run();
     });
@@ -87,7 +102,7 @@ export class RemoteTurn implements TurnLike {
       await this.#serve();
       this.#maintenance.step();
     }
-    this.#ranAt = performance.now();
+    this.#ranAt = this.#time.now();
     this.#isRunning = false;
   }
 
@@ -98,35 +113,40 @@ export class RemoteTurn implements TurnLike {
   async #gather(): Promise<void> {
     if (this.#arrivals.length >= this.#expected) return;
     const complete = Promise.withResolvers<void>();
-    const timer = setTimeout(complete.resolve, GATHER_MS_MAX);
+    const timer = this.#time.after(GATHER_MS_MAX, complete.resolve);
     this.#onComplete = complete.resolve;
     await complete.promise;
-    clearTimeout(timer);
+    timer.cancel();
     this.#onComplete = undefined;
   }
 
   /** Answers the lines that have arrived, with one commit. */
   async #serve(): Promise<void> {
-    const waitedMs = performance.now() - this.#arrivals[0]!.arrivedAt;
+    const waitedMs = this.#time.now() - this.#arrivals[0]!.arrivedAt;
     // Who has waited long is answered soon, but not without a try.
     const deadline = Date.now() + Math.max(this.#timeout - waitedMs, this.#timeout / 4);
     const arrivals = this.#arrivals;
     this.#arrivals = [];
     const unplaced: Arrival[] = [];
+    this.slice.begin(this.#time.now());
     const batch = new Batch({
       table: this.#table,
+      time: this.#time,
       metrics: this.#metrics,
       deadline,
       failure: await this.#table.begin(deadline).then(() => undefined, errorOf),
       onUnplaced: (arrival) => unplaced.push(arrival),
     });
     let [done, lines] = [0, 0];
-    while (done < arrivals.length && lines < TURN_LINES_MAX && !batch.isFull) {
+    while (
+      done < arrivals.length && lines < TURN_LINES_MAX && !batch.isFull && !this.#isUsedUp
+    ) {
       const some = fittingFrom(arrivals, done);
       await this.#add(batch, some);
       done += some.length;
       for (const arrival of some) lines += arrival.lines.count;
     }
+    this.slice.end(this.#time.now());
     await batch.serve();
     // Those that were served will come again, or so it seems.
     this.#expected = EXPECTED_SHARE * (this.#arrivals.length + arrivals.length);
@@ -157,14 +177,19 @@ export class RemoteTurn implements TurnLike {
       const next = lineAfter(memory, line.end) - start;
       const isTaking = batch.add(line, { taken, from, next });
       if (!(isTaking instanceof Promise ? await isTaking : isTaking)) break;
+      if (taken % LINES_A_LOOK === LINES_A_LOOK - 1 && this.#isUsedUp) break;
       from = next;
     }
     batch.endArrival();
   }
 
+  get #isUsedUp(): boolean {
+    return this.slice.isUsedUp(this.#time.now());
+  }
+
   /** Follows the log while no turn comes, so that this server is not far behind when one does. */
   async #idle(): Promise<void> {
-    if (this.#isRunning || performance.now() - this.#ranAt < IDLE_MS / 2) return;
+    if (this.#isRunning || this.#time.now() - this.#ranAt < IDLE_MS / 2) return;
     this.#isRunning = true;
     try {
       await this.#table.follow(Date.now() + this.#timeout / 4);

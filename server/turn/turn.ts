@@ -20,14 +20,22 @@ import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
-import { Rounds, TimeSlice } from "./fairness.ts";
+import { Rounds } from "./fairness.ts";
+import { REAL_TIME, type Time } from "./time.ts";
+import { TimeSlice } from "./time_slice.ts";
+
+/**
+ * What became of a request: it was answered, and so may the next one be; or no more are taken for now; or not
+ * even this one, because its reply does not fit: nothing has come of it.
+ */
+export type Answered = "goes on" | "stops" | "not taken";
 
 /** A connection, as the turn sees it. */
 export interface Member {
   /** Makes a request of a line. It may do so before it answers those that come earlier. */
   prepare(line: Line): Request;
-  /** Answers a request. False: it takes no more lines for now. */
-  answer(request: Request): boolean;
+  /** Answers a request. */
+  answer(request: Request): Answered;
   /**
    * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
    * the lines that it did not take.
@@ -42,7 +50,7 @@ interface Arrival {
 }
 
 /** After how many lines to look at the clock. */
-const LINES_A_LOOK = 32;
+export const LINES_A_LOOK = 32;
 
 /** The turns of a server, one after another. */
 export class Turn {
@@ -53,7 +61,9 @@ export class Turn {
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
   readonly #ahead: LookAhead;
-  readonly #slice = new TimeSlice();
+  /** How long the server may work at a time. */
+  readonly slice: TimeSlice;
+  readonly #time: Time;
   #arrivals: Arrival[] = [];
   /** Resolves once they have been served. One promise for all of them costs less than one for each. */
   #served = Promise.withResolvers<void>();
@@ -64,17 +74,20 @@ export class Turn {
 
   /** `onFatal` is called after the replies where the table can't go on: the server must end. */
   constructor(
-    { table, metrics, onFatal }: {
+    { table, metrics, onFatal, time = REAL_TIME }: {
       table: Table;
       metrics: Metrics;
       onFatal: (error: unknown) => void;
+      time?: Time;
     },
   ) {
+    this.slice = new TimeSlice(time);
+    this.#time = time;
     this.#table = table;
     this.#ahead = new LookAhead(this.#chunk, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
-    this.#rounds = new Rounds(metrics);
+    this.#rounds = new Rounds(metrics, time);
   }
 
   /**
@@ -82,7 +95,7 @@ export class Turn {
    * all connections that have submitted at the same time.
    */
   submit(member: Member, lines: Lines): Promise<void> {
-    if (this.#arrivals.length === 0) this.#arrivedAt = performance.now();
+    if (this.#arrivals.length === 0) this.#arrivedAt = this.#time.now();
     this.#arrivals.push({ member, lines });
     if (!this.#isRunning) {
       this.#isRunning = true;
@@ -98,11 +111,12 @@ export class Turn {
   }
 
   async #run(): Promise<void> {
-    this.#slice.restart(this.#arrivedAt);
     while (this.#arrivals.length > 0) {
+      if (this.slice.isFull) await this.slice.next();
       const [arrivals, arrivedAt, served] = [this.#arrivals, this.#arrivedAt, this.#served];
       this.#arrivals = [];
       this.#served = Promise.withResolvers();
+      this.slice.begin(arrivedAt);
       for (let done = 0; done < arrivals.length;) {
         const first = done;
         const rests: (Lines | undefined)[] = [];
@@ -112,17 +126,16 @@ export class Turn {
           const { text, count } = this.#chunk;
           this.#answerChunk(some, await this.#splitter.split(text, count), rests);
           done += some.length;
-        } while (done < arrivals.length && !this.#slice.isUsedUp(performance.now()));
+        } while (done < arrivals.length && !this.slice.isUsedUp(this.#time.now()));
         const now = this.#end(arrivals, { first, rests });
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
-        if (done === arrivals.length) {
-          served.resolve();
-          // Connections that have more lines submit them now, in the same time slice.
-          await undefined;
-        }
-        if (this.#slice.isUsedUp(now)) await this.#slice.yield();
+        this.slice.end(now);
+        if (done < arrivals.length && this.slice.isFull) await this.slice.next();
       }
+      served.resolve();
+      // Connections that have more lines submit them now.
+      await undefined;
     }
     this.#isRunning = false;
   }
@@ -134,7 +147,7 @@ export class Turn {
     rests: (Lines | undefined)[],
   ): void {
     this.#ahead.begin(arrivals, texts);
-    let from = 0;
+    let from = this.#chunk.start;
     let first = 0;
     for (const { member, lines } of arrivals) {
       rests.push(this.#answerLines(member, lines, { first, from }));
@@ -150,32 +163,35 @@ export class Turn {
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
-    let end = from;
+    let next = from;
     let taken = 0;
-    for (let isTaking = true; isTaking && taken < count;) {
-      const request = this.#ahead.at(first + taken++);
-      end = request.line.end;
-      isTaking = member.answer(request) &&
-        (taken % LINES_A_LOOK !== 0 || !this.#slice.isUsedUp(performance.now()));
+    while (taken < count) {
+      const request = this.#ahead.at(first + taken);
+      const answered = member.answer(request);
+      if (answered === "not taken") break;
+      taken++;
+      next = lineAfter(this.#chunk.memory, request.line.end);
+      if (answered === "stops") break;
+      if (taken % LINES_A_LOOK === 0 && this.slice.isUsedUp(this.#time.now())) break;
     }
-    return restOf(lines, { taken, from: lineAfter(this.#chunk.memory, end) - from });
+    return restOf(lines, { taken, from: next - from });
   }
 
   /**
    * Commits, and lets the replies of the arrivals from this one on leave, as many as there are rests. Returns
-   * the time of the commit, by `performance.now`.
+   * the time of the commit, by the turn's time.
    */
   #end(
     arrivals: readonly Arrival[],
     { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
   ): number {
     this.#rounds.countTurn(rests.length);
-    let now = performance.now();
+    let now = this.#time.now();
     let error: TableError | undefined;
     try {
       if (this.#table.commit()) {
         const startedAt = now;
-        now = performance.now();
+        now = this.#time.now();
         this.#metrics.countCommit(now - startedAt);
       }
     } catch (caught) {

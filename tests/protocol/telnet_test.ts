@@ -8,7 +8,7 @@ import clear from "../../commands/clear.ts";
 import count from "../../commands/count.ts";
 import get from "../../commands/get.ts";
 import put from "../../commands/put.ts";
-import { bytes } from "../support/protocol_case.ts";
+import { bytes, times } from "../support/protocol_case.ts";
 import { testCases } from "../support/protocol_suite.ts";
 
 // Telnet's commands (RFC 854), and two of its options.
@@ -54,6 +54,31 @@ testCases({ clear, count, get, put }, [
     name: "an unfinished subnegotiation swallows what follows, and runs none of it",
     send: bytes("PUT a 1\r\n", IAC, SB, WINDOW_SIZE, "\r\nCLEAR\r\nCOUNT\r\n"),
     expect: ["200 OK"],
+  },
+  {
+    name: "a subnegotiation that is longer than a line may be ends as a line that is not UTF-8",
+    server: "short lines",
+    send: bytes("COUNT\r\n", IAC, SB, WINDOW_SIZE, "CLEAR\r\n".repeat(20), "COUNT\r\n"),
+    expect: [
+      "200 OK 0",
+      "400 BADREQUEST line not UTF-8",
+      ...times(10, "200 OK"),
+      "200 OK 0",
+    ],
+  },
+  {
+    name: "0xFF before a byte that is no command is not UTF-8, and lines stay lines",
+    send: bytes(
+      ...["PUT name Jos", IAC, "\nCOUNT\nPUT name a", IAC, "bc\r\nPUT name ", IAC, "\r\nCOUNT\n"],
+      ...["PUT ", IAC, " v\r\0", IAC, "\n", IAC, 0xef, "\nCOUNT\n"],
+    ),
+    expect: [
+      ...["400 BADREQUEST line not UTF-8", "200 OK 0"],
+      ...times(2, "400 BADREQUEST line not UTF-8"),
+      "200 OK 0",
+      ...times(3, "400 BADREQUEST line not UTF-8"),
+      "200 OK 0",
+    ],
   },
   {
     name: "a doubled IAC is the byte 0xFF, which is not UTF-8",

@@ -1,28 +1,61 @@
 /**
- * A stopped clock. The server looks at `performance.now` to leave moments for others when a turn takes
- * long; on a busy machine a test would see pauses that it did not ask for.
+ * The time of a test. It stands still unless the test moves it, so that a turn takes no time however busy
+ * the machine is.
  *
  * @module
  */
 
-const now = performance.now.bind(performance);
+import { REAL_TIME, type Time } from "../../server/turn/time.ts";
 
-/** Defines a test during which `performance.now` stands still. */
-export function testWithStoppedClock(
-  name: string,
-  fn: (t: Deno.TestContext) => void | Promise<void>,
-): void {
-  Deno.test(name, async (t) => {
-    performance.now = () => 0;
-    try {
-      await fn(t);
-    } finally {
-      performance.now = now;
-    }
-  });
-}
+/** A clock that stands still; callbacks come as they do on a server. */
+export const STOPPED: Time = { ...REAL_TIME, now: () => 0 };
 
-/** The time since some moment in milliseconds, also where the clock is stopped. */
-export function realNow(): number {
-  return now();
+/** A clock that a test moves, and callbacks that come when it says so. */
+export class ManualTime implements Time {
+  /** How many milliseconds have passed. */
+  ms = 0;
+  /** Added to the time at each look, in milliseconds: so long does all take that is done between two. */
+  msPerLook = 0;
+  readonly #timers = new Set<() => void>();
+  readonly #ticks: (() => void)[] = [];
+
+  now(): number {
+    return this.ms += this.msPerLook;
+  }
+
+  after(_ms: number, callback: () => void): { cancel(): void } {
+    const timer = () => callback();
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
+  }
+
+  afterTick(callback: () => void): void {
+    this.#ticks.push(callback);
+  }
+
+  /** How many timers are set. */
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
+  /** Fires the timer that was set first; false where there is none. */
+  fire(): boolean {
+    const [next] = this.#timers;
+    if (next === undefined) return false;
+    this.#timers.delete(next);
+    next();
+    return true;
+  }
+
+  /** Fires timers until none is left; returns how many there were. */
+  fireAll(): number {
+    let count = 0;
+    while (this.fire()) count++;
+    return count;
+  }
+
+  /** Ends the current turn of the event loop. */
+  tick(): void {
+    for (const callback of this.#ticks.splice(0)) callback();
+  }
 }

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { LineReader, type Lines } from "../../server/input/lines.ts";
+import { LINE_FAULTS, LineReader, type Lines } from "../../server/input/lines.ts";
 import { Memory } from "../../tables/text.ts";
 
 /** Longer inputs are cut at some places only: each cut reads the whole of it. */
@@ -48,8 +48,16 @@ export function linesBy(
 ): string[] {
   return packets.flatMap((packet) => {
     const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-    const lines = reader.take(new Memory(bytes));
-    return lines === undefined ? [] : split(lines);
+    const taken: string[] = [];
+    for (let start = 0; start < bytes.length; start = reader.end) {
+      const lines = reader.take(new Memory(bytes), bytes.length, { start });
+      if (lines !== undefined) taken.push(...split(lines));
+      if (reader.awaitsTimingMark) {
+        reader.awaitsTimingMark = false;
+        taken.push("timing mark");
+      }
+    }
+    return taken;
   });
 }
 
@@ -60,7 +68,7 @@ export function split({ text, count, faults }: Lines): string[] {
   assertEquals(lines.pop(), "", "the last line ends with LF");
   assertEquals(lines.length, count);
   return lines.map((line, i) => {
-    const fault = faults?.get(i);
+    const fault = LINE_FAULTS[faults?.[i] ?? 0];
     if (fault === undefined) return line;
     assertEquals(line, "", "none of it is left");
     return `${fault}!`;

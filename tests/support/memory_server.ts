@@ -17,11 +17,13 @@ import quit from "../../commands/quit.ts";
 import type { Command, Context } from "../../server/command.ts";
 import { Connection, type Limits } from "../../server/connections/connection.ts";
 import type { GateContext } from "../../server/dispatch/gate.ts";
+import type { Time } from "../../server/turn/time.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { type Entry, TableError } from "../../tables/table.ts";
 import type { Text, TextLike } from "../../tables/text.ts";
 import { type Commands, contextWith } from "./context.ts";
+import { STOPPED } from "./clock.ts";
 import { MemorySocket } from "./memory_socket.ts";
 
 /** What the tests of connections and turns ask for. */
@@ -76,6 +78,8 @@ export interface MemoryServerOptions {
   /** Commands beside the usual ones. */
   readonly commands?: Commands;
   readonly isPassword?: (guess: string) => boolean;
+  /** The time of its turns; it stands still where it is left out. */
+  readonly time?: Time;
 }
 
 /** The server; a connection for each client that connects. */
@@ -86,11 +90,11 @@ export class MemoryServer {
   readonly #limits: Limits;
 
   /** A server without clients. */
-  constructor({ limits, commands, isPassword }: MemoryServerOptions = {}) {
+  constructor({ limits, commands, isPassword, time = STOPPED }: MemoryServerOptions = {}) {
     const { table } = this;
     const options = { table, ...(isPassword && { isPassword }) };
     this.services = contextWith({ ...COMMANDS, ...commands }, options);
-    this.#turn = new Turn({ table, metrics: this.services.metrics, onFatal: () => {} });
+    this.#turn = new Turn({ table, metrics: this.services.metrics, onFatal: () => {}, time });
     this.#limits = { lineBytesMax: 1_048_576, idleTimeout: 0, writeTimeout: 60, ...limits };
   }
 

@@ -7,7 +7,6 @@
 
 import { setImmediate } from "node:timers";
 import type { Socket } from "../../server/connections/socket.ts";
-import { realNow } from "./clock.ts";
 
 /** How long `until` waits for a condition, in milliseconds. */
 const WAIT_MS_MAX = 30_000;
@@ -123,9 +122,9 @@ export async function settled(): Promise<void> {
 
 /** Waits until a condition holds; throws where that takes too long. */
 export async function until(holds: () => boolean): Promise<void> {
-  const deadline = realNow() + WAIT_MS_MAX;
+  const deadline = performance.now() + WAIT_MS_MAX;
   while (!holds()) {
-    if (realNow() > deadline) throw new Error("Waited in vain");
+    if (performance.now() > deadline) throw new Error("Waited in vain");
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
 }

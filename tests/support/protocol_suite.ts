@@ -1,6 +1,6 @@
 /**
- * Makes tests of the cases of the protocol. Each case is played in memory, whole and byte by byte, and its
- * bytes are cut into lines at every place; none of that takes permissions. `over_sockets_test.ts` collects
+ * Makes tests of the cases of the protocol. Each case is played in memory, whole, byte by byte and cut
+ * in two at every place, and its bytes are cut into lines at every place; none of that takes permissions. `over_sockets_test.ts` collects
  * the cases of all files and plays them to a server process.
  *
  * @module
@@ -13,7 +13,7 @@ import { compileArity, usageOf } from "../../server/dispatch/arity.ts";
 import type { GateContext } from "../../server/dispatch/gate.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { testWithStoppedClock } from "./clock.ts";
+import { STOPPED } from "./clock.ts";
 import { type Commands, contextWith } from "./context.ts";
 import { linesWhereverCut } from "./line_cuts.ts";
 import { MemorySocket } from "./memory_socket.ts";
@@ -25,6 +25,8 @@ type Contexts = Record<ServerName, GateContext>;
 
 /** Cases of more bytes are not sent byte by byte: a packet for each would take minutes. */
 const SINGLE_BYTES_MAX = 8_192;
+/** Cases of more bytes are not sent cut in two at every place. */
+const CUT_BYTES_MAX = 160;
 const LINE_BYTES_MAX = 1_048_576;
 const KEY_OF_1025_BYTES = "k".repeat(1_025);
 
@@ -42,7 +44,7 @@ export function testOperation(commands: Commands, cases: readonly ProtocolCase[]
   const all = [...cases, ...casesOfArity(verb, command)];
   testCases(commands, all);
   if (collected.isOpen) return;
-  testWithStoppedClock(
+  Deno.test(
     `${verb} has a case for each reply that it declares, and no others`,
     async () => {
       const contexts = contextsWith(commands);
@@ -66,14 +68,24 @@ export function testCases(commands: Commands, cases: readonly ProtocolCase[]): v
   assert(cases.length > 0 && names.size === cases.length, "each case has a name of its own");
   if (collected.isOpen) return void collected.cases.push(...cases);
   for (const one of cases) {
-    testWithStoppedClock(one.name, async () => {
-      const cuts = bytesOf(one).length <= SINGLE_BYTES_MAX ? [whole, byteByByte] : [whole];
+    Deno.test(one.name, async () => {
+      const cuts = [whole];
+      const { length } = bytesOf(one);
+      if (length <= SINGLE_BYTES_MAX) cuts.push(byteByByte);
+      for (let at = 1; at < length && length <= CUT_BYTES_MAX && isOnePiece(one); at++) {
+        cuts.push((bytes) => [bytes.subarray(0, at), bytes.subarray(at)]);
+      }
       for (const cut of cuts) {
         assertEquals(await playInMemory(one, { contexts: contextsWith(commands), cut }), []);
       }
       linesWhereverCut(bytesOf(one), SERVERS[one.server ?? "plain"].lineBytesMax ?? LINE_BYTES_MAX);
     });
   }
+}
+
+/** Whether a case sends all at once; a dialogue goes line by line, however it is cut. */
+function isOnePiece({ send }: ProtocolCase): boolean {
+  return typeof send === "string" || send instanceof Uint8Array;
 }
 
 /** What every operation answers to arguments that don't fit its arity, or can't be a key or a value. */
@@ -146,7 +158,7 @@ async function playInMemory(
     lineBytesMax: LINE_BYTES_MAX,
     ...SERVERS[name],
   };
-  const turn = new Turn({ table, metrics: services.metrics, onFatal });
+  const turn = new Turn({ table, metrics: services.metrics, onFatal, time: STOPPED });
   const socket = new MemorySocket();
   const served = new Connection(socket, { services, turn, limits }).serve();
   failures.push(...await failuresOf(one, memoryPeer({ socket, served, cut })));

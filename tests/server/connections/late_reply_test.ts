@@ -6,7 +6,6 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { final, ok, okay } from "../../../server/reply.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
 import {
   commandOf,
   DISK_FAILED,
@@ -16,7 +15,7 @@ import {
 } from "../../support/memory_server.ts";
 import { settled, until } from "../../support/memory_socket.ts";
 
-testWithStoppedClock("lines after a handler that waits are answered after it", async () => {
+Deno.test("lines after a handler that waits are answered after it", async () => {
   const { late, waiting } = makeLate();
   const server = new MemoryServer({ commands: { LATE: late } });
   const [slow, other] = [server.connect(), server.connect()];
@@ -37,7 +36,7 @@ testWithStoppedClock("lines after a handler that waits are answered after it", a
   await other.served;
 });
 
-testWithStoppedClock(
+Deno.test(
   "handlers that wait keep the strings that they made of their arguments",
   async () => {
     const { late, waiting } = makeLate();
@@ -60,7 +59,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a client that leaves while its handler waits disturbs nobody", async () => {
+Deno.test("a client that leaves while its handler waits disturbs nobody", async () => {
   const { late, waiting } = makeLate();
   const server = new MemoryServer({ commands: { LATE: late } });
   const [gone, other] = [server.connect(), server.connect()];
@@ -79,7 +78,7 @@ testWithStoppedClock("a client that leaves while its handler waits disturbs nobo
   await other.served;
 });
 
-testWithStoppedClock(
+Deno.test(
   "a late reply larger than what may wait unsent is sent all the same",
   async () => {
     const large = "x".repeat(300_000);
@@ -96,7 +95,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("late replies wait too, if the client does not read", async () => {
+Deno.test("late replies wait too, if the client does not read", async () => {
   const large = "x".repeat(100_000);
   let made = 0;
   const handler = () => {
@@ -116,7 +115,7 @@ testWithStoppedClock("late replies wait too, if the client does not read", async
   assertEquals(socket.take(), `200 OK ${large}\r\n`.repeat(100));
 });
 
-testWithStoppedClock("a late reply that is the last one ends the connection", async () => {
+Deno.test("a late reply that is the last one ends the connection", async () => {
   const bye = commandOf(() => Promise.resolve(final(okay)), []);
   const server = new MemoryServer({ commands: { BYE: bye } });
   const { socket, served } = server.connect();
@@ -128,7 +127,7 @@ testWithStoppedClock("a late reply that is the last one ends the connection", as
   assertEquals(String(server.table.get("a")), "1");
 });
 
-testWithStoppedClock("a late reply is 500 if the commit of its change fails", async () => {
+Deno.test("a late reply is 500 if the commit of its change fails", async () => {
   const { late, waiting } = makeLate();
   const server = new MemoryServer({ commands: { LATE: late } });
   const { socket, served } = server.connect();

@@ -7,11 +7,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { okay } from "../../../server/reply.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
+import { REAL_TIME } from "../../../server/turn/time.ts";
 import { commandOf, countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
 import { settled, until } from "../../support/memory_socket.ts";
 
-testWithStoppedClock(
+Deno.test(
   "what follows QUIT in its packet is not run, and the lines of others are",
   async () => {
     const server = new MemoryServer();
@@ -27,7 +27,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "a client that is closed in the middle of a turn runs no more lines",
   async () => {
     const close = commandOf(() => {
@@ -52,7 +52,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "a client whose socket breaks in the middle of its replies runs no more lines",
   async () => {
     const server = new MemoryServer();
@@ -71,7 +71,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("half a line is not run, however its client leaves", async () => {
+Deno.test("half a line is not run, however its client leaves", async () => {
   const server = new MemoryServer();
   for (const leave of ["finish", "close"] as const) {
     const { socket, connection, served } = server.connect();
@@ -85,7 +85,7 @@ testWithStoppedClock("half a line is not run, however its client leaves", async 
 });
 
 Deno.test("a client that floods does not keep another from its reply", async () => {
-  const server = new MemoryServer();
+  const server = new MemoryServer({ time: REAL_TIME });
   const [flood, other] = [server.connect(), server.connect()];
   const packet = new TextEncoder().encode("INCR a\n".repeat(9_000));
   const packets = 40;
@@ -100,7 +100,7 @@ Deno.test("a client that floods does not keep another from its reply", async () 
   assertEquals(String(server.table.get("a")), String(packets * 9_000));
 });
 
-testWithStoppedClock(
+Deno.test(
   "a line of 64 MiB is refused once, and its client is still served",
   async () => {
     const server = new MemoryServer();

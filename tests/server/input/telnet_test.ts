@@ -5,18 +5,67 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { TelnetFilter } from "../../../server/input/telnet.ts";
+import { mayBeTelnet, TelnetFilter } from "../../../server/input/telnet.ts";
 
 const utf8 = new TextEncoder();
 
 Deno.test("the telnet filter leaves a packet without telnet's bytes as it is", () => {
   const packet = utf8.encode("PUT a é\r\n");
-  assert(new TelnetFilter().strip(packet) === packet, "it is the same array");
+  assert(!mayBeTelnet(packet));
+  assertEquals(strip([...packet]), [...packet]);
 });
 
 Deno.test("the telnet filter removes every command of two bytes", () => {
-  for (let command = 0; command < 0xfa; command++) {
+  for (let command = 0xf0; command < 0xfa; command++) {
     assertEquals(strip([0x61, 0xff, command, 0x62]), [0x61, 0x62], `IAC ${command}`);
+  }
+});
+
+Deno.test("the telnet filter takes IAC for text before a byte that is no command", () => {
+  for (let byte = 0; byte < 0xf0; byte++) {
+    assertEquals(strip([0x61, 0xff, byte, 0x62]), [0x61, 0xff, byte, 0x62], `IAC ${byte}`);
+    assertEquals(strip([0xff], [byte]), [0xff, byte], `IAC ${byte}, cut between the two`);
+  }
+});
+
+Deno.test("the telnet filter takes a subnegotiation for text once it is too long", () => {
+  const filter = new TelnetFilter();
+  filter.subnegotiationBytesMax = 4;
+  const packet = (...bytes: number[]) => [...filter.strip(Uint8Array.from(bytes))];
+  assertEquals(packet(0xff, 0xfa, 31, 0, 0xff, 0xf0, 0x61), [0x61]);
+  assertEquals(packet(0xff, 0xfa, 31, 0x0a, 2, 3, 4, 0x61, 0x0a), [0xff, 0x61, 0x0a]);
+});
+
+Deno.test("the telnet filter stops at the text behind a timing mark, wherever it is cut", () => {
+  const mark = [0xff, 0xfd, 0x06];
+  const bytes = [
+    0x61,
+    ...mark,
+    0xff,
+    0xf1,
+    ...mark,
+    0xff,
+    0x62,
+    ...mark,
+    0xff,
+    0xff,
+    0x63,
+    ...mark,
+  ];
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const filter = new TelnetFilter();
+    const stops: number[][] = [[]];
+    for (const packet of [bytes.slice(0, cut), bytes.slice(cut)]) {
+      for (let start = 0; start < packet.length; start = filter.end) {
+        const text = filter.strip(Uint8Array.from(packet), start);
+        stops.at(-1)!.push(...text);
+        if (filter.awaitsTimingMark && filter.end < packet.length) {
+          filter.awaitsTimingMark = false;
+          stops.push([]);
+        }
+      }
+    }
+    assertEquals(stops, [[0x61], [0xff, 0x62], [0xff, 0x63]], `cut at ${cut}`);
   }
 });
 
@@ -65,5 +114,12 @@ Deno.test("the telnet filter gives the same bytes wherever a sequence is cut", (
 
 function strip(...packets: number[][]): number[] {
   const filter = new TelnetFilter();
-  return packets.flatMap((packet) => [...filter.strip(new Uint8Array(packet))]);
+  return packets.flatMap((packet) => {
+    const text: number[] = [];
+    for (let start = 0; start < packet.length; start = filter.end) {
+      text.push(...filter.strip(new Uint8Array(packet), start));
+      filter.awaitsTimingMark = false;
+    }
+    return text;
+  });
 }

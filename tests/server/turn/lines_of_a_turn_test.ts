@@ -10,19 +10,20 @@ import { refused } from "../../../server/dispatch/gate.ts";
 import { LineReader, type Lines } from "../../../server/input/lines.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
+import { REAL_TIME } from "../../../server/turn/time.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { Memory, Text } from "../../../tables/text.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
+import { STOPPED } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
 
 const utf8 = new TextEncoder();
 
-function makeTurn(): { turn: Turn } {
+function makeTurn(time = STOPPED): { turn: Turn } {
   const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
   const onFatal = (error: unknown) => {
     throw error;
   };
-  return { turn: new Turn({ table: new FakeTable(), metrics, onFatal }) };
+  return { turn: new Turn({ table: new FakeTable(), metrics, onFatal, time }) };
 }
 
 /** Whole lines, as a connection submits them. */
@@ -48,7 +49,7 @@ function makeTaker(atATime = Infinity): Taker {
       const bytes = new Text(line.memory, line.start, line.end);
       assertEquals(String(bytes), line.text, "the bytes are those of the text");
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
-      return --left > 0;
+      return --left > 0 ? "goes on" : "stops";
     },
     release(rest) {
       left = atATime;
@@ -67,7 +68,7 @@ async function submitAll(turn: Turn, taker: Taker, lines: Lines): Promise<number
   return count;
 }
 
-testWithStoppedClock("members that submit at once each get their own lines, in order", async () => {
+Deno.test("members that submit at once each get their own lines, in order", async () => {
   const { turn } = makeTurn();
   const takers = Array.from({ length: 200 }, () => makeTaker());
   const long = "x".repeat(20_000);
@@ -93,7 +94,7 @@ testWithStoppedClock("members that submit at once each get their own lines, in o
 });
 
 Deno.test("members with much to split leave moments for others", async () => {
-  const { turn } = makeTurn();
+  const { turn } = makeTurn(REAL_TIME);
   const packet = new Uint8Array(65_536).fill(0x0a);
   let moments = 0;
   const timer = setInterval(() => moments++, 0);
@@ -104,7 +105,7 @@ Deno.test("members with much to split leave moments for others", async () => {
   for (const { taken } of takers) assertEquals(taken.length, packet.length);
 });
 
-testWithStoppedClock(
+Deno.test(
   "a member that stops taking lines gets the rest back, and the others all of theirs",
   async () => {
     const { turn } = makeTurn();
@@ -120,28 +121,39 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a member that stops at its last line has no rest", async () => {
+Deno.test("a member that stops at its last line has no rest", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(2);
   await turn.submit(taker, linesOf("a\nb\n"));
   assertEquals([taker.taken, taker.rest], [["a", "b"], undefined]);
 });
 
-testWithStoppedClock(
-  "a rest lies neither in the packet nor among what others have sent",
-  async () => {
-    const { turn } = makeTurn();
-    const taker = makeTaker(1);
-    const packet = utf8.encode("a\nbé\nc\n");
-    await turn.submit(taker, linesOf(packet));
-    packet.fill(0x78);
+Deno.test("a rest stays where it is, whatever others send, and is not copied", async () => {
+  const { turn } = makeTurn();
+  const taker = makeTaker(1);
+  const packet = Uint8Array.from([...utf8.encode("a\nbé\n"), 0x80, 0x0a, 0x63, 0x0a]);
+  const lines = linesOf(packet);
+  await turn.submit(taker, lines);
+  for (let left = 3; left > 0; left--) {
+    const { text, count, faults } = taker.rest!;
+    assertEquals(count, left);
+    assert(text.memory === lines.text.memory, "its bytes");
+    assert(faults!.buffer === lines.faults!.buffer, "what is known of its lines");
     await turn.submit(makeTaker(), linesOf("xxxxxxxxxx\n"));
-    await submitAll(turn, taker, taker.rest!);
-    assertEquals(taker.taken, ["a", "bé", "c"]);
-  },
-);
+    await turn.submit(taker, taker.rest!);
+  }
+  assertEquals(taker.taken, ["a", "bé", "not UTF-8!", "c"]);
+});
 
-testWithStoppedClock("faults keep their places in a rest that is submitted again", async () => {
+Deno.test("a rest that is more than a chunk is taken from where it begins", async () => {
+  const { turn } = makeTurn();
+  const taker = makeTaker(7);
+  const names = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
+  await submitAll(turn, taker, linesOf(names.map((name) => `${name}\n`).join("")));
+  assertEquals(taker.taken, names);
+});
+
+Deno.test("faults keep their places in a rest that is submitted again", async () => {
   const bad = [0xc3, 0x0a];
   const long = utf8.encode("123456789\r\n");
   const packet = Uint8Array.from([

@@ -161,7 +161,7 @@ function storedAmongOthers(value: string): Text {
 /** An outbox, and the client at its other end, which takes bytes when a test says so. */
 class Client implements Recipient {
   readonly #socket = new MemorySocket();
-  readonly outbox = new Outbox(this.#socket, this);
+  readonly outbox = new Outbox(this.#socket, { recipient: this, bytesMax: 262_144 });
   isGone = false;
   text = "";
   #notes = 0;

@@ -13,7 +13,7 @@ import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
 import { Text } from "../../../tables/text.ts";
-import { testWithStoppedClock } from "../../support/clock.ts";
+import { STOPPED } from "../../support/clock.ts";
 import {
   DISK_FAILED,
   diskFailure,
@@ -30,12 +30,12 @@ function makeTurn() {
   const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
   const done: unknown[] = [];
   table.onCommit = () => done.push("commit");
-  const turn = new Turn({ table, metrics, onFatal: (error) => done.push(error) });
+  const turn = new Turn({ table, metrics, onFatal: (error) => done.push(error), time: STOPPED });
   /** Submits a line of a member; `done` gets its name at its release, and the failure if there is one. */
   const join = (name: string, then = () => {}) => {
     const member: Member = {
       prepare: (line) => refused(line, okay),
-      answer: () => true,
+      answer: () => "goes on",
       release(_rest, failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
@@ -51,7 +51,7 @@ function lineOf(text: string): Lines {
   return new LineReader({ lineBytesMax: 100 }).take(Text.of(`${text}\n`).memory)!;
 }
 
-testWithStoppedClock(
+Deno.test(
   "a turn commits once for all its members, and then their replies leave",
   async () => {
     const { done, join } = makeTurn();
@@ -62,7 +62,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a turn is over before the event loop goes on", async () => {
+Deno.test("a turn is over before the event loop goes on", async () => {
   const { done, join } = makeTurn();
   let isLater = false;
   const later = new Promise<void>((resolve) =>
@@ -76,7 +76,7 @@ testWithStoppedClock("a turn is over before the event loop goes on", async () =>
   await later;
 });
 
-testWithStoppedClock("a member that submits while replies leave is in the next turn", async () => {
+Deno.test("a member that submits while replies leave is in the next turn", async () => {
   const { done, join } = makeTurn();
   join("a", () => void join("late"));
   join("b");
@@ -84,7 +84,7 @@ testWithStoppedClock("a member that submits while replies leave is in the next t
   assertEquals(done, ["commit", "a", "b", "commit", "late"]);
 });
 
-testWithStoppedClock(
+Deno.test(
   "a failed commit answers every member of its turn, and no later one",
   async () => {
     const { table, done, join } = makeTurn();
@@ -103,7 +103,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock(
+Deno.test(
   "a commit that fails for good ends the server, after the replies",
   async () => {
     const { table, done, join } = makeTurn();
@@ -116,7 +116,7 @@ testWithStoppedClock(
   },
 );
 
-testWithStoppedClock("a bug in a commit costs its turn alone, and the server goes on", async () => {
+Deno.test("a bug in a commit costs its turn alone, and the server goes on", async () => {
   const { table, done, join } = makeTurn();
   table.failure = new TypeError("x is not a function");
   const log = await logOf(async () => {
@@ -130,7 +130,7 @@ testWithStoppedClock("a bug in a commit costs its turn alone, and the server goe
   assert(log[0]!.includes("x is not a function"), log[0]);
 });
 
-testWithStoppedClock("only commits that wrote something are counted", async () => {
+Deno.test("only commits that wrote something are counted", async () => {
   const { table, metrics, join } = makeTurn();
   join("a");
   await settled();
@@ -143,7 +143,7 @@ testWithStoppedClock("only commits that wrote something are counted", async () =
   assert(max >= 0 && sum >= max);
 });
 
-testWithStoppedClock("requests of many connections in one turn share one commit", async () => {
+Deno.test("requests of many connections in one turn share one commit", async () => {
   const server = new MemoryServer();
   const clients = Array.from({ length: 5 }, () => server.connect());
   let sentBefore = 0;
@@ -159,7 +159,7 @@ testWithStoppedClock("requests of many connections in one turn share one commit"
   }
 });
 
-testWithStoppedClock(
+Deno.test(
   "each request of a turn whose commit fails is 500, and none of its changes stays",
   async () => {
     const server = new MemoryServer();
