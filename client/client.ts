@@ -246,10 +246,8 @@ export class Client {
     if (signal?.aborted) request.fail(abortError(signal));
     else this.#pipeline.send(request);
     if (request.isSettled || signal === undefined && timeout === undefined) return promise;
-    const abandon = (error: (mayHaveHappened: boolean) => Error) =>
-      this.#pipeline.abandon(request, (isSent) => error(isSent && isChange));
-    const abort = () => abandon((mayHave) => abortError(signal!, mayHave));
-    const late = () => abandon((mayHaveHappened) => lateError(timeout!, { mayHaveHappened }));
+    const abort = () => this.#pipeline.abandon(request, abortError(signal!));
+    const late = () => this.#pipeline.abandon(request, lateError(timeout!));
     signal?.addEventListener("abort", abort);
     const timer = timeout === undefined ? undefined : setTimeout(late, timeout);
     return promise.finally(() => {
@@ -264,6 +262,6 @@ function withoutEnd(cause: Error): never {
   throw new LostReplyError(message, { cause, mayHaveHappened: true });
 }
 
-function lateError(timeout: number, options: { mayHaveHappened: boolean }): TimeoutError {
-  return new TimeoutError(`No reply in ${timeout} ms`, options);
+function lateError(timeout: number): TimeoutError {
+  return new TimeoutError(`No reply in ${timeout} ms`, { mayHaveHappened: false });
 }

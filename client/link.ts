@@ -151,9 +151,9 @@ export class Link {
   }
 }
 
-/** Returns the error for an aborted signal; `mayHaveHappened` is true if a change was sent. */
-export function abortError(signal: AbortSignal, mayHaveHappened = false): AbortError {
-  return new AbortError("The request was aborted", { cause: signal.reason, mayHaveHappened });
+/** Returns the error for an aborted signal. */
+export function abortError({ reason }: AbortSignal): AbortError {
+  return new AbortError("The request was aborted", { cause: reason, mayHaveHappened: false });
 }
 
 function authLine(password: string | undefined): string {

@@ -1,12 +1,12 @@
 /**
  * What happens to sent requests when their connection breaks: those that may be sent again are, and
- * the others fail with an error that tells whether they may have taken effect.
+ * the others fail.
  *
  * @module
  */
 
 import { performance } from "node:perf_hooks";
-import { LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
+import { type KeylineError, LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
 import type { Request } from "./request.ts";
 
 /** How often a request is sent at most: one that crashes every server that reads it must not go on. */
@@ -25,16 +25,15 @@ export function failLost(
       request.since = now;
       return true;
     }
-    request.fail(lost(request, { error, isLate }));
+    request.fail(lost(error, isLate));
     return false;
   });
 }
 
 /** The error for a request whose reply will never arrive. */
-function lost(request: Request, { error, isLate }: { error: Error; isLate: boolean }): Error {
-  const mayHaveHappened = request.isChange;
+function lost(error: Error, isLate: boolean): KeylineError {
   const message = `No reply: ${error.message}`;
-  const options = { cause: error, mayHaveHappened };
+  const options = { cause: error, mayHaveHappened: false };
   if (error instanceof ProtocolError) return new ProtocolError(message, options);
   return isLate ? new TimeoutError(message, options) : new LostReplyError(message, options);
 }

@@ -16,6 +16,7 @@ import {
   BusyError,
   ClosedError,
   ConnectionError,
+  type KeylineError,
   ProtocolError,
   QueueFullError,
   UnauthorizedError,
@@ -73,10 +74,10 @@ export class Pipeline implements LinkOwner {
   }
 
   /** Fails a request that its caller gave up. A reply that still arrives is skipped. */
-  abandon(request: Request, error: (isSent: boolean) => Error): void {
+  abandon(request: Request, error: KeylineError): void {
     if (request.isSettled) return;
     this.#abandoned++;
-    request.fail(error(request.sends > 0));
+    request.fail(error);
     if (this.#link === undefined) this.#schedule();
   }
 
@@ -265,7 +266,7 @@ export class Pipeline implements LinkOwner {
 
   #cannotConnect(): ConnectionError {
     const why = this.#whyNot?.message ?? "there is no connection";
-    return new ConnectionError(`The request was not sent: ${why}`, { cause: this.#whyNot });
+    return new ConnectionError(`Cannot send the request: ${why}`, { cause: this.#whyNot });
   }
 
   /** Puts sent requests that may be sent again before the waiting ones, and fails the others. */
@@ -283,7 +284,7 @@ export class Pipeline implements LinkOwner {
     for (const request of [...again, ...others]) this.#waiting.push(request);
   }
 
-  #failWaiting(error: () => unknown): void {
+  #failWaiting(error: () => KeylineError): void {
     for (const request of this.#waiting.drain()) {
       this.#size -= request.size;
       request.fail(error());

@@ -8,9 +8,6 @@ import { errorOf, ProtocolError } from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Decoder } from "./request.ts";
 
-/** For the replies of operations that change something. */
-const CHANGED = { mayHaveHappened: true };
-
 /** A value together with the version that `cas` compares. */
 export interface Versioned {
   /** The value. */
@@ -48,7 +45,7 @@ export const seconds: Decoder<number | undefined> = {
 
 /** CAS: the new version, or why nothing was stored. */
 export const cas: Decoder<CasResult> = {
-  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text, CHANGED) }),
+  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text) }),
   reply({ code, text }) {
     if (code === 404) return { outcome: "missing" };
     if (code === 409) return { outcome: "changed" };
@@ -63,7 +60,7 @@ export const nothing: Decoder<void> = { ok() {} };
 export const count: Decoder<number> = { ok: (text = "") => numberOf(text) };
 
 /** A 64-bit integer. */
-export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text, CHANGED) };
+export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text) };
 
 /** True, or false for a 409. */
 export const unlessConflict: Decoder<boolean> = {
@@ -104,10 +101,12 @@ function numberOf(text: string): number {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : bad("without a number");
 }
 
-function bigintOf(text: string, options?: typeof CHANGED): bigint {
-  return /^-?\d+$/.test(text) ? BigInt(text) : bad("without a whole number", options);
+function bigintOf(text: string): bigint {
+  return /^-?\d+$/.test(text) ? BigInt(text) : bad("without a whole number");
 }
 
-function bad(what: string, options = { mayHaveHappened: false }): never {
-  throw new ProtocolError(`The server sent a reply ${what}: is it Keyline?`, options);
+/** Whether a change may have taken effect is for its request to say. */
+function bad(what: string): never {
+  const message = `The server sent a reply ${what}: is it Keyline?`;
+  throw new ProtocolError(message, { mayHaveHappened: false });
 }
