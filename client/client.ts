@@ -168,21 +168,24 @@ export class Client {
 
   /**
    * Returns the values of any number of keys, in the order of the keys, undefined for a key without one.
-   * Each is read on its own, with a thousand requests in flight at a time.
+   * Each is read on its own, with up to a thousand requests in flight at a time. If one fails, this
+   * throws the first error once those in flight are done, and sends no more.
    */
   getMany(keys: Iterable<string>, options?: CallOptions): Promise<(string | undefined)[]> {
-    return getEach(keys, (key) => this.get(key, options));
+    const limits = this.#pipeline.settings;
+    return getEach(keys, { limits, get: (key) => this.get(key, options) });
   }
 
   /**
-   * Stores any number of values. Each is stored on its own, with a thousand requests in flight at a time.
-   * If one fails, this throws the first error once those in flight are done, and sends no more.
+   * Stores any number of values. Each is stored on its own, with up to a thousand requests in flight at
+   * a time. If one fails, this throws the first error once those in flight are done, and sends no more.
    */
   putMany(
     entries: Iterable<readonly [key: string, value: string]>,
     options?: PutOptions,
   ): Promise<void> {
-    return putEach(entries, (key, value) => this.put(key, value, options));
+    const limits = this.#pipeline.settings;
+    return putEach(entries, { limits, put: (key, value) => this.put(key, value, options) });
   }
 
   /** Returns the server's statistics by name. */

@@ -33,7 +33,8 @@ const WRITE_SIZE = 262_144;
 
 /** Sends requests over one connection at a time. */
 export class Pipeline implements LinkOwner {
-  readonly #settings: ClientSettings;
+  /** The options of the client. */
+  readonly settings: ClientSettings;
   readonly #waiting = new Queue<Request>();
   readonly #sent = new Queue<Request>();
   readonly #backoff = new Backoff();
@@ -51,7 +52,7 @@ export class Pipeline implements LinkOwner {
   readonly #idle = defer<void>();
 
   private constructor(settings: ClientSettings, link: Link) {
-    this.#settings = settings;
+    this.settings = settings;
     this.#use(link);
   }
 
@@ -136,7 +137,7 @@ export class Pipeline implements LinkOwner {
   }
 
   #reconnect(): void {
-    if (!this.#settings.reconnect) this.#failWaiting(() => this.#cannotConnect());
+    if (!this.settings.reconnect) this.#failWaiting(() => this.#cannotConnect());
     else if (this.#waiting.length > 0) this.#connect();
   }
 
@@ -151,7 +152,7 @@ export class Pipeline implements LinkOwner {
   }
 
   #isFull(request: Request): boolean {
-    const { queueMax, queueSizeMax } = this.#settings;
+    const { queueMax, queueSizeMax } = this.settings;
     const isFull = () => {
       const count = this.#sent.length + this.#waiting.length;
       return count >= queueMax || count > 0 && this.#size + request.size > queueSizeMax;
@@ -213,7 +214,7 @@ export class Pipeline implements LinkOwner {
   #watchOver(): void {
     if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
     const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
-    const rest = since + this.#settings.timeout - performance.now();
+    const rest = since + this.settings.timeout - performance.now();
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
       this.#failLate();
@@ -224,10 +225,10 @@ export class Pipeline implements LinkOwner {
 
   /** Gives up a connection whose oldest request is late, and fails requests that waited too long. */
   #failLate(): void {
-    const limit = performance.now() - this.#settings.timeout;
+    const limit = performance.now() - this.settings.timeout;
     if (this.#link !== undefined && (this.#sent.head?.since ?? Infinity) <= limit) {
       this.#link.destroy();
-      this.onDown(new Error(`no reply came in ${this.#settings.timeout} ms`));
+      this.onDown(new Error(`no reply came in ${this.settings.timeout} ms`));
     }
     if (this.#link === undefined) this.#sift(limit);
   }
@@ -240,7 +241,7 @@ export class Pipeline implements LinkOwner {
     this.#backoff.reset();
     while (this.#waiting.length > 0) {
       try {
-        const link = await Link.open(this.#settings);
+        const link = await Link.open(this.settings);
         if (this.#waiting.length === 0 && this.#isClosing) link.destroy();
         else this.#use(link);
         break;
@@ -274,8 +275,8 @@ export class Pipeline implements LinkOwner {
     const sent = this.#sent.drain();
     const again = failLost(sent, {
       error,
-      timeout: this.#settings.timeout,
-      isRetried: isRetried && this.#settings.reconnect,
+      timeout: this.settings.timeout,
+      isRetried: isRetried && this.settings.reconnect,
     });
     for (const request of sent) this.#size -= request.size;
     if (again.length === 0) return;

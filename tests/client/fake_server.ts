@@ -14,8 +14,9 @@ export class FakeClient {
   #received = "";
 
   /** Serves an accepted connection. */
-  constructor(socket: Deno.Conn) {
+  constructor(socket: Deno.TcpConn) {
     this.#socket = socket;
+    socket.setNoDelay(true);
   }
 
   /** Returns the next line of the client without its end, or undefined if it sends no more. */
@@ -105,7 +106,7 @@ export class FakeServer implements AsyncDisposable {
 
   async #accept(scripts: ((client: FakeClient) => Promise<void>)[]): Promise<void> {
     for (;;) {
-      let socket: Deno.Conn;
+      let socket: Deno.TcpConn;
       try {
         socket = await this.#listener.accept();
       } catch {
