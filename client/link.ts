@@ -15,6 +15,7 @@ import {
   ConnectionError,
   errorOf,
   type KeylineError,
+  ProtocolError,
   UnauthorizedError,
 } from "./errors.ts";
 import { faultOfValue } from "./line.ts";
@@ -24,6 +25,8 @@ import { openSocket, whyNot } from "./socket.ts";
 
 /** Receives what arrives on a link. */
 export interface LinkOwner extends ReplySink {
+  /** Whether a reply may arrive. */
+  readonly isExpecting: boolean;
   /** The link can take more again. */
   onDrain(): void;
   /** The link is lost, for this reason. Called once. */
@@ -61,6 +64,8 @@ export class Link {
     socket.on("data", (chunk: Uint8Array) => {
       try {
         if (!this.#isDown) reader.push(chunk);
+        // Its other half would be taken for the answer to the next request.
+        if (reader.isInReply && !this.#owner.isExpecting) throw unasked();
       } catch (error) {
         this.#down(error as Error);
       }
@@ -81,19 +86,27 @@ export class Link {
     const done = defer<void>();
     // The first failure says why; a later one has nobody to listen.
     done.promise.catch(() => {});
-    const replies: Reply[] = [];
+    const countMax = settings.password === undefined ? 1 : 2;
+    let count = 0;
+    let whyDown: Error | undefined;
     const take = (reply: Reply) => {
-      replies.push(reply);
-      const fault = faultOfGreeting(reply, replies.length);
+      if (++count > countMax) throw unasked();
+      const fault = faultOfGreeting(reply, count);
       if (fault !== undefined) done.reject(fault);
-      else if (replies.length === (settings.password === undefined ? 1 : 2)) done.resolve();
+      else if (count === countMax) done.resolve();
     };
     const socket = openSocket(settings);
     const link = new Link(socket, {
+      get isExpecting() {
+        return count < countMax;
+      },
       onOk: () => take({ code: 200, text: "OK", lines: [] }),
       onReply: take,
       onDrain() {},
-      onDown: (error) => done.reject(error),
+      onDown(error) {
+        whyDown = error;
+        done.reject(error);
+      },
     }, settings.replyBytesMax);
     const late = () => done.reject(new Error(`no answer in ${settings.timeout} ms`));
     const timer = setTimeout(late, settings.timeout);
@@ -102,6 +115,8 @@ export class Link {
     socket.once(settings.tls ? "secureConnect" : "connect", () => socket.write(greeting));
     try {
       await done.promise;
+      // More may have come with the last reply.
+      if (whyDown !== undefined) throw whyDown;
       return link;
     } catch (error) {
       link.destroy();
@@ -154,6 +169,11 @@ export class Link {
 /** Returns the error for an aborted signal. */
 export function abortError({ reason }: AbortSignal): AbortError {
   return new AbortError("The request was aborted", { cause: reason, mayHaveHappened: false });
+}
+
+/** Returns the error for a reply that no request waits for. */
+export function unasked(): ProtocolError {
+  return new ProtocolError("The server sent a reply to no request", { mayHaveHappened: false });
 }
 
 function authLine(password: string | undefined): string {

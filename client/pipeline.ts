@@ -21,7 +21,7 @@ import {
   QueueFullError,
   UnauthorizedError,
 } from "./errors.ts";
-import { Link, type LinkOwner } from "./link.ts";
+import { Link, type LinkOwner, unasked } from "./link.ts";
 import { failLost } from "./lost.ts";
 import type { ClientSettings } from "./options.ts";
 import { Queue } from "./queue.ts";
@@ -101,6 +101,11 @@ export class Pipeline implements LinkOwner {
     this.#checkIdle();
   }
 
+  /** Whether a reply may arrive. */
+  get isExpecting(): boolean {
+    return this.#sent.length > 0;
+  }
+
   /** Settles the oldest request by `200 OK`. */
   onOk(value: string | undefined): void {
     this.#next().ok(value);
@@ -143,10 +148,7 @@ export class Pipeline implements LinkOwner {
 
   #next(): Request {
     const request = this.#sent.shift();
-    if (request === undefined) {
-      const message = "The server sent a reply to no request";
-      throw new ProtocolError(message, { mayHaveHappened: false });
-    }
+    if (request === undefined) throw unasked();
     this.#size -= request.size;
     return request;
   }

@@ -54,6 +54,11 @@ export class ReplyReader {
     this.#bytesMax = bytesMax;
   }
 
+  /** Whether the last reply is incomplete. */
+  get isInReply(): boolean {
+    return this.#bytes > 0;
+  }
+
   /** Takes the next bytes. Throws ProtocolError if they are not a reply. */
   push(chunk: Uint8Array): void {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);

@@ -5,7 +5,14 @@
  */
 
 import { defer } from "./deferred.ts";
-import { errorOf, type KeylineError, LostReplyError, ReplyError, UnderWayError } from "./errors.ts";
+import {
+  errorOf,
+  type KeylineError,
+  LostReplyError,
+  ProtocolError,
+  ReplyError,
+  UnderWayError,
+} from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 
 /** The options of one call. */
@@ -46,9 +53,9 @@ export interface Request {
   since: number;
   /** Whether its promise is settled. */
   isSettled: boolean;
-  /** Settles it by `200 OK` and the value after that. */
+  /** Settles it by `200 OK` and the value after that. Throws ProtocolError if that does not fit. */
   ok(value: string | undefined): void;
-  /** Settles it by another reply. */
+  /** Settles it by another reply. Throws ProtocolError if that does not fit. */
   reply(reply: Reply): void;
   /** Settles it by an error, which says that a change may have taken effect if it was ever sent. */
   fail(error: KeylineError): void;
@@ -119,10 +126,14 @@ class Call<Result> implements Request {
       this.#parts.resolve(decode());
       this.isSettled = true;
     } catch (error) {
-      // The server says itself that nothing happened.
-      if (!(error instanceof ReplyError)) return this.fail(error as KeylineError);
-      this.isSettled = true;
-      this.#parts.reject(error);
+      if (error instanceof ReplyError) {
+        // The server says itself that nothing happened.
+        this.isSettled = true;
+        this.#parts.reject(error);
+      } else {
+        this.fail(error as KeylineError);
+        if (error instanceof ProtocolError) throw error;
+      }
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Client, connect, ProtocolError } from "../../client/client.ts";
+import { type Client, connect, ConnectionError, ProtocolError } from "../../client/client.ts";
 import { answerWith, errorOf, faultTest, serve } from "./fault_scripts.ts";
 
 for (
@@ -96,6 +96,69 @@ faultTest("a reply that arrives byte by byte is the same reply", [
   await using db = await connect({ port: server.port });
   const [value, keys, none] = await Promise.all([db.get("a"), db.request("KEYS"), db.get("b")]);
   assertEquals([value, keys.lines, none], ["ä€𝄞 v", ["a"], undefined]);
+});
+
+faultTest(
+  "a reply that does not fit its request ends the connection: those after it are not trusted",
+  [
+    async (client) => {
+      await client.greet();
+      for (let i = 0; i < 3; i++) await client.line();
+      await client.send("200 OK v\r\n200 OK\r\n200 OK v\r\n");
+      while (await client.line() !== undefined);
+    },
+    serve,
+  ],
+  async (server) => {
+    await using db = await connect({ port: server.port });
+    const [count, put, get] = [
+      errorOf(db.count()),
+      errorOf(db.put("k", "v")),
+      errorOf(db.get("k")),
+    ];
+    for (const error of await Promise.all([count, put, get])) {
+      assert(error instanceof ProtocolError);
+    }
+    assertEquals((await put).mayHaveHappened, true);
+    assertEquals(await db.get("k"), "v");
+    assertEquals(server.connections, 2);
+  },
+);
+
+for (
+  const [what, data] of [
+    ["a reply", "200 OK\r\n200 OK forged\r\n"],
+    ["half a reply", "200 OK\r\n200 OK for"],
+    ["the first line of a reply", "200 OK\r\n200-for\r\n"],
+  ] as const
+) {
+  faultTest(`connect fails if ${what} to no request follows the greeting's`, [
+    async (client) => {
+      await client.line();
+      await client.send(data);
+      await client.line();
+      await client.send("ged\r\n200 OK v\r\n");
+    },
+  ], async (server) => {
+    await assertRejects(() => connect({ port: server.port }), ConnectionError, "to no request");
+  });
+}
+
+faultTest("half a reply to no request ends the connection, and begins no answer", [
+  async (client) => {
+    await client.greet();
+    await client.line();
+    await client.send("200 OK v\r\n200 OK for");
+    if (await client.line() === undefined) return;
+    await client.send("ged\r\n200 OK v\r\n");
+    await client.line();
+  },
+  serve,
+], async (server) => {
+  await using db = await connect({ port: server.port });
+  assertEquals(await db.get("k"), "v");
+  assertEquals(await db.get("k"), "v");
+  assertEquals(server.connections, 2);
 });
 
 const digits = "9".repeat(400);
