@@ -19,7 +19,6 @@ export function failLost(
 ): Request[] {
   const now = performance.now();
   return requests.filter((request) => {
-    if (request.isSettled) return false;
     const isLate = request.since <= now - timeout;
     if (isRetried && request.isSafe && !isLate && request.sends < SENDS_MAX) {
       request.since = now;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { QueueLimits } from "./backlog.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** How many requests of one call are in flight at a time. */
@@ -12,14 +13,6 @@ const WINDOW = 1_000;
 const WINDOW_SIZE = 4_194_304;
 /** How many characters a line has at most, besides key and value. */
 const LINE_REST = 32;
-
-/** How many requests a client holds, and how many characters. */
-export interface QueueLimits {
-  /** How many requests may wait. */
-  readonly queueMax: number;
-  /** How many characters they may have together. */
-  readonly queueSizeMax: number;
-}
 
 /** Returns the value that `get` gives for each key, in order. Throws what `inWindows` throws. */
 export async function getEach(

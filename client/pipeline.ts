@@ -9,10 +9,10 @@
 import { performance } from "node:perf_hooks";
 import { nextTick } from "node:process";
 import { clearTimeout, setTimeout } from "node:timers";
+import { Backlog } from "./backlog.ts";
 import { Backoff } from "./backoff.ts";
 import { defer } from "./deferred.ts";
 import {
-  ArgumentError,
   BusyError,
   ClosedError,
   ConnectionError,
@@ -24,10 +24,11 @@ import {
 import { Link, type LinkOwner, unasked } from "./link.ts";
 import { failLost } from "./lost.ts";
 import type { ClientSettings } from "./options.ts";
-import { Queue } from "./queue.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Request } from "./request.ts";
 
+/** How often the client looks, in one timeout, for requests that waited too long for a connection. */
+const LOOKS = 20;
 /** How many characters go into one write, give or take a line. */
 const WRITE_SIZE = 262_144;
 
@@ -35,14 +36,9 @@ const WRITE_SIZE = 262_144;
 export class Pipeline implements LinkOwner {
   /** The options of the client. */
   readonly settings: ClientSettings;
-  readonly #waiting = new Queue<Request>();
-  readonly #sent = new Queue<Request>();
+  readonly #backlog: Backlog;
   readonly #backoff = new Backoff();
   #link: Link | undefined;
-  /** The size of all requests in both queues, in characters. */
-  #size = 0;
-  /** At most how many abandoned requests are still in the queues. */
-  #abandoned = 0;
   #isScheduled = false;
   #isBlocked = false;
   #isConnecting = false;
@@ -53,6 +49,7 @@ export class Pipeline implements LinkOwner {
 
   private constructor(settings: ClientSettings, link: Link) {
     this.settings = settings;
+    this.#backlog = new Backlog(settings);
     this.#use(link);
   }
 
@@ -64,22 +61,21 @@ export class Pipeline implements LinkOwner {
   /** Sends a request as soon as possible. It fails at once if the client is closed or full. */
   send(request: Request): void {
     if (this.#isClosing) return request.fail(new ClosedError("The client is closed"));
-    if (this.#isFull(request)) {
-      const count = this.#sent.length + this.#waiting.length;
+    if (this.#backlog.isFull(request)) {
+      const { count } = this.#backlog;
       return request.fail(new QueueFullError(`Too many requests: ${count} wait for their replies`));
     }
-    this.#size += request.size;
     if (this.#link === undefined) request.since = performance.now();
-    this.#waiting.push(request);
+    this.#backlog.add(request);
     this.#schedule();
   }
 
   /** Fails a request that its caller gave up. A reply that still arrives is skipped. */
   abandon(request: Request, error: KeylineError): void {
     if (request.isSettled) return;
-    this.#abandoned++;
     request.fail(error);
-    if (this.#link === undefined) this.#schedule();
+    this.#backlog.abandon(request);
+    this.#checkIdle();
   }
 
   /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
@@ -97,13 +93,13 @@ export class Pipeline implements LinkOwner {
     this.#link?.destroy();
     this.#link = undefined;
     this.#failSent(new Error("the client was closed"), { isRetried: false });
-    this.#failWaiting(() => new ClosedError("The client is closed"));
+    this.#backlog.failWaiting(() => new ClosedError("The client is closed"));
     this.#checkIdle();
   }
 
   /** Whether a reply may arrive. */
   get isExpecting(): boolean {
-    return this.#sent.length > 0;
+    return this.#backlog.isExpecting;
   }
 
   /** Settles the oldest request by `200 OK`. */
@@ -114,7 +110,7 @@ export class Pipeline implements LinkOwner {
 
   /** Settles the oldest request by another reply. */
   onReply(reply: Reply): void {
-    if (reply.code === 503 && this.#sent.length === 0) throw new BusyError(503, reply.text);
+    if (reply.code === 503 && !this.isExpecting) throw new BusyError(503, reply.text);
     this.#next().reply(reply);
     if (this.#isClosing) this.#checkIdle();
   }
@@ -130,6 +126,8 @@ export class Pipeline implements LinkOwner {
     this.#link = undefined;
     this.#whyNot = error;
     this.#failSent(error, { isRetried: !(error instanceof ProtocolError) });
+    this.#endWatch();
+    this.#watchOver();
     this.#reconnect();
     this.#checkIdle();
   }
@@ -142,81 +140,37 @@ export class Pipeline implements LinkOwner {
   }
 
   #reconnect(): void {
-    if (!this.settings.reconnect) this.#failWaiting(() => this.#cannotConnect());
-    else if (this.#waiting.length > 0) this.#connect();
+    if (!this.settings.reconnect) this.#backlog.failWaiting(() => this.#cannotConnect());
+    else if (this.#backlog.isWaiting) this.#connect();
   }
 
   #next(): Request {
-    const request = this.#sent.shift();
+    const request = this.#backlog.answered();
     if (request === undefined) throw unasked();
-    this.#size -= request.size;
     return request;
-  }
-
-  #isFull(request: Request): boolean {
-    const { queueMax, queueSizeMax } = this.settings;
-    const isFull = () => {
-      const count = this.#sent.length + this.#waiting.length;
-      return count >= queueMax || count > 0 && this.#size + request.size > queueSizeMax;
-    };
-    if (!isFull()) return false;
-    if (this.#abandoned === 0) return true;
-    this.#sift();
-    return isFull();
-  }
-
-  /** Drops abandoned requests from the waiting ones, and fails those that have waited since `limit`. */
-  #sift(limit = -Infinity): void {
-    this.#abandoned = 0;
-    for (const request of this.#waiting.drain()) {
-      // A request that came while there was a connection has waited since now.
-      request.since ||= performance.now();
-      if (!request.isSettled && request.since > limit) {
-        this.#waiting.push(request);
-        continue;
-      }
-      this.#size -= request.size;
-      request.fail(this.#cannotConnect());
-    }
-    if (this.#waiting.length === 0) this.#backoff.wake();
-    this.#checkIdle();
   }
 
   /** Writes the waiting requests. */
   #flush(): void {
     this.#isScheduled = false;
-    if (this.#waiting.length === 0) return;
     if (this.#link === undefined) {
-      if (this.#abandoned > 0) this.#sift();
+      this.#watchOver();
       return this.#reconnect();
     }
-    const now = performance.now();
-    while (!this.#isBlocked && this.#waiting.length > 0) {
-      let lines = "";
-      while (lines.length < WRITE_SIZE) {
-        const request = this.#waiting.shift();
-        if (request === undefined) break;
-        if (request.isSettled) {
-          this.#size -= request.size;
-          continue;
-        }
-        lines += request.line;
-        if (!request.isSafe) request.line = "";
-        request.sends++;
-        request.since = now;
-        this.#sent.push(request);
-      }
-      if (lines !== "") this.#isBlocked = !this.#link.write(lines);
+    while (!this.#isBlocked) {
+      const lines = this.#backlog.take(WRITE_SIZE);
+      if (lines === "") break;
+      this.#isBlocked = !this.#link.write(lines);
     }
-    this.#checkIdle();
     this.#watchOver();
   }
 
-  /** Sets the timer that notices late replies. */
+  /** Sets the timer that notices late replies, and requests that wait too long for a connection. */
   #watchOver(): void {
-    if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
-    const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
-    const rest = since + this.settings.timeout - performance.now();
+    const { since } = this.#backlog;
+    if (this.#watch !== undefined || since === Infinity) return;
+    const { timeout } = this.settings;
+    const rest = this.#link === undefined ? timeout / LOOKS : since + timeout - performance.now();
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
       this.#failLate();
@@ -225,33 +179,39 @@ export class Pipeline implements LinkOwner {
     this.#watch.unref?.();
   }
 
+  #endWatch(): void {
+    clearTimeout(this.#watch);
+    this.#watch = undefined;
+  }
+
   /** Gives up a connection whose oldest request is late, and fails requests that waited too long. */
   #failLate(): void {
-    const limit = performance.now() - this.settings.timeout;
-    if (this.#link !== undefined && (this.#sent.head?.since ?? Infinity) <= limit) {
+    const { timeout } = this.settings;
+    const limit = performance.now() - timeout;
+    if (this.#link !== undefined && this.#backlog.since <= limit) {
       this.#link.destroy();
-      this.onDown(new Error(`no reply came in ${this.settings.timeout} ms`));
+      this.onDown(new Error(`no reply came in ${timeout} ms`));
     }
-    if (this.#link === undefined) this.#sift(limit);
+    if (this.#link !== undefined) return;
+    this.#backlog.failWaiting(() => this.#cannotConnect(), limit);
+    this.#checkIdle();
   }
 
   /** Tries to connect for as long as a request waits. */
   async #connect(): Promise<void> {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
-    this.#watchOver();
     this.#backoff.reset();
-    while (this.#waiting.length > 0) {
+    while (this.#backlog.isWaiting) {
       try {
         const link = await Link.open(this.settings);
-        if (this.#waiting.length === 0 && this.#isClosing) link.destroy();
+        if (!this.#backlog.isWaiting && this.#isClosing) link.destroy();
         else this.#use(link);
         break;
       } catch (error) {
         this.#whyNot = error as Error;
-        const isFinal = error instanceof UnauthorizedError || error instanceof ArgumentError;
-        if (isFinal) this.#failWaiting(() => error);
-        if (this.#waiting.length > 0) await this.#backoff.pause();
+        if (error instanceof UnauthorizedError) this.#backlog.failWaiting(() => error);
+        if (this.#backlog.isWaiting) await this.#backoff.pause();
       }
     }
     this.#isConnecting = false;
@@ -274,31 +234,19 @@ export class Pipeline implements LinkOwner {
 
   /** Puts sent requests that may be sent again before the waiting ones, and fails the others. */
   #failSent(error: Error, { isRetried }: { isRetried: boolean }): void {
-    const sent = this.#sent.drain();
-    const again = failLost(sent, {
+    const again = failLost(this.#backlog.lost(), {
       error,
       timeout: this.settings.timeout,
       isRetried: isRetried && this.settings.reconnect,
     });
-    for (const request of sent) this.#size -= request.size;
-    if (again.length === 0) return;
-    const others = this.#waiting.drain();
-    for (const request of again) this.#size += request.size;
-    for (const request of [...again, ...others]) this.#waiting.push(request);
+    if (again.length > 0) this.#backlog.putBack(again);
   }
 
-  #failWaiting(error: () => KeylineError): void {
-    for (const request of this.#waiting.drain()) {
-      this.#size -= request.size;
-      request.fail(error());
-    }
-    this.#backoff.wake();
-  }
-
-  /** Lets `close` go on once the last reply is there. */
+  /** Ends what nobody waits for any more: the pause between connections, and the wait of `close`. */
   #checkIdle(): void {
-    if (!this.#isClosing || this.#sent.length + this.#waiting.length > 0) return;
-    clearTimeout(this.#watch);
+    if (!this.#backlog.isWaiting) this.#backoff.wake();
+    if (!this.#isClosing || this.#backlog.isAwaited) return;
+    this.#endWatch();
     this.#idle.resolve();
   }
 }

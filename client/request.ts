@@ -49,6 +49,8 @@ export interface Request {
   readonly isChange: boolean;
   /** How many times it was sent. */
   sends: number;
+  /** Whether it was sent on the connection that is open. */
+  isInFlight: boolean;
   /** When it was sent or began to wait, by `performance.now()`, in milliseconds; 0 if never. */
   since: number;
   /** Whether its promise is settled. */
@@ -88,6 +90,7 @@ class Call<Result> implements Request {
   readonly isSafe: boolean;
   readonly isChange: boolean;
   sends = 0;
+  isInFlight = false;
   since = 0;
   isSettled = false;
   readonly #parts: CallParts<Result>;

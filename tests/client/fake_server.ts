@@ -19,9 +19,13 @@ export class FakeClient {
     socket.setNoDelay(true);
   }
 
-  /** Returns the next line of the client without its end, or undefined if it sends no more. */
-  async line(): Promise<string | undefined> {
+  /**
+   * Returns the next line of the client without its end, or so many characters of it, or undefined if it
+   * sends no more.
+   */
+  async line(charactersMax = Infinity): Promise<string | undefined> {
     for (;;) {
+      if (this.#received.length >= charactersMax) return this.#received.slice(0, charactersMax);
       const end = this.#received.indexOf("\r\n");
       if (end >= 0) {
         const line = this.#received.slice(0, end);
