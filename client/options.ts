@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Pauses } from "./backoff.ts";
 import { ArgumentError } from "./errors.ts";
 
 /** What `connect` takes. Every option may be left out. */
@@ -57,6 +58,8 @@ export interface ClientSettings {
   readonly queueSizeMax: number;
   /** The longest reply, in bytes. */
   readonly replyBytesMax: number;
+  /** The pauses between connections; tests alone choose others. */
+  readonly pauseMs: Pauses;
 }
 
 /** The port that Keyline listens on by default: KEYL on the keys of a phone. */
@@ -80,6 +83,7 @@ export function settingsOf(options: ConnectOptions): ClientSettings {
     queueMax: within("queueMax", options.queueMax ?? 65_536, Infinity),
     queueSizeMax: within("queueSizeMax", options.queueSizeMax ?? 64 * MIB, Infinity),
     replyBytesMax: within("replyBytesMax", options.replyBytesMax ?? 16 * MIB, Infinity),
+    pauseMs: { min: 50, max: 2_000 },
   };
 }
 

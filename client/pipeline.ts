@@ -37,19 +37,25 @@ export class Pipeline implements LinkOwner {
   /** The options of the client. */
   readonly settings: ClientSettings;
   readonly #backlog: Backlog;
-  readonly #backoff = new Backoff();
+  readonly #backoff: Backoff;
   #link: Link | undefined;
   #isScheduled = false;
   #isBlocked = false;
+  /** Whether this connection has answered a request, and not by 503. */
+  #hasAnswered = false;
   #isConnecting = false;
   #isClosing = false;
   #whyNot: Error | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #idle = defer<void>();
+  /** Ends the attempt to connect. */
+  readonly #end = new AbortController();
+  #closed: Promise<void> | undefined;
 
   private constructor(settings: ClientSettings, link: Link) {
     this.settings = settings;
     this.#backlog = new Backlog(settings);
+    this.#backoff = new Backoff(settings.pauseMs);
     this.#use(link);
   }
 
@@ -79,7 +85,11 @@ export class Pipeline implements LinkOwner {
   }
 
   /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#isClosing = true;
     this.#checkIdle();
     await this.#idle.promise;
@@ -112,6 +122,7 @@ export class Pipeline implements LinkOwner {
   onReply(reply: Reply): void {
     if (reply.code === 503 && !this.isExpecting) throw new BusyError(503, reply.text);
     this.#next().reply(reply);
+    if (reply.code === 503) this.#hasAnswered = false;
     if (this.#isClosing) this.#checkIdle();
   }
 
@@ -125,6 +136,8 @@ export class Pipeline implements LinkOwner {
   onDown(error: Error): void {
     this.#link = undefined;
     this.#whyNot = error;
+    if (this.#hasAnswered) this.#backoff.succeeded();
+    else this.#backoff.failed();
     this.#failSent(error, { isRetried: !(error instanceof ProtocolError) });
     this.#endWatch();
     this.#watchOver();
@@ -147,6 +160,7 @@ export class Pipeline implements LinkOwner {
   #next(): Request {
     const request = this.#backlog.answered();
     if (request === undefined) throw unasked();
+    this.#hasAnswered = true;
     return request;
   }
 
@@ -168,7 +182,7 @@ export class Pipeline implements LinkOwner {
   /** Sets the timer that notices late replies, and requests that wait too long for a connection. */
   #watchOver(): void {
     const { since } = this.#backlog;
-    if (this.#watch !== undefined || since === Infinity) return;
+    if (this.#watch !== undefined || since === Infinity || this.#end.signal.aborted) return;
     const { timeout } = this.settings;
     const rest = this.#link === undefined ? timeout / LOOKS : since + timeout - performance.now();
     this.#watch = setTimeout(() => {
@@ -201,17 +215,18 @@ export class Pipeline implements LinkOwner {
   async #connect(): Promise<void> {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
-    this.#backoff.reset();
-    while (this.#backlog.isWaiting) {
+    while (this.#backlog.isWaiting && this.#link === undefined) {
+      await this.#backoff.pause();
+      if (!this.#backlog.isWaiting) break;
       try {
-        const link = await Link.open(this.settings);
-        if (!this.#backlog.isWaiting && this.#isClosing) link.destroy();
+        const link = await Link.open(this.settings, this.#end.signal);
+        // The end may have come just after the connection.
+        if (this.#end.signal.aborted) link.destroy();
         else this.#use(link);
-        break;
       } catch (error) {
         this.#whyNot = error as Error;
+        this.#backoff.failed();
         if (error instanceof UnauthorizedError) this.#backlog.failWaiting(() => error);
-        if (this.#backlog.isWaiting) await this.#backoff.pause();
       }
     }
     this.#isConnecting = false;
@@ -221,10 +236,11 @@ export class Pipeline implements LinkOwner {
 
   #use(link: Link): void {
     this.#isBlocked = false;
+    this.#hasAnswered = false;
     link.attach(this);
     // It may have ended since the greeting.
+    this.#link = link;
     if (link.isDown) this.onDown(new Error("the server closed the connection"));
-    else this.#link = link;
   }
 
   #cannotConnect(): ConnectionError {
@@ -242,11 +258,12 @@ export class Pipeline implements LinkOwner {
     if (again.length > 0) this.#backlog.putBack(again);
   }
 
-  /** Ends what nobody waits for any more: the pause between connections, and the wait of `close`. */
+  /** Ends what nobody waits for: a pause and, once the client is closing, all that it does. */
   #checkIdle(): void {
     if (!this.#backlog.isWaiting) this.#backoff.wake();
     if (!this.#isClosing || this.#backlog.isAwaited) return;
     this.#endWatch();
+    this.#end.abort();
     this.#idle.resolve();
   }
 }

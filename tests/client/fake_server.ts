@@ -83,6 +83,7 @@ export class FakeServer implements AsyncDisposable {
   readonly #clients: FakeClient[] = [];
   readonly #accepting: Promise<void>;
   #isEnded = false;
+  #ended = 0;
 
   /** Starts to listen. */
   constructor(...scripts: ((client: FakeClient) => Promise<void>)[]) {
@@ -97,6 +98,11 @@ export class FakeServer implements AsyncDisposable {
   /** The number of connections so far. */
   get connections(): number {
     return this.#clients.length;
+  }
+
+  /** Whether the first connections, so many of them, have ended. */
+  isGone(count: number): boolean {
+    return this.#ended >= count;
   }
 
   /** Ends it, and waits for its scripts. */
@@ -119,7 +125,12 @@ export class FakeServer implements AsyncDisposable {
       const client = new FakeClient(socket);
       const script = scripts[this.#clients.length] ?? scripts.at(-1)!;
       this.#clients.push(client);
-      this.#served.push(script(client).finally(() => client.close()));
+      this.#served.push(
+        script(client).finally(() => {
+          client.close();
+          this.#ended++;
+        }),
+      );
     }
   }
 
