@@ -17,6 +17,7 @@
  */
 
 import { clearTimeout, setTimeout } from "node:timers";
+import { onAbort } from "./aborting.ts";
 import { type ArgumentError, LostReplyError, TimeoutError } from "./errors.ts";
 import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
@@ -251,11 +252,11 @@ export class Client {
     if (request.isSettled || signal === undefined && timeout === undefined) return promise;
     const abort = () => this.#pipeline.abandon(request, abortError(signal!));
     const late = () => this.#pipeline.abandon(request, lateError(timeout!));
-    signal?.addEventListener("abort", abort);
+    const stopListening = signal && onAbort(signal, abort);
     const timer = timeout === undefined ? undefined : setTimeout(late, timeout);
     return promise.finally(() => {
       if (timer !== undefined) clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     });
   }
 }

@@ -7,6 +7,7 @@
 
 import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
+import { onAbort } from "./aborting.ts";
 import { defer } from "./deferred.ts";
 import {
   AbortError,
@@ -111,7 +112,7 @@ export class Link {
     const late = () => done.reject(new Error(`no answer in ${settings.timeout} ms`));
     const timer = setTimeout(late, settings.timeout);
     const abort = () => done.reject(abortError(signal!));
-    signal?.addEventListener("abort", abort);
+    const stopListening = signal && onAbort(signal, abort);
     socket.once(settings.tls ? "secureConnect" : "connect", () => socket.write(greeting));
     try {
       await done.promise;
@@ -123,7 +124,7 @@ export class Link {
       throw describe(error as Error, settings);
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     }
   }
 

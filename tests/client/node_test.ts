@@ -17,6 +17,8 @@ try {
   const keys = [];
   for await (const key of db.keys("key29")) keys.push(key);
   await db.put("text", "a");
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 12 }, () => db.get("key1", { signal })));
   const errors = [];
   await db.incr("text").catch((error) => errors.push(error instanceof ConflictError));
   await db.get("a b").catch((error) => errors.push(error instanceof ArgumentError));
@@ -62,5 +64,6 @@ async function run(program: string, args: string[]): Promise<string> {
     cwd: ROOT.pathname,
   }).output();
   assert(success, new TextDecoder().decode(stderr));
+  assertEquals(new TextDecoder().decode(stderr), "");
   return new TextDecoder().decode(stdout);
 }
