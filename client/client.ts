@@ -23,7 +23,7 @@ import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
 import { isReading, keyLine, rawLine } from "./line.ts";
 import { getEach, putEach } from "./many.ts";
-import { type ConnectOptions, faultOfTimeout, settingsOf } from "./options.ts";
+import { type ConnectOptions, faultOfCall, settingsOf } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
 import type { Reply } from "./reply_reader.ts";
 import { type CallOptions, type Decoder, makeRequest } from "./request.ts";
@@ -43,6 +43,8 @@ export interface PutOptions extends CallOptions {
   /** How many seconds from now the key expires; never by default. It takes a second request. */
   readonly ttl?: number | undefined;
 }
+
+const NO_OPTIONS: CallOptions = {};
 
 /** `Symbol.asyncDispose`, or its stand-in for early versions of Node.js 20, which lack it. */
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ??
@@ -110,7 +112,8 @@ export class Client {
 
   /** Stores a value only if the key still has the version that `gets` returned. */
   cas(key: string, change: result.Versioned, options?: CallOptions): Promise<result.CasResult> {
-    const { version, value } = change;
+    // Of nothing at all, which no types forbid in JavaScript, there is no version either.
+    const { version, value } = change ?? {} as result.Versioned;
     return this.#change(keyLine("CAS", key, { integer: version, value }), result.cas, options);
   }
 
@@ -241,10 +244,8 @@ export class Client {
     options: CallOptions | undefined,
   ): Promise<Result> {
     if (typeof line !== "string") return Promise.reject(line);
-    const retry = options?.retry;
-    const signal = options?.signal;
-    const timeout = options?.timeout;
-    const fault = timeout === undefined ? undefined : faultOfTimeout(timeout);
+    const { retry, signal, timeout } = options ?? NO_OPTIONS;
+    const fault = options && faultOfCall(options);
     if (fault !== undefined) return Promise.reject(fault);
     const { request, promise } = makeRequest(line, { decoder, isChange, retry });
     if (signal?.aborted) request.fail(abortError(signal));

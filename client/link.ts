@@ -96,7 +96,13 @@ export class Link {
       if (fault !== undefined) done.reject(fault);
       else if (count === countMax) done.resolve();
     };
-    const socket = openSocket(settings);
+    let socket: Socket;
+    try {
+      socket = openSocket(settings);
+    } catch (error) {
+      // A certificate that is none, for example.
+      throw describe(error as Error, settings);
+    }
     const link = new Link(socket, {
       get isExpecting() {
         return count < countMax;

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { ArgumentError } from "../../client/client.ts";
+import { ArgumentError, connect, KeylineError, type Versioned } from "../../client/client.ts";
 import { clientTest } from "./client_of_server.ts";
 
 clientTest(
@@ -74,4 +74,28 @@ clientTest("a timeout that no timer can keep is refused", async (db) => {
     await assertRejects(() => db.get("k", { timeout }), ArgumentError, "timeout");
   }
   assertEquals(await db.get("k", { timeout: 30_000 }), undefined);
+});
+
+clientTest("what is no signal is refused, and nothing is sent", async (db, server) => {
+  for (const signal of [null, {}, 5] as unknown as AbortSignal[]) {
+    await assertRejects(() => db.put("k", "v", { signal }), ArgumentError, "signal");
+    await assertRejects(() => connect({ port: server.port, signal }), ArgumentError, "signal");
+  }
+  assertEquals(await db.count(), 0);
+});
+
+clientTest("a change to no version and no value is refused", async (db) => {
+  for (const change of [undefined, null, {}, { version: 1n }] as unknown as Versioned[]) {
+    await assertRejects(() => db.cas("k", change), ArgumentError);
+  }
+});
+
+clientTest("connect refuses options that are of no use", async (_, { port }) => {
+  for (const hostname of ["", 5] as string[]) {
+    await assertRejects(() => connect({ hostname, port }), ArgumentError, "hostname");
+  }
+  for (const ca of [5, {}, [undefined]] as unknown as string[]) {
+    await assertRejects(() => connect({ port, ca }), ArgumentError, "ca");
+  }
+  await assertRejects(() => connect({ port, ca: "no certificate" }), KeylineError);
 });
