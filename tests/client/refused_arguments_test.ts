@@ -4,9 +4,13 @@
  * @module
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
 import { ArgumentError, connect, KeylineError, type Versioned } from "../../client/client.ts";
+import { numberFrom } from "../support/harness.ts";
 import { clientTest } from "./client_of_server.ts";
+
+const SEED = numberFrom("KEYLINE_FUZZ_SEED", Date.now() % 2 ** 31);
 
 clientTest(
   "a key or value that would smuggle in a second request is refused, and nothing is sent",
@@ -98,4 +102,27 @@ clientTest("connect refuses options that are of no use", async (_, { port }) => 
     await assertRejects(() => connect({ port, ca }), ArgumentError, "ca");
   }
   await assertRejects(() => connect({ port, ca: "no certificate" }), KeylineError);
+});
+
+clientTest("an expiry is refused only if the server refuses it", async (db) => {
+  const seconds = fc.oneof(
+    fc.constantFrom(0, 0.0001, 0.0004, 0.0005, 0.001, 1e11, 999_999_999_999, 999_999_999_999.999),
+    fc.constantFrom(1e12, 999_999_999_999.9999, 0.123456789, 1.0005, 1e15, -1),
+    fc.integer({ min: 0, max: 10 ** 15 }).map((milliseconds) => milliseconds / 1_000),
+    fc.double({ min: 0, max: 1.1e12 }),
+  );
+  let taken = 0;
+  await fc.assert(
+    fc.asyncProperty(seconds, async (seconds) => {
+      await db.put("k", "v");
+      const { code } = await db.request(`EXPIRE k ${seconds}`);
+      await db.put("k", "v");
+      const outcome = await db.expire("k", seconds).catch((error) => error);
+      if (code === 200) assertEquals(outcome, true, `the server takes ${seconds}`);
+      else assert(outcome === true || outcome instanceof ArgumentError, `${seconds}: ${outcome}`);
+      if (code === 200) taken++;
+    }),
+    { numRuns: 300, seed: SEED },
+  );
+  assert(taken > 50, `the server took ${taken}`);
 });
