@@ -78,13 +78,13 @@ export class Backlog {
 
   /** Counts a request no more that its caller gave up. */
   abandon(request: Request): void {
+    request.line = "";
     if (request.isInFlight) {
       this.#sentAbandoned++;
       return;
     }
     this.#waitingAbandoned++;
     this.#size -= request.size;
-    request.line = "";
     const { length } = this.#waiting;
     if (this.#waitingAbandoned > LEFT_MAX && this.#waitingAbandoned * 2 > length) this.#sift();
   }

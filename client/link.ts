@@ -71,7 +71,9 @@ export class Link {
         this.#down(error as Error);
       }
     });
-    socket.on("drain", () => this.#owner.onDrain());
+    socket.on("drain", () => {
+      if (!this.#isDown) this.#owner.onDrain();
+    });
     socket.on("error", (error: Error) => this.#down(error));
     socket.on("end", () => this.#down(new Error(CLOSED)));
     socket.on("close", () => this.#down(new Error("the connection is closed")));

@@ -142,7 +142,6 @@ export class Pipeline implements LinkOwner {
     this.#endWatch();
     this.#watchOver();
     this.#reconnect();
-    this.#checkIdle();
   }
 
   /** Writes after all code that runs now, so that requests made together go out together. */
@@ -155,6 +154,7 @@ export class Pipeline implements LinkOwner {
   #reconnect(): void {
     if (!this.settings.reconnect) this.#backlog.failWaiting(() => this.#cannotConnect());
     else if (this.#backlog.isWaiting) this.#connect();
+    this.#checkIdle();
   }
 
   #next(): Request {

@@ -154,3 +154,11 @@ faultTest("requests aborted while they wait make room for others", [
   db.destroy();
   assert(await next instanceof ClosedError);
 });
+
+faultTest("close waits for no connection that will never be made", [breakOff], async (server) => {
+  const db = await connect({ port: server.port, reconnect: false, timeout: 2_000_000_000 });
+  await errorOf(db.put("k", "v"));
+  const unsent = errorOf(db.put("k", "v"));
+  await db.close();
+  assert(await unsent instanceof ConnectionError);
+});
