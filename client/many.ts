@@ -67,7 +67,7 @@ async function* inWindows<Item, Result>(
   try {
     for (const item of items) {
       const added = sizeOf(item) + LINE_REST;
-      if (sent.length + 1 > countMax || sent.length > 0 && size + added > sizeMax) {
+      if (sent.length >= countMax || sent.length > 0 && size + added > sizeMax) {
         yield await resultsOf(sent);
         sent = [];
         size = 0;

@@ -70,7 +70,7 @@ faultTest("a server that answers a request without reading it is given up", [
   },
   serve,
 ], async (server) => {
-  await using db = await connect({ port: server.port, timeout: 200 });
+  await using db = await connect({ port: server.port, timeout: 1_000 });
   // So much that the system can't take it all, so that what follows can't be written.
   await db.put("k", "v".repeat(32_000_000));
   const error = await errorOf(db.get("k", { timeout: 5_000 }));
