@@ -100,9 +100,12 @@ export class Client {
     const expire = keyLine("EXPIRE", key, { seconds });
     if (typeof expire !== "string") return Promise.reject(expire);
     // One after the other: if the value is not stored, the old one must keep its expiry.
-    return this.#change(put, result.nothing, options)
-      .then(() => this.#change(expire, result.unlessMissing, options).catch(withoutEnd))
-      .then(() => {});
+    const second = { decoder: result.unlessMissing, isChange: true, isSecond: true };
+    return this.#pipeline.during(
+      this.#change(put, result.nothing, options)
+        .then(() => this.#send(expire, second, options).catch(withoutEnd))
+        .then(() => {}),
+    );
   }
 
   /** Stores a value only if the key has none, and returns whether it did. */
@@ -207,7 +210,7 @@ export class Client {
     return this.#send(checked, { decoder: result.asItIs, isChange }, options);
   }
 
-  /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
+  /** Takes no more calls, waits for the outstanding replies, and ends the connection. */
   close(): Promise<void> {
     return this.#pipeline.close();
   }
@@ -240,7 +243,11 @@ export class Client {
 
   #send<Result>(
     line: string | ArgumentError,
-    { decoder, isChange }: { decoder: Decoder<Result>; isChange: boolean },
+    { decoder, isChange, isSecond = false }: {
+      decoder: Decoder<Result>;
+      isChange: boolean;
+      isSecond?: boolean;
+    },
     options: CallOptions | undefined,
   ): Promise<Result> {
     if (typeof line !== "string") return Promise.reject(line);
@@ -249,7 +256,7 @@ export class Client {
     if (fault !== undefined) return Promise.reject(fault);
     const { request, promise } = makeRequest(line, { decoder, isChange, retry });
     if (signal?.aborted) request.fail(abortError(signal));
-    else this.#pipeline.send(request);
+    else this.#pipeline.send(request, isSecond);
     if (request.isSettled || signal === undefined && timeout === undefined) return promise;
     const abort = () => this.#pipeline.abandon(request, abortError(signal!));
     const late = () => this.#pipeline.abandon(request, lateError(timeout!));

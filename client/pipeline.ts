@@ -45,10 +45,12 @@ export class Pipeline implements LinkOwner {
   #hasAnswered = false;
   #isConnecting = false;
   #isClosing = false;
+  /** How many calls of two requests are not done; `close` waits for them. */
+  #calls = 0;
   #whyNot: Error | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #idle = defer<void>();
-  /** Ends the attempt to connect. */
+  /** Aborted when nothing is to be sent any more, which also ends the attempt to connect. */
   readonly #end = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -64,16 +66,32 @@ export class Pipeline implements LinkOwner {
     return new Pipeline(settings, await Link.open(settings, signal));
   }
 
-  /** Sends a request as soon as possible. It fails at once if the client is closed or full. */
-  send(request: Request): void {
-    if (this.#isClosing) return request.fail(new ClosedError("The client is closed"));
-    if (this.#backlog.isFull(request)) {
+  /**
+   * Sends a request as soon as possible. It fails at once if the client is closed or full, but the second
+   * request of a call only if the client is destroyed.
+   */
+  send(request: Request, isSecond = false): void {
+    if (isSecond ? this.#end.signal.aborted : this.#isClosing) {
+      return request.fail(new ClosedError("The client is closed"));
+    }
+    if (!isSecond && this.#backlog.isFull(request)) {
       const { count } = this.#backlog;
       return request.fail(new QueueFullError(`Too many requests: ${count} wait for their replies`));
     }
     if (this.#link === undefined) request.since = performance.now();
     this.#backlog.add(request);
     this.#schedule();
+  }
+
+  /** Makes `close` wait for a call of two requests. */
+  async during<Result>(call: Promise<Result>): Promise<Result> {
+    this.#calls++;
+    try {
+      return await call;
+    } finally {
+      this.#calls--;
+      this.#checkIdle();
+    }
   }
 
   /** Fails a request that its caller gave up. A reply that still arrives is skipped. */
@@ -100,6 +118,7 @@ export class Pipeline implements LinkOwner {
   /** Ends the connection now and fails every request that waits. */
   destroy(): void {
     this.#isClosing = true;
+    this.#end.abort();
     this.#link?.destroy();
     this.#link = undefined;
     this.#failSent(new Error("the client was closed"), { isRetried: false });
@@ -262,6 +281,7 @@ export class Pipeline implements LinkOwner {
   #checkIdle(): void {
     if (!this.#backlog.isWaiting) this.#backoff.wake();
     if (!this.#isClosing || this.#backlog.isAwaited) return;
+    if (this.#calls > 0 && !this.#end.signal.aborted) return;
     this.#endWatch();
     this.#end.abort();
     this.#idle.resolve();
