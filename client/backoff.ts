@@ -1,28 +1,52 @@
 /**
- * The pauses between attempts to connect.
+ * The pauses between connections: they double for as long as no connection comes to anything.
  *
  * @module
  */
 
+import { performance } from "node:perf_hooks";
 import { clearTimeout, setTimeout } from "node:timers";
 
 /** The first pause and the longest one, in milliseconds. */
-const PAUSE_MS = { min: 50, max: 2_000 };
+export interface Pauses {
+  /** The first one. */
+  readonly min: number;
+  /** The longest one. */
+  readonly max: number;
+}
 
-/** Pauses that double up to a limit. */
+/** Says when to connect again. */
 export class Backoff {
-  #milliseconds = PAUSE_MS.min;
+  readonly #pauses: Pauses;
+  #milliseconds: number;
+  #until = 0;
   #end: (() => void) | undefined;
 
-  /** Starts over with the shortest pause. */
-  reset(): void {
-    this.#milliseconds = PAUSE_MS.min;
+  /** Allows the first attempt at once. */
+  constructor(pauses: Pauses) {
+    this.#pauses = pauses;
+    this.#milliseconds = pauses.min;
   }
 
-  /** Waits for a random time between half the pause and all of it, so that clients don't all return at once. */
+  /** Allows the next attempt at once, as a connection served its purpose. */
+  succeeded(): void {
+    this.#milliseconds = this.#pauses.min;
+    this.#until = 0;
+  }
+
+  /**
+   * Puts off the next attempt, as a connection came to nothing: for a random time between half the pause
+   * and all of it, so that clients don't all return at once.
+   */
+  failed(): void {
+    this.#until = performance.now() + this.#milliseconds * (0.5 + Math.random() / 2);
+    this.#milliseconds = Math.min(this.#milliseconds * 2, this.#pauses.max);
+  }
+
+  /** Waits until the next attempt is allowed. */
   async pause(): Promise<void> {
-    const milliseconds = this.#milliseconds * (0.5 + Math.random() / 2);
-    this.#milliseconds = Math.min(this.#milliseconds * 2, PAUSE_MS.max);
+    const milliseconds = this.#until - performance.now();
+    if (milliseconds <= 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
       this.#end = () => {

@@ -17,12 +17,13 @@
  */
 
 import { clearTimeout, setTimeout } from "node:timers";
+import { onAbort } from "./aborting.ts";
 import { type ArgumentError, LostReplyError, TimeoutError } from "./errors.ts";
 import { type KeysOptions, listKeys } from "./keys.ts";
 import { abortError } from "./link.ts";
 import { isReading, keyLine, rawLine } from "./line.ts";
 import { getEach, putEach } from "./many.ts";
-import { type ConnectOptions, faultOfTimeout, settingsOf } from "./options.ts";
+import { type ConnectOptions, faultOfCall, settingsOf } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
 import type { Reply } from "./reply_reader.ts";
 import { type CallOptions, type Decoder, makeRequest } from "./request.ts";
@@ -42,6 +43,8 @@ export interface PutOptions extends CallOptions {
   /** How many seconds from now the key expires; never by default. It takes a second request. */
   readonly ttl?: number | undefined;
 }
+
+const NO_OPTIONS: CallOptions = {};
 
 /** `Symbol.asyncDispose`, or its stand-in for early versions of Node.js 20, which lack it. */
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ??
@@ -97,9 +100,12 @@ export class Client {
     const expire = keyLine("EXPIRE", key, { seconds });
     if (typeof expire !== "string") return Promise.reject(expire);
     // One after the other: if the value is not stored, the old one must keep its expiry.
-    return this.#change(put, result.nothing, options)
-      .then(() => this.#change(expire, result.unlessMissing, options).catch(withoutEnd))
-      .then(() => {});
+    const second = { decoder: result.unlessMissing, isChange: true, isSecond: true };
+    return this.#pipeline.during(
+      this.#change(put, result.nothing, options)
+        .then(() => this.#send(expire, second, options).catch(withoutEnd))
+        .then(() => {}),
+    );
   }
 
   /** Stores a value only if the key has none, and returns whether it did. */
@@ -109,7 +115,8 @@ export class Client {
 
   /** Stores a value only if the key still has the version that `gets` returned. */
   cas(key: string, change: result.Versioned, options?: CallOptions): Promise<result.CasResult> {
-    const { version, value } = change;
+    // Of nothing at all, which no types forbid in JavaScript, there is no version either.
+    const { version, value } = change ?? {} as result.Versioned;
     return this.#change(keyLine("CAS", key, { integer: version, value }), result.cas, options);
   }
 
@@ -168,21 +175,24 @@ export class Client {
 
   /**
    * Returns the values of any number of keys, in the order of the keys, undefined for a key without one.
-   * Each is read on its own, with a thousand requests in flight at a time.
+   * Each is read on its own, with up to a thousand requests in flight at a time. If one fails, this
+   * throws the first error once those in flight are done, and sends no more.
    */
   getMany(keys: Iterable<string>, options?: CallOptions): Promise<(string | undefined)[]> {
-    return getEach(keys, (key) => this.get(key, options));
+    const limits = this.#pipeline.settings;
+    return getEach(keys, { limits, get: (key) => this.get(key, options) });
   }
 
   /**
-   * Stores any number of values. Each is stored on its own, with a thousand requests in flight at a time.
-   * If one fails, this throws the first error once those in flight are done, and sends no more.
+   * Stores any number of values. Each is stored on its own, with up to a thousand requests in flight at
+   * a time. If one fails, this throws the first error once those in flight are done, and sends no more.
    */
   putMany(
     entries: Iterable<readonly [key: string, value: string]>,
     options?: PutOptions,
   ): Promise<void> {
-    return putEach(entries, (key, value) => this.put(key, value, options));
+    const limits = this.#pipeline.settings;
+    return putEach(entries, { limits, put: (key, value) => this.put(key, value, options) });
   }
 
   /** Returns the server's statistics by name. */
@@ -200,7 +210,7 @@ export class Client {
     return this.#send(checked, { decoder: result.asItIs, isChange }, options);
   }
 
-  /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
+  /** Takes no more calls, waits for the outstanding replies, and ends the connection. */
   close(): Promise<void> {
     return this.#pipeline.close();
   }
@@ -233,28 +243,28 @@ export class Client {
 
   #send<Result>(
     line: string | ArgumentError,
-    { decoder, isChange }: { decoder: Decoder<Result>; isChange: boolean },
+    { decoder, isChange, isSecond = false }: {
+      decoder: Decoder<Result>;
+      isChange: boolean;
+      isSecond?: boolean;
+    },
     options: CallOptions | undefined,
   ): Promise<Result> {
     if (typeof line !== "string") return Promise.reject(line);
-    const retry = options?.retry;
-    const signal = options?.signal;
-    const timeout = options?.timeout;
-    const fault = timeout === undefined ? undefined : faultOfTimeout(timeout);
+    const { retry, signal, timeout } = options ?? NO_OPTIONS;
+    const fault = options && faultOfCall(options);
     if (fault !== undefined) return Promise.reject(fault);
     const { request, promise } = makeRequest(line, { decoder, isChange, retry });
     if (signal?.aborted) request.fail(abortError(signal));
-    else this.#pipeline.send(request);
+    else this.#pipeline.send(request, isSecond);
     if (request.isSettled || signal === undefined && timeout === undefined) return promise;
-    const abandon = (error: (mayHaveHappened: boolean) => Error) =>
-      this.#pipeline.abandon(request, (isSent) => error(isSent && isChange));
-    const abort = () => abandon((mayHave) => abortError(signal!, mayHave));
-    const late = () => abandon((mayHaveHappened) => lateError(timeout!, { mayHaveHappened }));
-    signal?.addEventListener("abort", abort);
+    const abort = () => this.#pipeline.abandon(request, abortError(signal!));
+    const late = () => this.#pipeline.abandon(request, lateError(timeout!));
+    const stopListening = signal && onAbort(signal, abort);
     const timer = timeout === undefined ? undefined : setTimeout(late, timeout);
     return promise.finally(() => {
       if (timer !== undefined) clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     });
   }
 }
@@ -264,6 +274,6 @@ function withoutEnd(cause: Error): never {
   throw new LostReplyError(message, { cause, mayHaveHappened: true });
 }
 
-function lateError(timeout: number, options: { mayHaveHappened: boolean }): TimeoutError {
-  return new TimeoutError(`No reply in ${timeout} ms`, options);
+function lateError(timeout: number): TimeoutError {
+  return new TimeoutError(`No reply in ${timeout} ms`, { mayHaveHappened: false });
 }

@@ -19,7 +19,7 @@ export class KeylineError extends Error {
   }
 }
 
-/** The server answered with a code other than 200. */
+/** The server answered with the code of a failure. */
 export class ReplyError extends KeylineError {
   /** The three-digit code of the reply. */
   readonly code: number;
@@ -93,7 +93,7 @@ export class LostReplyError extends UnderWayError {}
 /** The reply did not arrive in time. */
 export class TimeoutError extends UnderWayError {}
 
-/** The server sent something that is not a reply, or a reply too many; the connection is closed. */
+/** The server sent something that is not a reply, or not one to this request. */
 export class ProtocolError extends UnderWayError {}
 
 /** The request's signal aborted it; `cause` is the signal's reason. */
@@ -109,7 +109,10 @@ const CLASSES = new Map<number, typeof ReplyError>([
   [503, BusyError],
 ]);
 
-/** Returns the error for a reply whose code is not 200. */
-export function errorOf(code: number, text: string): ReplyError {
-  return new (CLASSES.get(code) ?? ReplyError)(code, text);
+/** Returns the error for a reply; a code that stands for no failure is a ProtocolError. */
+export function errorOf(code: number, text: string): KeylineError {
+  const Known = CLASSES.get(code);
+  if (Known !== undefined) return new Known(code, text);
+  const message = `The server sent "${code} ${text}": is it Keyline?`;
+  return new ProtocolError(message, { mayHaveHappened: false });
 }

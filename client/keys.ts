@@ -4,11 +4,13 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { setTimeout } from "node:timers/promises";
 import { ArgumentError, errorOf } from "./errors.ts";
 import { faultOfKey } from "./line.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { CallOptions } from "./request.ts";
+import { misfit } from "./result.ts";
 
 /** How long to wait after an empty page before asking again, in milliseconds: the server is removing keys. */
 const EMPTY_PAGE_MS = 20;
@@ -27,8 +29,8 @@ export interface Sender {
 
 /**
  * Lists the keys that begin with a prefix, in order. It asks for the next page while the caller takes
- * the last one. Throws ArgumentError if no key can begin with the prefix, ReplyError, and whatever the
- * client throws.
+ * the last one. Throws ArgumentError if no key can begin with the prefix, ReplyError, ProtocolError if
+ * the pages don't go on, and whatever the client throws.
  */
 export async function* listKeys(
   sender: Sender,
@@ -43,21 +45,36 @@ export async function* listKeys(
   let after = options.after ?? (isStar ? ")" : "");
   let next: Promise<Reply> | undefined = ask(after);
   while (next !== undefined) {
-    const reply: Reply = await next;
-    const { code, text, lines } = reply;
-    if (code !== 200) throw errorOf(code, text);
-    after = lines.at(-1) ?? after;
+    const { lines, isMore } = pageOf(await next);
+    const last: string | undefined = lines.at(-1);
+    if (last !== undefined) {
+      if (!isAfter(last, after)) misfit("that lists keys again");
+      after = last;
+    }
     if (isStar && after >= "+") {
       yield* lines.filter((key) => key.startsWith("*"));
       return;
     }
-    const isMore = text.endsWith(" more");
     if (isMore && lines.length === 0) await setTimeout(EMPTY_PAGE_MS);
     next = isMore ? ask(after) : undefined;
     // A caller that stops in between never awaits it.
     next?.catch(() => {});
     for (const key of lines) if (!isStar || key.startsWith("*")) yield key;
   }
+}
+
+/** The keys of a reply to KEYS, and whether there are more. */
+function pageOf({ code, text, lines }: Reply): { lines: readonly string[]; isMore: boolean } {
+  if (code !== 200) throw errorOf(code, text);
+  const [, count, more] = /^OK (\d{1,15})( more)?(?:;.*)?$/.exec(text) ??
+    misfit("that is no list of keys");
+  if (Number(count) !== lines.length) misfit("without all of its keys");
+  return { lines, isMore: more !== undefined };
+}
+
+/** Whether a key comes after another one in code-point order, which is that of its bytes. */
+function isAfter(key: string, other: string): boolean {
+  return Buffer.compare(Buffer.from(key), Buffer.from(other)) > 0;
 }
 
 /** A field of the line; with a space in it, it would be two. */

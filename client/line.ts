@@ -12,7 +12,7 @@ import { ArgumentError } from "./errors.ts";
 export interface Rest {
   /** A whole number. */
   readonly integer?: number | bigint;
-  /** A duration in seconds, with a resolution of one millisecond. */
+  /** A duration in seconds, which the server rounds to milliseconds. */
   readonly seconds?: number;
   /** The rest of the line. */
   readonly value?: string;
@@ -24,9 +24,11 @@ const KEY_BYTES_MAX = 1_024;
 const NOT_IN_KEY = /[\x00-\x20\x7f]/;
 // deno-lint-ignore no-control-regex -- the protocol's rule: no control character but TAB
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
-const SECONDS_MIN = 0.001;
-/** The protocol takes twelve digits before the point. */
-const SECONDS_MAX = 999_999_999_999;
+/** What rounds to the shortest duration, a millisecond. */
+const SECONDS_MIN = 0.000_5;
+/** The protocol takes twelve digits before the point, and nine after it. */
+const SECONDS_END = 1e12;
+const DECIMALS_MAX = 9;
 /** The verbs that change nothing, so that a request with one of them may be sent again. */
 const READING = new Set(["COUNT", "GET", "GETS", "HELP", "KEYS", "STATS", "TTL"]);
 
@@ -65,11 +67,11 @@ export function keyLine(verb: string, key: string, rest?: Rest): string | Argume
   }
   if ("seconds" in rest) {
     const isNumber = typeof seconds === "number";
-    if (!(isNumber && seconds >= SECONDS_MIN && seconds <= SECONDS_MAX)) {
-      const range = `from ${SECONDS_MIN} to ${SECONDS_MAX}`;
+    if (!(isNumber && seconds >= SECONDS_MIN && seconds < SECONDS_END)) {
+      const range = `from ${SECONDS_MIN} to below ${SECONDS_END}`;
       return cannotSend("seconds", `${String(seconds)} is not a number ${range}`);
     }
-    line += ` ${seconds.toFixed(3)}`;
+    line += ` ${seconds.toFixed(DECIMALS_MAX)}`;
   }
   if ("value" in rest) {
     const faultThere = faultOfValue(value!);

@@ -7,6 +7,7 @@
 
 import type { Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
+import { onAbort } from "./aborting.ts";
 import { defer } from "./deferred.ts";
 import {
   AbortError,
@@ -15,6 +16,7 @@ import {
   ConnectionError,
   errorOf,
   type KeylineError,
+  ProtocolError,
   UnauthorizedError,
 } from "./errors.ts";
 import { faultOfValue } from "./line.ts";
@@ -24,6 +26,8 @@ import { openSocket, whyNot } from "./socket.ts";
 
 /** Receives what arrives on a link. */
 export interface LinkOwner extends ReplySink {
+  /** Whether a reply may arrive. */
+  readonly isExpecting: boolean;
   /** The link can take more again. */
   onDrain(): void;
   /** The link is lost, for this reason. Called once. */
@@ -61,11 +65,15 @@ export class Link {
     socket.on("data", (chunk: Uint8Array) => {
       try {
         if (!this.#isDown) reader.push(chunk);
+        // Its other half would be taken for the answer to the next request.
+        if (reader.isInReply && !this.#owner.isExpecting) throw unasked();
       } catch (error) {
         this.#down(error as Error);
       }
     });
-    socket.on("drain", () => this.#owner.onDrain());
+    socket.on("drain", () => {
+      if (!this.#isDown) this.#owner.onDrain();
+    });
     socket.on("error", (error: Error) => this.#down(error));
     socket.on("end", () => this.#down(new Error(CLOSED)));
     socket.on("close", () => this.#down(new Error("the connection is closed")));
@@ -81,34 +89,50 @@ export class Link {
     const done = defer<void>();
     // The first failure says why; a later one has nobody to listen.
     done.promise.catch(() => {});
-    const replies: Reply[] = [];
+    const countMax = settings.password === undefined ? 1 : 2;
+    let count = 0;
+    let whyDown: Error | undefined;
     const take = (reply: Reply) => {
-      replies.push(reply);
-      const fault = faultOfGreeting(reply, replies.length);
+      if (++count > countMax) throw unasked();
+      const fault = faultOfGreeting(reply, count);
       if (fault !== undefined) done.reject(fault);
-      else if (replies.length === (settings.password === undefined ? 1 : 2)) done.resolve();
+      else if (count === countMax) done.resolve();
     };
-    const socket = openSocket(settings);
+    let socket: Socket;
+    try {
+      socket = openSocket(settings);
+    } catch (error) {
+      // A certificate that is none, for example.
+      throw describe(error as Error, settings);
+    }
     const link = new Link(socket, {
+      get isExpecting() {
+        return count < countMax;
+      },
       onOk: () => take({ code: 200, text: "OK", lines: [] }),
       onReply: take,
       onDrain() {},
-      onDown: (error) => done.reject(error),
+      onDown(error) {
+        whyDown = error;
+        done.reject(error);
+      },
     }, settings.replyBytesMax);
     const late = () => done.reject(new Error(`no answer in ${settings.timeout} ms`));
     const timer = setTimeout(late, settings.timeout);
     const abort = () => done.reject(abortError(signal!));
-    signal?.addEventListener("abort", abort);
+    const stopListening = signal && onAbort(signal, abort);
     socket.once(settings.tls ? "secureConnect" : "connect", () => socket.write(greeting));
     try {
       await done.promise;
+      // More may have come with the last reply.
+      if (whyDown !== undefined) throw whyDown;
       return link;
     } catch (error) {
       link.destroy();
       throw describe(error as Error, settings);
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      stopListening?.();
     }
   }
 
@@ -151,9 +175,14 @@ export class Link {
   }
 }
 
-/** Returns the error for an aborted signal; `mayHaveHappened` is true if a change was sent. */
-export function abortError(signal: AbortSignal, mayHaveHappened = false): AbortError {
-  return new AbortError("The request was aborted", { cause: signal.reason, mayHaveHappened });
+/** Returns the error for an aborted signal. */
+export function abortError({ reason }: AbortSignal): AbortError {
+  return new AbortError("The request was aborted", { cause: reason, mayHaveHappened: false });
+}
+
+/** Returns the error for a reply that no request waits for. */
+export function unasked(): ProtocolError {
+  return new ProtocolError("The server sent a reply to no request", { mayHaveHappened: false });
 }
 
 function authLine(password: string | undefined): string {

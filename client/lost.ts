@@ -1,12 +1,12 @@
 /**
  * What happens to sent requests when their connection breaks: those that may be sent again are, and
- * the others fail with an error that tells whether they may have taken effect.
+ * the others fail.
  *
  * @module
  */
 
 import { performance } from "node:perf_hooks";
-import { LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
+import { type KeylineError, LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
 import type { Request } from "./request.ts";
 
 /** How often a request is sent at most: one that crashes every server that reads it must not go on. */
@@ -19,22 +19,20 @@ export function failLost(
 ): Request[] {
   const now = performance.now();
   return requests.filter((request) => {
-    if (request.isSettled) return false;
     const isLate = request.since <= now - timeout;
     if (isRetried && request.isSafe && !isLate && request.sends < SENDS_MAX) {
       request.since = now;
       return true;
     }
-    request.fail(lost(request, { error, isLate }));
+    request.fail(lost(error, isLate));
     return false;
   });
 }
 
 /** The error for a request whose reply will never arrive. */
-function lost(request: Request, { error, isLate }: { error: Error; isLate: boolean }): Error {
-  const mayHaveHappened = request.isChange;
+function lost(error: Error, isLate: boolean): KeylineError {
   const message = `No reply: ${error.message}`;
-  const options = { cause: error, mayHaveHappened };
+  const options = { cause: error, mayHaveHappened: false };
   if (error instanceof ProtocolError) return new ProtocolError(message, options);
   return isLate ? new TimeoutError(message, options) : new LostReplyError(message, options);
 }

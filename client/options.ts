@@ -4,7 +4,9 @@
  * @module
  */
 
+import type { Pauses } from "./backoff.ts";
 import { ArgumentError } from "./errors.ts";
+import type { CallOptions } from "./request.ts";
 
 /** What `connect` takes. Every option may be left out. */
 export interface ConnectOptions {
@@ -57,6 +59,8 @@ export interface ClientSettings {
   readonly queueSizeMax: number;
   /** The longest reply, in bytes. */
   readonly replyBytesMax: number;
+  /** The pauses between connections; tests alone choose others. */
+  readonly pauseMs: Pauses;
 }
 
 /** The port that Keyline listens on by default: KEYL on the keys of a phone. */
@@ -68,26 +72,37 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 /** Fills in the defaults. Throws ArgumentError. */
 export function settingsOf(options: ConnectOptions): ClientSettings {
-  const { ca } = options;
+  const { ca, signal } = options;
+  if (signal !== undefined && !isSignal(signal)) throw notSignal();
   return {
-    hostname: options.hostname ?? "127.0.0.1",
+    hostname: hostnameOf(options.hostname ?? "127.0.0.1"),
     port: portOf(options.port ?? DEFAULT_PORT),
     password: options.password,
     tls: options.tls ?? ca !== undefined,
-    ca: ca === undefined ? undefined : typeof ca === "string" ? [ca] : [...ca],
+    ca: ca === undefined ? undefined : certificatesOf(ca),
     timeout: within("timeout", options.timeout ?? 30_000, TIMEOUT_MS_MAX),
     reconnect: options.reconnect ?? true,
     queueMax: within("queueMax", options.queueMax ?? 65_536, Infinity),
     queueSizeMax: within("queueSizeMax", options.queueSizeMax ?? 64 * MIB, Infinity),
     replyBytesMax: within("replyBytesMax", options.replyBytesMax ?? 16 * MIB, Infinity),
+    pauseMs: { min: 50, max: 2_000 },
   };
 }
 
-/** Returns the error for a timeout that no timer can wait for, or undefined if one can. */
-export function faultOfTimeout(milliseconds: number): ArgumentError | undefined {
-  return isWithin(milliseconds, TIMEOUT_MS_MAX)
-    ? undefined
-    : notWithin("timeout", milliseconds, TIMEOUT_MS_MAX);
+/** Returns the error for a timeout that no timer can wait for, or for a signal that is none. */
+export function faultOfCall({ timeout, signal }: CallOptions): ArgumentError | undefined {
+  if (signal !== undefined && !isSignal(signal)) return notSignal();
+  if (timeout === undefined || isWithin(timeout, TIMEOUT_MS_MAX)) return undefined;
+  return notWithin("timeout", timeout, TIMEOUT_MS_MAX);
+}
+
+/** Whether something has what the client needs of a signal. */
+function isSignal(signal: AbortSignal): boolean {
+  return typeof signal?.addEventListener === "function";
+}
+
+function notSignal(): ArgumentError {
+  return new ArgumentError("Cannot use the option signal: it is not an AbortSignal");
 }
 
 function within(name: string, value: number, max: number): number {
@@ -102,6 +117,19 @@ function isWithin(value: number, max: number): boolean {
 function notWithin(name: string, value: number, max: number): ArgumentError {
   const what = `${String(value)} is not a number from 1 to ${max}`;
   return new ArgumentError(`Cannot use the option ${name}: ${what}`);
+}
+
+function hostnameOf(hostname: string): string {
+  if (typeof hostname === "string" && hostname !== "") return hostname;
+  throw new ArgumentError("Cannot use the option hostname: it is not a name or an address");
+}
+
+function certificatesOf(ca: string | readonly string[]): string[] {
+  const certificates = typeof ca === "string" ? [ca] : ca;
+  if (Array.isArray(certificates) && certificates.every((one) => typeof one === "string")) {
+    return [...certificates];
+  }
+  throw new ArgumentError("Cannot use the option ca: it is not a string or an array of strings");
 }
 
 /** Returns a port as it is. Throws ArgumentError if it is none. */

@@ -9,48 +9,55 @@
 import { performance } from "node:perf_hooks";
 import { nextTick } from "node:process";
 import { clearTimeout, setTimeout } from "node:timers";
+import { Backlog } from "./backlog.ts";
 import { Backoff } from "./backoff.ts";
 import { defer } from "./deferred.ts";
 import {
-  ArgumentError,
   BusyError,
   ClosedError,
   ConnectionError,
+  type KeylineError,
   ProtocolError,
   QueueFullError,
   UnauthorizedError,
 } from "./errors.ts";
-import { Link, type LinkOwner } from "./link.ts";
+import { Link, type LinkOwner, unasked } from "./link.ts";
 import { failLost } from "./lost.ts";
 import type { ClientSettings } from "./options.ts";
-import { Queue } from "./queue.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Request } from "./request.ts";
 
+/** How often the client looks, in one timeout, for requests that waited too long for a connection. */
+const LOOKS = 20;
 /** How many characters go into one write, give or take a line. */
 const WRITE_SIZE = 262_144;
 
 /** Sends requests over one connection at a time. */
 export class Pipeline implements LinkOwner {
-  readonly #settings: ClientSettings;
-  readonly #waiting = new Queue<Request>();
-  readonly #sent = new Queue<Request>();
-  readonly #backoff = new Backoff();
+  /** The options of the client. */
+  readonly settings: ClientSettings;
+  readonly #backlog: Backlog;
+  readonly #backoff: Backoff;
   #link: Link | undefined;
-  /** The size of all requests in both queues, in characters. */
-  #size = 0;
-  /** At most how many abandoned requests are still in the queues. */
-  #abandoned = 0;
   #isScheduled = false;
   #isBlocked = false;
+  /** Whether this connection has answered a request, and not by 503. */
+  #hasAnswered = false;
   #isConnecting = false;
   #isClosing = false;
+  /** How many calls of two requests are not done; `close` waits for them. */
+  #calls = 0;
   #whyNot: Error | undefined;
   #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #idle = defer<void>();
+  /** Aborted when nothing is to be sent any more, which also ends the attempt to connect. */
+  readonly #end = new AbortController();
+  #closed: Promise<void> | undefined;
 
   private constructor(settings: ClientSettings, link: Link) {
-    this.#settings = settings;
+    this.settings = settings;
+    this.#backlog = new Backlog(settings);
+    this.#backoff = new Backoff(settings.pauseMs);
     this.#use(link);
   }
 
@@ -59,29 +66,48 @@ export class Pipeline implements LinkOwner {
     return new Pipeline(settings, await Link.open(settings, signal));
   }
 
-  /** Sends a request as soon as possible. It fails at once if the client is closed or full. */
-  send(request: Request): void {
-    if (this.#isClosing) return request.fail(new ClosedError("The client is closed"));
-    if (this.#isFull(request)) {
-      const count = this.#sent.length + this.#waiting.length;
+  /**
+   * Sends a request as soon as possible. It fails at once if the client is closed or full, but the second
+   * request of a call only if the client is destroyed.
+   */
+  send(request: Request, isSecond = false): void {
+    if (isSecond ? this.#end.signal.aborted : this.#isClosing) {
+      return request.fail(new ClosedError("The client is closed"));
+    }
+    if (!isSecond && this.#backlog.isFull(request)) {
+      const { count } = this.#backlog;
       return request.fail(new QueueFullError(`Too many requests: ${count} wait for their replies`));
     }
-    this.#size += request.size;
     if (this.#link === undefined) request.since = performance.now();
-    this.#waiting.push(request);
+    this.#backlog.add(request);
     this.#schedule();
   }
 
+  /** Makes `close` wait for a call of two requests. */
+  async during<Result>(call: Promise<Result>): Promise<Result> {
+    this.#calls++;
+    try {
+      return await call;
+    } finally {
+      this.#calls--;
+      this.#checkIdle();
+    }
+  }
+
   /** Fails a request that its caller gave up. A reply that still arrives is skipped. */
-  abandon(request: Request, error: (isSent: boolean) => Error): void {
+  abandon(request: Request, error: KeylineError): void {
     if (request.isSettled) return;
-    this.#abandoned++;
-    request.fail(error(request.sends > 0));
-    if (this.#link === undefined) this.#schedule();
+    request.fail(error);
+    this.#backlog.abandon(request);
+    this.#checkIdle();
   }
 
   /** Takes no more requests, waits for the outstanding replies, and ends the connection. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#isClosing = true;
     this.#checkIdle();
     await this.#idle.promise;
@@ -92,11 +118,17 @@ export class Pipeline implements LinkOwner {
   /** Ends the connection now and fails every request that waits. */
   destroy(): void {
     this.#isClosing = true;
+    this.#end.abort();
     this.#link?.destroy();
     this.#link = undefined;
     this.#failSent(new Error("the client was closed"), { isRetried: false });
-    this.#failWaiting(() => new ClosedError("The client is closed"));
+    this.#backlog.failWaiting(() => new ClosedError("The client is closed"));
     this.#checkIdle();
+  }
+
+  /** Whether a reply may arrive. */
+  get isExpecting(): boolean {
+    return this.#backlog.isExpecting;
   }
 
   /** Settles the oldest request by `200 OK`. */
@@ -107,8 +139,9 @@ export class Pipeline implements LinkOwner {
 
   /** Settles the oldest request by another reply. */
   onReply(reply: Reply): void {
-    if (reply.code === 503 && this.#sent.length === 0) throw new BusyError(503, reply.text);
+    if (reply.code === 503 && !this.isExpecting) throw new BusyError(503, reply.text);
     this.#next().reply(reply);
+    if (reply.code === 503) this.#hasAnswered = false;
     if (this.#isClosing) this.#checkIdle();
   }
 
@@ -122,9 +155,12 @@ export class Pipeline implements LinkOwner {
   onDown(error: Error): void {
     this.#link = undefined;
     this.#whyNot = error;
+    if (this.#hasAnswered) this.#backoff.succeeded();
+    else this.#backoff.failed();
     this.#failSent(error, { isRetried: !(error instanceof ProtocolError) });
+    this.#endWatch();
+    this.#watchOver();
     this.#reconnect();
-    this.#checkIdle();
   }
 
   /** Writes after all code that runs now, so that requests made together go out together. */
@@ -135,84 +171,39 @@ export class Pipeline implements LinkOwner {
   }
 
   #reconnect(): void {
-    if (!this.#settings.reconnect) this.#failWaiting(() => this.#cannotConnect());
-    else if (this.#waiting.length > 0) this.#connect();
+    if (!this.settings.reconnect) this.#backlog.failWaiting(() => this.#cannotConnect());
+    else if (this.#backlog.isWaiting) this.#connect();
+    this.#checkIdle();
   }
 
   #next(): Request {
-    const request = this.#sent.shift();
-    if (request === undefined) {
-      const message = "The server sent a reply to no request";
-      throw new ProtocolError(message, { mayHaveHappened: false });
-    }
-    this.#size -= request.size;
+    const request = this.#backlog.answered();
+    if (request === undefined) throw unasked();
+    this.#hasAnswered = true;
     return request;
-  }
-
-  #isFull(request: Request): boolean {
-    const { queueMax, queueSizeMax } = this.#settings;
-    const isFull = () => {
-      const count = this.#sent.length + this.#waiting.length;
-      return count >= queueMax || count > 0 && this.#size + request.size > queueSizeMax;
-    };
-    if (!isFull()) return false;
-    if (this.#abandoned === 0) return true;
-    this.#sift();
-    return isFull();
-  }
-
-  /** Drops abandoned requests from the waiting ones, and fails those that have waited since `limit`. */
-  #sift(limit = -Infinity): void {
-    this.#abandoned = 0;
-    for (const request of this.#waiting.drain()) {
-      // A request that came while there was a connection has waited since now.
-      request.since ||= performance.now();
-      if (!request.isSettled && request.since > limit) {
-        this.#waiting.push(request);
-        continue;
-      }
-      this.#size -= request.size;
-      request.fail(this.#cannotConnect());
-    }
-    if (this.#waiting.length === 0) this.#backoff.wake();
-    this.#checkIdle();
   }
 
   /** Writes the waiting requests. */
   #flush(): void {
     this.#isScheduled = false;
-    if (this.#waiting.length === 0) return;
     if (this.#link === undefined) {
-      if (this.#abandoned > 0) this.#sift();
+      this.#watchOver();
       return this.#reconnect();
     }
-    const now = performance.now();
-    while (!this.#isBlocked && this.#waiting.length > 0) {
-      let lines = "";
-      while (lines.length < WRITE_SIZE) {
-        const request = this.#waiting.shift();
-        if (request === undefined) break;
-        if (request.isSettled) {
-          this.#size -= request.size;
-          continue;
-        }
-        lines += request.line;
-        if (!request.isSafe) request.line = "";
-        request.sends++;
-        request.since = now;
-        this.#sent.push(request);
-      }
-      if (lines !== "") this.#isBlocked = !this.#link.write(lines);
+    while (!this.#isBlocked) {
+      const lines = this.#backlog.take(WRITE_SIZE);
+      if (lines === "") break;
+      this.#isBlocked = !this.#link.write(lines);
     }
-    this.#checkIdle();
     this.#watchOver();
   }
 
-  /** Sets the timer that notices late replies. */
+  /** Sets the timer that notices late replies, and requests that wait too long for a connection. */
   #watchOver(): void {
-    if (this.#watch !== undefined || this.#sent.length + this.#waiting.length === 0) return;
-    const since = (this.#sent.head ?? this.#waiting.head)!.since || performance.now();
-    const rest = since + this.#settings.timeout - performance.now();
+    const { since } = this.#backlog;
+    if (this.#watch !== undefined || since === Infinity || this.#end.signal.aborted) return;
+    const { timeout } = this.settings;
+    const rest = this.#link === undefined ? timeout / LOOKS : since + timeout - performance.now();
     this.#watch = setTimeout(() => {
       this.#watch = undefined;
       this.#failLate();
@@ -221,33 +212,40 @@ export class Pipeline implements LinkOwner {
     this.#watch.unref?.();
   }
 
+  #endWatch(): void {
+    clearTimeout(this.#watch);
+    this.#watch = undefined;
+  }
+
   /** Gives up a connection whose oldest request is late, and fails requests that waited too long. */
   #failLate(): void {
-    const limit = performance.now() - this.#settings.timeout;
-    if (this.#link !== undefined && (this.#sent.head?.since ?? Infinity) <= limit) {
+    const { timeout } = this.settings;
+    const limit = performance.now() - timeout;
+    if (this.#link !== undefined && this.#backlog.since <= limit) {
       this.#link.destroy();
-      this.onDown(new Error(`no reply came in ${this.#settings.timeout} ms`));
+      this.onDown(new Error(`no reply came in ${timeout} ms`));
     }
-    if (this.#link === undefined) this.#sift(limit);
+    if (this.#link !== undefined) return;
+    this.#backlog.failWaiting(() => this.#cannotConnect(), limit);
+    this.#checkIdle();
   }
 
   /** Tries to connect for as long as a request waits. */
   async #connect(): Promise<void> {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
-    this.#watchOver();
-    this.#backoff.reset();
-    while (this.#waiting.length > 0) {
+    while (this.#backlog.isWaiting && this.#link === undefined) {
+      await this.#backoff.pause();
+      if (!this.#backlog.isWaiting) break;
       try {
-        const link = await Link.open(this.#settings);
-        if (this.#waiting.length === 0 && this.#isClosing) link.destroy();
+        const link = await Link.open(this.settings, this.#end.signal);
+        // The end may have come just after the connection.
+        if (this.#end.signal.aborted) link.destroy();
         else this.#use(link);
-        break;
       } catch (error) {
         this.#whyNot = error as Error;
-        const isFinal = error instanceof UnauthorizedError || error instanceof ArgumentError;
-        if (isFinal) this.#failWaiting(() => error);
-        if (this.#waiting.length > 0) await this.#backoff.pause();
+        this.#backoff.failed();
+        if (error instanceof UnauthorizedError) this.#backlog.failWaiting(() => error);
       }
     }
     this.#isConnecting = false;
@@ -257,44 +255,35 @@ export class Pipeline implements LinkOwner {
 
   #use(link: Link): void {
     this.#isBlocked = false;
+    this.#hasAnswered = false;
     link.attach(this);
     // It may have ended since the greeting.
+    this.#link = link;
     if (link.isDown) this.onDown(new Error("the server closed the connection"));
-    else this.#link = link;
   }
 
   #cannotConnect(): ConnectionError {
     const why = this.#whyNot?.message ?? "there is no connection";
-    return new ConnectionError(`The request was not sent: ${why}`, { cause: this.#whyNot });
+    return new ConnectionError(`Cannot send the request: ${why}`, { cause: this.#whyNot });
   }
 
   /** Puts sent requests that may be sent again before the waiting ones, and fails the others. */
   #failSent(error: Error, { isRetried }: { isRetried: boolean }): void {
-    const sent = this.#sent.drain();
-    const again = failLost(sent, {
+    const again = failLost(this.#backlog.lost(), {
       error,
-      timeout: this.#settings.timeout,
-      isRetried: isRetried && this.#settings.reconnect,
+      timeout: this.settings.timeout,
+      isRetried: isRetried && this.settings.reconnect,
     });
-    for (const request of sent) this.#size -= request.size;
-    if (again.length === 0) return;
-    const others = this.#waiting.drain();
-    for (const request of again) this.#size += request.size;
-    for (const request of [...again, ...others]) this.#waiting.push(request);
+    if (again.length > 0) this.#backlog.putBack(again);
   }
 
-  #failWaiting(error: () => unknown): void {
-    for (const request of this.#waiting.drain()) {
-      this.#size -= request.size;
-      request.fail(error());
-    }
-    this.#backoff.wake();
-  }
-
-  /** Lets `close` go on once the last reply is there. */
+  /** Ends what nobody waits for: a pause and, once the client is closing, all that it does. */
   #checkIdle(): void {
-    if (!this.#isClosing || this.#sent.length + this.#waiting.length > 0) return;
-    clearTimeout(this.#watch);
+    if (!this.#backlog.isWaiting) this.#backoff.wake();
+    if (!this.#isClosing || this.#backlog.isAwaited) return;
+    if (this.#calls > 0 && !this.#end.signal.aborted) return;
+    this.#endWatch();
+    this.#end.abort();
     this.#idle.resolve();
   }
 }

@@ -43,6 +43,11 @@ export class Queue<Item> {
     return item;
   }
 
+  /** Iterates over the items in order. */
+  *[Symbol.iterator](): Generator<Item, void, undefined> {
+    for (let at = this.#first; at < this.#items.length; at++) yield this.#items[at]!;
+  }
+
   /** Removes and returns all items in order. */
   drain(): Item[] {
     const items = this.#items.slice(this.#first) as Item[];

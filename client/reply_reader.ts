@@ -32,6 +32,7 @@ const SPACE = 0x20;
 const HYPHEN = 0x2d;
 const ZERO = 0x30;
 const NO_LINES: readonly string[] = [];
+const NO_BYTES = Buffer.alloc(0);
 /** The length of `200 OK`. */
 const OK_BYTES = 6;
 /** The end of a shorter line is found by a loop, which is faster there than a call. */
@@ -41,8 +42,10 @@ const LOOP_BYTES_MAX = 64;
 export class ReplyReader {
   readonly #sink: ReplySink;
   readonly #bytesMax: number;
-  /** The parts of a line whose end has not arrived. */
-  #parts: Uint8Array[] = [];
+  /** Begins with the beginning of a line whose end has not arrived. */
+  #begun = NO_BYTES;
+  /** How long that beginning is, in bytes. */
+  #begunBytes = 0;
   /** The size of the incomplete reply, in bytes. */
   #bytes = 0;
   #code = 0;
@@ -52,6 +55,11 @@ export class ReplyReader {
   constructor(sink: ReplySink, bytesMax: number) {
     this.#sink = sink;
     this.#bytesMax = bytesMax;
+  }
+
+  /** Whether the last reply is incomplete. */
+  get isInReply(): boolean {
+    return this.#bytes > 0;
   }
 
   /** Takes the next bytes. Throws ProtocolError if they are not a reply. */
@@ -64,22 +72,37 @@ export class ReplyReader {
         this.#keep(bytes.subarray(at));
         return;
       }
-      if (this.#parts.length === 0) this.#line(bytes, at, end);
-      else this.#lineInParts(bytes.subarray(at, end));
+      if (this.#begunBytes === 0) this.#line(bytes, at, end);
+      else this.#restOfLine(bytes.subarray(at, end));
       at = end + 1;
     }
   }
 
-  /** Keeps the beginning of a line. It is copied, because the memory of a packet may be reused. */
+  /** Keeps a part of a line. It is copied, because the memory of a packet may be reused. */
   #keep(part: Uint8Array): void {
     this.#count(part.length);
-    this.#parts.push(Buffer.from(part));
+    this.#append(part);
   }
 
-  #lineInParts(last: Uint8Array): void {
-    const line = Buffer.concat([...this.#parts, last]);
-    this.#bytes -= line.length - last.length;
-    this.#parts = [];
+  #append(part: Uint8Array): void {
+    const length = this.#begunBytes + part.length;
+    if (length > this.#begun.length) {
+      // Twice the size, so that a line in many parts is not copied for each of them.
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#begun.length));
+      larger.set(this.#begun.subarray(0, this.#begunBytes));
+      this.#begun = larger;
+    }
+    this.#begun.set(part, this.#begunBytes);
+    this.#begunBytes = length;
+  }
+
+  #restOfLine(part: Uint8Array): void {
+    // The line counts what it takes by itself.
+    this.#bytes -= this.#begunBytes;
+    this.#append(part);
+    const line = this.#begun.subarray(0, this.#begunBytes);
+    this.#begun = NO_BYTES;
+    this.#begunBytes = 0;
     this.#line(line, 0, line.length);
   }
 

@@ -5,7 +5,14 @@
  */
 
 import { defer } from "./deferred.ts";
-import { errorOf } from "./errors.ts";
+import {
+  errorOf,
+  type KeylineError,
+  LostReplyError,
+  ProtocolError,
+  ReplyError,
+  UnderWayError,
+} from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 
 /** The options of one call. */
@@ -16,7 +23,8 @@ export interface CallOptions {
   readonly timeout?: number | undefined;
   /**
    * Whether a change may be sent again if the connection breaks before its reply arrives. It may then
-   * take effect twice. A request that changes nothing is always sent again.
+   * take effect twice, and any reply but 200 is a LostReplyError: what the second sending found may be
+   * the work of the first. A request that changes nothing is always sent again.
    */
   readonly retry?: boolean | undefined;
 }
@@ -41,16 +49,18 @@ export interface Request {
   readonly isChange: boolean;
   /** How many times it was sent. */
   sends: number;
+  /** Whether it was sent on the connection that is open. */
+  isInFlight: boolean;
   /** When it was sent or began to wait, by `performance.now()`, in milliseconds; 0 if never. */
   since: number;
   /** Whether its promise is settled. */
   isSettled: boolean;
-  /** Settles it by `200 OK` and the value after that. */
+  /** Settles it by `200 OK` and the value after that. Throws ProtocolError if that does not fit. */
   ok(value: string | undefined): void;
-  /** Settles it by another reply. */
+  /** Settles it by another reply. Throws ProtocolError if that does not fit. */
   reply(reply: Reply): void;
-  /** Settles it by an error. */
-  fail(error: unknown): void;
+  /** Settles it by an error, which says that a change may have taken effect if it was ever sent. */
+  fail(error: KeylineError): void;
 }
 
 /** Creates a request and the promise of its result. */
@@ -71,7 +81,7 @@ interface CallParts<Result> {
   readonly isChange: boolean;
   readonly retry: boolean | undefined;
   resolve(result: Result): void;
-  reject(error: unknown): void;
+  reject(error: KeylineError): void;
 }
 
 class Call<Result> implements Request {
@@ -80,6 +90,7 @@ class Call<Result> implements Request {
   readonly isSafe: boolean;
   readonly isChange: boolean;
   sends = 0;
+  isInFlight = false;
   since = 0;
   isSettled = false;
   readonly #parts: CallParts<Result>;
@@ -93,30 +104,50 @@ class Call<Result> implements Request {
   }
 
   ok(value: string | undefined): void {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    try {
-      this.#parts.resolve(this.#parts.decoder.ok(value));
-    } catch (error) {
-      this.#parts.reject(error);
-    }
+    this.#settle(() => this.#parts.decoder.ok(value));
   }
 
   reply(reply: Reply): void {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    const { decoder, resolve, reject } = this.#parts;
-    try {
-      if (decoder.reply === undefined) throw errorOf(reply.code, reply.text);
-      resolve(decoder.reply(reply));
-    } catch (error) {
-      reject(error);
-    }
+    const error = () => errorOf(reply.code, reply.text);
+    if (this.isChange && this.sends > 1 && reply.code !== 200) return this.fail(error());
+    this.#settle(() => {
+      const { decoder } = this.#parts;
+      if (decoder.reply === undefined) throw error();
+      return decoder.reply(reply);
+    });
   }
 
-  fail(error: unknown): void {
+  fail(error: KeylineError): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    this.#parts.reject(error);
+    this.#parts.reject(this.isChange && this.sends > 0 ? unsure(error) : error);
   }
+
+  #settle(decode: () => Result): void {
+    if (this.isSettled) return;
+    try {
+      this.#parts.resolve(decode());
+      this.isSettled = true;
+    } catch (error) {
+      if (error instanceof ReplyError) {
+        // The server says itself that nothing happened.
+        this.isSettled = true;
+        this.#parts.reject(error);
+      } else {
+        this.fail(error as KeylineError);
+        if (error instanceof ProtocolError) throw error;
+      }
+    }
+  }
+}
+
+/** The error for a change that was sent and then failed for this reason: it may have taken effect. */
+function unsure(error: KeylineError): KeylineError {
+  if (error.mayHaveHappened) return error;
+  if (error instanceof UnderWayError) {
+    const Same = error.constructor as typeof LostReplyError;
+    return new Same(error.message, { cause: error.cause, mayHaveHappened: true });
+  }
+  const message = `No reply, and then: ${error.message}`;
+  return new LostReplyError(message, { cause: error, mayHaveHappened: true });
 }

@@ -8,9 +8,6 @@ import { errorOf, ProtocolError } from "./errors.ts";
 import type { Reply } from "./reply_reader.ts";
 import type { Decoder } from "./request.ts";
 
-/** For the replies of operations that change something. */
-const CHANGED = { mayHaveHappened: true };
-
 /** A value together with the version that `cas` compares. */
 export interface Versioned {
   /** The value. */
@@ -27,7 +24,7 @@ export type CasResult =
 
 /** GET: the value, or undefined if there is none. */
 export const value: Decoder<string | undefined> = {
-  ok: (value) => value ?? bad("without a value"),
+  ok: (value) => value || misfit("without a value"),
   reply: undefinedWhereMissing,
 };
 
@@ -35,6 +32,7 @@ export const value: Decoder<string | undefined> = {
 export const versioned: Decoder<Versioned | undefined> = {
   ok(text = "") {
     const space = text.indexOf(" ");
+    if (space < 0 || space === text.length - 1) misfit("without a value");
     return { version: bigintOf(text.slice(0, space)), value: text.slice(space + 1) };
   },
   reply: undefinedWhereMissing,
@@ -42,13 +40,13 @@ export const versioned: Decoder<Versioned | undefined> = {
 
 /** TTL: the seconds that a key has left. */
 export const seconds: Decoder<number | undefined> = {
-  ok: (text = "") => text === "none" ? Infinity : numberOf(text),
+  ok: (text = "") => text === "none" ? Infinity : numberOf(text, /^\d{1,15}(\.\d{1,9})?$/),
   reply: undefinedWhereMissing,
 };
 
 /** CAS: the new version, or why nothing was stored. */
 export const cas: Decoder<CasResult> = {
-  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text, CHANGED) }),
+  ok: (text = "") => ({ outcome: "stored", version: bigintOf(text) }),
   reply({ code, text }) {
     if (code === 404) return { outcome: "missing" };
     if (code === 409) return { outcome: "changed" };
@@ -59,11 +57,11 @@ export const cas: Decoder<CasResult> = {
 /** An operation that answers `200 OK` alone. */
 export const nothing: Decoder<void> = { ok() {} };
 
-/** A number that a double can hold. */
-export const count: Decoder<number> = { ok: (text = "") => numberOf(text) };
+/** A whole number that a double can hold. */
+export const count: Decoder<number> = { ok: (text = "") => numberOf(text, /^\d{1,15}$/) };
 
 /** A 64-bit integer. */
-export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text, CHANGED) };
+export const integer: Decoder<bigint> = { ok: (text = "") => bigintOf(text) };
 
 /** True, or false for a 409. */
 export const unlessConflict: Decoder<boolean> = {
@@ -88,6 +86,7 @@ export function stats({ code, text, lines }: Reply): Map<string, string> {
   if (code !== 200) throw errorOf(code, text);
   return new Map(lines.map((line) => {
     const space = line.indexOf(" ");
+    if (space < 1) misfit("with a line that is no statistic");
     return [line.slice(0, space), line.slice(space + 1)];
   }));
 }
@@ -100,14 +99,16 @@ function fail(code: number, text: string): never {
   throw errorOf(code, text);
 }
 
-function numberOf(text: string): number {
-  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : bad("without a number");
+function numberOf(text: string, form: RegExp): number {
+  return form.test(text) ? Number(text) : misfit("without a number");
 }
 
-function bigintOf(text: string, options?: typeof CHANGED): bigint {
-  return /^-?\d+$/.test(text) ? BigInt(text) : bad("without a whole number", options);
+function bigintOf(text: string): bigint {
+  return /^-?\d{1,20}$/.test(text) ? BigInt(text) : misfit("without a whole number");
 }
 
-function bad(what: string, options = { mayHaveHappened: false }): never {
-  throw new ProtocolError(`The server sent a reply ${what}: is it Keyline?`, options);
+/** Throws a ProtocolError. Whether a change may have taken effect is for its request to say. */
+export function misfit(what: string): never {
+  const message = `The server sent a reply ${what}: is it Keyline?`;
+  throw new ProtocolError(message, { mayHaveHappened: false });
 }

@@ -61,6 +61,9 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   for (const [name, option] of unknownVariables(Deno.env.toObject())) {
     logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
   }
+  if (settings.memory && settings.isDataGiven) {
+    logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
+  }
   const isPassword = passwordCheck(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));

@@ -55,6 +55,8 @@ export interface Settings {
   readonly port: number;
   /** The folder that holds the table. */
   readonly data: string;
+  /** Whether someone has named that folder. */
+  readonly isDataGiven: boolean;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
   /** Where the table is, if it is in etcd. */
@@ -149,6 +151,7 @@ export function readSettings(
     host: text("host")!,
     port: whole("port", PORTS),
     data: text("data")!,
+    isDataGiven: flags.data !== undefined || !!environment(variableOf("data")),
     memory: switchOf("memory", given("memory")),
     table: locationOf(called("table"), text("table")),
     tableTimeout: seconds("table-timeout", 0.1),
@@ -180,10 +183,9 @@ export function readSettings(
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
   }
-  const isDataGiven = flags.data !== undefined || !!environment(variableOf("data"));
   const others = {
     memory: settings.memory,
-    data: isDataGiven,
+    data: settings.isDataGiven,
     backup: settings.backup !== undefined,
   };
   for (const name of ["memory", "data", "backup"] as const) {
@@ -193,11 +195,6 @@ export function readSettings(
   }
   if (settings.memory && settings.backup !== undefined) {
     throw new UsageError("--backup copies the table on disk: leave out --memory.");
-  }
-  if (settings.memory && isDataGiven) {
-    throw new UsageError(
-      `${called("memory")} keeps nothing on disk: leave out ${called("data")}, or that.`,
-    );
   }
   return settings;
 }

@@ -46,7 +46,7 @@ function copyClient(folder: string, port: number): void {
     Deno.writeTextFileSync(`${folder}/${to}`, text.replaceAll(String(DEFAULT_PORT), String(port)));
   };
   for (const { name } of Deno.readDirSync(new URL("client/", ROOT))) {
-    copy(`client/${name}`, `client/${name}`);
+    if (name.endsWith(".ts")) copy(`client/${name}`, `client/${name}`);
   }
   copy("docs/client.md", "client.md");
   // What the page has `deno bundle` make; node_test.ts runs it as it is made.

@@ -14,13 +14,18 @@ export class FakeClient {
   #received = "";
 
   /** Serves an accepted connection. */
-  constructor(socket: Deno.Conn) {
+  constructor(socket: Deno.TcpConn) {
     this.#socket = socket;
+    socket.setNoDelay(true);
   }
 
-  /** Returns the next line of the client without its end, or undefined if it sends no more. */
-  async line(): Promise<string | undefined> {
+  /**
+   * Returns the next line of the client without its end, or so many characters of it, or undefined if it
+   * sends no more.
+   */
+  async line(charactersMax = Infinity): Promise<string | undefined> {
     for (;;) {
+      if (this.#received.length >= charactersMax) return this.#received.slice(0, charactersMax);
       const end = this.#received.indexOf("\r\n");
       if (end >= 0) {
         const line = this.#received.slice(0, end);
@@ -78,6 +83,7 @@ export class FakeServer implements AsyncDisposable {
   readonly #clients: FakeClient[] = [];
   readonly #accepting: Promise<void>;
   #isEnded = false;
+  #ended = 0;
 
   /** Starts to listen. */
   constructor(...scripts: ((client: FakeClient) => Promise<void>)[]) {
@@ -94,6 +100,11 @@ export class FakeServer implements AsyncDisposable {
     return this.#clients.length;
   }
 
+  /** Whether the first connections, so many of them, have ended. */
+  isGone(count: number): boolean {
+    return this.#ended >= count;
+  }
+
   /** Ends it, and waits for its scripts. */
   async end(): Promise<void> {
     if (!this.#isEnded) this.#listener.close();
@@ -105,7 +116,7 @@ export class FakeServer implements AsyncDisposable {
 
   async #accept(scripts: ((client: FakeClient) => Promise<void>)[]): Promise<void> {
     for (;;) {
-      let socket: Deno.Conn;
+      let socket: Deno.TcpConn;
       try {
         socket = await this.#listener.accept();
       } catch {
@@ -114,7 +125,12 @@ export class FakeServer implements AsyncDisposable {
       const client = new FakeClient(socket);
       const script = scripts[this.#clients.length] ?? scripts.at(-1)!;
       this.#clients.push(client);
-      this.#served.push(script(client).finally(() => client.close()));
+      this.#served.push(
+        script(client).finally(() => {
+          client.close();
+          this.#ended++;
+        }),
+      );
     }
   }
 

@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect, ConnectionError, LostReplyError, TimeoutError } from "../../client/client.ts";
+import { delay } from "../support/waiting.ts";
 import { breakOff, errorOf, faultTest, serve } from "./fault_scripts.ts";
 
 faultTest("a change whose reply is lost fails with LostReplyError, and is not sent again", [
@@ -99,4 +100,19 @@ faultTest("a silent server is given up, and the next request makes a new connect
   assert(asked instanceof TimeoutError && changed instanceof TimeoutError);
   assertEquals([asked.mayHaveHappened, changed.mayHaveHappened], [false, true]);
   assertEquals(await db.get("k"), "v");
+});
+
+faultTest("a request that comes while the client connects in vain is given up in time", [
+  breakOff,
+  async (client) => {
+    while (await client.line() !== undefined);
+  },
+], async (server) => {
+  const db = await connect({ port: server.port, timeout: 100 });
+  await errorOf(db.put("k", "v"));
+  assert(await errorOf(db.get("k", { timeout: 10 })) instanceof TimeoutError);
+  await delay(30);
+  const error = await errorOf(db.get("k", { timeout: 5_000 }));
+  db.destroy();
+  assert(error instanceof ConnectionError, String(error));
 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ProtocolError } from "../../client/errors.ts";
 import { ReplyReader } from "../../client/reply_reader.ts";
 
@@ -77,4 +77,20 @@ Deno.test("the character that stands for bad bytes is text like any other where 
     () => replies([new Uint8Array([...utf8.encode("200 OK "), 0xc3, 10])]),
     ProtocolError,
   );
+});
+
+Deno.test("a line that arrives byte by byte takes little more memory than its bytes", () => {
+  const bytes = 500_000;
+  const found: (string | undefined)[] = [];
+  const reader = new ReplyReader({ onOk: (value) => found.push(value), onReply() {} }, 2 * bytes);
+  reader.push(utf8.encode("200 OK "));
+  const before = Deno.memoryUsage();
+  const byte = utf8.encode("v");
+  for (let i = 0; i < bytes; i++) reader.push(byte);
+  const after = Deno.memoryUsage();
+  const held = after.heapUsed + after.external - before.heapUsed - before.external;
+  reader.push(utf8.encode("\n200 OK next\n"));
+  assertEquals(found, ["v".repeat(bytes), "next"]);
+  // A piece for each byte took 200 times as much. What is not collected yet counts too.
+  assert(held < 100 * bytes, `${held} bytes held for ${bytes}`);
 });

@@ -5,7 +5,14 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { AbortError, ClosedError, connect, QueueFullError } from "../../client/client.ts";
+import {
+  AbortError,
+  ClosedError,
+  connect,
+  ConnectionError,
+  QueueFullError,
+  TimeoutError,
+} from "../../client/client.ts";
 import { delay } from "../support/waiting.ts";
 import { clientTest } from "./client_of_server.ts";
 import { breakOff, errorOf, faultTest, serve } from "./fault_scripts.ts";
@@ -37,6 +44,39 @@ faultTest("close does not wait for a lost server when no request is waiting", [
   const signal = AbortSignal.timeout(20);
   assert(await errorOf(db.put("k", "v", { signal })) instanceof AbortError);
   await db.close();
+});
+
+faultTest("close does not wait for the replies to requests that were given up", [
+  async (client) => {
+    await client.greet();
+    while (await client.line() !== "QUIT");
+  },
+], async (server) => {
+  const db = await connect({ port: server.port });
+  const [read, change] = [db.get("k", { timeout: 10 }), db.put("k", "v", { timeout: 10 })];
+  const closed = db.close();
+  assert(await errorOf(read) instanceof TimeoutError);
+  assert((await errorOf(change)).mayHaveHappened);
+  await closed;
+  await server.end();
+});
+
+const { promise: isEnough, resolve: enough } = Promise.withResolvers<void>();
+faultTest("a server that answers a request without reading it is given up", [
+  async (client) => {
+    await client.greet();
+    await client.send(await client.line(3) === "PUT" ? "200 OK\r\n" : "");
+    await isEnough;
+  },
+  serve,
+], async (server) => {
+  await using db = await connect({ port: server.port, timeout: 1_000 });
+  // So much that the system can't take it all, so that what follows can't be written.
+  await db.put("k", "v".repeat(32_000_000));
+  const error = await errorOf(db.get("k", { timeout: 5_000 }));
+  enough();
+  assert(error instanceof ConnectionError, String(error));
+  assertEquals(await db.get("k"), "v");
 });
 
 faultTest("destroy fails requests at once, and says which may have taken effect", [
@@ -113,4 +153,12 @@ faultTest("requests aborted while they wait make room for others", [
   const next = errorOf(db.put("k", "v"));
   db.destroy();
   assert(await next instanceof ClosedError);
+});
+
+faultTest("close waits for no connection that will never be made", [breakOff], async (server) => {
+  const db = await connect({ port: server.port, reconnect: false, timeout: 2_000_000_000 });
+  await errorOf(db.put("k", "v"));
+  const unsent = errorOf(db.put("k", "v"));
+  await db.close();
+  assert(await unsent instanceof ConnectionError);
 });

@@ -191,12 +191,11 @@ Deno.test("a number below zero is told to be wrong, and a missing value to be mi
   assertThrows(() => read(["--memory", "-1"]), UsageError, "'--memory' does not take an argument");
 });
 
-Deno.test("--memory does not go with a folder, in which nothing would be", () => {
-  const message = "--memory keeps nothing on disk: leave out --data, or that.";
-  assertThrows(() => read(["--memory", "--data", "x"]), UsageError, message);
-  const variables = { KEYLINE_MEMORY: "1", KEYLINE_DATA: "x" };
-  assertThrows(() => read([], variables), UsageError, "leave out KEYLINE_DATA, or that.");
-  assertHas(read(["--data", "x"], { KEYLINE_MEMORY: "0" }), { data: "x", memory: false });
+Deno.test("--memory takes a folder, in which nothing will be, and the start can warn of it", () => {
+  assertHas(read(["--memory", "--data", "x"]), { memory: true, isDataGiven: true });
+  assertHas(read([], { KEYLINE_MEMORY: "1", KEYLINE_DATA: "x" }), { isDataGiven: true });
+  assertHas(read(["--memory"]), { memory: true, isDataGiven: false });
+});
 });
 
 Deno.test("a variable that is no option is told with the one that is spelled most alike", () => {
