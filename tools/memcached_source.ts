@@ -7,18 +7,18 @@
  */
 
 import { Buffer } from "node:buffer";
-import { foreignItem } from "./foreign_entry.ts";
+import { faultOfForeignKey, foreignItem, type ForeignKey, leftOut } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import type { Batch, Item, Source } from "./source.ts";
+import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 
-/** How many keys one `get` asks for. */
-const KEYS_MAX = 100;
 const MEMCACHED_PORT = 11211;
 
-interface Listed {
-  readonly key: Buffer;
+/** A key of the dump. */
+interface Listed extends ForeignKey {
   readonly expiresAt: number | undefined;
+  /** The size of the whole item, in bytes. */
+  readonly size: number;
 }
 
 /** Reads all values of a memcached server. */
@@ -36,32 +36,26 @@ export class MemcachedSource implements Source {
     using lister = await StreamReader.open(this.#address);
     using reader = await StreamReader.open(this.#address);
     const total = await countOf(reader);
-    let place = 0;
-    let listed: Listed[] = [];
-    const batch = async (): Promise<Batch> => {
-      const items = await itemsOf(reader, listed, place);
-      place += listed.length;
-      listed = [];
-      return { items, fraction: total > 0 ? place / total : undefined };
-    };
-    for await (const one of keysOf(lister)) {
-      if (listed.push(one) >= KEYS_MAX) yield await batch();
+    for await (const listed of gathered(keysOf(lister))) {
       if (signal.aborted) return;
+      const items = await itemsOf(reader, listed);
+      yield { items, fraction: total > 0 ? listed.at(-1)!.place / total : undefined };
     }
-    if (listed.length > 0) yield await batch();
   }
 }
 
-/** Yields the keys, which the crawler lists as `key=a%20b exp=-1 la=… cas=…`. */
+/** Yields the keys, which the crawler lists as `key=a%20b exp=-1 la=… cas=… fetch=… cls=… size=…`. */
 async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, undefined> {
   memcached.write("lru_crawler metadump all\r\n");
-  for (;;) {
+  for (let place = 1;; place++) {
     const line = await dumpLine(memcached);
     if (line === "END") return;
-    const [, key, exp] = /^key=(\S+) exp=(-?\d+) /.exec(line) ?? [];
+    const [, key, exp] = /^key=([^ ]+) exp=(-?\d+) /.exec(line) ?? [];
     if (key === undefined) throw new ToolError(`memcached refuses to list its keys: ${line}`);
     const seconds = Number(exp);
-    yield { key: decoded(key), expiresAt: seconds > 0 ? seconds * 1_000 : undefined };
+    const [, size = "0"] = / size=(\d+)/.exec(line) ?? [];
+    const expiresAt = seconds > 0 ? seconds * 1_000 : undefined;
+    yield { key: decoded(key), place, expiresAt, size: Number(size) };
   }
 }
 
@@ -70,24 +64,26 @@ async function dumpLine(memcached: StreamReader): Promise<string> {
   return (await memcached.line("\n")).replace(/\r$/, "");
 }
 
-/** The keys with their values, without those that are gone. */
-async function itemsOf(
-  memcached: StreamReader,
-  listed: readonly Listed[],
-  before: number,
-): Promise<Item[]> {
-  const names = listed.map(({ key }) => key.toString("latin1"));
-  const places = new Map(names.map((name, i) => [name, i]));
-  memcached.write(`get ${names.join(" ")}\r\n`);
+/** The keys with their values or why they are left out, without those that are gone. */
+async function itemsOf(memcached: StreamReader, listed: readonly Listed[]): Promise<Item[]> {
   const items: Item[] = [];
+  const asked = new Map<string, Listed>();
+  for (const one of listed) {
+    const fault = faultOfForeignKey(one.key);
+    if (fault === undefined) asked.set(one.key.toString("latin1"), one);
+    else items.push(leftOut(one, fault));
+  }
+  if (asked.size === 0) return items;
+  memcached.write(`get ${[...asked.keys()].join(" ")}\r\n`);
   for (;;) {
     const line = await memcached.line();
     if (line === "END") return items;
-    const [, key, , length] = /^VALUE (\S+) (\d+) (\d+)$/.exec(line) ?? [];
-    const i = key === undefined ? undefined : places.get(key);
-    if (i === undefined) throw memcached.wrong("something that is not a value");
+    // Not \S: the byte A0, which `à` ends with, is a space to a regular expression.
+    const [, key, length] = /^VALUE ([^ ]+) \d+ (\d+)$/.exec(line) ?? [];
+    const one = key === undefined ? undefined : asked.get(key);
+    if (one === undefined) throw memcached.wrong("something that is not a value");
     const value = await memcached.block(Number(length));
-    items.push(foreignItem({ ...listed[i]!, place: before + i + 1, value }));
+    items.push(foreignItem({ ...one, value }));
   }
 }
 

@@ -7,7 +7,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { foreignItem } from "./foreign_entry.ts";
+import { foreignItem, leftOut } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import type { Batch, Item, Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
@@ -98,7 +98,7 @@ async function itemsOf(redis: StreamReader, keys: Buffer[], before: number): Pro
     const expiresAt = typeof left === "number" && left >= 0 ? now + left : undefined;
     if (Buffer.isBuffer(value)) return [foreignItem({ key, place, value, expiresAt })];
     const fault = `it is a ${types.get(key)}, which has no counterpart`;
-    return [foreignItem({ key, place, value: fault, expiresAt })];
+    return [leftOut({ key, place }, fault)];
   });
 }
 

@@ -39,6 +39,13 @@ async function runOther(
   };
 }
 
+function runMemcached(): ReturnType<typeof runOther> {
+  return runOther("memcached", (port) => {
+    const flags = ["-l", "127.0.0.1", "-p", port, "-U", "0"];
+    return Deno.uid() === 0 ? [...flags, "-u", "root"] : flags;
+  });
+}
+
 /** Sends bytes, and waits until as many lines have come. */
 async function send(port: number, { data, lines }: { data: Uint8Array; lines: number }) {
   using socket = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -134,14 +141,12 @@ testWithProgram(
   "memcached",
   "import from memcached stores values with their expiry, and names the rest",
   async () => {
-    await using memcached = await runOther("memcached", (port) => {
-      const flags = ["-l", "127.0.0.1", "-p", port, "-U", "0"];
-      return Deno.uid() === 0 ? [...flags, "-u", "root"] : flags;
-    });
+    await using memcached = await runMemcached();
     const set = (key: string, value: string, ttl = 0) =>
       `set ${key} 0 ${ttl} ${value.length}\r\n${value}\r\n`;
     const commands = [
       ...Array.from({ length: KEYS }, (_, i) => set(`key:${i}`, utf8(`value ä€ ${i}`))),
+      ...Array.from({ length: 200 }, (_, i) => set(`${i}${"k".repeat(240)}`, "v")),
       set(utf8("schlüssel%"), "v"),
       set("session", "v", 1_000),
       set("binary", "\xff\xfe"),
@@ -152,14 +157,49 @@ testWithProgram(
       const url = `memcached://127.0.0.1:${memcached.port}`;
       const { code, stderr } = await runTool("import", { args: [...port, "--from", url] });
       assertEquals(code, 1);
-      assertMatch(stderr, /Imported 3,002 keys /);
-      assertEquals(await db.count(), KEYS + 2);
+      assertMatch(stderr, /Imported 3,202 keys /);
+      assertEquals(await db.count(), KEYS + 202);
       assertEquals(await db.get("key:42"), "value ä€ 42");
       assertEquals(await db.get("schlüssel%"), "v");
       const left = (await db.ttl("session"))!;
       assert(left > 900 && left <= 1_001, String(left));
       for (const key of ["binary", "empty"]) assertStringIncludes(stderr, `Left out "${key}": `);
     });
+  },
+);
+
+testWithProgram(
+  "memcached",
+  "a key of memcached is never a command, and one that can't be stored is named",
+  async () => {
+    await using memcached = await runMemcached();
+    const bad = [
+      "x\r\nflush_all\r\nget y",
+      "foo bar",
+      "tab\tx",
+      "vt\x0bx",
+      "ff\x0cx",
+      "cr\rx",
+      "nul\0x",
+      "\xff",
+    ];
+    const good = [utf8("voilà"), utf8("\x85"), utf8("\u2028"), utf8("per%cent+plus"), "plain"];
+    const keys = [...bad, ...good];
+    const commands = keys.map((key) => `ms ${btoa(key)} 1 b\r\nv\r\n`);
+    await send(memcached.port, { data: bytesOf(commands.join("")), lines: commands.length });
+    await withServer(async (db, port) => {
+      const from = ["--from", `memcached://127.0.0.1:${memcached.port}`];
+      const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /Imported 5 keys /);
+      const expected = ["voilà", "\x85", "\u2028", "per%cent+plus", "plain"];
+      assertEquals(await Array.fromAsync(db.keys()), expected.toSorted());
+      assertEquals(stderr.match(/^Left out "/gm)?.length, bad.length);
+      assertStringIncludes(stderr, 'Left out "foo bar": its key can\'t be stored: ');
+      assertStringIncludes(stderr, "Left out 1 key: its key is not UTF-8");
+    });
+    const left = await send(memcached.port, { data: bytesOf("stats\r\n"), lines: 60 });
+    assertStringIncludes(left, `STAT curr_items ${keys.length}\r\n`);
   },
 );
 
