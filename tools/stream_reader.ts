@@ -44,14 +44,16 @@ export class StreamReader implements Disposable {
   readonly #socket: Socket;
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #name: string;
+  readonly #timeout: number;
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
   /** How many bytes are missing, as far as known. */
   #wanted = 0;
 
-  private constructor(socket: Socket, name: string) {
+  private constructor(socket: Socket, { name, timeout }: Address) {
     this.#socket = socket;
     this.#name = name;
+    this.#timeout = timeout;
     this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
@@ -74,7 +76,8 @@ export class StreamReader implements Disposable {
     }
     // From now on, the error goes to whoever reads.
     socket.on("error", () => {});
-    return new StreamReader(socket, name);
+    socket.setTimeout(0);
+    return new StreamReader(socket, address);
   }
 
   /** Writes bytes, each given as one character. */
@@ -153,13 +156,17 @@ export class StreamReader implements Disposable {
     this.#at = 0;
   }
 
+  /** Waits for a packet. Only now is silence the server's: between two calls, nobody reads it. */
   async #next(): Promise<Buffer> {
     let why = "it closed the connection";
+    this.#socket.setTimeout(this.#timeout);
     try {
       const { value, done } = await this.#chunks.next();
       if (!done) return value;
     } catch (error) {
       why = (error as Error).message;
+    } finally {
+      this.#socket.setTimeout(0);
     }
     throw new ToolError(`The connection to ${this.#name} is lost: ${why}`);
   }
