@@ -9,6 +9,7 @@ import { faultOfKey } from "../client/client.ts";
 import { textOf } from "./byte_lines.ts";
 import { checked, EntryError } from "./record.ts";
 import type { Item } from "./source.ts";
+import { BLOCK_BYTES_MAX } from "./stream_reader.ts";
 
 /** A key that another server lists. */
 export interface ForeignKey {
@@ -35,6 +36,11 @@ export function faultOfForeignKey(key: Buffer): string | undefined {
   if (name === undefined) return "its key is not UTF-8";
   const fault = faultOfKey(name);
   return fault === undefined ? undefined : `its key can't be stored: ${fault}`;
+}
+
+/** Returns why a value of this many bytes can't be imported, or undefined if it may be. */
+export function faultOfSize(bytes: number): string | undefined {
+  return bytes > BLOCK_BYTES_MAX ? "its value is longer than any server accepts" : undefined;
 }
 
 /** Returns the item of a key that is left out for this reason. */

@@ -7,10 +7,17 @@
  */
 
 import { Buffer } from "node:buffer";
-import { faultOfForeignKey, foreignItem, type ForeignKey, leftOut } from "./foreign_entry.ts";
+import {
+  faultOfForeignKey,
+  faultOfSize,
+  foreignItem,
+  type ForeignKey,
+  leftOut,
+} from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { UsageError } from "./usage.ts";
 
 const MEMCACHED_PORT = 11211;
 
@@ -26,8 +33,12 @@ export class MemcachedSource implements Source {
   readonly unit = "key";
   readonly #address: Address;
 
-  /** Reads what `memcached://host[:port]` names. */
+  /** Reads what `memcached://host[:port]` names. Throws UsageError. */
   constructor(url: URL, { timeout }: { timeout: number }) {
+    const { username, password, pathname, search, hash } = url;
+    if (username + password + pathname.slice(1) + search + hash !== "") {
+      throw new UsageError("--from memcached://host:port takes no user, no path and no option.");
+    }
     this.#address = addressOf(url, { port: MEMCACHED_PORT, timeout });
   }
 
@@ -48,7 +59,7 @@ export class MemcachedSource implements Source {
 async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, undefined> {
   memcached.write("lru_crawler metadump all\r\n");
   for (let place = 1;; place++) {
-    const line = await dumpLine(memcached);
+    const line = await memcached.line();
     if (line === "END") return;
     const [, key, exp] = /^key=([^ ]+) exp=(-?\d+) /.exec(line) ?? [];
     if (key === undefined) throw new ToolError(`memcached refuses to list its keys: ${line}`);
@@ -59,17 +70,12 @@ async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, un
   }
 }
 
-/** Reads a line of the dump: all end in LF alone, but END in CR LF. */
-async function dumpLine(memcached: StreamReader): Promise<string> {
-  return (await memcached.line("\n")).replace(/\r$/, "");
-}
-
 /** The keys with their values or why they are left out, without those that are gone. */
 async function itemsOf(memcached: StreamReader, listed: readonly Listed[]): Promise<Item[]> {
   const items: Item[] = [];
   const asked = new Map<string, Listed>();
   for (const one of listed) {
-    const fault = faultOfForeignKey(one.key);
+    const fault = faultOfForeignKey(one.key) ?? faultOfSize(one.size);
     if (fault === undefined) asked.set(one.key.toString("latin1"), one);
     else items.push(leftOut(one, fault));
   }

@@ -250,7 +250,16 @@ testWith(
   ["net", "read", "run", "env"],
   "wrong calls end with 2 and a line that says what to do",
   async () => {
-    const wrong = ["--non", "--port=x", "--on-error=x", "--from=http://x", "--from=redis://:%ZZ@x"];
+    const wrong = [
+      "--non",
+      "--port=x",
+      "--on-error=x",
+      "--from=http://x",
+      "--from=redis://:%ZZ@x",
+      "--from=redis://x?db=no",
+      "--from=memcached://user@x",
+      "--from=memcached://x/1",
+    ];
     for (const args of [...wrong.map((arg) => [arg]), ["--timeout", "0"], ["table.jsonl"]]) {
       const { code, stderr } = await runTool("import", { args });
       assertEquals(code, 2, args.join(" "));
