@@ -8,7 +8,7 @@
 import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
 import type { Entry } from "./record.ts";
-import type { Batch, Item, Source } from "./source.ts";
+import { type Batch, BATCH_SIZE, type Item, type Source } from "./source.ts";
 
 /** How to import. */
 export interface ImportOptions {
@@ -44,8 +44,9 @@ export interface Stop {
   readonly isItem: boolean;
 }
 
-/** How many batches are in flight at a time. */
+/** How many batches are in flight at a time, and how many characters, give or take a batch. */
 const BATCHES_MAX = 4;
+const IN_FLIGHT_SIZE = BATCHES_MAX * BATCH_SIZE;
 /** How many items that can't be stored are named; those after them are only counted. */
 const NAMED_MAX = 100;
 /** To store the same value again changes nothing, so a lost reply is no reason to stop. */
@@ -60,17 +61,28 @@ export async function importAll(
   options: ImportOptions,
 ): Promise<Account> {
   const importer = new Importer(db, source, options);
-  const inFlight: Promise<void>[] = [];
+  const inFlight: { work: Promise<void>; size: number }[] = [];
+  let size = 0;
   try {
     for await (const batch of source.batches(options.signal)) {
-      inFlight.push(importer.store(batch));
-      if (inFlight.length >= BATCHES_MAX) await inFlight.shift();
+      const one = { work: importer.store(batch), size: sizeOf(batch) };
+      inFlight.push(one);
+      size += one.size;
+      while (inFlight.length >= BATCHES_MAX || size >= IN_FLIGHT_SIZE) {
+        const oldest = inFlight.shift()!;
+        await oldest.work;
+        size -= oldest.size;
+      }
       if (options.signal.aborted || importer.account.stopped !== undefined) break;
     }
   } finally {
-    await Promise.all(inFlight);
+    await Promise.all(inFlight.map(({ work }) => work));
   }
   return importer.account;
+}
+
+function sizeOf({ items }: Batch): number {
+  return items.reduce((size, { entry }) => size + (entry?.value.length ?? 0), 0);
 }
 
 class Importer {

@@ -5,9 +5,15 @@
  */
 
 import type { Buffer } from "node:buffer";
-import { LINE_BYTES_MAX, linesOf, textOf } from "./byte_lines.ts";
+import { linesOf, textOf } from "./byte_lines.ts";
 import { EntryError, entryOf } from "./record.ts";
 import { type Batch, BATCH_ITEMS_MAX, BATCH_SIZE, type Item, type Source } from "./source.ts";
+
+/**
+ * The longest line to accept, in bytes: the longest value that a server can be set to store, and three
+ * times as much again for what is escaped in it.
+ */
+const LINE_BYTES_MAX = 268_435_456;
 
 /** Reads entries from the lines of a stream of bytes. */
 export class LineSource implements Source {
@@ -38,7 +44,7 @@ export class LineSource implements Source {
       size = 0;
       return full;
     };
-    for await (const lines of linesOf(this.#stream, signal)) {
+    for await (const lines of linesOf(this.#stream, { bytesMax: LINE_BYTES_MAX, signal })) {
       for (const line of lines) {
         if (signal.aborted) return;
         place++;

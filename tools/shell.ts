@@ -8,7 +8,7 @@
 
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
-import { LINE_BYTES_MAX, linesOf, textOf } from "./byte_lines.ts";
+import { linesOf, textOf } from "./byte_lines.ts";
 import { runProgram, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
@@ -39,6 +39,10 @@ a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 50
 `;
 /** How many requests are in flight at a time, if input is not a terminal. */
 const WINDOW = 1_000;
+/** How many bytes these requests have together, give or take one. */
+const WINDOW_SIZE = 4_194_304;
+/** The longest line to send, in bytes, which is the longest that a server can be set to take. */
+const LINE_BYTES_MAX = 67_108_864;
 
 /** What a line of input comes to. */
 interface Outcome {
@@ -81,14 +85,16 @@ async function runPlain(db: Client): Promise<number> {
   let worst = 0;
   let place = 0;
   let inFlight: Promise<Outcome>[] = [];
+  let size = 0;
   const finish = async () => {
     for (const { text, code } of await Promise.all(inFlight)) {
       worst = worse(worst, code);
       await writeOut(text);
     }
     inFlight = [];
+    size = 0;
   };
-  for await (const lines of linesOf(process.stdin)) {
+  for await (const lines of linesOf(process.stdin, { bytesMax: LINE_BYTES_MAX })) {
     for (const bytes of lines) {
       place++;
       const line = bytes && textOf(bytes)?.replace(/\r$/, "");
@@ -98,7 +104,8 @@ async function runPlain(db: Client): Promise<number> {
       }
       if (line?.trim() === "") continue;
       inFlight.push(line === undefined ? refuse(bytes, place) : askPlain(db, line));
-      if (inFlight.length >= WINDOW) await finish();
+      size += bytes?.length ?? 0;
+      if (inFlight.length >= WINDOW || size >= WINDOW_SIZE) await finish();
     }
     await finish();
   }

@@ -28,6 +28,11 @@ export const TARGET_FLAGS = {
   timeout: { hint: "SECONDS", preset: "30", help: "how long an answer may take" },
 } as const satisfies Flags;
 
+/**
+ * The longest reply to accept, in bytes: the longest line that a server can be set to take, and more than
+ * a page of the longest keys.
+ */
+const REPLY_BYTES_MAX = 67_108_864 + 1_024;
 const SECONDS = { min: 0.001, max: 86_400 };
 
 /** A server, as `connect` takes it. */
@@ -54,6 +59,9 @@ export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Targe
     tls: flags.tls || ca !== undefined,
     ca,
     timeout: seconds * 1_000,
+    replyBytesMax: REPLY_BYTES_MAX,
+    // The programs themselves bound what they have in flight.
+    queueSizeMax: Infinity,
   };
 }
 

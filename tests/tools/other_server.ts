@@ -4,6 +4,8 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+
 /** A server of another kind. Use it with `await using`. */
 export interface OtherServer extends AsyncDisposable {
   /** Its port. */
@@ -31,7 +33,7 @@ export async function send(
   { text, lines }: { text: string; lines: number },
 ): Promise<string> {
   using socket = await Deno.connect({ hostname: "127.0.0.1", port });
-  const data = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const data = Buffer.from(text, "latin1");
   const sent = (async () => {
     for (let at = 0; at < data.length;) at += await socket.write(data.subarray(at));
   })();

@@ -188,7 +188,7 @@ testWith(ALL, "a piped line that is not UTF-8, or endless, is not sent", async (
   const { code, stdout, stderr } = await runTool("shell", { args, input: new Uint8Array(input) });
   assertEquals([code, stdout], [2, "200 OK\n200 OK\n200-a\n200-c\n200 OK 2\n"]);
   assertEquals(stderr, "keyline shell: Line 2 is not UTF-8\n");
-  const endless = await runTool("shell", { args, input: `PUT d ${"v".repeat(9_000_000)}\nCOUNT` });
+  const endless = await runTool("shell", { args, input: `PUT d ${"v".repeat(67_200_000)}\nCOUNT` });
   assertEquals([endless.code, endless.stdout], [2, "200 OK 2\n"]);
   assertMatch(endless.stderr, /Line 1 is longer than/);
 });
