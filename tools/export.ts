@@ -10,6 +10,7 @@ import type { Client } from "../client/client.ts";
 import { exportLines, type Range } from "./exporter.ts";
 import { INTERRUPTED, onInterrupt, runProgram, writeOut } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
+import { quoted } from "./printable.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
 import { type Flags, helpText } from "./usage.ts";
 
@@ -81,9 +82,4 @@ function summary(meter: Meter): string {
   const seconds = meter.milliseconds / 1_000;
   const rate = grouped(meter.done / Math.max(seconds, 0.001));
   return `${counted(meter.done, "key")} in ${seconds.toFixed(1)} s, ${rate}/s,`;
-}
-
-/** Returns a key as a word of the command line. */
-function quoted(key: string): string {
-  return /^[\w.:/@%+=-]+$/.test(key) ? key : `'${key.replaceAll("'", `'\\''`)}'`;
 }

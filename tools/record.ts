@@ -5,6 +5,7 @@
  */
 
 import { faultOfKey, faultOfValue } from "../client/client.ts";
+import { printable } from "./printable.ts";
 
 /** A key, its value and its expiry. */
 export interface Entry {
@@ -21,10 +22,12 @@ export class EntryError extends Error {}
 
 const FIELDS = new Set(["key", "value", "expiresAt"]);
 
-/** Returns the line of an entry, including its line feed. */
+/** Returns the line of an entry, including its line feed. Shown on a terminal, it does not act on it. */
 export function lineOf({ key, value, expiresAt }: Entry): string {
   const expiry = expiresAt === undefined ? "" : `,"expiresAt":${expiresAt}`;
-  return `{"key":${JSON.stringify(key)},"value":${JSON.stringify(value)}${expiry}}\n`;
+  return `${
+    printable(`{"key":${JSON.stringify(key)},"value":${JSON.stringify(value)}${expiry}}`)
+  }\n`;
 }
 
 /** Returns the entry of a line. Throws EntryError. */

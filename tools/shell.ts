@@ -9,7 +9,7 @@
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { runProgram, writeOut } from "./program.ts";
+import { runProgram, say, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, worse } from "./shell_reply.ts";
@@ -34,7 +34,7 @@ const HELP = helpText("keyline shell: talk to a running server", {
 On a terminal, Tab completes verbs and keys, the arrows recall earlier lines, Ctrl-C clears the line or
 stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply.
 
-Otherwise, each line of input is sent and each reply printed as it is. The exit code is the highest that
+Otherwise, each line of input is sent and each reply printed as it is, unless it goes to a terminal. The exit code is the highest that
 a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
 /** How many requests are in flight at a time, if input is not a terminal. */
@@ -115,16 +115,17 @@ async function runPlain(db: Client): Promise<number> {
 /** A line that is not sent: a decoder that replaces its bytes would make it another request. */
 function refuse(bytes: Uint8Array | undefined, place: number): Promise<Outcome> {
   const why = bytes === undefined ? `is longer than ${LINE_BYTES_MAX} bytes` : "is not UTF-8";
-  process.stderr.write(`keyline shell: Line ${place} ${why}\n`);
+  say(`keyline shell: Line ${place} ${why}`);
   return Promise.resolve({ text: "", code: 2 });
 }
 
 async function askPlain(db: Client, line: string): Promise<Outcome> {
   try {
-    return plainReply(await db.request(line));
+    const isTerminal = process.stdout.isTTY === true;
+    return plainReply(await db.request(line), { isTerminal });
   } catch (error) {
     if (!(error instanceof KeylineError)) throw error;
-    process.stderr.write(`keyline shell: ${error.message}\n`);
+    say(`keyline shell: ${error.message}`);
     return { text: "", code: error.name === "ArgumentError" ? 2 : 3 };
   }
 }
