@@ -1,6 +1,6 @@
 /**
  * The shell: a prompt for a running server, with history, completion and hints. If input or output is
- * not a terminal, it just sends lines and prints replies. Run it with `deno task shell`, or as
+ * not a terminal, or one that can't move its cursor, it just sends lines and prints replies. Run it with `deno task shell`, or as
  * `keyline shell`.
  *
  * @module
@@ -13,7 +13,7 @@ import { runProgram, say, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, worse } from "./shell_reply.ts";
-import { reach, TARGET_FLAGS, targetOf } from "./target.ts";
+import { nameOf, reach, TARGET_FLAGS, targetOf } from "./target.ts";
 import { type Flags, helpText } from "./usage.ts";
 
 const FLAGS = {
@@ -64,24 +64,28 @@ export function runShell(args: readonly string[]): Promise<number> {
       const target = await targetOf(flags);
       await using db = await reach(target);
       const { stdin, stdout, env } = process;
-      if (!stdin.isTTY || !stdout.isTTY) {
+      const isDumb = env.TERM === "dumb";
+      if (!stdin.isTTY || !stdout.isTTY || isDumb) {
         giveUp(["read", "write", "env"]);
-        return await runPlain(db);
+        const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
+        return await runPlain(db, prompt);
       }
       const home = env.HOME;
       const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
       const history = new History(flags["no-history"] ? undefined : file);
-      const isDumb = env.TERM === "dumb";
-      const hasColors = !isDumb && !flags["no-color"] && !env.NO_COLOR;
+      const hasColors = !flags["no-color"] && !env.NO_COLOR;
       giveUp(["write"]);
-      const prompt = await Prompt.open(db, { target, history, hasColors, isDumb });
+      const prompt = await Prompt.open(db, { target, history, hasColors });
       return await prompt.run();
     },
   });
 }
 
-/** Sends each line of standard input, and prints each reply; returns the worst of the exit codes. */
-async function runPlain(db: Client): Promise<number> {
+/**
+ * Sends each line of standard input, and prints each reply; returns the worst of the exit codes. `prompt` is
+ * for a terminal that can't move its cursor, and empty elsewhere.
+ */
+async function runPlain(db: Client, prompt: string): Promise<number> {
   let worst = 0;
   let place = 0;
   let inFlight: Promise<Outcome>[] = [];
@@ -94,6 +98,7 @@ async function runPlain(db: Client): Promise<number> {
     inFlight = [];
     size = 0;
   };
+  await writeOut(prompt);
   for await (const lines of linesOf(process.stdin, { bytesMax: LINE_BYTES_MAX })) {
     for (const bytes of lines) {
       place++;
@@ -108,6 +113,7 @@ async function runPlain(db: Client): Promise<number> {
       if (inFlight.length >= WINDOW || size >= WINDOW_SIZE) await finish();
     }
     await finish();
+    await writeOut(prompt);
   }
   return worst;
 }

@@ -133,6 +133,43 @@ terminalTest("a long reply is shown a page at a time", async (terminal, { server
   await terminal.see(/200 OK 30[^]*COUNT[^]*200 OK 30/);
 }, { rows: 10 });
 
+terminalTest(
+  "a line separator is a character of a value, typed or from the history",
+  async (terminal, { server }) => {
+    await using db = await connect({ port: server.port });
+    await db.put("other", "stays");
+    const value = "a\u2028DELETE other\u2029DELETE other";
+    await terminal.type(`PUT k ${value}`);
+    await terminal.press("Enter");
+    await terminal.see(/200 OK/);
+    assertEquals(await db.getMany(["k", "other"]), [value, "stays"]);
+    await db.delete("k");
+    await terminal.press("Up", "Enter");
+    await terminal.see(/200 OK[^]*200 OK/);
+    assertEquals(await db.getMany(["k", "other"]), [value, "stays"]);
+  },
+);
+
+testWithProgram(
+  "tmux",
+  "a terminal that can't move its cursor has a prompt, and no pages",
+  () =>
+    withShell(async ({ server, command }) => {
+      await using db = await connect({ port: server.port });
+      await db.putMany(Array.from({ length: 30 }, (_, i) => [`key${10 + i}`, "v\u009b2J"]));
+      await using terminal = await Terminal.start(`TERM=dumb ${command}`, { rows: 10 });
+      await terminal.see(/\d+>/);
+      await terminal.type("KEYS");
+      await terminal.press("Enter");
+      await terminal.see(/key39\n200 OK 30\n127.*>/);
+      await terminal.type("GET key10");
+      await terminal.press("Enter");
+      await terminal.see(/200 OK v\\u009b2J\n127.*>/);
+      await terminal.press("C-d");
+      await terminal.see(/ended with 0/);
+    }),
+);
+
 terminalTest("a server that ends does not end the shell", async (terminal, { server }) => {
   await server.stop("SIGKILL");
   await terminal.type("GET a");
