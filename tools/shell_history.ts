@@ -44,14 +44,17 @@ export class History {
   }
 }
 
-/** Whether a line may be kept: it is not empty and gives no password. */
+/**
+ * Whether a line may be kept: it is not empty, and does not begin with AUTH. What follows does not matter:
+ * `AUTH=secret` is no request, but has a password in it.
+ */
 export function isKept(line: string): boolean {
-  return line.trim() !== "" && !/^ *AUTH( |$)/i.test(line);
+  return line.trim() !== "" && !/^\W*AUTH/i.test(line);
 }
 
 function readLines(file: string): string[] {
   try {
-    return readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+    return readFileSync(file, "utf8").split("\n").filter(isKept);
   } catch {
     return [];
   }
