@@ -173,7 +173,7 @@ class Importer {
     const { goesOn, meter } = this.#options;
     if (!goesOn) return this.#stop(item, { why, isItem: true });
     const isCounted = faults.has(why) || faults.size < REASONS_MAX;
-    const reason = isCounted ? why : "for other reasons";
+    const reason = isCounted ? why : "other reasons";
     faults.set(reason, (faults.get(reason) ?? 0) + 1);
     this.#named++;
     if (this.#named <= NAMED_MAX) meter.note(`Left out ${this.#nameOf(item)}: ${why}`);
