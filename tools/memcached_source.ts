@@ -20,6 +20,8 @@ import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "./usage.ts";
 
 const MEMCACHED_PORT = 11211;
+/** How many statistics to read at most; memcached 1.6 has about a hundred. */
+const STATS_MAX = 10_000;
 
 /** A key of the dump. */
 interface Listed extends ForeignKey {
@@ -87,7 +89,10 @@ async function itemsOf(memcached: StreamReader, listed: readonly Listed[]): Prom
     // Not \S: the byte A0, which `à` ends with, is a space to a regular expression.
     const [, key, length] = /^VALUE ([^ ]+) \d+ (\d+)$/.exec(line) ?? [];
     const one = key === undefined ? undefined : asked.get(key);
-    if (one === undefined) throw memcached.wrong("something that is not a value");
+    if (one === undefined) {
+      throw memcached.wrong("something that is not a value that was asked for");
+    }
+    asked.delete(key!);
     const value = await memcached.block(Number(length));
     items.push(foreignItem({ ...one, value }));
   }
@@ -96,13 +101,14 @@ async function itemsOf(memcached: StreamReader, listed: readonly Listed[]): Prom
 async function countOf(memcached: StreamReader): Promise<number> {
   memcached.write("stats\r\n");
   let count = 0;
-  for (;;) {
+  for (let lines = 0; lines < STATS_MAX; lines++) {
     const line = await memcached.line();
     if (line === "END") return count;
     if (!line.startsWith("STAT ")) throw memcached.wrong("no statistics");
     const [, found] = /^STAT curr_items (\d+)$/.exec(line) ?? [];
     if (found !== undefined) count = Number(found);
   }
+  throw memcached.wrong("statistics without an end");
 }
 
 /** The bytes of a key; some are escaped, as in `%20`. */

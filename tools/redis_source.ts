@@ -80,10 +80,10 @@ export class RedisSource implements Source {
       const [next, found] = Array.isArray(page) ? page : [];
       if (!Buffer.isBuffer(next) || !Array.isArray(found)) throw redis.wrong("no page of keys");
       cursor = next.toString("latin1");
-      const keys = found.filter((key) => Buffer.isBuffer(key)).map((key) => ({
-        key,
-        place: ++place,
-      }));
+      const keys = found.map((key) => {
+        if (!Buffer.isBuffer(key)) throw redis.wrong("a key that is no string");
+        return { key, place: ++place };
+      });
       for await (const listed of gathered(await sizesOf(redis, keys))) {
         if (signal.aborted) return;
         const items = await itemsOf(redis, listed);

@@ -4,39 +4,43 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
+
 /** A server on a free port. Use it with `await using`. */
 export interface FakeSource extends AsyncDisposable {
   /** Its port. */
   readonly port: number;
 }
 
-/** Starts a server that hands its first connection to `talk`, and closes it at the end of the test. */
-export function startFake(talk: (conn: Deno.Conn) => Promise<void>): FakeSource {
+/**
+ * Starts a server that hands each connection to `talk`, with its number counted from 0, and closes them all
+ * at the end of the test.
+ */
+export function startFake(talk: (conn: Deno.Conn, number: number) => Promise<void>): FakeSource {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  let conn: Deno.Conn | undefined;
-  const talking = (async () => {
-    conn = await listener.accept();
-    await talk(conn);
+  const conns: Deno.Conn[] = [];
+  const talks: Promise<void>[] = [];
+  const accepting = (async () => {
+    for await (const conn of listener) {
+      // A client that leaves early is no failure of the server.
+      talks.push(talk(conn, conns.length).catch(() => {}));
+      conns.push(conn);
+    }
   })();
-  // A client that leaves early, or never comes, is no failure of the server.
-  talking.catch(() => {});
   return {
     port: listener.addr.port,
     async [Symbol.asyncDispose]() {
       listener.close();
-      try {
-        conn?.close();
-      } catch {
-        // It is closed already.
-      }
-      await talking.catch(() => {});
+      await accepting;
+      for (const conn of conns) conn.close();
+      await Promise.all(talks);
     },
   };
 }
 
 /** Writes all of a text, each character as one byte. */
 export async function say(conn: Deno.Conn, latin1: string): Promise<void> {
-  const bytes = Uint8Array.from(latin1, (character) => character.charCodeAt(0));
+  const bytes = Buffer.from(latin1, "latin1");
   for (let at = 0; at < bytes.length;) at += await conn.write(bytes.subarray(at));
 }
 

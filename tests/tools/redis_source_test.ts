@@ -92,6 +92,7 @@ const SCANNED = {
   "a line that ends nowhere": `+${"a".repeat(100_000)}`,
   "a line that is no answer": "hello\r\n",
   "a number for a page": ":1\r\n",
+  "a page with a key that is none": "*2\r\n$1\r\n0\r\n*1\r\n:1\r\n",
   "a page without keys": "*1\r\n$1\r\n0\r\n",
 };
 
