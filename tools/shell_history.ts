@@ -7,6 +7,8 @@
 import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 
 const LINES_MAX = 1_000;
+/** The longest line to keep, in characters: a pasted value may have megabytes. */
+const LENGTH_MAX = 10_000;
 const OWNER_ONLY = 0o600;
 
 /** The lines typed in this run and in earlier ones. */
@@ -33,9 +35,9 @@ export class History {
     }
   }
 
-  /** Appends a line, unless it gives a password. */
+  /** Appends a line, unless it gives a password or is long. */
   add(line: string): void {
-    if (this.#file === undefined || !isKept(line)) return;
+    if (this.#file === undefined || !isKept(line) || line.length > LENGTH_MAX) return;
     try {
       writeSync(this.#file, `${line}\n`);
     } catch {

@@ -21,19 +21,17 @@ const PASSWORDS = [
   "\ufeffAUTH secret",
   "\u00a0AUTH secret",
 ];
+const LONG = `PUT k ${"v".repeat(10_000)}`;
 
 testWith(
   ["read", "write"],
-  "a line that gives a password is not kept, however it is written",
+  "a line that gives a password is not kept, however it is written, nor a very long one",
   () => {
     const folder = tempFolder();
     try {
       const file = `${folder}/history`;
-      for (const line of [...PASSWORDS, "GET auth", "PUT AUTH secret", ""]) {
-        new History(file).add(
-          line,
-        );
-      }
+      const others = ["GET auth", "PUT AUTH secret", "", LONG];
+      for (const line of [...PASSWORDS, ...others]) new History(file).add(line);
       assertEquals(Deno.readTextFileSync(file), "GET auth\nPUT AUTH secret\n");
       Deno.writeTextFileSync(file, `${PASSWORDS.join("\n")}\nGET a\n`);
       assertEquals(new History(file).lines, ["GET a"]);
