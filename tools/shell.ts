@@ -37,10 +37,12 @@ stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of t
 Otherwise, each line of input is sent and each reply printed as it is, unless it goes to a terminal. The exit code is the highest that
 a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
-/** How many requests are in flight at a time, if input is not a terminal. */
-const WINDOW = 1_000;
-/** How many bytes these requests have together, give or take one. */
+/** How many requests are in flight at a time, if input is not a terminal: as many as have small replies. */
+const WINDOW = { min: 16, max: 1_000 };
+/** How many bytes these requests have together, give or take one, and about how many their replies. */
 const WINDOW_SIZE = 4_194_304;
+/** How many characters are printed at once, give or take a reply. */
+const WRITE_SIZE = 65_536;
 /** The longest line to send, in bytes, which is the longest that a server can be set to take. */
 const LINE_BYTES_MAX = 67_108_864;
 
@@ -88,14 +90,27 @@ export function runShell(args: readonly string[]): Promise<number> {
 async function runPlain(db: Client, prompt: string): Promise<number> {
   let worst = 0;
   let place = 0;
-  let inFlight: Promise<Outcome>[] = [];
+  const inFlight: Promise<Outcome>[] = [];
   let size = 0;
+  let window = WINDOW.min;
   const finish = async () => {
-    for (const { text, code } of await Promise.all(inFlight)) {
+    const count = inFlight.length;
+    if (count === 0) return;
+    let replied = 0;
+    let printed = "";
+    for (let next = inFlight.shift(); next !== undefined; next = inFlight.shift()) {
+      const { text, code } = await next;
       worst = worse(worst, code);
-      await writeOut(text);
+      replied += text.length;
+      printed += text;
+      if (printed.length < WRITE_SIZE) continue;
+      await writeOut(printed);
+      printed = "";
     }
-    inFlight = [];
+    await writeOut(printed);
+    // Nobody knows how long replies are before they are there, but the next ones are likely to be as long.
+    const fits = Math.floor(count * WINDOW_SIZE / Math.max(1, replied));
+    window = Math.max(1, Math.min(fits, window * 2, WINDOW.max));
     size = 0;
   };
   await writeOut(prompt);
@@ -110,7 +125,7 @@ async function runPlain(db: Client, prompt: string): Promise<number> {
       if (line?.trim() === "") continue;
       inFlight.push(line === undefined ? refuse(bytes, place) : askPlain(db, line));
       size += bytes?.length ?? 0;
-      if (inFlight.length >= WINDOW || size >= WINDOW_SIZE) await finish();
+      if (inFlight.length >= window || size >= WINDOW_SIZE) await finish();
     }
     await finish();
     await writeOut(prompt);

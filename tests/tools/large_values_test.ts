@@ -13,6 +13,7 @@ import { LineSource } from "../../tools/line_source.ts";
 import { Meter } from "../../tools/progress.ts";
 import type { Item, Source } from "../../tools/source.ts";
 import { ServerProcess, testServer, testWithProgram } from "../support/harness.ts";
+import { hear, say, startFake } from "./fake_source.ts";
 import { resp, runMemcached, runRedis, send } from "./other_server.ts";
 import { runTool } from "./tool.ts";
 
@@ -78,6 +79,36 @@ testServer("the shell sends and prints large values", async () => {
   assertEquals([code, stderr], [0, ""]);
   assert(stdout === `${"200 OK\n".repeat(5)}200 OK ${value}\n`);
 });
+
+testServer(
+  "the shell asks for few values at a time, and for fewer while they are large",
+  async () => {
+    const outstanding: number[] = [];
+    await using server = startFake(async (conn) => {
+      await hear(conn, "HELP HELP\r\n");
+      await say(conn, "404 NOT FOUND\r\n");
+      const reply = `200 OK ${"v".repeat(MIB)}\r\n`;
+      const buffer = new Uint8Array(65_536);
+      for (
+        let length = await conn.read(buffer);
+        length !== null;
+        length = await conn.read(buffer)
+      ) {
+        const text = new TextDecoder().decode(buffer.subarray(0, length));
+        // All requests of a window come in one write.
+        const count = text.split("GET k\r\n").length - 1;
+        if (count === 0) break;
+        outstanding.push(count);
+        await say(conn, reply.repeat(count));
+      }
+      await say(conn, "200 OK\r\n");
+    });
+    const input = "GET k\n".repeat(40);
+    const args = ["--port", String(server.port)];
+    const { code } = await runTool("shell", { args, input });
+    assertEquals([code, outstanding], [0, [16, 3, 3, 3, 3, 3, 3, 3, 3]]);
+  },
+);
 
 Deno.test("an export holds few large values at a time, wherever they begin", async () => {
   const values = new Map<string, string>();
