@@ -12,8 +12,8 @@ import { Buffer } from "node:buffer";
  * sequence can begin as well as with ESC; the marks that turn the direction of text; the ends of lines and
  * paragraphs that are not LF; and half a surrogate pair.
  */
-// deno-lint-ignore no-control-regex -- these are meant
 const UNPRINTABLE =
+  // deno-lint-ignore no-control-regex -- these are meant
   /[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Cs}/gu;
 
 /**
