@@ -52,8 +52,9 @@ export class Keys {
     for (const listener of this.#readline) input.off("keypress", listener);
   }
 
-  /** Takes no more keys. */
+  /** Takes no more keys, and drops what readline has not been given. */
   end(): void {
+    this.#text = "";
     this.#input.off("keypress", this.#take);
   }
 

@@ -67,8 +67,11 @@ Deno.test("what acts on a terminal has a stand-in while its line is edited", () 
   assertEquals(standIns.meant(new StandIns().shown("plain €𝄞")), "plain €𝄞");
 });
 
-Deno.test("keys that end leave nothing on the input", () => {
-  const { input, keys } = fakeReadline();
+Deno.test("keys that end leave nothing on the input, and nothing to write", async () => {
+  const { input, done, keys, type } = fakeReadline();
+  type("abc");
   keys.end();
   assertEquals(input.listenerCount("keypress"), 0);
+  await turn();
+  assertEquals(done, []);
 });
