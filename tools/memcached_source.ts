@@ -1,5 +1,5 @@
 /**
- * Imports from a memcached server: its values with their expiry. `lru_crawler metadump all` lists the
+ * Imports from a memcached server: its values with their expiry. `lru_crawler metadump hash` lists the
  * keys on one connection, and `get` reads them on another, many in one line. The protocol is described
  * in memcached's doc/protocol.txt.
  *
@@ -46,7 +46,8 @@ export class MemcachedSource implements Source {
 
   /** Yields all values, in no order. Throws ToolError. */
   async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
-    using lister = await StreamReader.open(this.#address);
+    // While its list waits to be read, memcached holds up requests for some of the keys, ours among them.
+    using lister = await StreamReader.open({ ...this.#address, isReadAhead: true });
     using reader = await StreamReader.open(this.#address);
     const total = await countOf(reader);
     for await (const listed of gathered(keysOf(lister))) {
@@ -59,10 +60,15 @@ export class MemcachedSource implements Source {
 
 /** Yields the keys, which the crawler lists as `key=a%20b exp=-1 la=… cas=… fetch=… cls=… size=…`. */
 async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, undefined> {
-  memcached.write("lru_crawler metadump all\r\n");
-  for (let place = 1;; place++) {
-    const line = await memcached.line();
-    if (line === "END") return;
+  // The walk over the lists of recent use passes over keys that are in use, and we read them meanwhile.
+  memcached.write("lru_crawler metadump hash\r\n");
+  let line = await memcached.line();
+  if (line !== "END" && !line.startsWith("key=")) {
+    // An early memcached has nothing else.
+    memcached.write("lru_crawler metadump all\r\n");
+    line = await memcached.line();
+  }
+  for (let place = 1; line !== "END"; place++, line = await memcached.line()) {
     const [, key, exp] = /^key=([^ ]+) exp=(-?\d+) /.exec(line) ?? [];
     if (key === undefined) throw new ToolError(`memcached refuses to list its keys: ${line}`);
     const seconds = Number(exp);

@@ -6,6 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { pipeline, Transform } from "node:stream";
 import { openSocket, type SocketOptions, whyNot } from "../client/socket.ts";
 import { ToolError } from "./program.ts";
 
@@ -24,6 +25,8 @@ export interface Address extends SocketOptions {
   readonly name: string;
   /** How long it may take to accept a connection or to answer, in milliseconds. */
   readonly timeout: number;
+  /** Whether what it sends is taken at once, and held until it is asked for, so that it never waits. */
+  readonly isReadAhead?: boolean;
 }
 
 /** Returns the address that a URL names; `port` is the default. */
@@ -51,11 +54,12 @@ export class StreamReader implements Disposable {
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  private constructor(socket: Socket, { name, timeout }: Address) {
+  private constructor(socket: Socket, { name, timeout, isReadAhead = false }: Address) {
     this.#socket = socket;
     this.#name = name;
     this.#timeout = timeout;
-    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const source = isReadAhead ? readAhead(socket) : socket;
+    this.#chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
   /** Connects. Throws ToolError. */
@@ -146,4 +150,15 @@ export class StreamReader implements Disposable {
     }
     throw new ToolError(`The connection to ${this.#name} is lost: ${why}`);
   }
+}
+
+/** Returns a stream that takes all that a socket gives, without a bound. */
+function readAhead(socket: Socket): Transform {
+  const ahead = new Transform({
+    highWaterMark: Number.MAX_SAFE_INTEGER,
+    // A packet may be a small part of a large block of memory.
+    transform: (packet: Buffer, _encoding, done) => done(null, Buffer.from(packet)),
+  });
+  // An error goes to whoever reads.
+  return pipeline(socket, ahead, () => {});
 }
