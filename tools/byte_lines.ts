@@ -6,19 +6,25 @@
 
 import { Buffer } from "node:buffer";
 
-/** The longest line, in bytes: the server's longest value by default, each byte as `\u0000`. */
-export const LINE_BYTES_MAX = 8_388_608;
+/** How lines are read. */
+export interface LineOptions {
+  /** The longest line to accept, in bytes. */
+  readonly bytesMax: number;
+  /** Ends the lines. */
+  readonly signal?: AbortSignal;
+}
+
 const LF = 0x0a;
 
 /**
  * Yields the lines that each chunk of a stream completes, without their LF, and at the end a last one
- * that has none. `undefined` stands for a line that is too long. Ends when `signal` is aborted.
+ * that has none. `undefined` stands for a line that is too long.
  */
 export async function* linesOf(
   stream: AsyncIterable<Uint8Array>,
-  signal?: AbortSignal,
+  { bytesMax, signal }: LineOptions,
 ): AsyncGenerator<(Buffer | undefined)[], void, undefined> {
-  const partial = new PartialLine();
+  const partial = new PartialLine(bytesMax);
   for await (const chunk of signal === undefined ? stream : until(signal, stream)) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const lines: (Buffer | undefined)[] = [];
@@ -45,17 +51,22 @@ export function textOf(bytes: Buffer): string | undefined {
 class PartialLine {
   length = 0;
   #parts: Buffer[] = [];
+  readonly #bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
 
   add(part: Buffer): void {
     this.length += part.length;
     // The bytes of a line that is too long are dropped; only its end matters.
-    if (this.length <= LINE_BYTES_MAX) this.#parts.push(part);
+    if (this.length <= this.#bytesMax) this.#parts.push(part);
     else this.#parts = [];
   }
 
   take(): Buffer | undefined {
     const [first, ...others] = this.#parts;
-    const isTooLong = this.length > LINE_BYTES_MAX;
+    const isTooLong = this.length > this.#bytesMax;
     const line = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#parts);
     this.#parts = [];
     this.length = 0;

@@ -8,7 +8,7 @@
 import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
 import type { Entry } from "./record.ts";
-import type { Batch, Item, Source } from "./source.ts";
+import { type Batch, BATCH_SIZE, type Item, type Source } from "./source.ts";
 
 /** How to import. */
 export interface ImportOptions {
@@ -44,10 +44,15 @@ export interface Stop {
   readonly isItem: boolean;
 }
 
-/** How many batches are in flight at a time. */
+/** How many batches are in flight at a time, and how many characters, give or take a batch. */
 const BATCHES_MAX = 4;
+const IN_FLIGHT_SIZE = BATCHES_MAX * BATCH_SIZE;
 /** How many items that can't be stored are named; those after them are only counted. */
 const NAMED_MAX = 100;
+/** How many reasons are told apart. */
+const REASONS_MAX = 100;
+/** How much of a key or of a reason is shown, in characters. */
+const SHOWN_MAX = 300;
 /** To store the same value again changes nothing, so a lost reply is no reason to stop. */
 const RETRY = { retry: true };
 /** The shortest and the longest time to live that the protocol takes, in milliseconds. */
@@ -60,17 +65,28 @@ export async function importAll(
   options: ImportOptions,
 ): Promise<Account> {
   const importer = new Importer(db, source, options);
-  const inFlight: Promise<void>[] = [];
+  const inFlight: { work: Promise<void>; size: number }[] = [];
+  let size = 0;
   try {
     for await (const batch of source.batches(options.signal)) {
-      inFlight.push(importer.store(batch));
-      if (inFlight.length >= BATCHES_MAX) await inFlight.shift();
+      const one = { work: importer.store(batch), size: sizeOf(batch) };
+      inFlight.push(one);
+      size += one.size;
+      while (inFlight.length >= BATCHES_MAX || size >= IN_FLIGHT_SIZE) {
+        const oldest = inFlight.shift()!;
+        await oldest.work;
+        size -= oldest.size;
+      }
       if (options.signal.aborted || importer.account.stopped !== undefined) break;
     }
   } finally {
-    await Promise.all(inFlight);
+    await Promise.all(inFlight.map(({ work }) => work));
   }
   return importer.account;
+}
+
+function sizeOf({ items }: Batch): number {
+  return items.reduce((size, { entry }) => size + (entry?.value.length ?? 0), 0);
 }
 
 class Importer {
@@ -151,11 +167,14 @@ class Importer {
     else this.#stop(item, { why: error.message, isItem: false });
   }
 
-  #refuse(item: Item, why: string): void {
+  #refuse(item: Item, fault: string): void {
     const { faults } = this.account;
+    const why = clipped(fault);
     const { goesOn, meter } = this.#options;
     if (!goesOn) return this.#stop(item, { why, isItem: true });
-    faults.set(why, (faults.get(why) ?? 0) + 1);
+    const isCounted = faults.has(why) || faults.size < REASONS_MAX;
+    const reason = isCounted ? why : "other reasons";
+    faults.set(reason, (faults.get(reason) ?? 0) + 1);
     this.#named++;
     if (this.#named <= NAMED_MAX) meter.note(`Left out ${this.#nameOf(item)}: ${why}`);
     if (this.#named === NAMED_MAX) meter.note("From here on, what is left out is only counted.");
@@ -171,6 +190,11 @@ class Importer {
 
   #nameOf(item: Item): string {
     if (this.#unit === "line") return `line ${item.place}`;
-    return JSON.stringify(item.key ?? item.entry?.key ?? "");
+    return JSON.stringify(clipped(item.key ?? item.entry?.key ?? ""));
   }
+}
+
+/** As much of a text as fits on a few lines: another server may send as much as it likes. */
+function clipped(text: string): string {
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
 }

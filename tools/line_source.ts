@@ -4,10 +4,18 @@
  * @module
  */
 
-import type { Buffer } from "node:buffer";
-import { LINE_BYTES_MAX, linesOf, textOf } from "./byte_lines.ts";
+import { Buffer } from "node:buffer";
+import { linesOf, textOf } from "./byte_lines.ts";
 import { EntryError, entryOf } from "./record.ts";
 import { type Batch, BATCH_ITEMS_MAX, BATCH_SIZE, type Item, type Source } from "./source.ts";
+
+/**
+ * The longest line to accept, in bytes: the longest value that a server can be set to store, and three
+ * times as much again for what is escaped in it.
+ */
+const LINE_BYTES_MAX = 268_435_456;
+const MARK = Buffer.from("\ufeff");
+const BLANKS = Buffer.from(" \t\r");
 
 /** Reads entries from the lines of a stream of bytes. */
 export class LineSource implements Source {
@@ -26,7 +34,7 @@ export class LineSource implements Source {
     this.#skip = skip;
   }
 
-  /** Yields the entries of the lines, and what is wrong with the others. Empty lines are ignored. */
+  /** Yields the entries of the lines, and what is wrong with the others. Blank lines are ignored. */
   async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
     let items: Item[] = [];
     let size = 0;
@@ -38,20 +46,31 @@ export class LineSource implements Source {
       size = 0;
       return full;
     };
-    for await (const lines of linesOf(this.#stream, signal)) {
+    for await (const lines of linesOf(this.#stream, { bytesMax: LINE_BYTES_MAX, signal })) {
       for (const line of lines) {
         if (signal.aborted) return;
         place++;
         const length = line === undefined ? LINE_BYTES_MAX : line.length;
         read += length + 1;
-        if (place <= this.#skip || length === 0) continue;
-        items.push(itemOf(line, place));
+        const content = place === 1 ? withoutMark(line) : line;
+        if (place <= this.#skip || isBlank(content)) continue;
+        items.push(itemOf(content, place));
         size += length;
         if (items.length >= BATCH_ITEMS_MAX || size >= BATCH_SIZE) yield batch();
       }
     }
     if (items.length > 0) yield batch();
   }
+}
+
+/** A first line without the mark of byte order (BOM), which editors put before text. */
+function withoutMark(line: Buffer | undefined): Buffer | undefined {
+  return line?.subarray(0, 3).equals(MARK) ? line.subarray(3) : line;
+}
+
+/** Whether a line has nothing but what JSON takes for space. */
+function isBlank(line: Buffer | undefined): boolean {
+  return line !== undefined && line.every((byte) => BLANKS.includes(byte));
 }
 
 function itemOf(line: Buffer | undefined, place: number): Item {

@@ -7,6 +7,7 @@
 
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
+import { printable } from "./printable.ts";
 import { type Flags, type Given, readFlags, UsageError } from "./usage.ts";
 
 /** The exit code after SIGINT, by convention. */
@@ -51,13 +52,19 @@ export async function runProgram<const Known extends Flags & { help: object }>(
     if (!(error instanceof Error)) throw error;
     const isKnown = error instanceof UsageError || error instanceof KeylineError ||
       error instanceof ToolError;
-    process.stderr.write(`keyline ${name}: ${isKnown ? error.message : error.stack}\n`);
+    const text = isKnown ? error.message : error.stack ?? error.message;
+    for (const line of `keyline ${name}: ${text}`.split("\n")) say(line);
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
 /** Something keeps a program from going on; the message says what to do. */
 export class ToolError extends Error {}
+
+/** Writes a line for a person to standard error. */
+export function say(line: string): void {
+  process.stderr.write(`${printable(line)}\n`);
+}
 
 /** Calls `stop` on the first SIGINT; a second one ends the process at once. Use it with `using`. */
 export function onInterrupt(stop: () => void): Disposable {

@@ -5,6 +5,7 @@
  */
 
 import { faultOfKey, faultOfValue } from "../client/client.ts";
+import { printable } from "./printable.ts";
 
 /** A key, its value and its expiry. */
 export interface Entry {
@@ -20,11 +21,14 @@ export interface Entry {
 export class EntryError extends Error {}
 
 const FIELDS = new Set(["key", "value", "expiresAt"]);
+const AFTER_STRING = /[ \t\r\n]*:/y;
 
-/** Returns the line of an entry, including its line feed. */
+/** Returns the line of an entry, including its line feed. Shown on a terminal, it does not act on it. */
 export function lineOf({ key, value, expiresAt }: Entry): string {
   const expiry = expiresAt === undefined ? "" : `,"expiresAt":${expiresAt}`;
-  return `{"key":${JSON.stringify(key)},"value":${JSON.stringify(value)}${expiry}}\n`;
+  return `${
+    printable(`{"key":${JSON.stringify(key)},"value":${JSON.stringify(value)}${expiry}}`)
+  }\n`;
 }
 
 /** Returns the entry of a line. Throws EntryError. */
@@ -38,11 +42,39 @@ export function entryOf(line: string): Entry {
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
     throw new EntryError("it is not a JSON object");
   }
-  const surplus = Object.keys(parsed).find((name) => !FIELDS.has(name));
+  const names = Object.keys(parsed);
+  const surplus = names.find((name) => !FIELDS.has(name));
   if (surplus !== undefined) {
     throw new EntryError(`it has an unknown field, ${JSON.stringify(surplus)}`);
   }
+  // Of two fields of one name, JSON.parse takes the last one without a word.
+  if (countNames(line) > names.length) throw new EntryError("it has a field twice");
+  const missing = ["key", "value"].find((name) => !names.includes(name));
+  if (missing !== undefined) throw new EntryError(`it has no ${missing}`);
   return checked(parsed as Entry);
+}
+
+/** Returns how many names of fields JSON has that is valid: strings with a colon after them. */
+function countNames(json: string): number {
+  let count = 0;
+  for (let at = json.indexOf('"'); at >= 0; at = json.indexOf('"', at)) {
+    at = endOfString(json, at);
+    AFTER_STRING.lastIndex = at;
+    if (AFTER_STRING.test(json)) count++;
+  }
+  return count;
+}
+
+/** Returns the position after a string that begins at `start`. */
+function endOfString(json: string, start: number): number {
+  let end = start;
+  let backslashes: number;
+  do {
+    end = json.indexOf('"', end + 1);
+    backslashes = 0;
+    while (json[end - 1 - backslashes] === "\\") backslashes++;
+  } while (backslashes % 2 === 1);
+  return end + 1;
 }
 
 /** Returns an entry as it is. Throws EntryError if no server could store it. */

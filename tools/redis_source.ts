@@ -1,20 +1,30 @@
 /**
- * Imports from a redis server: its strings with their expiry. It lists keys with SCAN and reads each
- * with GET and PTTL, many in one write. The protocol is RESP 2, as redis documents it. Keys of another
- * type have no counterpart; TYPE tells what they are.
+ * Imports from a redis server: its strings with their expiry. It lists keys with SCAN, asks STRLEN how
+ * much fits into a batch, and reads each key with GET and PTTL, many in one write. The protocol is RESP 2,
+ * as redis documents it. Keys of another type have no counterpart; TYPE tells what they are.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
-import { foreignItem } from "./foreign_entry.ts";
+import {
+  faultOfForeignKey,
+  faultOfSize,
+  foreignItem,
+  type ForeignKey,
+  leftOut,
+} from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import type { Batch, Item, Source } from "./source.ts";
+import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "./usage.ts";
 
 /** How many keys SCAN is asked to look at for one page. */
 const SCAN_COUNT = 500;
+/** The most elements of a list to accept: SCAN gives a few more than it is asked for. */
+const LIST_MAX = 65_536;
+/** How deep lists may be nested: a page is a list in which the keys are another one. */
+const DEPTH_MAX = 2;
 const REDIS_PORT = 6379;
 
 /** An answer of redis, as far as an import needs it. */
@@ -27,6 +37,12 @@ class RedisError {
   constructor(text: string) {
     this.text = text;
   }
+}
+
+/** A key with the size of its value, in bytes, and why it is left out, if it is. */
+interface Listed extends ForeignKey {
+  readonly size: number;
+  fault: string | undefined;
 }
 
 interface Login {
@@ -61,57 +77,100 @@ export class RedisSource implements Source {
     let cursor = "0";
     do {
       const page = await expect(redis, ["SCAN", cursor, "COUNT", String(SCAN_COUNT)]);
-      if (!Array.isArray(page)) throw redis.wrong("no page of keys");
-      const [next, found] = page;
+      const [next, found] = Array.isArray(page) ? page : [];
       if (!Buffer.isBuffer(next) || !Array.isArray(found)) throw redis.wrong("no page of keys");
       cursor = next.toString("latin1");
-      const keys = found.filter((key) => Buffer.isBuffer(key));
-      const items = await itemsOf(redis, keys, place);
-      place += keys.length;
-      yield { items, fraction: typeof total === "number" && total > 0 ? place / total : undefined };
+      const keys = found.map((key) => {
+        if (!Buffer.isBuffer(key)) throw redis.wrong("a key that is no string");
+        return { key, place: ++place };
+      });
+      for await (const listed of gathered(await sizesOf(redis, keys))) {
+        if (signal.aborted) return;
+        const items = await itemsOf(redis, listed);
+        const done = listed.at(-1)!.place;
+        yield {
+          items,
+          fraction: typeof total === "number" && total > 0 ? done / total : undefined,
+        };
+      }
     } while (cursor !== "0" && !signal.aborted);
   }
 }
 
-/** The keys with their values and expiries, or what is wrong with them, without those that are gone. */
-async function itemsOf(redis: StreamReader, keys: Buffer[], before: number): Promise<Item[]> {
-  const ask = (name: string, key: Buffer) => command(name, key.toString("latin1"));
-  redis.write(keys.map((key) => ask("GET", key) + ask("PTTL", key)).join(""));
-  const read: { key: Buffer; place: number; value: Answer; left: Answer }[] = [];
-  for (const [i, key] of keys.entries()) {
-    const place = before + i + 1;
-    read.push(
-      await redis.read(() => {
-        const value = answerNow(redis);
-        const left = value === undefined ? undefined : answerNow(redis);
-        return value === undefined || left === undefined ? undefined : { key, place, value, left };
-      }),
-    );
+/** The keys with the sizes of their values, or why they are left out. */
+async function sizesOf(redis: StreamReader, keys: readonly ForeignKey[]): Promise<Listed[]> {
+  const listed: Listed[] = [];
+  const others: Listed[] = [];
+  redis.write(keys.map(({ key }) => ask("STRLEN", key)).join(""));
+  for (const one of keys) {
+    const size = await answer(redis);
+    if (typeof size === "number") {
+      listed.push({ ...one, size, fault: faultOfForeignKey(one.key) ?? faultOfSize(size) });
+    } else if (size instanceof RedisError) {
+      const refused = { ...one, size: 0, fault: refusal("STRLEN", size) };
+      listed.push(refused);
+      if (size.text.startsWith("WRONGTYPE ")) others.push(refused);
+    } else throw redis.wrong("a size that is no number");
   }
-  const others = read.filter(({ value }) => value instanceof RedisError);
   redis.write(others.map(({ key }) => ask("TYPE", key)).join(""));
-  const types = new Map<Buffer, string>();
-  for (const { key } of others) types.set(key, String(await answer(redis)));
-  const now = Date.now();
-  return read.flatMap(({ key, place, value, left }) => {
-    if (value === null || left === -2) return [];
-    const expiresAt = typeof left === "number" && left >= 0 ? now + left : undefined;
-    if (Buffer.isBuffer(value)) return [foreignItem({ key, place, value, expiresAt })];
-    const fault = `it is a ${types.get(key)}, which has no counterpart`;
-    return [foreignItem({ key, place, value: fault, expiresAt })];
-  });
+  for (const one of others) {
+    const type = await answer(redis);
+    one.fault = type instanceof RedisError
+      ? refusal("TYPE", type)
+      : `it is a ${type}, which has no counterpart`;
+  }
+  return listed;
+}
+
+/** The keys with their values and expiries, or why they are left out, without those that are gone. */
+async function itemsOf(redis: StreamReader, listed: readonly Listed[]): Promise<Item[]> {
+  const asked = listed.filter(({ fault }) => fault === undefined);
+  redis.write(asked.map(({ key }) => ask("GET", key) + ask("PTTL", key)).join(""));
+  const items: Item[] = [];
+  for (const one of listed) {
+    if (one.fault !== undefined) {
+      items.push(leftOut(one, one.fault));
+      continue;
+    }
+    const value = await answer(redis);
+    const left = await answer(redis);
+    // A key whose expiry is not told is left out: without one, it would stay for ever.
+    if (value instanceof RedisError) items.push(leftOut(one, refusal("GET", value)));
+    else if (left instanceof RedisError) items.push(leftOut(one, refusal("PTTL", left)));
+    else if (typeof left !== "number" || left < -2) throw redis.wrong("an expiry that is none");
+    else if (Buffer.isBuffer(value) && left !== -2) {
+      const expiresAt = left >= 0 ? Date.now() + left : undefined;
+      items.push(foreignItem({ ...one, value, expiresAt }));
+    }
+  }
+  return items;
+}
+
+function refusal(name: string, { text }: RedisError): string {
+  return `redis refuses ${name}: ${text}`;
 }
 
 /** Returns what a URL says on how to log in. Throws UsageError. */
-function loginOf({ username, password, pathname }: URL): Login {
+function loginOf({ username, password, pathname, searchParams, hash }: URL): Login {
+  const inPath = pathname.slice(1);
+  const inQuery = [...searchParams];
+  const isKnown = inQuery.length <= (inPath === "" ? 1 : 0) && hash === "" &&
+    inQuery.every(([name, value]) => name === "db" && value !== "");
+  const database = inQuery[0]?.[1] ?? inPath;
+  if (!isKnown || !/^\d*$/.test(database)) {
+    throw new UsageError(
+      "--from can name a database, as in redis://host/2 or redis://host?db=2, and no other option.",
+    );
+  }
   try {
     const [user, secret] = [decodeURIComponent(username), decodeURIComponent(password)];
-    return { user, secret, database: pathname.slice(1) };
+    if (user === "" || secret !== "") return { user, secret, database };
   } catch {
     throw new UsageError(
       "--from has a % that begins no escape: write %25 for a % in the password.",
     );
   }
+  throw new UsageError("--from has a user and no password: write redis://user:password@host.");
 }
 
 async function logIn(redis: StreamReader, { user, secret, database }: Login): Promise<void> {
@@ -134,34 +193,26 @@ function command(name: string, ...args: string[]): string {
   return text;
 }
 
-function answer(redis: StreamReader): Promise<Answer> {
-  return redis.read(() => answerNow(redis));
+/** A command about a key. */
+function ask(name: string, key: Buffer): string {
+  return command(name, key.toString("latin1"));
 }
 
-/** The next answer, or undefined if it is incomplete. */
-function answerNow(redis: StreamReader): Answer | undefined {
-  const line = redis.lineNow();
-  if (line === undefined) return undefined;
+/** Reads the next answer, which may be in as many lists as `depth` allows. Throws ToolError. */
+async function answer(redis: StreamReader, depth = DEPTH_MAX): Promise<Answer> {
+  const line = await redis.line();
   const rest = line.slice(1);
-  switch (line[0]) {
-    case "+":
-      return Buffer.from(rest, "latin1");
-    case "-":
-      return new RedisError(rest);
-    case ":":
-      return Number(rest);
-    case "$":
-      return rest === "-1" ? null : redis.blockNow(Number(rest));
-    case "*": {
-      const answers: Answer[] = [];
-      for (let i = Number(rest); i > 0; i--) {
-        const one = answerNow(redis);
-        if (one === undefined) return undefined;
-        answers.push(one);
-      }
-      return answers;
-    }
-    default:
-      throw redis.wrong("something that is not an answer");
+  if (line[0] === "+") return Buffer.from(rest, "latin1");
+  if (line[0] === "-") return new RedisError(rest);
+  if (!/^[:$*]-?\d+$/.test(line)) throw redis.wrong("something that is not an answer");
+  const number = Number(rest);
+  if (line[0] === ":") return number;
+  if (number === -1) return null;
+  if (line[0] === "$") return await redis.block(number);
+  if (!(number >= 0 && number <= LIST_MAX && depth > 0)) {
+    throw redis.wrong("a list that is too long or too deep");
   }
+  const answers: Answer[] = [];
+  while (answers.length < number) answers.push(await answer(redis, depth - 1));
+  return answers;
 }

@@ -1,6 +1,6 @@
 /**
  * The shell: a prompt for a running server, with history, completion and hints. If input or output is
- * not a terminal, it just sends lines and prints replies. Run it with `deno task shell`, or as
+ * not a terminal, or one that can't move its cursor, it just sends lines and prints replies. Run it with `deno task shell`, or as
  * `keyline shell`.
  *
  * @module
@@ -8,12 +8,12 @@
 
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
-import { LINE_BYTES_MAX, linesOf, textOf } from "./byte_lines.ts";
-import { runProgram, writeOut } from "./program.ts";
+import { linesOf, textOf } from "./byte_lines.ts";
+import { runProgram, say, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, worse } from "./shell_reply.ts";
-import { reach, TARGET_FLAGS, targetOf } from "./target.ts";
+import { nameOf, reach, TARGET_FLAGS, targetOf } from "./target.ts";
 import { type Flags, helpText } from "./usage.ts";
 
 const FLAGS = {
@@ -34,11 +34,17 @@ const HELP = helpText("keyline shell: talk to a running server", {
 On a terminal, Tab completes verbs and keys, the arrows recall earlier lines, Ctrl-C clears the line or
 stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply.
 
-Otherwise, each line of input is sent and each reply printed as it is. The exit code is the highest that
+Otherwise, each line of input is sent and each reply printed as it is, unless it goes to a terminal. The exit code is the highest that
 a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
-/** How many requests are in flight at a time, if input is not a terminal. */
-const WINDOW = 1_000;
+/** How many requests are in flight at a time, if input is not a terminal: as many as have small replies. */
+const WINDOW = { min: 16, max: 1_000 };
+/** How many bytes these requests have together, give or take one, and about how many their replies. */
+const WINDOW_SIZE = 4_194_304;
+/** How many characters are printed at once, give or take a reply. */
+const WRITE_SIZE = 65_536;
+/** The longest line to send, in bytes, which is the longest that a server can be set to take. */
+const LINE_BYTES_MAX = 67_108_864;
 
 /** What a line of input comes to. */
 interface Outcome {
@@ -60,35 +66,55 @@ export function runShell(args: readonly string[]): Promise<number> {
       const target = await targetOf(flags);
       await using db = await reach(target);
       const { stdin, stdout, env } = process;
-      if (!stdin.isTTY || !stdout.isTTY) {
+      const isDumb = env.TERM === "dumb";
+      if (!stdin.isTTY || !stdout.isTTY || isDumb) {
         giveUp(["read", "write", "env"]);
-        return await runPlain(db);
+        const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
+        return await runPlain(db, prompt);
       }
       const home = env.HOME;
       const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
       const history = new History(flags["no-history"] ? undefined : file);
-      const isDumb = env.TERM === "dumb";
-      const hasColors = !isDumb && !flags["no-color"] && !env.NO_COLOR;
+      const hasColors = !flags["no-color"] && !env.NO_COLOR;
       giveUp(["write"]);
-      const prompt = await Prompt.open(db, { target, history, hasColors, isDumb });
+      const prompt = await Prompt.open(db, { target, history, hasColors });
       return await prompt.run();
     },
   });
 }
 
-/** Sends each line of standard input, and prints each reply; returns the worst of the exit codes. */
-async function runPlain(db: Client): Promise<number> {
+/**
+ * Sends each line of standard input, and prints each reply; returns the worst of the exit codes. `prompt` is
+ * for a terminal that can't move its cursor, and empty elsewhere.
+ */
+async function runPlain(db: Client, prompt: string): Promise<number> {
   let worst = 0;
   let place = 0;
-  let inFlight: Promise<Outcome>[] = [];
+  const inFlight: Promise<Outcome>[] = [];
+  let size = 0;
+  let window = WINDOW.min;
   const finish = async () => {
-    for (const { text, code } of await Promise.all(inFlight)) {
+    const count = inFlight.length;
+    if (count === 0) return;
+    let replied = 0;
+    let printed = "";
+    for (let next = inFlight.shift(); next !== undefined; next = inFlight.shift()) {
+      const { text, code } = await next;
       worst = worse(worst, code);
-      await writeOut(text);
+      replied += text.length;
+      printed += text;
+      if (printed.length < WRITE_SIZE) continue;
+      await writeOut(printed);
+      printed = "";
     }
-    inFlight = [];
+    await writeOut(printed);
+    // Nobody knows how long replies are before they are there, but the next ones are likely to be as long.
+    const fits = Math.floor(count * WINDOW_SIZE / Math.max(1, replied));
+    window = Math.max(1, Math.min(fits, window * 2, WINDOW.max));
+    size = 0;
   };
-  for await (const lines of linesOf(process.stdin)) {
+  await writeOut(prompt);
+  for await (const lines of linesOf(process.stdin, { bytesMax: LINE_BYTES_MAX })) {
     for (const bytes of lines) {
       place++;
       const line = bytes && textOf(bytes)?.replace(/\r$/, "");
@@ -98,9 +124,11 @@ async function runPlain(db: Client): Promise<number> {
       }
       if (line?.trim() === "") continue;
       inFlight.push(line === undefined ? refuse(bytes, place) : askPlain(db, line));
-      if (inFlight.length >= WINDOW) await finish();
+      size += bytes?.length ?? 0;
+      if (inFlight.length >= window || size >= WINDOW_SIZE) await finish();
     }
     await finish();
+    await writeOut(prompt);
   }
   return worst;
 }
@@ -108,16 +136,17 @@ async function runPlain(db: Client): Promise<number> {
 /** A line that is not sent: a decoder that replaces its bytes would make it another request. */
 function refuse(bytes: Uint8Array | undefined, place: number): Promise<Outcome> {
   const why = bytes === undefined ? `is longer than ${LINE_BYTES_MAX} bytes` : "is not UTF-8";
-  process.stderr.write(`keyline shell: Line ${place} ${why}\n`);
+  say(`keyline shell: Line ${place} ${why}`);
   return Promise.resolve({ text: "", code: 2 });
 }
 
 async function askPlain(db: Client, line: string): Promise<Outcome> {
   try {
-    return plainReply(await db.request(line));
+    const isTerminal = process.stdout.isTTY === true;
+    return plainReply(await db.request(line), { isTerminal });
   } catch (error) {
     if (!(error instanceof KeylineError)) throw error;
-    process.stderr.write(`keyline shell: ${error.message}\n`);
+    say(`keyline shell: ${error.message}`);
     return { text: "", code: error.name === "ArgumentError" ? 2 : 3 };
   }
 }

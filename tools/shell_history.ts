@@ -7,6 +7,8 @@
 import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 
 const LINES_MAX = 1_000;
+/** The longest line to keep, in characters: a pasted value may have megabytes. */
+const LENGTH_MAX = 10_000;
 const OWNER_ONLY = 0o600;
 
 /** The lines typed in this run and in earlier ones. */
@@ -33,9 +35,9 @@ export class History {
     }
   }
 
-  /** Appends a line, unless it gives a password. */
+  /** Appends a line, unless it gives a password or is long. */
   add(line: string): void {
-    if (this.#file === undefined || !isKept(line)) return;
+    if (this.#file === undefined || !isKept(line) || line.length > LENGTH_MAX) return;
     try {
       writeSync(this.#file, `${line}\n`);
     } catch {
@@ -44,14 +46,17 @@ export class History {
   }
 }
 
-/** Whether a line may be kept: it is not empty and gives no password. */
+/**
+ * Whether a line may be kept: it is not empty, and does not begin with AUTH. What follows does not matter:
+ * `AUTH=secret` is no request, but has a password in it.
+ */
 export function isKept(line: string): boolean {
-  return line.trim() !== "" && !/^ *AUTH( |$)/i.test(line);
+  return line.trim() !== "" && !/^\W*AUTH/i.test(line);
 }
 
 function readLines(file: string): string[] {
   try {
-    return readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+    return readFileSync(file, "utf8").split("\n").filter(isKept);
   } catch {
     return [];
   }

@@ -9,6 +9,7 @@ import { createInterface, type Interface } from "node:readline";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { type Client, KeylineError, type Reply } from "../client/client.ts";
 import { type History, isKept } from "./shell_history.ts";
+import { Keys, StandIns } from "./shell_keys.ts";
 import { Pager } from "./shell_pager.ts";
 import { codeOf, shownError, shownReply } from "./shell_reply.ts";
 import { Words } from "./shell_words.ts";
@@ -22,8 +23,6 @@ export interface PromptOptions {
   readonly history: History;
   /** Whether the terminal has colors. */
   readonly hasColors: boolean;
-  /** Whether the terminal can't move the cursor. */
-  readonly isDumb: boolean;
 }
 
 const HISTORY_MAX = 1_000;
@@ -44,7 +43,9 @@ export class Prompt {
   /** The typed lines that are not answered yet, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #pending = 0;
+  readonly #standIns = new StandIns();
   #isEnding = false;
+  #isHinted = false;
   #current: AbortController | undefined;
   #code = 0;
 
@@ -55,9 +56,9 @@ export class Prompt {
     this.#lines = createInterface({
       input: process.stdin,
       output: process.stdout,
-      terminal: !options.isDumb,
+      terminal: true,
       prompt: `${nameOf(options.target)}> `,
-      history: [...options.history.lines],
+      history: options.history.lines.map((line) => this.#standIns.shown(line)),
       historySize: HISTORY_MAX,
       removeHistoryDuplicates: true,
       completer: (line: string, done: (error: null, found: [string[], string]) => void) => {
@@ -87,35 +88,34 @@ export class Prompt {
   async run(): Promise<number> {
     const lines = this.#lines;
     const input = process.stdin;
-    const clear = () => this.#clearHint();
-    const hint = () => this.#showHint();
-    if (!this.#options.isDumb) {
-      // The hint after the cursor is removed before readline moves the cursor, and shown again after.
-      input.prependListener("keypress", clear);
-      input.on("keypress", hint);
-    }
+    // The hint after the cursor is removed before readline moves the cursor, and shown again after.
+    const keys = new Keys(input, lines, {
+      standIns: this.#standIns,
+      before: () => this.#clearHint(),
+      after: () => this.#showHint(),
+    });
     lines.on("line", (line) => this.#take(line));
     lines.on("SIGINT", () => this.#interrupt());
     lines.on("close", () => {
       // Ctrl-D leaves the cursor after the prompt.
       if (!this.#isEnding) process.stdout.write("\n");
       this.#isEnding = true;
+      keys.end();
       this.#work.then(() => this.#ended.resolve());
     });
     lines.prompt();
     await this.#ended.promise;
-    input.off("keypress", clear);
-    input.off("keypress", hint);
     input.pause();
     return this.#code;
   }
 
-  #take(line: string): void {
+  #take(shown: string): void {
+    const line = this.#standIns.meant(shown);
     if (/^ *(QUIT|EXIT) *$/i.test(line)) {
       this.#isEnding = true;
       return this.#lines.close();
     }
-    this.#keep(line);
+    this.#keep(line, shown);
     this.#pending++;
     this.#work = this.#work.then(async () => {
       if (line.trim() !== "") await this.#ask(line);
@@ -123,10 +123,10 @@ export class Prompt {
     });
   }
 
-  #keep(line: string): void {
+  #keep(line: string, shown: string): void {
     this.#options.history.add(line);
     const { history } = this.#lines as Interface & { history?: string[] };
-    if (!isKept(line) && history?.[0] === line) history.shift();
+    if (!isKept(line) && history?.[0] === shown) history.shift();
   }
 
   async #ask(line: string): Promise<void> {
@@ -156,7 +156,7 @@ export class Prompt {
       return await this.#db.request(line, { signal: this.#current.signal });
     } finally {
       clearTimeout(timer);
-      if (isToldToWait) process.stdout.write(this.#options.isDumb ? "\n" : "\r\x1b[K");
+      if (isToldToWait) process.stdout.write("\r\x1b[K");
       this.#current = undefined;
     }
   }
@@ -188,14 +188,16 @@ export class Prompt {
     const { line, cursor } = this.#lines;
     if (this.#pending > 0 || this.#pager.isOpen || this.#isEnding || cursor !== line.length) return;
     const hint = this.#words.hint(line);
+    if (hint === "") return;
     const { cols } = this.#lines.getCursorPos();
-    if (hint === "" || cols + hint.length >= process.stdout.columns) return;
+    if (cols + hint.length >= process.stdout.columns) return;
     const text = this.#options.hasColors ? `\x1b[2m${hint}\x1b[0m` : hint;
     process.stdout.write(`${text}\x1b[${hint.length}D`);
+    this.#isHinted = true;
   }
 
   #clearHint(): void {
-    if (this.#pending > 0 || this.#pager.isOpen || this.#isEnding) return;
-    if (this.#lines.cursor === this.#lines.line.length) process.stdout.write("\x1b[K");
+    if (this.#isHinted) process.stdout.write("\x1b[K");
+    this.#isHinted = false;
   }
 }

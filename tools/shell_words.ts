@@ -6,6 +6,7 @@
  */
 
 import type { Client } from "../client/client.ts";
+import { printable } from "./printable.ts";
 
 /** How many keys are offered at once. */
 const KEYS_MAX = 100;
@@ -29,7 +30,7 @@ export class Words {
   static async of(db: Client): Promise<Words> {
     const { lines } = await db.request("HELP").catch(() => ({ lines: [] as string[] }));
     return new Words(lines.map((line) => {
-      const [usage = ""] = line.split("  ", 1);
+      const [usage = ""] = printable(line).split("  ", 1);
       const [verb = "", ...words] = usage.split(" ");
       return { verb, words };
     }));
@@ -81,5 +82,6 @@ async function keysFrom(db: Client, prefix: string): Promise<string[]> {
   for await (const key of db.keys(prefix)) {
     if (found.push(key) >= KEYS_MAX) break;
   }
-  return found;
+  // On the line that is typed, a key can't be shown otherwise than it is.
+  return found.filter((key) => printable(key) === key);
 }

@@ -35,7 +35,26 @@ export interface Source {
   batches(signal: AbortSignal): AsyncIterable<Batch>;
 }
 
+/** How many keys of another server are read at once. */
+const GATHERED_MAX = 100;
 /** The most items of a batch. */
 export const BATCH_ITEMS_MAX = 1_000;
 /** The size of a batch in bytes, give or take an item. */
 export const BATCH_SIZE = 1_048_576;
+
+/** Gathers things into batches by their sizes in bytes, so that a batch of values fits in memory. */
+export async function* gathered<Thing extends { readonly size: number }>(
+  things: Iterable<Thing> | AsyncIterable<Thing>,
+): AsyncGenerator<Thing[], void, undefined> {
+  let batch: Thing[] = [];
+  let size = 0;
+  for await (const thing of things) {
+    if (batch.length > 0 && size + thing.size > BATCH_SIZE || batch.length === GATHERED_MAX) {
+      yield batch;
+      [batch, size] = [[], 0];
+    }
+    batch.push(thing);
+    size += thing.size;
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -6,14 +6,18 @@
 
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import { pipeline, Transform } from "node:stream";
 import { openSocket, type SocketOptions, whyNot } from "../client/socket.ts";
 import { ToolError } from "./program.ts";
 
 /** The longest line to accept, in bytes. */
 const LINE_BYTES_MAX = 65_536;
-/** The largest value to accept, in bytes: the limit of redis, and more than memcached has. */
-const BLOCK_BYTES_MAX = 536_870_912;
-const LF = 0x0a;
+/**
+ * The largest block to accept, in bytes: the longest line that a server can be set to take, and a little
+ * more, because memcached counts what an item has beside its value.
+ */
+export const BLOCK_BYTES_MAX = 67_109_888;
+const [LF, CR] = [0x0a, 0x0d];
 
 /** Where another server is. */
 export interface Address extends SocketOptions {
@@ -21,6 +25,8 @@ export interface Address extends SocketOptions {
   readonly name: string;
   /** How long it may take to accept a connection or to answer, in milliseconds. */
   readonly timeout: number;
+  /** Whether what it sends is taken at once, and held until it is asked for, so that it never waits. */
+  readonly isReadAhead?: boolean;
 }
 
 /** Returns the address that a URL names; `port` is the default. */
@@ -44,15 +50,16 @@ export class StreamReader implements Disposable {
   readonly #socket: Socket;
   readonly #chunks: AsyncIterator<Buffer>;
   readonly #name: string;
+  readonly #timeout: number;
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
-  /** How many bytes are missing, as far as known. */
-  #wanted = 0;
 
-  private constructor(socket: Socket, name: string) {
+  private constructor(socket: Socket, { name, timeout, isReadAhead = false }: Address) {
     this.#socket = socket;
     this.#name = name;
-    this.#chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    this.#timeout = timeout;
+    const source = isReadAhead ? readAhead(socket) : socket;
+    this.#chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
   /** Connects. Throws ToolError. */
@@ -74,7 +81,8 @@ export class StreamReader implements Disposable {
     }
     // From now on, the error goes to whoever reads.
     socket.on("error", () => {});
-    return new StreamReader(socket, name);
+    socket.setTimeout(0);
+    return new StreamReader(socket, address);
   }
 
   /** Writes bytes, each given as one character. */
@@ -82,53 +90,28 @@ export class StreamReader implements Disposable {
     if (bytes !== "") this.#socket.write(Buffer.from(bytes, "latin1"));
   }
 
-  /** Reads the next line without its end, each byte as one character. Throws ToolError. */
-  line(lineEnd: "\n" | "\r\n" = "\r\n"): Promise<string> {
-    return this.read(() => this.lineNow(lineEnd));
+  /** Reads the next line without its LF or CR LF, each byte as one character. Throws ToolError. */
+  async line(): Promise<string> {
+    let end: number;
+    while ((end = this.#rest.indexOf(LF, this.#at)) < 0) {
+      if (this.#rest.length - this.#at > LINE_BYTES_MAX) throw this.wrong("a line without an end");
+      await this.#more(1);
+    }
+    const start = this.#at;
+    this.#at = end + 1;
+    return this.#rest.toString("latin1", start, this.#rest[end - 1] === CR ? end - 1 : end);
   }
 
   /** Reads the next bytes and the CR LF after them. Throws ToolError. */
-  block(length: number): Promise<Buffer> {
-    return this.read(() => this.blockNow(length));
-  }
-
-  /**
-   * Returns what `parse` makes of the received bytes by `lineNow` and `blockNow`. If it returns
-   * undefined, it is called again from the same position once there are more. Throws ToolError.
-   */
-  async read<Result>(parse: () => Result | undefined): Promise<Result> {
-    for (;;) {
-      const start = this.#at;
-      this.#wanted = 0;
-      const result = parse();
-      if (result !== undefined) return result;
-      this.#at = start;
-      await this.#more(this.#wanted);
-    }
-  }
-
-  /** Returns the next line like `line`, or undefined if it is incomplete. */
-  lineNow(lineEnd: "\n" | "\r\n" = "\r\n"): string | undefined {
-    const end = this.#rest.indexOf(LF, this.#at);
-    if (end < 0) {
-      if (this.#rest.length - this.#at > LINE_BYTES_MAX) throw this.wrong("a line without an end");
-      return undefined;
-    }
-    const line = this.#rest.toString("latin1", this.#at, end + 1 - lineEnd.length);
-    this.#at = end + 1;
-    return line;
-  }
-
-  /** Returns the next bytes like `block`, or undefined if they are incomplete. */
-  blockNow(length: number): Buffer | undefined {
+  async block(length: number): Promise<Buffer> {
     if (!(length >= 0 && length <= BLOCK_BYTES_MAX)) throw this.wrong("an impossible length");
-    if (this.#rest.length < this.#at + length + 2) {
-      this.#wanted = length + 2 - (this.#rest.length - this.#at);
-      return undefined;
-    }
-    const block = this.#rest.subarray(this.#at, this.#at + length);
-    this.#at += length + 2;
-    return block;
+    const missing = this.#at + length + 2 - this.#rest.length;
+    if (missing > 0) await this.#more(missing);
+    const end = this.#at + length;
+    const block = this.#rest.subarray(this.#at, end);
+    this.#at = end + 2;
+    if (this.#rest[end] === CR && this.#rest[end + 1] === LF) return block;
+    throw this.wrong(`a value that is not ${length} bytes long`);
   }
 
   /** Returns the error for something that is not of this protocol. */
@@ -141,10 +124,10 @@ export class StreamReader implements Disposable {
     this.#socket.destroy();
   }
 
-  /** Waits for at least this many more bytes, and at least one packet. */
+  /** Waits for at least this many more bytes. */
   async #more(length: number): Promise<void> {
     const parts = [this.#rest.subarray(this.#at)];
-    for (let size = 0; size < length || parts.length === 1;) {
+    for (let size = 0; size < length;) {
       const chunk = await this.#next();
       parts.push(chunk);
       size += chunk.length;
@@ -153,14 +136,29 @@ export class StreamReader implements Disposable {
     this.#at = 0;
   }
 
+  /** Waits for a packet. Only now is silence the server's: between two calls, nobody reads it. */
   async #next(): Promise<Buffer> {
     let why = "it closed the connection";
+    this.#socket.setTimeout(this.#timeout);
     try {
       const { value, done } = await this.#chunks.next();
       if (!done) return value;
     } catch (error) {
       why = (error as Error).message;
+    } finally {
+      this.#socket.setTimeout(0);
     }
     throw new ToolError(`The connection to ${this.#name} is lost: ${why}`);
   }
+}
+
+/** Returns a stream that takes all that a socket gives, without a bound. */
+function readAhead(socket: Socket): Transform {
+  const ahead = new Transform({
+    highWaterMark: Number.MAX_SAFE_INTEGER,
+    // A packet may be a small part of a large block of memory.
+    transform: (packet: Buffer, _encoding, done) => done(null, Buffer.from(packet)),
+  });
+  // An error goes to whoever reads.
+  return pipeline(socket, ahead, () => {});
 }

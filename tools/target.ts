@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import {
@@ -13,6 +14,7 @@ import {
   DEFAULT_PORT,
   UnauthorizedError,
 } from "../client/client.ts";
+import { textOf } from "./byte_lines.ts";
 import { askHidden } from "./hidden_input.ts";
 import { ToolError } from "./program.ts";
 import { type Flags, type Given, UsageError, wholeNumber } from "./usage.ts";
@@ -28,6 +30,11 @@ export const TARGET_FLAGS = {
   timeout: { hint: "SECONDS", preset: "30", help: "how long an answer may take" },
 } as const satisfies Flags;
 
+/**
+ * The longest reply to accept, in bytes: the longest line that a server can be set to take, and more than
+ * a page of the longest keys.
+ */
+const REPLY_BYTES_MAX = 67_108_864 + 1_024;
 const SECONDS = { min: 0.001, max: 86_400 };
 
 /** A server, as `connect` takes it. */
@@ -46,7 +53,7 @@ export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Targe
       `--timeout must be a number of seconds ${range}: it is "${flags.timeout}".`,
     );
   }
-  const ca = flags.ca === undefined ? undefined : readFile("ca", flags.ca);
+  const ca = flags.ca === undefined ? undefined : readFile("ca", flags.ca).toString();
   return {
     hostname: flags.host,
     port: wholeNumber("port", { text: flags.port, min: 1, max: 65_535 }),
@@ -54,6 +61,9 @@ export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Targe
     tls: flags.tls || ca !== undefined,
     ca,
     timeout: seconds * 1_000,
+    replyBytesMax: REPLY_BYTES_MAX,
+    // The programs themselves bound what they have in flight.
+    queueSizeMax: Infinity,
   };
 }
 
@@ -96,14 +106,21 @@ export async function passwordOf(
   const file = flags["password-file"];
   if (flags.password) return await askHidden("Password: ");
   if (file === undefined) return process.env.KEYLINE_PASSWORD || undefined;
-  const [line = ""] = readFile("password-file", file).split(/\r?\n/);
-  if (line === "") throw new UsageError(`--password-file ${file} has an empty first line.`);
-  return line;
+  const [line] = textOf(readFile("password-file", file))?.split(/\r?\n/) ?? [];
+  const fault = line === undefined
+    ? "is not UTF-8"
+    : line.trim() === ""
+    ? "has an empty first line"
+    : line.startsWith("\ufeff")
+    ? "begins with a byte order mark: save it without one"
+    : undefined;
+  if (fault === undefined) return line;
+  throw new UsageError(`--password-file ${file} ${fault}.`);
 }
 
-function readFile(flag: string, file: string): string {
+function readFile(flag: string, file: string): Buffer {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     throw new UsageError(`Cannot read --${flag} ${file}: ${(error as Error).message}`);
   }

@@ -9,6 +9,7 @@
 import process from "node:process";
 import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
+import { FullScreen } from "./full_screen.ts";
 import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
 import { passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
@@ -26,13 +27,10 @@ const HELP = helpText("keyline top: the statistics of a running server, as they 
   usage: "keyline top [options]\n       keyline top [options] | tee top.txt",
   flags: FLAGS,
 }) + `
-The server must have been started with --admin. Ctrl-C ends it.
+The server must have been started with --admin. q or Ctrl-C ends it.
 `;
 /** How long to wait before it tries a lost connection again, in milliseconds. */
 const RETRY_MS = 1_000;
-/** A screen of its own, without a cursor; and back to what was there before. */
-const ENTER_SCREEN = "\x1b[?1049h\x1b[?25l";
-const LEAVE_SCREEN = "\x1b[?25h\x1b[?1049l";
 
 if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
 
@@ -50,7 +48,7 @@ export function runTop(args: readonly string[]): Promise<number> {
       const stopping = new AbortController();
       using _interrupt = onInterrupt(() => stopping.abort());
       if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
-      return await showScreen(source, stopping.signal);
+      return await showScreen(source, stopping);
     },
   });
 }
@@ -76,12 +74,13 @@ async function printLines(source: FrameSource, signal: AbortSignal): Promise<num
 }
 
 /** The screen, until it is stopped. It tries again for as long as the server is away. */
-async function showScreen(source: FrameSource, signal: AbortSignal): Promise<number> {
+async function showScreen(source: FrameSource, stopping: AbortController): Promise<number> {
+  const { signal } = stopping;
   const top = new Top();
   const draw = () => writeOut(top.draw(process.stdout));
   // What is wrong at the first try is told, instead of a screen.
   let events = await open(source, signal);
-  await writeOut(ENTER_SCREEN);
+  using _screen = new FullScreen(() => stopping.abort());
   const resized = () => void draw();
   process.stdout.on("resize", resized);
   try {
@@ -100,7 +99,6 @@ async function showScreen(source: FrameSource, signal: AbortSignal): Promise<num
     return 0;
   } finally {
     process.stdout.off("resize", resized);
-    await writeOut(LEAVE_SCREEN);
   }
 }
 

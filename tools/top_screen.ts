@@ -6,6 +6,7 @@
 
 import type { Frame } from "../admin/frame.ts";
 import { bytes, clock, duration, number, span } from "../admin/page/format.js";
+import { printable } from "./printable.ts";
 
 /** What the server says of itself. */
 export interface ServerFacts {
@@ -134,7 +135,7 @@ function row(...stats: readonly (readonly [name: string, text: string])[]): stri
   return stats.map(([name, text]) => name.padEnd(16) + text.padStart(12)).join("    ");
 }
 
-/** What fits in a line; nothing that a server sends reaches the terminal as a command. */
+/** What fits in a line, in which every character takes the room of one. */
 function visible(line: string, columns: number): string {
-  return line.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, "?").slice(0, columns);
+  return printable(line).replaceAll("\t", " ").slice(0, columns);
 }

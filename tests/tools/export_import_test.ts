@@ -128,18 +128,15 @@ toolTest("wrong lines are left out if that is asked for", async (db, port) => {
 });
 
 toolTest(
-  "a line without an end, and one that is too long, are told from the others",
+  "a value that the server refuses is left out, and a last line needs no end",
   async (db, port) => {
     const long = `{"key":"long","value":"${"v".repeat(1_100_000)}"}`;
-    const endless = `{"key":"endless","value":"${"v".repeat(9_000_000)}"}`;
-    const input = `${long}\n${endless}\n{"key":"k","value":"v"}`;
     const { code, stderr } = await runTool("import", {
       args: [...port, "--on-error", "skip"],
-      input,
+      input: `${long}\n{"key":"k","value":"v"}`,
     });
     assertEquals(code, 1);
     assertMatch(stderr, /Left out line 1: the server refused it/);
-    assertMatch(stderr, /Left out line 2: it is longer than/);
     assertEquals(await Array.fromAsync(db.keys()), ["k"]);
   },
 );
@@ -170,21 +167,26 @@ toolTest("a later line of a key does not get the expiry of an earlier one", asyn
   assert((await db.ttl("expires"))! > 900);
 });
 
-toolTest("an expiry comes back no earlier, and less than a second later", async (db, port) => {
-  await db.putMany(Array.from({ length: 2_000 }, (_, i) => [`key${i}`, "v"]));
-  await Promise.all(Array.from({ length: 2_000 }, (_, i) => db.expire(`key${i}`, 1_000 + i)));
-  const first = await runTool("export", { args: port });
-  await db.clear();
-  assertEquals((await runTool("import", { args: port, input: first.stdout })).code, 0);
-  const second = await runTool("export", { args: port });
-  const expiries = (text: string) => text.match(/(?<="expiresAt":)\d+/g)!.map(Number);
-  const [before, after] = [expiries(first.stdout), expiries(second.stdout)];
-  assertEquals([before.length, after.length], [2_000, 2_000]);
-  for (const [i, expiresAt] of after.entries()) {
-    const later = expiresAt - before[i]!;
-    assert(later >= 0 && later < 1_000, `${later} ms`);
-  }
-});
+toolTest(
+  "an expiry comes back no earlier, and no later than by the time it took",
+  async (db, port) => {
+    await db.putMany(Array.from({ length: 2_000 }, (_, i) => [`key${i}`, "v"]));
+    await Promise.all(Array.from({ length: 2_000 }, (_, i) => db.expire(`key${i}`, 1_000 + i)));
+    const startedAt = Date.now();
+    const first = await runTool("export", { args: port });
+    await db.clear();
+    assertEquals((await runTool("import", { args: port, input: first.stdout })).code, 0);
+    const second = await runTool("export", { args: port });
+    const elapsed = Date.now() - startedAt;
+    const expiries = (text: string) => text.match(/(?<="expiresAt":)\d+/g)!.map(Number);
+    const [before, after] = [expiries(first.stdout), expiries(second.stdout)];
+    assertEquals([before.length, after.length], [2_000, 2_000]);
+    for (const [i, expiresAt] of after.entries()) {
+      const later = expiresAt - before[i]!;
+      assert(later >= 0 && later <= elapsed, `${later} of ${elapsed} ms`);
+    }
+  },
+);
 
 testWith(
   ["net", "read", "write", "run", "env"],
@@ -250,7 +252,16 @@ testWith(
   ["net", "read", "run", "env"],
   "wrong calls end with 2 and a line that says what to do",
   async () => {
-    const wrong = ["--non", "--port=x", "--on-error=x", "--from=http://x", "--from=redis://:%ZZ@x"];
+    const wrong = [
+      "--non",
+      "--port=x",
+      "--on-error=x",
+      "--from=http://x",
+      "--from=redis://:%ZZ@x",
+      "--from=redis://x?db=no",
+      "--from=memcached://user@x",
+      "--from=memcached://x/1",
+    ];
     for (const args of [...wrong.map((arg) => [arg]), ["--timeout", "0"], ["table.jsonl"]]) {
       const { code, stderr } = await runTool("import", { args });
       assertEquals(code, 2, args.join(" "));

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { connect } from "../../client/client.ts";
-import { printable, shownReply } from "../../tools/shell_reply.ts";
+import { shownReply } from "../../tools/shell_reply.ts";
 import { Words } from "../../tools/shell_words.ts";
 import { ServerProcess, tempFolder, testWith, testWithProgram } from "../support/harness.ts";
 import { Terminal } from "./terminal.ts";
@@ -133,6 +133,43 @@ terminalTest("a long reply is shown a page at a time", async (terminal, { server
   await terminal.see(/200 OK 30[^]*COUNT[^]*200 OK 30/);
 }, { rows: 10 });
 
+terminalTest(
+  "a line separator is a character of a value, typed or from the history",
+  async (terminal, { server }) => {
+    await using db = await connect({ port: server.port });
+    await db.put("other", "stays");
+    const value = "a\u2028DELETE other\u2029DELETE other";
+    await terminal.type(`PUT k ${value}`);
+    await terminal.press("Enter");
+    await terminal.see(/200 OK/);
+    assertEquals(await db.getMany(["k", "other"]), [value, "stays"]);
+    await db.delete("k");
+    await terminal.press("Up", "Enter");
+    await terminal.see(/200 OK[^]*200 OK/);
+    assertEquals(await db.getMany(["k", "other"]), [value, "stays"]);
+  },
+);
+
+testWithProgram(
+  "tmux",
+  "a terminal that can't move its cursor has a prompt, and no pages",
+  () =>
+    withShell(async ({ server, command }) => {
+      await using db = await connect({ port: server.port });
+      await db.putMany(Array.from({ length: 30 }, (_, i) => [`key${10 + i}`, "v\u009b2J"]));
+      await using terminal = await Terminal.start(`TERM=dumb ${command}`, { rows: 10 });
+      await terminal.see(/\d+>/);
+      await terminal.type("KEYS");
+      await terminal.press("Enter");
+      await terminal.see(/key39\n200 OK 30\n127.*>/);
+      await terminal.type("GET key10");
+      await terminal.press("Enter");
+      await terminal.see(/200 OK v\\u009b2J\n127.*>/);
+      await terminal.press("C-d");
+      await terminal.see(/ended with 0/);
+    }),
+);
+
 terminalTest("a server that ends does not end the shell", async (terminal, { server }) => {
   await server.stop("SIGKILL");
   await terminal.type("GET a");
@@ -188,7 +225,7 @@ testWith(ALL, "a piped line that is not UTF-8, or endless, is not sent", async (
   const { code, stdout, stderr } = await runTool("shell", { args, input: new Uint8Array(input) });
   assertEquals([code, stdout], [2, "200 OK\n200 OK\n200-a\n200-c\n200 OK 2\n"]);
   assertEquals(stderr, "keyline shell: Line 2 is not UTF-8\n");
-  const endless = await runTool("shell", { args, input: `PUT d ${"v".repeat(9_000_000)}\nCOUNT` });
+  const endless = await runTool("shell", { args, input: `PUT d ${"v".repeat(67_200_000)}\nCOUNT` });
   assertEquals([endless.code, endless.stdout], [2, "200 OK 2\n"]);
   assertMatch(endless.stderr, /Line 1 is longer than/);
 });
@@ -219,10 +256,9 @@ testWith(ALL, "the exit code is that of the worst reply", async () => {
 });
 
 Deno.test("nothing that a server sends acts on the terminal", () => {
-  assertEquals(printable("a\x1b[2J\x07\u009b\u202eb\tä€"), "a\\x1b[2J\\x07\\x9b\\u202eb\tä€");
   const reply = { code: 200, text: "OK \x1b]0;title\x07", lines: ["\x1b[1m"] };
   const shown = shownReply(reply, { hasColors: false, milliseconds: 1.234 });
-  assertEquals(shown, ["200-\\x1b[1m", "200 OK \\x1b]0;title\\x07  (1.23 ms)"]);
+  assertEquals(shown, ["200-\\u001b[1m", "200 OK \\u001b]0;title\\u0007  (1.23 ms)"]);
 });
 
 testWith(ALL, "hints name what is missing, and only that", async () => {

@@ -7,68 +7,8 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, connect } from "../../client/client.ts";
 import { ServerProcess, testWithProgram } from "../support/harness.ts";
+import { resp, runMemcached, runRedis, send, utf8 } from "./other_server.ts";
 import { runTool } from "./tool.ts";
-
-/** Runs a server of another kind on a free port, for as long as it is used. */
-async function runOther(
-  program: string,
-  args: (port: string) => string[],
-): Promise<AsyncDisposable & { port: number }> {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  const child = new Deno.Command(program, {
-    args: args(String(port)),
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  for (let tries = 0; tries < 100; tries++) {
-    try {
-      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-      break;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-  return {
-    port,
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGKILL");
-      await child.status;
-    },
-  };
-}
-
-/** Sends bytes, and waits until as many lines have come. */
-async function send(port: number, { data, lines }: { data: Uint8Array; lines: number }) {
-  using socket = await Deno.connect({ hostname: "127.0.0.1", port });
-  const sent = (async () => {
-    for (let at = 0; at < data.length;) at += await socket.write(data.subarray(at));
-  })();
-  let text = "";
-  const buffer = new Uint8Array(65_536);
-  while (text.split("\r\n").length <= lines) {
-    const length = await socket.read(buffer);
-    if (length === null) break;
-    text += new TextDecoder("latin1").decode(buffer.subarray(0, length));
-  }
-  await sent;
-  return text;
-}
-
-/** Characters as bytes, each as one. */
-function bytesOf(latin1: string): Uint8Array {
-  return Uint8Array.from(latin1, (character) => character.charCodeAt(0));
-}
-
-/** Text as UTF-8, a character for each byte. */
-function utf8(text: string): string {
-  return String.fromCharCode(...new TextEncoder().encode(text));
-}
-
-function resp(...args: string[]): string {
-  return `*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join("")}`;
-}
 
 async function withServer(fn: (db: Client, port: string[]) => Promise<void>): Promise<void> {
   await using server = await ServerProcess.start({ args: ["--memory"] });
@@ -82,17 +22,7 @@ testWithProgram(
   "redis-server",
   "import from redis stores strings with their expiry, and names the rest",
   async () => {
-    const flags = [
-      "--bind",
-      "127.0.0.1",
-      "--save",
-      "",
-      "--appendonly",
-      "no",
-      "--requirepass",
-      "pass word",
-    ];
-    await using redis = await runOther("redis-server", (port) => ["--port", port, ...flags]);
+    await using redis = await runRedis("--requirepass", "pass word");
     const commands = [
       resp("AUTH", "pass word"),
       resp("SELECT", "2"),
@@ -107,7 +37,7 @@ testWithProgram(
       resp("RPUSH", "list", "v"),
       resp("SADD", "set", "v"),
     ];
-    await send(redis.port, { data: bytesOf(commands.join("")), lines: commands.length });
+    await send(redis.port, { text: commands.join(""), lines: commands.length });
     await withServer(async (db, port) => {
       const url = `redis://:pass%20word@127.0.0.1:${redis.port}/2`;
       const { code, stderr } = await runTool("import", { args: [...port, "--from", url] });
@@ -134,26 +64,24 @@ testWithProgram(
   "memcached",
   "import from memcached stores values with their expiry, and names the rest",
   async () => {
-    await using memcached = await runOther("memcached", (port) => {
-      const flags = ["-l", "127.0.0.1", "-p", port, "-U", "0"];
-      return Deno.uid() === 0 ? [...flags, "-u", "root"] : flags;
-    });
+    await using memcached = await runMemcached();
     const set = (key: string, value: string, ttl = 0) =>
       `set ${key} 0 ${ttl} ${value.length}\r\n${value}\r\n`;
     const commands = [
       ...Array.from({ length: KEYS }, (_, i) => set(`key:${i}`, utf8(`value ä€ ${i}`))),
+      ...Array.from({ length: 200 }, (_, i) => set(`${i}${"k".repeat(240)}`, "v")),
       set(utf8("schlüssel%"), "v"),
       set("session", "v", 1_000),
       set("binary", "\xff\xfe"),
       set("empty", ""),
     ];
-    await send(memcached.port, { data: bytesOf(commands.join("")), lines: commands.length });
+    await send(memcached.port, { text: commands.join(""), lines: commands.length });
     await withServer(async (db, port) => {
       const url = `memcached://127.0.0.1:${memcached.port}`;
       const { code, stderr } = await runTool("import", { args: [...port, "--from", url] });
       assertEquals(code, 1);
-      assertMatch(stderr, /Imported 3,002 keys /);
-      assertEquals(await db.count(), KEYS + 2);
+      assertMatch(stderr, /Imported 3,202 keys /);
+      assertEquals(await db.count(), KEYS + 202);
       assertEquals(await db.get("key:42"), "value ä€ 42");
       assertEquals(await db.get("schlüssel%"), "v");
       const left = (await db.ttl("session"))!;
@@ -163,8 +91,43 @@ testWithProgram(
   },
 );
 
+testWithProgram(
+  "memcached",
+  "a key of memcached is never a command, and one that can't be stored is named",
+  async () => {
+    await using memcached = await runMemcached();
+    const bad = [
+      "x\r\nflush_all\r\nget y",
+      "foo bar",
+      "tab\tx",
+      "vt\x0bx",
+      "ff\x0cx",
+      "cr\rx",
+      "nul\0x",
+      "\xff",
+    ];
+    const good = [utf8("voilà"), utf8("\x85"), utf8("\u2028"), utf8("per%cent+plus"), "plain"];
+    const keys = [...bad, ...good];
+    const commands = keys.map((key) => `ms ${btoa(key)} 1 b\r\nv\r\n`);
+    await send(memcached.port, { text: commands.join(""), lines: commands.length });
+    await withServer(async (db, port) => {
+      const from = ["--from", `memcached://127.0.0.1:${memcached.port}`];
+      const { code, stderr } = await runTool("import", { args: [...port, ...from] });
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /Imported 5 keys /);
+      const expected = ["voilà", "\x85", "\u2028", "per%cent+plus", "plain"];
+      assertEquals(await Array.fromAsync(db.keys()), expected.toSorted());
+      assertEquals(stderr.match(/^Left out "/gm)?.length, bad.length);
+      assertStringIncludes(stderr, 'Left out "foo bar": its key can\'t be stored: ');
+      assertStringIncludes(stderr, "Left out 1 key: its key is not UTF-8");
+    });
+    const left = await send(memcached.port, { text: "stats\r\n", lines: 60 });
+    assertStringIncludes(left, `STAT curr_items ${keys.length}\r\n`);
+  },
+);
+
 testWithProgram("redis-server", "a redis that does not speak TLS is not waited for", async () => {
-  await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
+  await using redis = await runRedis();
   await withServer(async (_, port) => {
     const from = ["--from", `rediss://127.0.0.1:${redis.port}`, "--timeout", "1"];
     const { code, stderr } = await runTool("import", { args: [...port, ...from] });
@@ -177,8 +140,8 @@ testWithProgram(
   "redis-server",
   "an import that stops at a key says how to leave it out",
   async () => {
-    await using redis = await runOther("redis-server", (port) => ["--port", port, "--save", ""]);
-    await send(redis.port, { data: bytesOf(resp("RPUSH", "list", "v")), lines: 1 });
+    await using redis = await runRedis();
+    await send(redis.port, { text: resp("RPUSH", "list", "v"), lines: 1 });
     await withServer(async (_, port) => {
       const from = ["--from", `redis://127.0.0.1:${redis.port}`, "--on-error", "stop"];
       const { code, stderr } = await runTool("import", { args: [...port, ...from] });

@@ -38,6 +38,22 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux(["send-keys", ...keys]);
   }
 
+  /** Changes its size, in characters. */
+  async resize(columns: number, rows: number): Promise<void> {
+    await this.#tmux(["resize-window", "-x", String(columns), "-y", String(rows)]);
+  }
+
+  /** The process that runs its command. */
+  async processId(): Promise<string> {
+    return (await this.#tmux(["display-message", "-p", "#{pane_pid}"])).trim();
+  }
+
+  /** Whether its cursor is shown, and whether a program has a screen of its own. */
+  flags(): Promise<string> {
+    const flags = "cursor_flag=#{cursor_flag} alternate_on=#{alternate_on}";
+    return this.#tmux(["display-message", "-p", flags]);
+  }
+
   /** What is on the screen, with its colours if they are asked for. */
   screen({ colors = false } = {}): Promise<string> {
     return this.#tmux(["capture-pane", "-p", ...colors ? ["-e"] : []]);

@@ -31,6 +31,39 @@ testWithProgram(
   },
 );
 
+/** How top may be ended. */
+const ENDS: Record<string, (terminal: Terminal) => Promise<void>> = {
+  "q": (terminal) => terminal.press("q"),
+  "Ctrl-C after the terminal was resized": async (terminal) => {
+    await terminal.resize(100, 30);
+    // Wider than before: it is drawn again.
+    await terminal.see(/^Keyline \S+, table in .*\n\nrequests\/s/m);
+    await terminal.press("C-c");
+  },
+  "Ctrl-C twice": (terminal) => terminal.press("C-c", "C-c"),
+  "a signal": async (terminal) => {
+    // The shell of the terminal runs top as its only child.
+    const shell = await terminal.processId();
+    const children = `/proc/${shell}/task/${shell}/children`;
+    const { stdout } = new Deno.Command("cat", { args: [children] }).outputSync();
+    Deno.kill(Number(new TextDecoder().decode(stdout)), "SIGTERM");
+  },
+};
+
+for (const [what, end] of Object.entries(ENDS)) {
+  testWithProgram("tmux", `on a terminal, ${what} ends it and gives the screen back`, async () => {
+    await using server = await AdminServer.start({ args: ["--memory"] });
+    const command = [Deno.execPath(), ...argumentsOf("top"), "--admin", String(server.port)];
+    await using terminal = await Terminal.start(`echo before; ${command.join(" ")}`);
+    await terminal.see(/^Keyline \S+, table in memory/m);
+    await end(terminal);
+    const after = await terminal.see(/ended with 0/);
+    assertMatch(after, /^before\n/);
+    assert(!after.includes("requests/s"), after);
+    assertStringIncludes(await terminal.flags(), "cursor_flag=1 alternate_on=0");
+  });
+}
+
 testWithProgram(
   "tmux",
   "on a terminal it says that the server is gone, and finds it again",

@@ -1,0 +1,127 @@
+/**
+ * Reads the keys of a server batch by batch, each with its value and its expiry, and holds no more of them
+ * than a bound, however large the values are.
+ *
+ * @module
+ */
+
+import type { Client } from "../client/client.ts";
+import { lineOf } from "./record.ts";
+
+/** The most keys of a batch. Two batches are read at a time, while a third one is written. */
+const BATCH_KEYS_MAX = 500;
+/** How many keys the first batch has; the next ones have twice as many while their values are small. */
+const BATCH_KEYS_MIN = 16;
+/** The size of a batch in characters, give or take a value. */
+const BATCH_SIZE = 8_388_608;
+
+/** What an export needs of a client. */
+export type Reader = Pick<Client, "get" | "ttl" | "keys">;
+
+/** Which keys to export. */
+export interface Range {
+  /** Only keys that begin with this. */
+  readonly prefix?: string | undefined;
+  /** Only keys that come after this one. */
+  readonly after?: string | undefined;
+  /** Ends the export after a whole batch. */
+  readonly signal: AbortSignal;
+}
+
+/** Lines of an export. */
+export interface Lines {
+  /** The lines of a batch, each with its line feed. */
+  readonly text: string;
+  /** How many there are. */
+  readonly count: number;
+  /** How many keys they stand for; some may have expired or been removed since they were listed. */
+  readonly keys: number;
+  /** The last of these keys. */
+  readonly last: string;
+}
+
+/** Keys that are being read. */
+interface Reading {
+  readonly keys: readonly string[];
+  readonly lines: Promise<Lines>;
+}
+
+/** Yields the lines of a range, and meanwhile reads on. Throws what the client throws. */
+export async function* exportLines(
+  db: Reader,
+  { prefix, after, signal }: Range,
+): AsyncGenerator<Lines, void, undefined> {
+  const listed = db.keys(prefix, { after });
+  let waiting: string[] = [];
+  let most = BATCH_KEYS_MIN;
+  let before: Reading | undefined;
+  while (!signal.aborted) {
+    while (waiting.length < most) {
+      const { value, done } = await listed.next();
+      if (done) break;
+      waiting.push(value);
+    }
+    const next = waiting.length > 0 ? read(db, waiting.splice(0, most)) : undefined;
+    if (before !== undefined) {
+      const lines = await before.lines;
+      yield lines;
+      most = Math.min(most * 2, BATCH_KEYS_MAX);
+      if (lines.keys < before.keys.length) {
+        // What is missing comes before what was read meanwhile, and is likely to be as large.
+        most = lines.keys;
+        waiting = [...before.keys.slice(lines.keys), ...next?.keys ?? [], ...waiting];
+        await next?.lines;
+        before = undefined;
+        continue;
+      }
+    }
+    if (next === undefined) return;
+    before = next;
+  }
+}
+
+function read(db: Reader, keys: readonly string[]): Reading {
+  const lines = linesOf(db, keys);
+  // If the batch before fails, this one is never awaited.
+  lines.catch(() => {});
+  return { keys, lines };
+}
+
+/**
+ * Returns the lines of the first keys, as many as a batch may hold. All are asked for at once, and nobody
+ * knows how long a value is before it is there: what comes when the batch is full is dropped, and asked for
+ * again.
+ */
+async function linesOf(db: Reader, keys: readonly string[]): Promise<Lines> {
+  const values: (string | undefined)[] = [];
+  const expiries: (number | undefined)[] = [];
+  let size = 0;
+  await Promise.all(keys.flatMap((key, i) => [
+    db.get(key).then((value) => {
+      // Replies come in the order of the requests, so what is kept is the beginning of the keys.
+      if (size < BATCH_SIZE) values.push(value);
+      size += value?.length ?? 0;
+    }),
+    db.ttl(key).then((seconds) => {
+      expiries[i] = expiryOf(seconds);
+    }),
+  ]));
+  let text = "";
+  let count = 0;
+  for (const [i, value] of values.entries()) {
+    const expiresAt = expiries[i];
+    if (value === undefined || expiresAt === undefined) continue;
+    text += lineOf({ key: keys[i]!, value, expiresAt: finite(expiresAt) });
+    count++;
+  }
+  return { text, count, keys: values.length, last: keys[values.length - 1]! };
+}
+
+function finite(time: number): number | undefined {
+  return time === Infinity ? undefined : time;
+}
+
+/** When a key expires that has this many seconds left, in milliseconds since 1970. */
+function expiryOf(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : Math.round(Date.now() + seconds * 1_000);
+}
