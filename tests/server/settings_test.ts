@@ -196,7 +196,6 @@ Deno.test("--memory takes a folder, in which nothing will be, and the start can 
   assertHas(read([], { KEYLINE_MEMORY: "1", KEYLINE_DATA: "x" }), { isDataGiven: true });
   assertHas(read(["--memory"]), { memory: true, isDataGiven: false });
 });
-});
 
 Deno.test("a variable that is no option is told with the one that is spelled most alike", () => {
   const unknown = unknownVariables({
