@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { Backlog } from "../../client/backlog.ts";
 import { ConnectionError, TimeoutError } from "../../client/errors.ts";
 import { makeRequest, type Request } from "../../client/request.ts";

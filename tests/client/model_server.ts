@@ -5,7 +5,7 @@
  * @module
  */
 
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import type { FakeClient } from "./fake_server.ts";
 import type { Script } from "./fault_scripts.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { Client, ClosedError, KeylineError, QueueFullError } from "../../client/client.ts";
 import { settingsOf } from "../../client/options.ts";
 import { Pipeline } from "../../client/pipeline.ts";

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { ArgumentError, connect, KeylineError, type Versioned } from "../../client/client.ts";
 import { numberFrom } from "../support/harness.ts";
 import { clientTest } from "./client_of_server.ts";
