@@ -8,7 +8,7 @@ export default {
   arity: ["key", "value..."],
   replies: { 200: "the value is stored", 409: "the key has a value, which is unchanged" },
   handler([key, value], { table }) {
-    if (table.get(key) !== undefined) return conflict("the key has a value");
+    if (table.entry(key) !== undefined) return conflict("the key has a value");
     table.put(key, value);
     return okay;
   },

@@ -12,6 +12,7 @@ export default {
     `The seconds are a number ${RANGE}, and may have a fraction. The key's value and version do not ` +
     "change.",
   arity: ["key", "seconds"],
+  readsValue: true,
   replies: { 200: "the key expires then", 404: "the key has no value" },
   handler([key, seconds], { table, now }) {
     const milliseconds = parseSeconds(seconds);

@@ -6,6 +6,7 @@ import { notFound, ok } from "../server/reply.ts";
 export default {
   summary: "Return the value stored under a key",
   arity: ["key"],
+  readsValue: true,
   replies: { 200: "the value", 404: "the key has no value" },
   handler([key], { table }) {
     const value = table.get(key);

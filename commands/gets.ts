@@ -8,6 +8,7 @@ export default {
   details:
     "Each change of a value gives it a new version, a whole number that is never used again.",
   arity: ["key"],
+  readsValue: true,
   replies: { 200: "the version, a space, and the value", 404: "the key has no value" },
   handler([key], { table }) {
     const entry = table.entry(key);

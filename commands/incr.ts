@@ -7,6 +7,7 @@ import { badRequest, conflict, ok } from "../server/reply.ts";
 export default {
   summary: "Add 1, or another integer, to the integer stored under a key",
   arity: ["key", "by?"],
+  readsValue: true,
   replies: {
     200: "the new value; a missing key counts as 0; the expiry is kept",
     409: "the value is not a 64-bit integer, or the sum is not; it is left as it is",

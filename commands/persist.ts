@@ -6,6 +6,7 @@ import { notFound, okay } from "../server/reply.ts";
 export default {
   summary: "Remove the expiry of a key",
   arity: ["key"],
+  readsValue: true,
   replies: { 200: "the key does not expire", 404: "the key has no value" },
   handler([key], { table }) {
     return table.expire(key, null) ? okay : notFound;

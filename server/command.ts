@@ -47,6 +47,11 @@ export interface Command<Arguments extends readonly (Text | undefined)[] = never
   /** Set where a client may run it before it has given the password. */
   readonly open?: true;
   /**
+   * Set where the handler asks for the value of its first key, or changes its expiry: a value that is only on
+   * the disk is read ahead then, together with those of other requests. Without it the handler waits for it.
+   */
+  readonly readsValue?: true;
+  /**
    * Carries out the request. No other request runs until it returns, and if it throws, its changes are
    * undone. A handler that returns a Promise gives way at each `await`: it must turn its arguments into
    * strings before the first one, change the table last and in one step, because nothing undoes that

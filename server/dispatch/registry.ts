@@ -156,7 +156,10 @@ function faultOfCommand(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null) {
     return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
   }
-  const { summary, arity, replies, open, handler } = exported as Record<string, unknown>;
+  const { summary, arity, replies, open, readsValue, handler } = exported as Record<
+    string,
+    unknown
+  >;
   if (typeof summary !== "string" || summary === "") {
     return 'its summary is missing. Add summary: "what it does".';
   }
@@ -171,6 +174,9 @@ function faultOfCommand(exported: unknown): string | undefined {
   }
   if (open !== undefined && open !== true) {
     return "its open is not true. Write open: true, or remove it.";
+  }
+  if (readsValue !== undefined && readsValue !== true) {
+    return "its readsValue is not true. Write readsValue: true, or remove it.";
   }
   return undefined;
 }

@@ -25,20 +25,22 @@ const REQUESTS_AHEAD = 64;
 
 /** The requests of one chunk after another. */
 export class LookAhead {
-  readonly #table: Pick<Table, "prefetch">;
+  readonly #table: Pick<Table, "prefetch" | "readAhead">;
   readonly #chunk: Chunk;
   #arrivals: readonly Arrival[] = [];
   #texts: readonly string[] = [];
   /** The requests that were made last, and which of the chunk's the first of them is. */
   #requests: Request[] = [];
   #first = 0;
+  /** For those of them whose values are only on the disk, when they will be in memory. */
+  #reads = new Map<number, Promise<void>>();
   /** The next line: of which arrival, which of its lines, and where in the chunk's memory. */
   #arrival = 0;
   #line = 0;
   #start = 0;
 
   /** Reads the lines from this chunk, and tells this table their keys. */
-  constructor(chunk: Chunk, table: Pick<Table, "prefetch">) {
+  constructor(chunk: Chunk, table: Pick<Table, "prefetch" | "readAhead">) {
     this.#chunk = chunk;
     this.#table = table;
   }
@@ -60,6 +62,11 @@ export class LookAhead {
     return this.#requests[index - this.#first]!;
   }
 
+  /** When the value that this request asks for will be in memory; undefined if there is nothing to wait for. */
+  readAt(index: number): Promise<void> | undefined {
+    return this.#reads.size === 0 ? undefined : this.#reads.get(index);
+  }
+
   #prepareNext(): void {
     this.#first += this.#requests.length;
     const count = Math.min(REQUESTS_AHEAD, this.#texts.length - this.#first);
@@ -78,6 +85,19 @@ export class LookAhead {
     }
     this.#requests = requests;
     if (keys.length > 1) this.#table.prefetch(keys);
+    this.#readAhead();
+  }
+
+  /** Begins to read the values that the requests ask for and that are only on the disk. */
+  #readAhead(): void {
+    if (this.#reads.size > 0) this.#reads.clear();
+    for (let i = 0; i < this.#requests.length; i++) {
+      const request = this.#requests[i]!;
+      if (request.operation?.command.readsValue !== true) continue;
+      const key = keyOf(request);
+      const read = key && this.#table.readAhead(key);
+      if (read !== undefined) this.#reads.set(this.#first + i, read);
+    }
   }
 
   /** The next line of an arrival. */

@@ -47,6 +47,8 @@ export interface Member {
 interface Arrival {
   readonly member: Member;
   readonly lines: Lines;
+  /** Whether its first line has waited for the disk: it must not wait again. */
+  readonly hasWaited: boolean;
 }
 
 /** After how many lines to look at the clock. */
@@ -70,6 +72,8 @@ export class Turn {
   /** When the first of these arrivals came. */
   #arrivedAt = 0;
   #isRunning = false;
+  /** Whose next line asks for a value that is being read from the disk, and until when. */
+  readonly #reads = new WeakMap<Member, Promise<void>>();
   readonly #start = () => void this.#run();
 
   /** `onFatal` is called after the replies where the table can't go on: the server must end. */
@@ -95,8 +99,15 @@ export class Turn {
    * all connections that have submitted at the same time.
    */
   submit(member: Member, lines: Lines): Promise<void> {
+    const read = this.#reads.get(member);
+    if (read === undefined) return this.#join({ member, lines, hasWaited: false });
+    this.#reads.delete(member);
+    return read.then(() => this.#join({ member, lines, hasWaited: true }));
+  }
+
+  #join(arrival: Arrival): Promise<void> {
     if (this.#arrivals.length === 0) this.#arrivedAt = this.#time.now();
-    this.#arrivals.push({ member, lines });
+    this.#arrivals.push(arrival);
     if (!this.#isRunning) {
       this.#isRunning = true;
       // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
@@ -149,8 +160,9 @@ export class Turn {
     this.#ahead.begin(arrivals, texts);
     let from = this.#chunk.start;
     let first = 0;
-    for (const { member, lines } of arrivals) {
-      rests.push(this.#answerLines(member, lines, { first, from }));
+    for (const arrival of arrivals) {
+      const { lines } = arrival;
+      rests.push(this.#answerLines(arrival, { first, from }));
       from += lines.text.length;
       first += lines.count;
     }
@@ -158,8 +170,7 @@ export class Turn {
 
   /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
   #answerLines(
-    member: Member,
-    lines: Lines,
+    { member, lines, hasWaited }: Arrival,
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
@@ -167,6 +178,12 @@ export class Turn {
     let taken = 0;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
+      const read = this.#ahead.readAt(first + taken);
+      if (read !== undefined && !(hasWaited && taken === 0)) {
+        // The others go on meanwhile.
+        this.#reads.set(member, read);
+        break;
+      }
       const answered = member.answer(request);
       if (answered === "not taken") break;
       taken++;

@@ -123,8 +123,20 @@ export class DurableTable implements Table {
   }
 
   entry(key: TextLike): Entry | undefined {
-    const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);
+    const text = asText(key);
+    const ref = this.#memtable.findVisible(text, this.#now);
+    if (ref === NO_REF) return undefined;
+    const { records } = this.#memtable;
+    if (!records.isCold(ref)) return this.#memtable.entryOf(this.#find(text));
+    // Who asks for the version or the expiry alone must not wait for the disk.
+    const valueOf = () => records.value(this.#find(text));
+    return {
+      get value() {
+        return valueOf();
+      },
+      version: records.version(ref),
+      expiresAt: records.expiresAt(ref) || null,
+    };
   }
 
   put(key: TextLike, value: TextLike, options = NO_EXPIRY): number {

@@ -69,6 +69,7 @@ Deno.test("without flags and variables every setting is the default that help sh
     host: "127.0.0.1",
     port: 5395,
     data: "data",
+    isDataGiven: false,
     memory: false,
     table: undefined,
     tableTimeout: 5,
