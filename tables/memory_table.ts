@@ -68,7 +68,9 @@ export class MemoryTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
-  readAhead(): undefined {}
+  readAhead(_key: Text): Promise<void> | undefined {
+    return undefined;
+  }
 
   entry(key: TextLike): Entry | undefined {
     const ref = this.#memtable.findVisible(asText(key), this.#now);

@@ -50,6 +50,13 @@ export class FakeTable extends MemoryTable {
     return super.get(key);
   }
 
+  /** The read that a test lets a key wait for. */
+  readOf: (key: string) => Promise<void> | undefined = () => undefined;
+
+  override readAhead(key: Text): Promise<void> | undefined {
+    return this.readOf(String(key));
+  }
+
   override entry(key: TextLike): Entry | undefined {
     this.reads++;
     return super.entry(key);

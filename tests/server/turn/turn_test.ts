@@ -186,3 +186,30 @@ Deno.test(
     }
   },
 );
+
+Deno.test("who asks for a value that is on the disk waits for it, and nobody else does", async () => {
+  const server = new MemoryServer();
+  for (const key of ["cold", "hot"]) server.table.put(key, "value");
+  server.table.commit();
+  const read = Promise.withResolvers<void>();
+  server.table.readOf = (key) => key === "cold" ? read.promise : undefined;
+  const [waiting, other] = [server.connect(), server.connect()];
+  waiting.socket.send("GET hot\nGET cold\nGET hot\n");
+  other.socket.send("GET hot\n");
+  await settled();
+  assertEquals(waiting.socket.take(), "200 OK value\r\n", "what comes before it is answered");
+  assertEquals(other.socket.take(), "200 OK value\r\n");
+  other.socket.send("PUT hot other\n");
+  await settled();
+  assertEquals([waiting.socket.take(), other.socket.take()], ["", "200 OK\r\n"]);
+  // Also where it is not in memory afterwards, because it had to go again: then the handler reads it.
+  read.resolve();
+  await settled();
+  assertEquals(waiting.socket.take(), "200 OK value\r\n200 OK other\r\n");
+  waiting.socket.send("GET cold\n");
+  waiting.socket.finish();
+  await waiting.served;
+  assertEquals(waiting.socket.take(), "200 OK value\r\n");
+  other.socket.finish();
+  await other.served;
+});
