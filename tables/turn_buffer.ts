@@ -9,14 +9,17 @@ import { Memory } from "./text.ts";
 
 /** How much memory a buffer begins with, in bytes: a power of two. */
 const BYTES_MIN = 65_536;
-/** How much it keeps for the next turns, because fresh memory costs more than what it is filled with. */
+/** How much it keeps for good, because fresh memory costs more than what it is filled with. */
 const KEPT_BYTES_MAX = 1_048_576;
+/** After so many turns that use less than a quarter of it, larger memory is given back. */
+const TURNS_UNUSED_MAX = 64;
 
 /** A run of bytes that grows at its end. */
 export class TurnBuffer {
   readonly #headBytes: number;
   #memory = new Memory(BYTES_MIN);
   #length: number;
+  #turnsUnused = 0;
 
   /** An empty buffer, where so many bytes are always in use: for what is written when the turn ends. */
   constructor({ headBytes = 0 } = {}) {
@@ -50,8 +53,11 @@ export class TurnBuffer {
 
   /** Drops all bytes but the head. */
   clear(): void {
+    const used = this.#length;
+    const size = this.#memory.bytes.length;
     this.#length = this.#headBytes;
-    if (this.#memory.bytes.length > KEPT_BYTES_MAX) this.#memory = new Memory(BYTES_MIN);
+    if (size <= KEPT_BYTES_MAX || 4 * used >= size) this.#turnsUnused = 0;
+    else if (++this.#turnsUnused > TURNS_UNUSED_MAX) this.#memory = new Memory(BYTES_MIN);
   }
 
   #grow(length: number): void {
