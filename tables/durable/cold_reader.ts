@@ -74,6 +74,13 @@ export class ColdReader {
     return memtable.warm(ref, this.#valueIn(memory, length, ref));
   }
 
+  /** Throws a TableError where the log does not have a record where memory says so. */
+  check(ref: number): void {
+    const memory = new Memory(this.#sizeOf(ref));
+    const length = this.#parts.log.read(memory.bytes, this.#parts.memtable.records.place(ref));
+    this.#valueIn(memory, length, ref);
+  }
+
   /** Whether values are being read ahead. */
   get isReading(): boolean {
     return this.#reads.size > 0;

@@ -35,8 +35,8 @@ const READ_BYTES = 262_144;
 /** A record that was copied into the turn. */
 interface Copy {
   readonly ref: number;
-  /** Where its copy will be, unless the turn moves. */
-  place: number;
+  /** Where its copy will be. */
+  readonly place: number;
 }
 
 /** Copies what is live out of old segments. */
@@ -87,8 +87,8 @@ export class Compactor {
   }
 
   /**
-   * Reads on for about so many bytes, and adds what is live to the turn. Segments of which nothing is live cost
-   * nothing. False if there is nothing to do. Throws DamageError.
+   * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
+   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError.
    */
   step(bytesMax: number): boolean {
     let left = bytesMax;
@@ -107,11 +107,6 @@ export class Compactor {
       this.#copiedFrom = 0;
     }
     return this.isPending;
-  }
-
-  /** Notes that the turn goes to another place. */
-  moveCopies(by: number): void {
-    for (const copy of this.#copies) copy.place += by;
   }
 
   /** Makes the copies count, after the turn was committed. */
@@ -153,12 +148,16 @@ export class Compactor {
         if (turn === undefined) throw this.#damage(segment);
         this.#turnEnd = this.#at + turn.length;
         this.#at += TURN_HEADER_BYTES;
-      } else this.#at += this.#copyRecord(segment);
+        continue;
+      }
+      const length = this.#copyRecord(segment);
+      if (length === 0) break; // The next turn goes on in another segment, and here.
+      this.#at += length;
     }
     return this.#at - from;
   }
 
-  /** Copies the next record if it is live, and returns its length. */
+  /** Copies the next record if it is live, and returns its length; 0 if the turn has no room for it. */
   #copyRecord(segment: Segment): number {
     let memory = this.#chunk;
     let offset = this.#load(segment, HEAD_BYTES) ?? this.#load(segment, 0)!;
@@ -169,6 +168,10 @@ export class Compactor {
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
     if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
+    if (!this.#log.fits(length)) {
+      if (this.#log.length > 0) return 0;
+      this.#log.makeRoom(length);
+    }
     if (this.#memtable.records.isCold(ref)) {
       if (offset + length > this.#chunkLength) {
         [memory, offset] = [new Memory(length), 0];

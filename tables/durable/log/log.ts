@@ -51,8 +51,16 @@ export interface Commit {
   readonly version: number;
   /** The number of the oldest segment that is needed once this turn is durable. */
   readonly oldest: number;
-  /** Called where the turn goes to another segment than was expected, with how far its records have moved. */
-  readonly onMoved: (range: { from: number; to: number; by: number }) => void;
+}
+
+/** Records of a turn that are at another place than was expected. */
+export interface Moved {
+  /** Where they were expected, from here on, in bytes. */
+  readonly from: number;
+  /** Where the expected room ended. */
+  readonly to: number;
+  /** How far each of them has moved. */
+  readonly by: number;
 }
 
 /** The log of an open table. */
@@ -164,9 +172,25 @@ export class Log implements ChangeLog {
       this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS;
   }
 
-  /** Makes the turn durable. Throws errors of the system and TableError, and then still holds the turn. */
-  commit({ version, oldest, onMoved }: Commit): void {
-    if (this.#gathered.length > this.#roomLeft()) this.#goOn(onMoved);
+  /** Whether the active segment has room for the turn and a record of so many bytes. */
+  fits(bytes = 0): boolean {
+    return this.#gathered.length + bytes <= this.#roomLeft(bytes);
+  }
+
+  /**
+   * Goes on in another segment where the active one lacks the room for the turn and so many bytes more, and
+   * returns where the turn's records are now. Throws errors of the system and TableError.
+   */
+  makeRoom(bytes = 0): Moved | undefined {
+    return this.fits(bytes) ? undefined : this.#goOn(bytes);
+  }
+
+  /**
+   * Makes the turn durable, for which there must be room. Throws errors of the system and TableError, and then
+   * still holds the turn.
+   */
+  commit({ version, oldest }: Commit): void {
+    if (!this.fits()) throw new Error("Cannot commit a turn: there is no room for it");
     const { active } = this;
     const { memory } = this.#gathered;
     const { length } = this.#gathered;
@@ -265,10 +289,10 @@ export class Log implements ChangeLog {
     return size - room - end - TURN_HEADER_BYTES;
   }
 
-  /** Seals the active segment, and goes on in one that has room for the turn. */
-  #goOn(onMoved: Commit["onMoved"]): void {
-    const needed = SEGMENT_HEADER_BYTES + this.#gathered.length + TURN_HEADER_BYTES +
-      indexRoom(this.#gatheredIndexBytes, this.#slotBytes);
+  /** Seals the active segment, and goes on in one that has room for the turn and so many bytes more. */
+  #goOn(more: number): Moved {
+    const needed = SEGMENT_HEADER_BYTES + this.#gathered.length + more + TURN_HEADER_BYTES +
+      indexRoom(this.#gatheredIndexBytes + more, this.#slotBytes);
     const slots = Math.ceil(needed / this.#slotBytes);
     if (slots > 1 && this.#next !== undefined) this.#discardNext();
     if (this.#next === undefined) this.#begin(this.#takeSlots(slots), slots);
@@ -293,7 +317,7 @@ export class Log implements ChangeLog {
     this.#segments.push(next);
     this.#use(next);
     this.#next = undefined;
-    onMoved({ from, to, by: next.start + next.end - from });
+    return { from, to, by: next.start + next.end - from };
   }
 
   /** Free slots in a row, or new ones. Throws errors of the system. */
