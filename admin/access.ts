@@ -6,12 +6,15 @@
  */
 
 import type { IncomingMessage } from "node:http";
+import type { Metrics } from "../server/metrics.ts";
 import { type Answer, plain } from "./answer.ts";
 
 /** What to check requests against. */
 export interface AccessOptions {
   /** The address that the admin port listens on. */
   readonly host: string;
+  /** What counts wrong passwords. */
+  readonly metrics: Metrics;
   /** Where a password is set: whether a guess is right. */
   readonly isPassword?: (guess: string) => boolean;
 }
@@ -24,8 +27,8 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Why a request is refused; undefined where it is not. */
 export async function refusalOf(
-  { headers }: IncomingMessage,
-  { host, isPassword }: AccessOptions,
+  { headers, socket }: IncomingMessage,
+  { host, isPassword, metrics }: AccessOptions,
 ): Promise<Answer | undefined> {
   const named = headers.host ?? "";
   // A page of another origin may have this address by a name of its own (DNS rebinding). It has no
@@ -48,6 +51,7 @@ export async function refusalOf(
       return plain(429, "There are too many wrong passwords now: try again in a second.");
     }
     if (isPassword(guess)) return undefined;
+    metrics.wrongPasswords.note(`${socket.remoteAddress}:${socket.remotePort}`);
     waiting++;
     await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));
     waiting--;

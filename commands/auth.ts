@@ -12,10 +12,11 @@ export default {
     401: "the password is wrong; the third time, the connection is closed",
   },
   open: true,
-  handler([password], { client, isPassword }) {
+  handler([password], { client, isPassword, metrics }) {
     if (isPassword === undefined) return okay;
     client.authorized = isPassword(String(password));
     if (client.authorized) return okay;
+    metrics.wrongPasswords.note(client.address);
     return ++client.wrongPasswords < WRONG_PASSWORDS_MAX ? unauthorized : final(unauthorized);
   },
 } satisfies Command<[password: Text]>;

@@ -110,4 +110,6 @@ export interface Client {
   authorized: boolean;
   /** How many wrong passwords it has given. */
   wrongPasswords: number;
+  /** Where it comes from, for the log: address and port. */
+  readonly address?: string | undefined;
 }

@@ -15,6 +15,20 @@ export class Latency {
   pending = 0;
 }
 
+/** What clients did that an operator may want to know of: how often, and who did it last. */
+export class Incidents {
+  /** How often. */
+  count = 0;
+  /** The address of the client that did it last, where it is known. */
+  last: string | undefined;
+
+  /** Counts one. */
+  note(address: string | undefined): void {
+    this.count++;
+    this.last = address;
+  }
+}
+
 /** Counts since the server started. */
 export class Metrics {
   /** The version of the server. */
@@ -27,6 +41,10 @@ export class Metrics {
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
   connectionsRefused = 0;
+  /** Connections that were closed because their clients took too long. */
+  readonly timeouts: Incidents = new Incidents();
+  /** Wrong passwords, on the port of the lines and on the admin port. */
+  readonly wrongPasswords: Incidents = new Incidents();
   /** Bytes that clients have sent, those of TLS not counted. */
   bytesReceived = 0;
   /** Bytes of replies that clients have taken, those of TLS not counted. */

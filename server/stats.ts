@@ -106,6 +106,16 @@ export const STATS: readonly Stat[] = [
     ({ metrics }) => metrics.connectionsRefused,
   ),
   counter(
+    "connections_timed_out_total",
+    "Connections that were closed because their clients took too long",
+    ({ metrics }) => metrics.timeouts.count,
+  ),
+  counter(
+    "wrong_passwords_total",
+    "Wrong passwords that were given",
+    ({ metrics }) => metrics.wrongPasswords.count,
+  ),
+  counter(
     "received_bytes_total",
     "Bytes that clients have sent",
     ({ metrics }) => metrics.bytesReceived,

@@ -28,7 +28,7 @@ import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Answered, Member } from "../turn/turn.ts";
 import { ReadBuffer } from "./read_buffer.ts";
-import { isDisconnect, type Socket } from "./socket.ts";
+import { addressOf, isDisconnect, type Socket } from "./socket.ts";
 
 /** What bounds one client. */
 export interface Limits {
@@ -95,7 +95,13 @@ export class Connection implements Member, RemoteMember, Recipient {
     this.#socket = socket;
     this.#turn = turn;
     this.#limits = limits;
-    this.#client = { authorized: services.isPassword === undefined, wrongPasswords: 0 };
+    this.#client = {
+      authorized: services.isPassword === undefined,
+      wrongPasswords: 0,
+      get address() {
+        return addressOf(socket);
+      },
+    };
     this.#context = { ...services, client: this.#client };
     this.#lines = new LineReader(limits);
     this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
@@ -151,11 +157,16 @@ export class Connection implements Member, RemoteMember, Recipient {
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
     if (this.#outbox.isSending) {
-      if (this.#stuckSweeps++ * interval >= writeTimeout) this.close();
+      if (this.#stuckSweeps++ * interval >= writeTimeout) this.#timeOut();
     } else if (this.#isReading) {
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
-      if (isIdle && idleTimeout > 0) this.close();
+      if (isIdle && idleTimeout > 0) this.#timeOut();
     }
+  }
+
+  #timeOut(): void {
+    this.#context.metrics.timeouts.note(this.#client.address);
+    this.close();
   }
 
   prepare(line: Line): Request {

@@ -5,7 +5,17 @@
  */
 
 /** What TCP and TLS sockets have in common; a test can implement it too. */
-export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+export interface Socket extends Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite"> {
+  /** Where the client is. */
+  readonly remoteAddr?: Deno.Addr | undefined;
+}
+
+/** Where the client of a socket is, for the log. */
+export function addressOf({ remoteAddr }: Socket): string | undefined {
+  if (remoteAddr?.transport !== "tcp") return undefined;
+  const { hostname, port } = remoteAddr;
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
 
 /** Whether an error only says that one side has gone, which is nothing to log. */
 export function isDisconnect(error: unknown): boolean {

@@ -72,6 +72,11 @@ export class TlsSocket implements Socket {
     this.#tls.on("error", () => this.#lose()).on("close", () => this.#lose());
   }
 
+  /** The address of the client. */
+  get remoteAddr(): Deno.Addr | undefined {
+    return this.#socket.remoteAddr;
+  }
+
   /** Reads some bytes; null at the end of the stream. Throws Interrupted where the connection has been lost. */
   async read(buffer: Uint8Array): Promise<number | null> {
     let bytes: Uint8Array | null;

@@ -5,7 +5,7 @@
  * @module
  */
 
-/** What does here what a word does elsewhere. */
+/** Our verb for what another server calls by this word. */
 export interface Synonym {
   /** The word, in upper case. */
   readonly word: string;

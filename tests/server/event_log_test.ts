@@ -8,6 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { logEvent, logFailedStart, setLogFormat } from "../../server/event_log.ts";
 import { Metrics } from "../../server/metrics.ts";
 import { Watch } from "../../server/watch.ts";
+import { AdminServer } from "../admin/admin_server.ts";
 import { eventOf, runServer, ServerProcess, testServer } from "../support/harness.ts";
 import { logOf } from "../support/memory_server.ts";
 import { eventually } from "../support/waiting.ts";
@@ -105,6 +106,48 @@ Deno.test("slow commits and refused clients are told at once, then gathered", as
     "warn  Clients were refused, because there are too many count=5",
     "warn  Clients were refused, because there are too many count=995",
   ]);
+});
+
+Deno.test("wrong passwords and clients that took too long are told with the last address", async () => {
+  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
+  const watch = new Watch(metrics);
+  const log = await logOf(() => {
+    metrics.wrongPasswords.note("192.0.2.1:1");
+    watch.look(0);
+    for (let i = 0; i < 100_000; i++) metrics.wrongPasswords.note(`192.0.2.2:${i}`);
+    metrics.timeouts.note("[2001:db8::1]:7");
+    metrics.timeouts.note(undefined);
+    for (let now = 1_000; now < 40_000; now += 1_000) watch.look(now);
+  });
+  assertEquals(log.map(eventOf), [
+    "warn  Wrong passwords were given count=1 last=192.0.2.1:1",
+    "warn  Clients were closed, because they took too long count=2",
+    "warn  Wrong passwords were given count=100000 last=192.0.2.2:99999",
+  ]);
+});
+
+testServer("the log has the address of who gives a wrong password, or takes too long", async () => {
+  await using server = await AdminServer.start({
+    args: ["--memory", "--idle-timeout", "0.2"],
+    env: { KEYLINE_PASSWORD: "sesame" },
+  });
+  const { process } = server;
+  using client = await process.connect();
+  assertEquals(await client.ask("AUTH open"), "401 UNAUTHORIZED");
+  assertEquals(await client.rest(), "");
+  const headers = { authorization: "Bearer open" };
+  assertEquals((await server.get("metrics", { headers })).status, 401);
+  const told = (event: RegExp) =>
+    eventually(`${event}`, () => process.log.some((line) => event.test(line)));
+  await told(
+    /warn {2}Clients were closed, because they took too long count=1 last=127\.0\.0\.1:\d+$/,
+  );
+  await told(/warn {2}Wrong passwords were given count=\d last=127\.0\.0\.1:\d+$/);
+  const right = { headers: { authorization: "Bearer sesame" } };
+  const { body } = await server.get("metrics", right);
+  assertMatch(body, /^keyline_wrong_passwords_total 2$/m);
+  assertMatch(body, /^keyline_connections_timed_out_total 1$/m);
+  assert(!process.output.includes("open"), "the guess is not in the log");
 });
 
 testServer("the log tells of the start, the recovery and the end, with totals", async () => {

@@ -8,6 +8,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { dirname } from "node:path";
 import { OPTIONS, variableOf } from "../../server/settings.ts";
 import {
   ROOT,
@@ -47,6 +48,7 @@ testWith(["read"], "the page builds and starts the image as its file says", () =
 
 testServer("what the image copies is enough to start, and its health check tells", async () => {
   using image = new Image();
+  await image.fetch();
   await using server = image.start();
   const healthy = await check(server.admin);
   assertEquals(healthy, 0);
@@ -98,6 +100,17 @@ class Image implements Disposable {
       assert(success, names);
     }
     Deno.mkdirSync(`${this.#folder}/data`);
+  }
+
+  /** Fetches the packages as the image does, while it is built. */
+  async fetch(): Promise<void> {
+    const [, command] = /^RUN (deno .*)$/m.exec(read("Dockerfile"))!;
+    const { success, stderr } = await new Deno.Command("sh", {
+      args: ["-ec", command!],
+      cwd: this.#folder,
+      env: { PATH: `${dirname(Deno.execPath())}:${Deno.env.get("PATH")}` },
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
   }
 
   /** What the image runs, with the variables that it sets, but for ports and folder. */
