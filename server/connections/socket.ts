@@ -5,7 +5,11 @@
  */
 
 /** What TCP and TLS sockets have in common; a test can implement it too. */
-export type Socket = Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite">;
+export interface Socket
+  extends Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite" | "remoteAddr"> {
+  /** Whether its handshake is not over yet; undefined where there is none. */
+  readonly isHandshaking?: boolean;
+}
 
 /** Whether an error only says that one side has gone, which is nothing to log. */
 export function isDisconnect(error: unknown): boolean {
