@@ -27,8 +27,10 @@ import type { RemoteMember } from "../turn/batch.ts";
 import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Answered, Member } from "../turn/turn.ts";
+import { Admission, UNAUTHORIZED_LINE_MAX } from "./admission.ts";
 import { ReadBuffer } from "./read_buffer.ts";
 import { addressOf, isDisconnect, type Socket } from "./socket.ts";
+import type { WrongPasswords } from "./wrong_passwords.ts";
 
 /** What bounds one client. */
 export interface Limits {
@@ -48,13 +50,14 @@ export interface ConnectionOptions {
   readonly turn: TurnLike;
   /** What bounds each of them. */
   readonly limits: Limits;
+  /** The wrong passwords of all of them. */
+  readonly wrongPasswords: WrongPasswords;
 }
 
 /** How many bytes of unsent replies a connection holds at most, unless a single one is longer. */
 const UNSENT_MAX = 262_144;
-/** The same for a client that has not given the password, and its longest line. */
+/** The same for a client that has not given the password. */
 const UNAUTHORIZED_UNSENT_MAX = 4_096;
-const UNAUTHORIZED_LINE_MAX = 1_024;
 /** A reply of more bytes took some time to make, unless a table has it. */
 const COSTLY_BYTES = 1_024;
 /** How long to wait for the last bytes of a client, in milliseconds. */
@@ -69,6 +72,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   readonly #limits: Limits;
   readonly #client: Client;
   readonly #context: GateContext;
+  readonly #admission: Admission;
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
   readonly #buffer = new ReadBuffer();
@@ -91,7 +95,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   #stuckSweeps = 0;
 
   /** Takes over an accepted socket; call `serve` or `refuse` next. */
-  constructor(socket: Socket, { services, turn, limits }: ConnectionOptions) {
+  constructor(socket: Socket, { services, turn, limits, wrongPasswords }: ConnectionOptions) {
     this.#socket = socket;
     this.#turn = turn;
     this.#limits = limits;
@@ -103,6 +107,11 @@ export class Connection implements Member, RemoteMember, Recipient {
       },
     };
     this.#context = { ...services, client: this.#client };
+    this.#admission = new Admission(this.#client, {
+      socket,
+      wrongPasswords,
+      time: turn.slice.time,
+    });
     this.#lines = new LineReader(limits);
     this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
     this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
@@ -151,12 +160,14 @@ export class Connection implements Member, RemoteMember, Recipient {
     this.#isClosed = true;
     this.#socket.close();
     this.#outbox.close();
+    this.#admission.close();
   }
 
-  /** Closes the connection where it has been quiet for too long. Called at this interval, in seconds. */
+  /** Closes the connection where it has taken too long. Called at this interval, in seconds. */
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
-    if (this.#outbox.isSending) {
+    if (this.#admission.isOverdue(interval)) this.#timeOut();
+    else if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.#timeOut();
     } else if (this.#isReading) {
       const isIdle = this.#silentSweeps++ * interval >= idleTimeout;
@@ -179,7 +190,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   answer(given: Request): Answered {
     const { table } = this.#context;
     const mark = table.mark();
-    const request = admit(this.#checked(given), this.#context);
+    const request = admit(this.#admission.check(given), this.#context);
     const reply = run(request, this.#context);
     if (!(reply instanceof Reply)) {
       this.#promised = reply.then((late) => counted(request, late, this.#context));
@@ -190,7 +201,9 @@ export class Connection implements Member, RemoteMember, Recipient {
       return "not taken";
     }
     this.take(counted(request, reply, this.#context));
-    const isStopping = reply.last || this.room < 0 || this.#isClosed || this.#isTooCostly(reply);
+    const isStopping = reply.last || this.room < 0 || this.#isClosed ||
+      this.#admission.hasGuessedWrong ||
+      this.#isTooCostly(reply);
     return isStopping ? "stops" : "goes on";
   }
 
@@ -211,7 +224,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   admit(request: Request): Request {
-    return admit(this.#checked(request), this.#context);
+    return admit(this.#admission.check(request), this.#context);
   }
 
   run(request: Request): Reply | Promise<Reply> {
@@ -233,7 +246,9 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   release(rest: Lines | undefined, failure?: Reply): void {
     this.#rest = rest;
-    this.#outbox.release(failure);
+    // Nobody but this client waits for what a wrong password costs.
+    if (failure === undefined && this.#admission.hasGuessedWrong) this.#admission.pause();
+    else this.#outbox.release(failure);
   }
 
   onProgress(bytes: number): void {
@@ -287,6 +302,10 @@ export class Connection implements Member, RemoteMember, Recipient {
   /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
   async #serveRest(): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
+      if (this.#admission.isPausing) {
+        await this.#admission.pauseOver();
+        this.#outbox.release();
+      }
       // All replies are released here: waiting for one that is not would never end.
       if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
       this.#isWaiting = false;
@@ -305,13 +324,6 @@ export class Connection implements Member, RemoteMember, Recipient {
     }
   }
 
-  /** The request, or in its place one that is refused, where its line is too long before the password. */
-  #checked(request: Request): Request {
-    const { line } = request;
-    if (this.#client.authorized || line.end - line.start <= UNAUTHORIZED_LINE_MAX) return request;
-    return refused(line, badRequest("line too long"));
-  }
-
   /**
    * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: once all replies to
    * what came before have been sent, and before any reply to what comes after (RFC 860).
@@ -327,7 +339,8 @@ export class Connection implements Member, RemoteMember, Recipient {
 
   /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */
   get #isHeldUp(): boolean {
-    return this.#rest !== undefined || this.#promised !== undefined || this.room < 0;
+    return this.#rest !== undefined || this.#promised !== undefined || this.#admission.isPausing ||
+      this.room < 0;
   }
 
   /**

@@ -9,6 +9,7 @@ import { Connection, type ConnectionOptions, type Limits } from "./connection.ts
 import { Flood } from "./flood.ts";
 import { busy } from "../reply.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
+import { WrongPasswords } from "./wrong_passwords.ts";
 
 /** Where to listen. */
 export interface Address {
@@ -21,7 +22,7 @@ export interface Address {
 }
 
 /** What connections need, and how many there may be. */
-export interface ListenerOptions extends ConnectionOptions {
+export interface ListenerOptions extends Omit<ConnectionOptions, "wrongPasswords"> {
   /** What bounds each connection, and their number. */
   readonly limits: Limits & { readonly connectionsMax: number };
   /** Opens the socket in place of Deno, for tests. */
@@ -49,6 +50,7 @@ export class Listener {
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #sweeper: ReturnType<typeof setInterval>;
   readonly #failures = new Flood();
+  readonly #wrongPasswords: WrongPasswords;
   readonly #socket: Deno.Listener;
   #refusals = 0;
   /** Set where TLS is. */
@@ -58,6 +60,7 @@ export class Listener {
   /** Listens at once. Throws what `Deno.listen` and `contextOf` throw. */
   constructor(address: Address, options: ListenerOptions) {
     this.#options = options;
+    this.#wrongPasswords = new WrongPasswords(options.turn.slice.time);
     const { hostname, port, tls } = address;
     this.#secureContext = tls && contextOf(tls);
     const { listen = Deno.listen } = options;
@@ -120,7 +123,10 @@ export class Listener {
     const wrapped = context === undefined
       ? socket
       : new TlsSocket(socket, context, this.#options.turn.slice);
-    const connection = new Connection(wrapped, this.#options);
+    const connection = new Connection(wrapped, {
+      ...this.#options,
+      wrongPasswords: this.#wrongPasswords,
+    });
     if (this.#isDraining) return this.#refuse(connection, "shutting down");
     if (metrics.connections >= limits.connectionsMax) {
       metrics.connectionsRefused++;
@@ -144,6 +150,7 @@ export class Listener {
   #sweep(seconds: number): void {
     for (const connection of this.#connections.keys()) connection.sweep(seconds);
     this.#failures.sweep();
+    this.#wrongPasswords.sweep();
   }
 }
 

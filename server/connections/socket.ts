@@ -7,12 +7,14 @@
 /** What TCP and TLS sockets have in common; a test can implement it too. */
 export interface Socket extends Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite"> {
   /** Where the client is. */
-  readonly remoteAddr?: Deno.Addr | undefined;
+  readonly remoteAddr: Deno.Addr;
+  /** Whether its handshake is not over yet; undefined where there is none. */
+  readonly isHandshaking?: boolean;
 }
 
 /** Where the client of a socket is, for the log. */
 export function addressOf({ remoteAddr }: Socket): string | undefined {
-  if (remoteAddr?.transport !== "tcp") return undefined;
+  if (remoteAddr.transport !== "tcp") return undefined;
   const { hostname, port } = remoteAddr;
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

@@ -48,6 +48,8 @@ export function contextOf({ cert, key }: Certificate): SecureContext {
 export class TlsSocket implements Socket {
   readonly #socket: Socket;
   readonly #tls: TLSSocket;
+  /** Whether the client has yet to finish the handshake. */
+  isHandshaking = true;
   #unread: Uint8Array | undefined;
   #hasEnded = false;
   #isClosed = false;
@@ -64,6 +66,7 @@ export class TlsSocket implements Socket {
     );
     // Its type asks for a socket of node:net, but any stream will do.
     this.#tls = new TLSSocket(stream as never, { isServer: true, secureContext });
+    this.#tls.on("secure", () => this.isHandshaking = false);
     this.#tls.on("readable", () => this.#reading?.resolve());
     this.#tls.on("end", () => {
       this.#hasEnded = true;
@@ -72,8 +75,8 @@ export class TlsSocket implements Socket {
     this.#tls.on("error", () => this.#lose()).on("close", () => this.#lose());
   }
 
-  /** The address of the client. */
-  get remoteAddr(): Deno.Addr | undefined {
+  /** Where the client is. */
+  get remoteAddr(): Deno.Addr {
     return this.#socket.remoteAddr;
   }
 

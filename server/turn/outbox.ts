@@ -18,14 +18,12 @@ export interface Recipient {
 
 /** A reply of so many bytes always fits: it must not run twice, because it may have changed its client. */
 const SHORT_BYTES = 1_024;
-/**
- * Most replies fit in one of these buffers. They are reused, because making one costs more than filling it.
- * The first is for most clients, the second for those with many requests in flight.
- */
-const SPARES = [1_024, 16_384].map((bytes) => ({ bytes, memories: [] as Memory[] }));
+/** Most replies fit in a small buffer. It is reused, because making one costs more than filling it. */
+const SPARE_BYTES = 16_384;
 const SPARES_MAX = 64;
 
 const NONE = new Memory(0);
+const spares: Memory[] = [];
 
 /** The replies of one client that have not been sent. */
 export class Outbox {
@@ -177,20 +175,16 @@ export class Outbox {
 
   /** A buffer of at least so many bytes. It has room for more replies, but not for more than may come. */
   #bufferOf(bytes: number): Memory {
-    for (const spare of SPARES) {
-      if (bytes <= spare.bytes && spare.bytes <= this.bytesMax) {
-        return spare.memories.pop() ?? new Memory(spare.bytes);
-      }
+    if (bytes <= SPARE_BYTES && SPARE_BYTES <= this.bytesMax) {
+      return spares.pop() ?? new Memory(SPARE_BYTES);
     }
     return new Memory(Math.max(bytes, Math.min(2 * bytes, this.bytesMax)));
   }
 
   /** Gives the buffer back, now that it is empty. */
   #releaseBuffer(): void {
-    for (const { bytes, memories } of SPARES) {
-      if (this.#buffer.bytes.length === bytes && memories.length < SPARES_MAX) {
-        memories.push(this.#buffer);
-      }
+    if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
+      spares.push(this.#buffer);
     }
     this.#buffer = NONE;
     this.#sentLength = this.#releasedLength = this.#length = 0;

@@ -10,12 +10,20 @@ import { REAL_TIME, type Time } from "../../server/turn/time.ts";
 /** A clock that stands still; callbacks come as they do on a server. */
 export const STOPPED: Time = { ...REAL_TIME, now: () => 0 };
 
+/** The same, for tests to which nothing matters that waits. */
+export const IMPATIENT: Time = {
+  ...STOPPED,
+  after: (_ms, callback) => REAL_TIME.after(0, callback),
+};
+
 /** A clock that a test moves, and callbacks that come when it says so. */
 export class ManualTime implements Time {
   /** How many milliseconds have passed. */
   ms = 0;
   /** Added to the time at each look, in milliseconds: so long does all take that is done between two. */
   msPerLook = 0;
+  /** How long the timer that was set last is to wait, in milliseconds. */
+  lastWait = 0;
   readonly #timers = new Set<() => void>();
   readonly #ticks: (() => void)[] = [];
 
@@ -23,7 +31,8 @@ export class ManualTime implements Time {
     return this.ms += this.msPerLook;
   }
 
-  after(_ms: number, callback: () => void): { cancel(): void } {
+  after(ms: number, callback: () => void): { cancel(): void } {
+    this.lastWait = ms;
     const timer = () => callback();
     this.#timers.add(timer);
     return { cancel: () => void this.#timers.delete(timer) };

@@ -16,6 +16,7 @@ import put from "../../commands/put.ts";
 import quit from "../../commands/quit.ts";
 import type { Command, Context } from "../../server/command.ts";
 import { Connection, type Limits } from "../../server/connections/connection.ts";
+import { WrongPasswords } from "../../server/connections/wrong_passwords.ts";
 import type { GateContext } from "../../server/dispatch/gate.ts";
 import type { Time } from "../../server/turn/time.ts";
 import { Turn } from "../../server/turn/turn.ts";
@@ -95,6 +96,7 @@ export class MemoryServer {
   readonly services: GateContext;
   readonly #turn: Turn;
   readonly #limits: Limits;
+  readonly #wrongPasswords: WrongPasswords;
 
   /** A server without clients. */
   constructor({ limits, commands, isPassword, time = STOPPED }: MemoryServerOptions = {}) {
@@ -102,6 +104,7 @@ export class MemoryServer {
     const options = { table, ...(isPassword && { isPassword }) };
     this.services = contextWith({ ...COMMANDS, ...commands }, options);
     this.#turn = new Turn({ table, metrics: this.services.metrics, onFatal: () => {}, time });
+    this.#wrongPasswords = new WrongPasswords(time);
     this.#limits = { lineBytesMax: 1_048_576, idleTimeout: 0, writeTimeout: 60, ...limits };
   }
 
@@ -115,7 +118,11 @@ export class MemoryServer {
   accept(): Omit<MemoryClient, "served"> {
     const socket = new MemorySocket();
     const [services, turn, limits] = [this.services, this.#turn, this.#limits];
-    return { socket, connection: new Connection(socket, { services, turn, limits }) };
+    const wrongPasswords = this.#wrongPasswords;
+    return {
+      socket,
+      connection: new Connection(socket, { services, turn, limits, wrongPasswords }),
+    };
   }
 }
 

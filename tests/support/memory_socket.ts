@@ -20,6 +20,8 @@ export class MemorySocket implements Socket {
   /** The most bytes that one write takes. */
   writeBytesMax = Infinity;
   isClosed = false;
+  isHandshaking = false;
+  remoteAddr: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 1_024 };
   /** Whether the server has closed its side. */
   isFinished = false;
 

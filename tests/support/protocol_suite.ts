@@ -9,11 +9,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Command } from "../../server/command.ts";
 import { Connection } from "../../server/connections/connection.ts";
+import { WrongPasswords } from "../../server/connections/wrong_passwords.ts";
 import { compileArity, usageOf } from "../../server/dispatch/arity.ts";
 import type { GateContext } from "../../server/dispatch/gate.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
-import { STOPPED } from "./clock.ts";
+import { IMPATIENT } from "./clock.ts";
 import { type Commands, contextWith } from "./context.ts";
 import { linesWhereverCut } from "./line_cuts.ts";
 import { MemorySocket } from "./memory_socket.ts";
@@ -158,9 +159,10 @@ async function playInMemory(
     lineBytesMax: LINE_BYTES_MAX,
     ...SERVERS[name],
   };
-  const turn = new Turn({ table, metrics: services.metrics, onFatal, time: STOPPED });
+  const turn = new Turn({ table, metrics: services.metrics, onFatal, time: IMPATIENT });
+  const wrongPasswords = new WrongPasswords(IMPATIENT);
   const socket = new MemorySocket();
-  const served = new Connection(socket, { services, turn, limits }).serve();
+  const served = new Connection(socket, { services, turn, limits, wrongPasswords }).serve();
   failures.push(...await failuresOf(one, memoryPeer({ socket, served, cut })));
   return failures;
 }

@@ -51,6 +51,33 @@ Deno.test(
   },
 );
 
+Deno.test("a client that does not give the password is closed after 30 s, whatever it sends", async () => {
+  const server = new MemoryServer({ isPassword: (guess) => guess === "sesame" });
+  const [stranger, friend] = [server.connect(), server.connect()];
+  friend.socket.send("AUTH sesame\n");
+  for (let second = 0; second < 40; second++) {
+    assertEquals(stranger.socket.isClosed, second > 30, `${second} s`);
+    if (!stranger.socket.isClosed) stranger.socket.send("HELP\n");
+    await settled();
+    for (const { connection } of [stranger, friend]) connection.sweep(1);
+  }
+  assertEquals(friend.socket.isClosed, false);
+  friend.connection.close();
+  await Promise.all([stranger.served, friend.served]);
+});
+
+Deno.test("a client that does not finish its handshake is closed after 30 s", async () => {
+  const server = new MemoryServer();
+  const [stranger, friend] = [server.connect(), server.connect()];
+  for (const { socket } of [stranger, friend]) socket.isHandshaking = true;
+  sweepSeconds(friend.connection, 20);
+  friend.socket.isHandshaking = false;
+  for (const { connection } of [stranger, friend]) sweepSeconds(connection, 40);
+  assertEquals([stranger.socket.isClosed, friend.socket.isClosed], [true, false]);
+  friend.connection.close();
+  await Promise.all([stranger.served, friend.served]);
+});
+
 function sweepSeconds(connection: Connection, seconds: number): void {
   for (let i = 0; i < seconds; i++) connection.sweep(1);
 }

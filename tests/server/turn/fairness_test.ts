@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import count from "../../../commands/count.ts";
 import { Connection } from "../../../server/connections/connection.ts";
+import { WrongPasswords } from "../../../server/connections/wrong_passwords.ts";
 import { Rounds } from "../../../server/turn/fairness.ts";
 import { Turn } from "../../../server/turn/turn.ts";
 import { ManualTime } from "../../support/clock.ts";
@@ -117,9 +118,13 @@ Deno.test(
     services.metrics.connections = 300;
     const turn = new Turn({ ...services, onFatal: () => {}, time });
     const limits = { lineBytesMax: 100, idleTimeout: 0, writeTimeout: 60 };
+    const wrongPasswords = new WrongPasswords(time);
     const connect = () => {
       const socket = new MemorySocket();
-      return { socket, served: new Connection(socket, { services, turn, limits }).serve() };
+      return {
+        socket,
+        served: new Connection(socket, { services, turn, limits, wrongPasswords }).serve(),
+      };
     };
     const first = Array.from({ length: FULL }, connect);
     const last = connect();
