@@ -23,7 +23,7 @@ import {
   usedIn,
 } from "./layout.ts";
 import type { Slab } from "./slab.ts";
-import { numberOf, offsetOf, refTo, Slabs, UNIT_BYTES } from "./slabs.ts";
+import { PLACE_BITS, PLACE_MASK, refTo, Slabs, UNIT_BITS, UNIT_BYTES } from "./slabs.ts";
 
 /** What a record holds besides its key and its value. */
 export interface Fields {
@@ -119,17 +119,17 @@ export class Arena {
 
   /** The memory that holds a record. */
   memory(ref: number): Memory {
-    return this.#bySlab[numberOf(ref)]!.memory;
+    return this.#bySlab[ref >>> PLACE_BITS]!.memory;
   }
 
   /** All words of the slab that holds a record, of four bytes each. */
   words(ref: number): Int32Array {
-    return this.#bySlab[numberOf(ref)]!.words;
+    return this.#bySlab[ref >>> PLACE_BITS]!.words;
   }
 
   /** The offset of a record in its slab, in bytes. */
   offset(ref: number): number {
-    return offsetOf(ref);
+    return (ref & PLACE_MASK) << UNIT_BITS;
   }
 
   /** The key of a record. */
@@ -161,7 +161,7 @@ export class Arena {
 
   /** The value of a record. Throws an error if it is cold: what stands in its place is not its own. */
   value(ref: number): Text {
-    const { memory } = this.#bySlab[numberOf(ref)]!;
+    const { memory } = this.#bySlab[ref >>> PLACE_BITS]!;
     const at = this.offset(ref);
     const head = memory.view.getInt32(at + AT.HEAD, true);
     const start = at + AT.KEY + keyLengthIn(head);
@@ -223,7 +223,7 @@ export class Arena {
 
   /** Whether a record has been freed. Valid only if nothing has been added since. */
   isFreed(ref: number): boolean {
-    const slab = this.#bySlab[numberOf(ref)];
+    const slab = this.#bySlab[ref >>> PLACE_BITS];
     return slab === undefined || (this.#head(ref) & FLAG.FREED) !== 0;
   }
 
@@ -348,7 +348,8 @@ export class Arena {
   }
 
   #head(ref: number): number {
-    return this.#view(ref).getInt32(this.offset(ref) + AT.HEAD, true);
+    const { view } = this.#bySlab[ref >>> PLACE_BITS]!.memory;
+    return view.getInt32(((ref & PLACE_MASK) << UNIT_BITS) + AT.HEAD, true);
   }
 
   #flip(ref: number, flag: number): void {
@@ -356,6 +357,6 @@ export class Arena {
   }
 
   #view(ref: number): DataView {
-    return this.#bySlab[numberOf(ref)]!.memory.view;
+    return this.#bySlab[ref >>> PLACE_BITS]!.memory.view;
   }
 }
