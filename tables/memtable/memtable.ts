@@ -109,8 +109,8 @@ export class Memtable {
     const { arena, index } = this.#contents;
     const hash = hashOf(key);
     const before = this.#contents.find(key, hash);
-    this.#journal.reserve();
     if (before === NO_REF) {
+      this.#journal.reserve();
       index.reserve(hash);
       const ref = arena.add(key, value, fields);
       index.add(hash, ref);
@@ -123,6 +123,7 @@ export class Memtable {
       this.#overwrite(before, value, fields);
       return before;
     }
+    this.#journal.reserve();
     // Copy first: `key` and `value` may be parts of the record that goes.
     const ref = arena.add(key, value, fields);
     this.#contents.unlink(before);
