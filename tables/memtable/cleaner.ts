@@ -21,10 +21,11 @@ export class Cleaner {
   /** Does a step; true if there is more to do. Throws MemoryFullError. */
   step(contents: Contents): boolean {
     const { arena } = contents;
+    const { slabs } = arena;
     if (this.#walk.isOver(arena)) {
-      const share = arena.isTight ? GAPS_SHARE_TIGHT_MAX : GAPS_SHARE_MAX;
-      if (arena.gapBytes <= Math.max(GAPS_BYTES_MIN, share * arena.slabBytes)) return false;
-      const number = arena.emptiest();
+      const share = slabs.isTight ? GAPS_SHARE_TIGHT_MAX : GAPS_SHARE_MAX;
+      if (slabs.gapBytes <= Math.max(GAPS_BYTES_MIN, share * slabs.bytes)) return false;
+      const number = slabs.emptiest();
       if (number === undefined) return false;
       this.#walk.begin(arena, number);
     }

@@ -18,7 +18,7 @@ export class Evictor {
     const { arena } = contents;
     if (arena.hotBytes <= hotBytesMax) return false;
     if (this.#walk.isOver(arena)) {
-      const number = arena.nextHot(this.#walk.number);
+      const number = arena.slabs.nextHot(this.#walk.number);
       if (number === undefined) return false;
       this.#walk.begin(arena, number);
     }

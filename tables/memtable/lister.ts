@@ -18,7 +18,7 @@ export class Lister {
   /** Lists the records that these contents have now. */
   constructor(contents: Contents) {
     this.#contents = contents;
-    this.#end = contents.arena.slabNumbersEnd;
+    this.#end = contents.arena.slabs.all.length;
   }
 
   /** Does a step; true if there is more. */
@@ -27,7 +27,7 @@ export class Lister {
     const { arena } = contents;
     while (this.#walk.isOver(arena)) {
       if (this.#next === this.#end) return false;
-      if (arena.slabAt(this.#next) !== undefined) this.#walk.begin(arena, this.#next);
+      if (arena.slabs.all[this.#next] !== undefined) this.#walk.begin(arena, this.#next);
       this.#next++;
     }
     this.#walk.step(arena, (ref) => {

@@ -24,6 +24,8 @@ import { STEP_BYTES } from "./slab_walk.ts";
 
 /** How many bytes of records to look at for a byte that is added, so that memory is reclaimed as fast as it is taken. */
 const RECLAIMED_SHARE = 2;
+/** The most at a time: what a start has added without a pause is not reclaimed in one. */
+const RECLAIMED_BYTES_MAX = 33_554_432;
 
 /**
  * Entries by key. A reference is valid until the next change, or step of `maintain`.
@@ -109,8 +111,8 @@ export class Memtable {
     const { arena, index } = this.#contents;
     const hash = hashOf(key);
     const before = this.#contents.find(key, hash);
-    this.#journal.reserve();
     if (before === NO_REF) {
+      this.#journal.reserve();
       index.reserve(hash);
       const ref = arena.add(key, value, fields);
       index.add(hash, ref);
@@ -123,6 +125,7 @@ export class Memtable {
       this.#overwrite(before, value, fields);
       return before;
     }
+    this.#journal.reserve();
     // Copy first: `key` and `value` may be parts of the record that goes.
     const ref = arena.add(key, value, fields);
     this.#contents.unlink(before);
@@ -234,7 +237,7 @@ export class Memtable {
   maintain({ hotBytesMax = Infinity }: { hotBytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.
     const { arena } = this.#contents;
-    let bytes = RECLAIMED_SHARE * arena.addedBytes;
+    let bytes = Math.min(RECLAIMED_SHARE * arena.addedBytes, RECLAIMED_BYTES_MAX);
     arena.addedBytes = 0;
     try {
       do {

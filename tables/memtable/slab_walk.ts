@@ -24,12 +24,12 @@ export class SlabWalk {
 
   /** Whether the slab is done, or gone. Its number may have become that of another one. */
   isOver(arena: Arena): boolean {
-    return this.#slab === undefined || arena.slabAt(this.#number) !== this.#slab;
+    return this.#slab === undefined || arena.slabs.all[this.#number] !== this.#slab;
   }
 
   /** Begins with the first record of a slab. */
   begin(arena: Arena, number: number): void {
-    [this.#number, this.#slab, this.#ref] = [number, arena.slabAt(number), NO_REF];
+    [this.#number, this.#slab, this.#ref] = [number, arena.slabs.all[number], NO_REF];
   }
 
   /** Visits the next records that are not freed. A visit returns how many bytes it took beside the record's. */

@@ -135,3 +135,18 @@ Deno.test("eviction keeps up with turns that add much, at one call a turn", () =
   }
   memtable.check();
 });
+
+Deno.test("one call reclaims a bounded part of what was added before the first", () => {
+  const memtable = new Memtable({ log: LOG });
+  for (let i = 0; i < 60_000; i++) {
+    write(memtable, keyOf(i), "v".repeat(1_000), { place: 8 * i + 8 });
+    if (i % 1_000 === 0) memtable.commit();
+  }
+  memtable.commit();
+  const before = memtable.records.hotBytes;
+  assertEquals(memtable.maintain({ hotBytesMax: 0 }), true);
+  const reclaimed = before - memtable.records.hotBytes;
+  assert(reclaimed > 10 * MIB && reclaimed < 33 * MIB, `${reclaimed} of ${before} bytes`);
+  maintainAll(memtable, { hotBytesMax: 0 });
+  assertEquals(memtable.records.hotBytes, 0);
+});

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { SLAB_BYTES } from "../../../tables/memtable/arena.ts";
+import { SLAB_BYTES } from "../../../tables/memtable/slabs.ts";
 import { Blobs } from "../../../tables/memtable/blobs.ts";
 import { Memtable } from "../../../tables/memtable/memtable.ts";
 import { Text } from "../../../tables/text.ts";

@@ -14,7 +14,8 @@ import keys from "../../../commands/keys.ts";
 import put from "../../../commands/put.ts";
 import { Line } from "../../../server/input/line.ts";
 import type { Reply } from "../../../server/reply.ts";
-import { NO_REF, SLAB_BYTES } from "../../../tables/memtable/arena.ts";
+import { NO_REF } from "../../../tables/memtable/arena.ts";
+import { SLAB_BYTES } from "../../../tables/memtable/slabs.ts";
 import { MemoryFullError } from "../../../tables/memtable/memory_full.ts";
 import { Memtable } from "../../../tables/memtable/memtable.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
@@ -131,7 +132,7 @@ Deno.test("large values take no numbers of slabs", () => {
   const memtable = new Memtable({ slabsMax: 4 });
   for (let i = 0; i < 1_000; i++) write(memtable, keyOf(i), "v".repeat(65_537));
   memtable.commit();
-  assertEquals(memtable.records.slabBytes, SLAB_BYTES);
+  assertEquals(memtable.records.slabs.bytes, SLAB_BYTES);
   // 100,000 of them take a few of the 32,767 slabs.
   const { hotBytes, bytes } = memtable.records;
   const recordBytes = (hotBytes - (bytes - SLAB_BYTES)) / 1_000;

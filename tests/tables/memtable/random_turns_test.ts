@@ -7,6 +7,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { Memtable } from "../../../tables/memtable/memtable.ts";
 import { MemoryTable } from "../../../tables/memory_table.ts";
 import type { Table } from "../../../tables/table.ts";
 import { type Draw, drawFrom } from "../../support/draw.ts";
@@ -21,7 +22,9 @@ Deno.test("a memory table matches a Map after each random turn", () => {
   for (let run = 0; run < runs; run++) {
     const random = drawFrom(seed + run);
     let now = 1_000;
-    const [tried, model] = [new MemoryTable({ now: () => now }), new ModelTable(() => now)];
+    const memtable = new Memtable();
+    const tried = new MemoryTable({ now: () => now, memtable });
+    const model = new ModelTable(() => now);
     const both = (look: (table: Table) => unknown) =>
       assertEquals(look(tried), look(model), `run ${run}: ${look}`);
     for (let turn = 0; turn < 25; turn++) {
@@ -49,10 +52,12 @@ Deno.test("a memory table matches a Map after each random turn", () => {
         } else {
           now += random(30);
         }
+        memtable.check();
       }
       if (random(8) === 0) both((table) => table.undo(0));
       both((table) => void table.commit());
       if (random(2) === 0) tried.maintain();
+      memtable.check();
       for (let i = 0; i < 30; i++) {
         both((table) => {
           const { value, ...others } = table.entry(keyOf(i)) ?? {};

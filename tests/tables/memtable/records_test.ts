@@ -37,7 +37,7 @@ Deno.test("records that end where their slab does are stored unchanged", () => {
   for (const length of [5, 6, 13, 4_096]) {
     const memtable = new Memtable();
     const model = new Map<string, string>();
-    for (let i = 0; memtable.records.slabBytes <= 2 * MIB; i++) {
+    for (let i = 0; memtable.records.slabs.bytes <= 2 * MIB; i++) {
       const [key, value] = [String(i).padStart(8, "0"), `${i % 10}`.repeat(length)];
       write(memtable, key, value);
       model.set(key, value);
