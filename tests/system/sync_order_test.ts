@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Client } from "../support/client.ts";
 import { ServerProcess, testWithProgram } from "../support/harness.ts";
-import { makeTable, withFolder, withServer } from "../support/data_folder.ts";
+import { makeTable, SLOT_BYTES, withFolder, withServer } from "../support/data_folder.ts";
 import { eventually } from "../support/waiting.ts";
 
 /**
@@ -16,9 +16,6 @@ import { eventually } from "../support/waiting.ts";
  * sync that failed.
  */
 type Events = string;
-
-/** The size of a slot of the log, in bytes. */
-const SLOT_BYTES = 8_388_608;
 
 testWithProgram(
   "strace",
