@@ -26,6 +26,7 @@ import { Watch } from "./watch.ts";
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
 /** How this machine reaches a server that listens on all of its addresses. */
 const HERE: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
+const MIB = 1_048_576;
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
 const FATAL_MS = 100;
 
@@ -100,7 +101,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   });
   new Watch(metrics).start();
   const { port } = listener;
-  logStart(settings, { port, services, sideDoor });
+  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
 }
 
@@ -135,6 +136,7 @@ function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void
   const names = [
     "write",
     "env",
+    "sys",
     "import",
     ...net ? ["net" as const] : [],
     ...read ? ["read" as const] : [],
@@ -155,10 +157,11 @@ function renew(listener: Listener, settings: Settings): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, sideDoor }: {
+  { port, services, sideDoor, cacheBytes }: {
     port: number;
     services: Inside["services"];
     sideDoor: SideDoor | undefined;
+    cacheBytes: number | undefined;
   },
 ): void {
   const { table, registry, metrics, isPassword } = services;
@@ -171,6 +174,7 @@ function logStart(
     ...(sideDoor && { admin: sideDoor.url }),
     table: table.location,
     ...countOf(services),
+    ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
     operations: registry.size,
     tls: tlsCert !== undefined,
     password: isPassword !== undefined,

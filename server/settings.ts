@@ -27,7 +27,7 @@ export const OPTIONS = {
   memory: { help: "keep the table in memory, nothing on disk" },
   table: { hint: "URL", help: "keep the table in etcd: etcd://HOST:PORT,HOST:PORT/PREFIX" },
   "table-timeout": { hint: "SECONDS", preset: "5", help: "how long etcd may take for a request" },
-  cache: { hint: "MIB", preset: "64", help: "memory for recently used entries, in MiB" },
+  cache: { hint: "MIB", help: "memory for values, in MiB; else a quarter of the memory" },
   "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
@@ -65,8 +65,8 @@ export interface Settings {
   readonly tableTimeout: number;
   /** How to get into etcd. It has no flags, because other users can see those of a process. */
   readonly etcd: EtcdAccess;
-  /** The size of the cache of entries, in bytes. */
-  readonly cacheBytes: number;
+  /** How much memory values may take, in bytes; undefined for a share of the memory that there is. */
+  readonly cacheBytes: number | undefined;
   /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
   /** How many clients to serve at a time. */
@@ -162,7 +162,9 @@ export function readSettings(
       cert: environment("KEYLINE_ETCD_CERT") || undefined,
       key: environment("KEYLINE_ETCD_KEY") || undefined,
     },
-    cacheBytes: whole("cache", { min: 0, max: 1_048_576 }) * MIB,
+    cacheBytes: given("cache") === undefined
+      ? undefined
+      : whole("cache", { min: 0, max: 1_048_576 }) * MIB,
     lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
     connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
     idleTimeout: seconds("idle-timeout", 0),

@@ -11,6 +11,7 @@ import { MemoryTable } from "../tables/memory_table.ts";
 import type { TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
 import { Maintenance } from "./maintenance.ts";
+import { cacheBytesByDefault } from "./memory.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
@@ -23,6 +24,8 @@ export interface Storage {
   readonly table: TableView;
   /** What connections submit their lines to. */
   readonly turn: TurnLike;
+  /** How much memory values may take, in bytes; undefined where all of them are in memory. */
+  readonly cacheBytes?: number;
   /** Ends the use of the table. */
   close(): void | Promise<void>;
 }
@@ -37,15 +40,21 @@ export interface StorageOptions {
 
 /** Opens the table that the settings name. Throws UsageError and OpenError. */
 export async function openStorage(settings: Settings, options: StorageOptions): Promise<Storage> {
-  const { memory, data, cacheBytes } = settings;
+  const { memory, data } = settings;
   if (settings.table !== undefined) {
     return await openEtcd(settings.table, { settings, metrics: options.metrics });
   }
-  const table = memory
+  const cacheBytes = memory ? undefined : settings.cacheBytes ?? cacheBytesByDefault();
+  const table = cacheBytes === undefined
     ? new MemoryTable()
     : new DurableTable(data, { cacheBytes, report: logEvent });
   new Maintenance(table, options.onFatal).run();
-  return { table, turn: new Turn({ table, ...options }), close: () => table.close() };
+  return {
+    table,
+    turn: new Turn({ table, ...options }),
+    ...(cacheBytes !== undefined && { cacheBytes }),
+    close: () => table.close(),
+  };
 }
 
 async function openEtcd(

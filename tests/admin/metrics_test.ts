@@ -40,7 +40,7 @@ testServer("/metrics tells what the clients did, as a parser of others reads it"
   assertEquals([one("keys"), one("connections"), one("commits_total")], [2, 1, 2]);
   assertEquals([one("requests_malformed_total"), one("requests_unsupported_total")], [1, 1]);
   assertEquals(one("received_bytes_total"), "PUT a 1PUT b 2GET aGET xGETNOSUCH".length + 7 * 2);
-  for (const name of ["sent_bytes_total", "memory_bytes", "cpu_seconds_total", "log_bytes"]) {
+  for (const name of ["sent_bytes_total", "memory_bytes", "cpu_seconds_total", "disk_bytes"]) {
     assert(one(name) > 0, name);
   }
   const answers = families.get("keyline_requests_total")!.metrics.map(({ labels, value }) =>

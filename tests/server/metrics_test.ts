@@ -58,10 +58,14 @@ testServer(
     for (const [name, value] of Object.entries(exact)) {
       assertEquals(figures[name], String(value), name);
     }
-    for (const name of ["disk_bytes", "commit_duration_seconds_p50", "memory_bytes"]) {
+    const positive = [
+      ...["disk_bytes", "live_bytes", "table_bytes"],
+      ...["commit_duration_seconds_p50", "memory_bytes"],
+    ];
+    for (const name of positive) {
       assert(Number(figures[name]) > 0, `${name} ${figures[name]}`);
     }
-    for (const name of ["cache_hits", "cache_misses", "table_bytes", "log_bytes", "rows"]) {
+    for (const name of ["compacted_bytes", "cache_hits", "cache_misses", "damaged_records"]) {
       assertMatch(figures[name] ?? "", /^\d+$/, name);
     }
   },

@@ -74,7 +74,7 @@ Deno.test("without flags and variables every setting is the default that help sh
     table: undefined,
     tableTimeout: 5,
     etcd: { user: undefined, password: undefined, ca: undefined, cert: undefined, key: undefined },
-    cacheBytes: 67_108_864,
+    cacheBytes: undefined,
     lineBytesMax: 1_048_576,
     connectionsMax: 10_000,
     idleTimeout: 0,

@@ -9,6 +9,9 @@ import { backUp, restore } from "../../tables/durable/copy.ts";
 import type { Client } from "./client.ts";
 import { ServerProcess, tempFolder, testServer } from "./harness.ts";
 
+/** The size of a slot of the log, which has a segment or a part of one, in bytes. */
+export const SLOT_BYTES = 8_388_608;
+
 /** Defines a test of servers that is given a new data folder, which is removed after it. */
 export function testWithFolder(name: string, fn: (data: string) => Promise<void>): void {
   testServer(name, () => withFolder(fn));
@@ -53,9 +56,14 @@ export async function makeTable(data: string): Promise<void> {
 }
 let backup: Uint8Array<ArrayBuffer> | undefined;
 
-/** Stores so many values of 100 KB, more than the log takes, so that some become rows. */
+/** Stores so many values of 100 KB: about eighty fill a segment of the log. */
 export async function putLarge(client: Client, count: number): Promise<void> {
   const value = "x".repeat(100_000);
   for (let i = 0; i < count; i++) await client.send(`PUT large-${i} ${value}\n`);
   for (let i = 0; i < count; i++) assertEquals(await client.line(), "200 OK");
+}
+
+/** The size of the log in a folder, in slots of 8 MiB. */
+export function slotsIn(data: string): number {
+  return Deno.statSync(`${data}/keyline.log`).size / SLOT_BYTES;
 }

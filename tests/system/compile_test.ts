@@ -75,12 +75,15 @@ testWith(
 );
 
 Deno.test("the executable has the permissions of the server and of the shell", () => {
-  const { net, read, write } = config.permissions.default;
+  const { net, read, write, sys } = config.permissions.default;
   assertEquals([net, read, write], [true, true, true]);
   const flags = compileFlags().filter((flag) => flag.startsWith("--allow-"));
   const { env } = config.permissions.shell;
   assertEquals([env.ignore, compileFlags().includes("--ignore-env")], [true, true]);
-  const expected = ["--allow-net", "--allow-read", "--allow-write", `--allow-env=${env.allow}`];
+  const expected = [
+    ...["--allow-net", "--allow-read", "--allow-write"],
+    ...[`--allow-sys=${sys}`, `--allow-env=${env.allow}`],
+  ];
   assertEquals(flags, expected);
 });
 

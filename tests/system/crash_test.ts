@@ -128,7 +128,7 @@ class Writer {
   }
 
   #draw(): Change {
-    // Some keys change all the time, others seldom: those are moved from the log to rows.
+    // Some keys change all the time, others seldom: those are copied when the log is compacted.
     const count = Math.random() < 0.97 ? HOT_KEYS_PER_CLIENT : KEYS_PER_CLIENT;
     const key = this.#keys[randomTo(count) - 1]!;
     const serial = ++this.#serial;

@@ -1,112 +1,177 @@
 /**
- * Files that a server must leave alone: what is in the place of its table, and what is damaged.
+ * Files that a server must leave alone: what is in the place of its table, what is of an earlier version, and
+ * what is damaged.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { DatabaseSync } from "node:sqlite";
 import { runServer, ServerProcess } from "../support/harness.ts";
-import { makeTable, testWithFolder, withServer } from "../support/data_folder.ts";
+import {
+  makeTable,
+  putLarge,
+  SLOT_BYTES,
+  testWithFolder,
+  withServer,
+} from "../support/data_folder.ts";
+import { eventually, figureOf } from "../support/waiting.ts";
 
-/** The size of a page of SQLite, in bytes. */
-const PAGE_BYTES = 4_096;
+/** What may have happened to the files of a table that was stopped, and what the server must say about it. */
+interface Case {
+  readonly what: string;
+  /** The file that must be named. */
+  readonly name: "keyline.log" | "keyline.state";
+  readonly says: RegExp;
+  /** Does it. */
+  place(file: string, data: string): void | Promise<void>;
+}
 
-/** What may be in the place of the table, and what the server must say about it. */
-const UNUSABLE: [what: string, says: RegExp, place: (file: string) => void][] = [
-  [
-    "text",
-    /not a Keyline table/,
-    (file) => Deno.writeTextFileSync(file, "Dear diary,\n".repeat(500)),
-  ],
-  ["nothing", /not a Keyline table/, (file) => Deno.writeTextFileSync(file, "")],
-  ["a database of another program", /not a Keyline table/, (file) => {
-    Deno.removeSync(file);
-    const db = new DatabaseSync(file);
-    db.exec("CREATE TABLE log (id INTEGER PRIMARY KEY); INSERT INTO log VALUES (1)");
-    db.close();
-  }],
-  ["a table of a newer version", /newer Keyline \(schema 99; this one knows \d+\)/, (file) => {
-    const db = new DatabaseSync(file);
-    db.exec("PRAGMA journal_mode = DELETE; PRAGMA user_version = 99; PRAGMA journal_mode = WAL");
-    db.close();
-  }],
-  ["a table whose end is missing", /damaged: its end is missing/, (file) => {
-    Deno.truncateSync(file, 3 * PAGE_BYTES);
-  }],
-  ["a table cut in its first page", /not a Keyline table|damaged/, (file) => {
-    Deno.truncateSync(file, 50);
-  }],
-  ["a table with a damaged row", /damaged/, (file) => damage(file, 40)],
+const DAMAGED = /damaged at byte \d+/;
+const TURNS_MISSING = /its last turns are missing: it ends at byte \d+ with turn \d+, but turn \d+/;
+const NO_STATE = /not the state of a table, or damaged/;
+const MISSING = /it is missing/;
+
+const CASES: readonly Case[] = [
+  ...(["keyline.log", "keyline.state"] as const).flatMap((name): Case[] => {
+    const says = name === "keyline.log" ? DAMAGED : NO_STATE;
+    return [
+      {
+        what: `text in the place of ${name}`,
+        name,
+        says,
+        place: (file) => Deno.writeTextFileSync(file, DIARY),
+      },
+      { what: `nothing in ${name}`, name, says, place: (file) => Deno.writeTextFileSync(file, "") },
+      { what: `zeros in ${name}`, name, says, place: zero },
+      {
+        what: `a ${name} cut in its head`,
+        name,
+        says,
+        place: (file) => Deno.truncateSync(file, 30),
+      },
+      { what: `a missing ${name}`, name, says: MISSING, place: (file) => Deno.removeSync(file) },
+      { what: `a folder in the place of ${name}`, name, says: /Cannot open/, place: putFolder },
+    ];
+  }),
+  {
+    what: "another table's keyline.log",
+    name: "keyline.log",
+    says: DAMAGED,
+    place: takeFromAnother,
+  },
+  // Its state, beside a log that is not its own: which of the two is wrong, nobody can know.
+  { what: "another table's keyline.state", name: "keyline.log", says: DAMAGED, place: swapState },
+  { what: "an older copy of keyline.log", name: "keyline.log", says: TURNS_MISSING, place: goBack },
+  ...([
+    [
+      "one flipped bit in the last turn of keyline.log",
+      TURNS_MISSING,
+      (file) => flip(file, lastTurnIn(file) + 60),
+    ],
+    [
+      "one flipped bit in the middle of keyline.log",
+      DAMAGED,
+      (file) => flip(file, lastTurnIn(file) - 500),
+    ],
+    ["a cut in the middle of keyline.log", TURNS_MISSING, (file) => {
+      Deno.truncateSync(file, lastTurnIn(file) - 500);
+    }],
+  ] as [string, RegExp, (file: string) => void][]).map(([what, says, harm]): Case => ({
+    what,
+    name: "keyline.log",
+    says,
+    async place(file, data) {
+      await addTurns(data);
+      harm(file);
+    },
+  })),
 ];
+const DIARY = "Dear diary,\n".repeat(500);
 
-for (const [what, says, place] of UNUSABLE) {
+for (const { what, name, says, place } of CASES) {
   testWithFolder(
-    `${what} in the table's place stops the start and is left as it is`,
+    `${what} stops the start, which names the file and changes nothing`,
     async (data) => {
-      const file = `${data}/keyline.db`;
+      const file = `${data}/${name}`;
       await makeTable(data);
-      place(file);
-      const before = await digestOf(file);
+      await place(file, data);
+      const before = await digestsOf(data);
       const { code, stderr } = await runServer(["--port", "0", "--data", data]);
       assertEquals(code, 1);
+      assertMatch(
+        stderr,
+        /^Keyline: Cannot open [^\n]*(--data|the link)\.\n$/,
+        "one line that says what to do",
+      );
       assertStringIncludes(stderr, file);
       assertMatch(stderr, says);
-      assertStringIncludes(stderr, "It was left as it is");
-      assertEquals(stderr.trim().split("\n").length, 1, `more than one line: ${stderr}`);
-      assertEquals(await digestOf(file), before, "it was written to");
+      assertEquals(await digestsOf(data), before, "something was written");
     },
   );
 }
 
-/** So many rows make a table so large that no start reads it whole. */
-const MANY_ROWS = 400;
+testWithFolder(
+  "a folder of an earlier version is refused with a word, and untouched",
+  async (data) => {
+    Deno.writeTextFileSync(`${data}/keyline.db`, "SQLite format 3\0".repeat(500));
+    for (const name of ["keyline.log.0", "keyline.log.1", "keyline.reserve", "keyline.lock"]) {
+      Deno.writeTextFileSync(`${data}/${name}`, name.repeat(500));
+    }
+    const before = await digestsOf(data);
+    const { code, stderr } = await runServer(["--port", "0", "--data", data]);
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /^Keyline: Cannot open the table in [^\n]* earlier version,[^\n]* SQLite\. [^\n]*export[^\n]*import[^\n]*\n$/,
+    );
+    assertEquals(await digestsOf(data), before);
+  },
+);
 
-/** Adds rows of 100 KB to the table, and spoils the pages of some of them. */
-function damage(file: string, rowCount = MANY_ROWS): void {
-  const db = new DatabaseSync(file);
-  db.exec(`
-    PRAGMA synchronous = OFF;
-    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${rowCount})
-      INSERT INTO entries
-        SELECT 1, CAST(printf('row-%03d', i) AS BLOB), CAST(hex(zeroblob(50000)) AS BLOB), 1, NULL
-        FROM n;
-    UPDATE state SET count = ${rowCount};
-    PRAGMA wal_checkpoint(TRUNCATE);
-  `);
-  const pages = "SELECT pageno FROM dbstat WHERE name = 'entries' AND pagetype = 'leaf' LIMIT 10";
-  const found = db.prepare(pages).all().map(({ pageno }) => pageno as number);
-  db.close();
-  assert(found.length > 0);
-  using bytes = Deno.openSync(file, { write: true });
-  for (const page of found) {
-    bytes.seekSync((page - 1) * PAGE_BYTES, Deno.SeekMode.Start);
-    bytes.writeSync(new Uint8Array(PAGE_BYTES).fill(0xff));
-  }
-}
-
-testWithFolder("a damaged row costs those that ask for it a 500, and nobody else", async (data) => {
+testWithFolder("a state that is older than its log costs nothing", async (data) => {
   await makeTable(data);
-  damage(`${data}/keyline.db`);
-  await using server = await ServerProcess.start({ data });
-  using client = await server.connect();
-  for (let i = 0; i < 2; i++) {
-    assertEquals(await client.ask("GET row-001"), "500 ERROR the table's file is damaged");
-  }
-  assertMatch((await client.ask("GET row-400"))!, /^200 OK 0/);
-  assertEquals(await client.ask("PUT z value"), "200 OK");
-  assertEquals(
-    server.output.split("Cannot read or write the table").length,
-    2,
-    "it is logged once",
-  );
+  const state = Deno.readFileSync(`${data}/keyline.state`);
+  await withServer(data, async (client) => {
+    assertEquals(await client.ask("PUT new value"), "200 OK");
+  });
+  Deno.writeFileSync(`${data}/keyline.state`, state);
+  await withServer(data, async (client) => {
+    assertEquals(await client.ask("GET new"), "200 OK value");
+    assertEquals(await client.ask("COUNT"), "200 OK 51");
+  });
 });
 
-testWithFolder("a folder in the table's place stops the start", async (data) => {
-  Deno.mkdirSync(`${data}/keyline.db`);
-  const { code, stderr } = await runServer(["--port", "0", "--data", data]);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, `${data}/keyline.db`);
+testWithFolder(
+  "a damaged value costs those that ask for it a 500, and nobody else",
+  async (data) => {
+    const damagedAt = await makeIndexedTable(data);
+    await using server = await ServerProcess.start({ data });
+    using client = await server.connect();
+    assertEquals(await client.ask("COUNT"), "200 OK 200");
+    for (let i = 0; i < 3; i++) {
+      assertMatch((await client.ask("GET large-5"))!, /^500 ERROR .*damaged/);
+    }
+    for (const key of ["large-4", "large-6", "large-199"]) {
+      assertMatch((await client.ask(`GET ${key}`))!, /^200 OK x+$/);
+    }
+    assertEquals(await figureOf(client, "damaged_records"), 1);
+    const reported = server.log.filter((line) => / error /.test(line));
+    assertEquals(reported.length, 1, `it is logged once: ${reported}`);
+    const offset = Number(/ offset=(\d+)/.exec(reported[0]!)?.[1]);
+    assert(offset <= damagedAt && damagedAt < offset + 101_000, reported[0]);
+    // A new value heals the key.
+    assertEquals(await client.ask("PUT large-5 new"), "200 OK");
+    assertEquals(await client.ask("GET large-5"), "200 OK new");
+    assertEquals((await server.stop()).code, 0);
+  },
+);
+
+testWithFolder("a damaged index is not believed, and costs nothing", async (data) => {
+  await makeIndexedTable(data, { isIndexDamaged: true });
+  await withServer(data, async (client) => {
+    assertEquals(await client.ask("COUNT"), "200 OK 200");
+    assertMatch((await client.ask("GET large-5"))!, /^200 OK x+$/);
+  });
 });
 
 testWithFolder(
@@ -125,25 +190,113 @@ testWithFolder(
 testWithFolder(
   "a start that was cut short while it made the table is completed by the next",
   async (data) => {
-    Deno.writeTextFileSync(`${data}/keyline.db.new`, "half of a table");
-    Deno.writeTextFileSync(`${data}/keyline.db.new-journal`, "half of a journal");
-    await withServer(data, async (client) => {
-      assertEquals(await client.ask("PUT key value"), "200 OK");
-    });
-    assert(!exists(`${data}/keyline.db.new`));
+    const cuts = [["keyline.log.new"], ["keyline.log", "keyline.state.new"]];
+    await using server = await ServerProcess.start({ data });
+    await server.stop("SIGKILL");
+    const [log, state] = ["log", "state"].map((name) =>
+      Deno.readFileSync(`${data}/keyline.${name}`)
+    );
+    for (const [i, names] of cuts.entries()) {
+      for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
+      for (const name of names) {
+        const whole = name.startsWith("keyline.log") ? log! : state!;
+        Deno.writeFileSync(`${data}/${name}`, name.endsWith(".new") ? whole.slice(0, 20) : whole);
+      }
+      await withServer(data, async (client) => {
+        assertEquals(await client.ask(`PUT key ${i}`), "200 OK");
+        assertEquals(await client.ask("COUNT"), "200 OK 1");
+      });
+      const left = [...Deno.readDirSync(data)].map(({ name }) => name).toSorted();
+      assertEquals(left, ["keyline.lock", "keyline.log", "keyline.state"]);
+    }
   },
 );
 
-async function digestOf(file: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(file));
-  return new Uint8Array(digest).toHex();
+/**
+ * Makes a table of large values, whose sealed segments have indexes, and damages a value in one of them, or
+ * the index. Returns where.
+ */
+async function makeIndexedTable(data: string, { isIndexDamaged = false } = {}): Promise<number> {
+  const file = `${data}/keyline.log`;
+  const indexed = () =>
+    new TextDecoder("latin1").decode(bytesAt(file, SLOT_BYTES - 32, 4)) === "KLI1";
+  await withServer(data, async (client) => {
+    await putLarge(client, 200);
+    await eventually("the first segment has an index", indexed);
+  });
+  const offset = isIndexDamaged ? SLOT_BYTES - 40 : 550_000;
+  flip(file, offset);
+  return offset;
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
+function bytesAt(file: string, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  using opened = Deno.openSync(file);
+  opened.seekSync(offset, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(length);
+  opened.readSync(bytes);
+  return bytes;
+}
+
+function flip(file: string, offset: number): void {
+  const [byte] = bytesAt(file, offset, 1);
+  using opened = Deno.openSync(file, { write: true });
+  opened.seekSync(offset, Deno.SeekMode.Start);
+  opened.writeSync(Uint8Array.of(byte! ^ 1));
+}
+
+/** Where the last turn of a log of one segment starts, in bytes. */
+function lastTurnIn(file: string): number {
+  return new TextDecoder("latin1").decode(Deno.readFileSync(file)).lastIndexOf("KLT1");
+}
+
+function zero(file: string): void {
+  Deno.writeFileSync(file, new Uint8Array(Deno.statSync(file).size));
+}
+
+function putFolder(file: string): void {
+  Deno.removeSync(file);
+  Deno.mkdirSync(file);
+}
+
+async function takeFromAnother(file: string, data: string): Promise<void> {
+  const other = `${data}/other`;
+  await withServer(other, async (client) => {
+    for (let i = 0; i < 60; i++) await client.ask(`PUT key-${i} value`);
+  });
+  Deno.renameSync(file.replace(data, other), file);
+  Deno.removeSync(other, { recursive: true });
+}
+
+async function swapState(_: string, data: string): Promise<void> {
+  await takeFromAnother(`${data}/keyline.state`, data);
+}
+
+/** Adds some turns, of which the last ones are short. */
+async function addTurns(data: string): Promise<void> {
+  await withServer(data, async (client) => {
+    for (let i = 0; i < 20; i++) assertEquals(await client.ask(`PUT new-${i} value`), "200 OK");
+  });
+}
+
+/** Puts the log back to what it was before the last change. */
+async function goBack(file: string, data: string): Promise<void> {
+  const before = Deno.readFileSync(file);
+  await withServer(data, async (client) => {
+    assertEquals(await client.ask("PUT new value"), "200 OK");
+  });
+  Deno.writeFileSync(file, before);
+}
+
+/** What the files of a folder hold, by name. */
+async function digestsOf(folder: string): Promise<Record<string, string>> {
+  const digests: Record<string, string> = {};
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) digests[name] = "a folder";
+    else {
+      const digest = await crypto.subtle.digest("SHA-256", await Deno.readFile(path));
+      digests[name] = new Uint8Array(digest).toHex() + ` ${Deno.statSync(path).mtime!.getTime()}`;
+    }
   }
+  return digests;
 }

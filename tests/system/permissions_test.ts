@@ -73,6 +73,7 @@ const inHandler = {
   "env by node": () => process.env.SECRET,
   "call C": library,
   "ask the system": () => Deno.hostname(),
+  "ask for the memory": () => Deno.systemMemoryInfo(),
   "ask for more": async () => {
     const { state } = await Deno.permissions.request({ name: "read" });
     if (state !== "granted") throw new Deno.errors.NotCapable(state);

@@ -1,0 +1,30 @@
+/**
+ * How much memory there is for this process, which the start asks where `--cache` does not say how much of it
+ * values may take.
+ *
+ * @module
+ */
+
+import { totalmem } from "node:os";
+import process from "node:process";
+
+/** The share of the memory that values may take. Keys, clients and other programs need some, too. */
+const CACHE_SHARE = 1 / 4;
+const MIB = 1_048_576;
+
+/** How to ask the system; both in bytes. */
+export interface MemorySource {
+  /** The memory of the machine. */
+  total(): number;
+  /** What the control group allows, a container's for example; 0 or a huge number where it does not limit it. */
+  limit(): number;
+}
+
+// The files of cgroups themselves can be read only with all permissions; this takes "systemMemoryInfo" alone.
+const SYSTEM: MemorySource = { total: totalmem, limit: () => process.constrainedMemory() };
+
+/** The default of `--cache`: a quarter of the memory, in bytes, a whole number of MiB. */
+export function cacheBytesByDefault(source: MemorySource = SYSTEM): number {
+  const memory = Math.min(source.total(), source.limit() || Infinity);
+  return Math.floor(memory * CACHE_SHARE / MIB) * MIB;
+}
