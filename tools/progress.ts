@@ -9,6 +9,7 @@
 
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
+import { printable } from "./printable.ts";
 
 /** Where progress is shown, such as standard error. */
 export interface Screen {
@@ -91,7 +92,7 @@ export class Meter implements Disposable {
   /** Writes a line above the bar. */
   note(line: string): void {
     this.#clear();
-    this.#options.screen.write(`${line}\n`);
+    this.#options.screen.write(`${printable(line)}\n`);
   }
 
   /** Removes the bar. */
