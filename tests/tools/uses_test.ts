@@ -4,7 +4,8 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../tools/usage.ts";
 import { findUse } from "../../tools/uses.ts";
@@ -49,6 +50,22 @@ testWith(ALL, "each task of a use has its help", async () => {
     }).output();
     assertEquals(code, 0, task);
     assertMatch(new TextDecoder().decode(stdout), /\n {2}--help /, task);
+  }
+});
+
+Deno.test("what reads a table may not connect, and what only reads may not write", () => {
+  const { backup, log } = config.permissions;
+  assertEquals([Object.keys(backup), Object.keys(log)], [["read", "write", "env"], [
+    "read",
+    "env",
+  ]]);
+  for (
+    const [task, permissions] of [["backup"], ["restore", "backup"], ["check:table", "backup"], [
+      "log",
+    ]]
+  ) {
+    const { command } = config.tasks[task as "backup"];
+    assertStringIncludes(command, ` -P=${permissions ?? task} `);
   }
 });
 

@@ -20,6 +20,7 @@ import {
 } from "./format.ts";
 import { hasPieces, piecesOf } from "./pieces.ts";
 import { Segment } from "./segment.ts";
+import { readIndex } from "./segment_index.ts";
 
 /** The smallest size of a slot, in bytes, and what sizes are multiples of. */
 const SLOT_BYTES_MIN = 4_096;
@@ -56,14 +57,11 @@ export function readSegment(file: PositionedFile, segment: Segment, reused?: Mem
 /** Finds what is left of a log whose chain is broken. */
 export function survey(file: PositionedFile, identity: Identity): Survey {
   const found = readHeaders(file, identity).toSorted((a, b) => a.header.number - b.header.number);
-  const last = lastTurn(file, found);
-  const newest = Math.max(
-    found.at(-1)?.header.number ?? 1,
-    // The turn that seals a segment says that another one follows.
-    last?.turn.next === undefined ? 0 : last.number + 1,
+  const { newest, turn } = findEnd(file, found);
+  const oldest = Math.max(1, turn?.oldest ?? 0, ...found.map(({ header }) => header.oldest));
+  const segments = found.map(segmentOf).filter(({ number }) =>
+    number >= oldest && number <= newest
   );
-  const oldest = Math.max(1, last?.turn.oldest ?? 0, ...found.map(({ header }) => header.oldest));
-  const segments = found.filter(({ header }) => header.number >= oldest).map(segmentOf);
   const numbers = new Set(segments.map(({ number }) => number));
   const missing: number[] = [];
   const headless = new Set<Segment>();
@@ -80,20 +78,25 @@ export function survey(file: PositionedFile, identity: Identity): Survey {
   return { segments: segments.toSorted((a, b) => a.number - b.number), missing, headless };
 }
 
-/** The last turn that can be read, with the number of its segment. */
-function lastTurn(
+/** The last turn that can be read, and the number of the last segment that was begun. */
+function findEnd(
   file: PositionedFile,
   found: readonly Found[],
-): { turn: TurnHeader; number: number } | undefined {
+): { turn: TurnHeader | undefined; newest: number } {
+  let newest: number | undefined;
   for (const each of found.toReversed()) {
     const segment = segmentOf(each);
     let turn: TurnHeader | undefined;
     for (const piece of piecesOf(readSegment(file, segment), { ...segment, end: segment.size })) {
       if (piece.kind === "turn") turn = piece.turn;
+      if (piece.kind === "turn" || piece.kind === "record") newest ??= segment.number;
     }
-    if (turn !== undefined) return { turn, number: segment.number };
+    if (turn === undefined) continue;
+    // A turn that seals its segment says that another one follows.
+    const after = segment.number + (turn.next === undefined ? 0 : 1);
+    return { turn, newest: Math.max(newest ?? 0, after) };
   }
-  return undefined;
+  return { turn: undefined, newest: newest ?? found.at(-1)?.header.number ?? 1 };
 }
 
 /** Looks for a segment whose header is gone in the slots that no other segment has. */
@@ -114,7 +117,7 @@ function findHeadless(
     const header = { salt, number, slots: 1, slotBytes, version: 0, oldest: 0 };
     const first = new Segment(header, slot, SEGMENT_HEADER_BYTES);
     const memory = readSegment(file, first);
-    if (!hasPieces(memory, seed)) continue;
+    if (!hasPieces(memory, seed) && readIndex(file, first) === undefined) continue;
     // Only a segment of one large turn has several slots.
     const turn = turnHeaderAt(memory, SEGMENT_HEADER_BYTES, seed);
     const needed = SEGMENT_HEADER_BYTES + (turn?.length ?? 0) + TURN_HEADER_BYTES;
