@@ -11,7 +11,6 @@ import { BadCommandError } from "./server/dispatch/registry.ts";
 import { helpText } from "./server/help_text.ts";
 import { serve } from "./server/server.ts";
 import { readSettings, StartError, UsageError } from "./server/settings.ts";
-import { backUp } from "./tables/durable/copy.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findUse, USES_HELP } from "./tools/uses.ts";
 
@@ -37,10 +36,6 @@ async function main(): Promise<void> {
   const settings = readSettings(args, (name) => Deno.env.get(name));
   if (settings.help) return console.log(helpText() + USES_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
-  if (settings.backup !== undefined) {
-    backUp(settings.data, settings.backup);
-    return console.log(`Keyline: ${settings.data} is copied to ${settings.backup}`);
-  }
   const { adminPort } = settings;
   const openSideDoor = adminPort === undefined ? undefined : (await loadAdmin()).openDoor;
   await serve(settings, { version: config.version, openSideDoor });

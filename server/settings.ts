@@ -40,7 +40,6 @@ export const OPTIONS = {
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
-  backup: { hint: "FILE", help: "copy the table to FILE and end; a server may be running" },
   help: { help: "show this and exit" },
   version: { help: "show the version and exit" },
 } as const satisfies Record<string, Option>;
@@ -93,8 +92,6 @@ export interface Settings {
   readonly adminHost: string;
   /** How the lines of the log look. */
   readonly log: LogFormat;
-  /** The file to copy the table to, instead of serving it. */
-  readonly backup: string | undefined;
   /** Whether to show the help text and end. */
   readonly help: boolean;
   /** Whether to show the version and end. */
@@ -178,25 +175,17 @@ export function readSettings(
     adminPort: text("admin") === undefined ? undefined : whole("admin", PORTS),
     adminHost: text("admin-host")!,
     log: oneOf(called("log"), { given: text("log")!, words: LOG_FORMATS }),
-    backup: text("backup"),
     help: switchOf("help", flags.help),
     version: switchOf("version", flags.version),
   };
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
   }
-  const others = {
-    memory: settings.memory,
-    data: settings.isDataGiven,
-    backup: settings.backup !== undefined,
-  };
-  for (const name of ["memory", "data", "backup"] as const) {
+  const others = { memory: settings.memory, data: settings.isDataGiven };
+  for (const name of ["memory", "data"] as const) {
     if (settings.table !== undefined && others[name]) {
       throw new UsageError(`--table keeps the table in etcd: leave out ${called(name)}.`);
     }
-  }
-  if (settings.memory && settings.backup !== undefined) {
-    throw new UsageError("--backup copies the table on disk: leave out --memory.");
   }
   return settings;
 }

@@ -8,7 +8,7 @@
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
 import { printable } from "./printable.ts";
-import { type Flags, type Given, readFlags, UsageError } from "./usage.ts";
+import { type Flags, type Given, readCall, UsageError } from "./usage.ts";
 
 /** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;
@@ -21,10 +21,12 @@ export interface Program<Known extends Flags> {
   readonly name: string;
   /** Its flags, `help` among them. */
   readonly flags: Known & Flags;
+  /** The names of its other arguments, all of which must be given. */
+  readonly operands?: readonly string[];
   /** What `--help` prints. */
   readonly help: string;
   /** Does the work and returns the exit code. */
-  run(flags: Given<Known>): Promise<number>;
+  run(flags: Given<Known>, operands: readonly string[]): Promise<number>;
 }
 
 /**
@@ -33,17 +35,17 @@ export interface Program<Known extends Flags> {
  */
 export async function runProgram<const Known extends Flags & { help: object }>(
   args: readonly string[],
-  { name, flags, help, run }: Program<Known>,
+  { name, flags, operands = [], help, run }: Program<Known>,
 ): Promise<number> {
   // What a write that fails throws is handled where it is awaited; the event would end the process.
   process.stdout.on("error", () => {});
   try {
-    const given = readFlags(args, flags);
-    if (given.help) {
+    const given = readCall<Known>(args, { known: flags, operands });
+    if (given.flags.help) {
       await writeOut(help);
       return 0;
     }
-    const code = await run(given);
+    const code = await run(given.flags, given.operands);
     // A pending read of standard input would keep the process alive until more input comes.
     if (code === INTERRUPTED) process.exit(code);
     return code;

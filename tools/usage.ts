@@ -31,11 +31,22 @@ export type Given<Known extends Flags> = {
 /** A wrong call; the message says what to do. */
 export class UsageError extends Error {}
 
-/** Reads flags; the command line takes precedence over `KEYLINE_NAME` in the environment. Throws UsageError. */
-export function readFlags<const Known extends Flags>(
+/** What a program is called with. */
+export interface Call<Known extends Flags> {
+  /** The flags. */
+  readonly flags: Given<Known>;
+  /** What else is given: one for each name, or fewer if there is help to show. */
+  readonly operands: readonly string[];
+}
+
+/**
+ * Reads flags, and as many other arguments as there are names for them. The command line takes precedence over
+ * `KEYLINE_NAME` in the environment. Throws UsageError.
+ */
+export function readCall<const Known extends Flags>(
   args: readonly string[],
-  known: Known,
-): Given<Known> {
+  { known, operands }: { known: Known; operands: readonly string[] },
+): Call<Known> {
   // `deno task export -- --port 1` passes the "--" on.
   const own = args[0] === "--" ? args.slice(1) : args;
   const options = Object.fromEntries(
@@ -45,19 +56,30 @@ export function readFlags<const Known extends Flags>(
     }]),
   );
   let values: Record<string, unknown>;
+  let positionals: readonly string[];
   try {
-    values = parseArgs({ args: [...own], options }).values;
+    const allowPositionals = operands.length > 0;
+    ({ values, positionals } = parseArgs({ args: [...own], options, allowPositionals }));
   } catch (error) {
     // Its first sentence says what is wrong; the rest is advice for Node.js programs.
     const [what] = (error as Error).message.split(/\.\s/);
     throw new UsageError(`${what}. Run with --help to see the options.`);
   }
-  return Object.fromEntries(
+  const missing = operands[positionals.length];
+  if (missing !== undefined && values.help !== true) {
+    throw new UsageError(`${missing} is missing. Run with --help to see the usage.`);
+  }
+  if (positionals.length > operands.length) {
+    const surplus = positionals[operands.length];
+    throw new UsageError(`"${surplus}" is too much. Run with --help to see the usage.`);
+  }
+  const flags = Object.fromEntries(
     Object.entries(known).map(([name, { hint, preset }]) => {
       if (hint === undefined) return [name, values[name] ?? false];
       return [name, values[name] ?? (process.env[variableOf(name)] || undefined) ?? preset];
     }),
   ) as Given<Known>;
+  return { flags, operands: positionals };
 }
 
 /** Returns a help text: what the program does, how to call it, and its flags. */

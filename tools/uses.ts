@@ -21,16 +21,11 @@ const PROGRAMS = new Map<string, Program>([
   ["import", async (args) => await (await import("./import.ts")).runImport(args)],
   ["top", async (args) => await (await import("./top.ts")).runTop(args)],
   ["export", async (args) => await (await import("./export.ts")).runExport(args)],
+  ["backup", async (args) => await (await import("./backup.ts")).runBackup(args)],
+  ["restore", async (args) => await (await import("./restore.ts")).runRestore(args)],
+  ["check", async (args) => await (await import("./check.ts")).runCheck(args)],
+  ["log", async (args) => await (await import("./log.ts")).runLog(args)],
 ]);
-
-const BACKUP_HELP = `keyline backup: copy the table to a new file, even while the server runs
-
-Usage: keyline backup FILE [options]
-
-Options, with their defaults:
-  --data FOLDER           folder that holds the table [data]
-  --help                  show this and end
-`;
 
 /** What the server's `--help` says about the other uses. */
 export const USES_HELP = `
@@ -41,6 +36,9 @@ Other uses, each with its own --help:
   keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
   keyline export > FILE       write every key as a line of JSON
   keyline backup FILE         copy the table, even while the server runs
+  keyline restore FILE        make a folder of a backup
+  keyline check FOLDER|FILE   verify a table or a backup; --salvage copies what is whole
+  keyline log FOLDER|FILE     print the records of a log
 `;
 
 /** Returns the use that the first argument names. */
@@ -49,14 +47,5 @@ export function findUse(given: readonly string[]): Use {
   const [name = "", ...args] = given[0] === "--" ? given.slice(1) : given;
   const run = PROGRAMS.get(name);
   if (run !== undefined) return { run, args };
-  if (name === "serve") return { run: undefined, args };
-  if (name !== "backup") return { run: undefined, args: given };
-  const isHelp = args.length === 0 || args.includes("--help") || args.includes("-h");
-  if (isHelp) return { run: () => show(BACKUP_HELP, args.length === 0 ? 2 : 0), args };
-  return { run: undefined, args: ["--backup", ...args] };
-}
-
-function show(text: string, code: number): Promise<number> {
-  console.log(text);
-  return Promise.resolve(code);
+  return { run: undefined, args: name === "serve" ? args : given };
 }

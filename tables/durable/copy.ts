@@ -1,221 +1,202 @@
 /**
- * Copies of a table: a backup is a log of its own in one file, with what was live at one moment, and a restore
- * makes a folder of it. Both read every record that they copy, and verify it.
+ * Copies of a table. A backup is one file: a log with what was live at one moment, and the state behind it. A
+ * restore makes a folder of it, and so does salvaging, of what is whole in a table that is damaged. Each copy is
+ * read back and verified before it has its name.
  *
- * A server may have the table open. The copy holds a shared lock on the log meanwhile, so that the server
- * overwrites nothing of what the log had when it began.
+ * A server may have the table open meanwhile.
  *
  * @module
  */
 
-import { KIND, readChange } from "../change.ts";
 import { NO_REF } from "../memtable/arena.ts";
-import { Memtable } from "../memtable/memtable.ts";
-import type { Memory } from "../text.ts";
 import { messageOf, OpenError } from "./errors.ts";
 import { FolderLock } from "./folder_lock.ts";
-import { type Chain, findChain, readTurns } from "./log/chain.ts";
+import { type Damage, Inspection, type Progress, type Steps } from "./inspection.ts";
+import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
-import {
-  changeIn,
-  recordBytes,
-  recordBytesAt,
-  SLOT_BYTES,
-  TURN_HEADER_BYTES,
-} from "./log/format.ts";
-import { load } from "./log/load.ts";
+import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
 import { makeIndex } from "./log/segment_index.ts";
-import { StateFile } from "./log/state_file.ts";
-import {
-  asOpenError,
-  checkedChain,
-  LOG_NAME,
-  newSalt,
-  openLog,
-  openState,
-  refuseOld,
-  STATE_NAME,
-  syncFolder,
-} from "./table_folder.ts";
+import { StateFile, type TableState } from "./log/state_file.ts";
+import { makeFile, removeFile } from "./new_file.ts";
+import { openSource, partOf, type Source } from "./source.ts";
+import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 
 /** How large a turn of a copy gets, in bytes. */
 const TURN_BYTES = 1_048_576;
-/** What a copy is called until it is whole. */
-const NEW_SUFFIX = ".new";
+const NOTE_NAME = "keyline.lock";
 
-/** How far a copy is. */
-export interface Progress {
-  /** How many keys are copied. */
+/** What was copied. */
+export interface Copied {
+  /** What was found in the source. */
+  readonly found: Inspection;
+  /** How many keys. */
   readonly keys: number;
-  /** How many there are. */
-  readonly all: number;
+  /** The size of the log, in bytes. */
+  readonly bytes: number;
 }
 
-/** Is told how far a copy is, now and then. */
-export type OnProgress = (progress: Progress) => void;
-
 /** Copies the table in a folder to a new file. Throws OpenError, and then leaves no file. */
-export function backUp(folder: string, file: string, onProgress: OnProgress = () => {}): number {
-  return explained(`back up ${folder} to ${file}`, () => {
-    refuseOld(folder);
+export function* backUp(folder: string, path: string): Steps<Copied> {
+  try {
     using source = openSource(folder);
-    let keys = 0;
-    makeWhole(file, (target) => {
-      keys = copyLive(source, target, onProgress).keys;
+    return yield* makeFile(path, function* (target) {
+      const found = yield* part(inspectWhole(source), { from: 0, to: 1 / 3 });
+      const seal = (state: TableState, bytes: number) =>
+        writeState(partOf(target, { from: bytes }), state);
+      return yield* part(copyTo(target, { found, seal }), { from: 1 / 3, to: 1 });
     });
-    return keys;
-  });
+  } catch (error) {
+    throw explained(`back up ${folder} to ${path}`, error);
+  }
 }
 
 /** Makes a table of a backup, in a folder that is empty or missing. Throws OpenError. */
-export function restore(file: string, folder: string, onProgress: OnProgress = () => {}): number {
-  return explained(`restore ${file} to ${folder}`, () => {
-    using source = openFileAsSource(file);
-    using _lock = new FolderLock(folder, { mustBeEmpty: true });
-    let copied = { keys: 0, salt: 0, sequence: 0 };
-    makeWhole(`${folder}/${LOG_NAME}`, (target) => {
-      copied = copyLive(source, target, onProgress);
-    });
-    const { keys, salt, sequence } = copied;
-    makeWhole(`${folder}/${STATE_NAME}`, (target) => {
-      const state = new StateFile(target, {
-        salt,
-        slotBytes: SLOT_BYTES,
-        sequence,
-        isClosed: true,
-      });
-      state.write({});
-      state.write({});
-    });
-    return keys;
-  });
-}
-
-/** A log to read, which nobody overwrites meanwhile. */
-interface Source extends Disposable {
-  readonly log: PositionedFile;
-  readonly chain: Chain;
-}
-
-function openSource(folder: string): Source {
-  using stack = new DisposableStack();
-  const log = stack.adopt(openLog(folder, { isReadOnly: true }), (log) => log.close());
-  const pin = stack.adopt(Deno.openSync(log.path), (pin) => pin.close());
-  pin.lockSync(false);
-  const state = stack.adopt(openState(folder, { isReadOnly: true }), (state) => state.close());
-  const chain = checkedChain(log, state);
-  const owned = stack.move();
-  return { log, chain, [Symbol.dispose]: () => owned.dispose() };
-}
-
-function openFileAsSource(path: string): Source {
-  const log = openFile(path, { isReadOnly: true });
+export function* restore(path: string, folder: string): Steps<Copied> {
   try {
-    const chain = asOpenError(path, () => findChain(log));
-    return { log, chain, [Symbol.dispose]: () => log.close() };
+    using source = openSource(path);
+    return yield* copyToFolder(folder, inspectWhole(source));
   } catch (error) {
-    log.close();
-    throw error;
+    throw explained(`restore ${path} to ${folder}`, error);
   }
+}
+
+/** Makes a table of what is whole in a folder or a backup, in a folder that is empty or missing. Throws OpenError. */
+export function* salvage(path: string, folder: string): Steps<Copied> {
+  try {
+    using source = openSource(path);
+    return yield* copyToFolder(folder, Inspection.of(source));
+  } catch (error) {
+    throw explained(`salvage ${path} to ${folder}`, error);
+  }
+}
+
+/** Does all steps of a piece of work at once. */
+export function atOnce<Result>(steps: Steps<Result>): Result {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** Inspects a source, and refuses one that is damaged. */
+function* inspectWhole(source: Source): Steps<Inspection> {
+  const found = yield* Inspection.of(source);
+  if (found.damage.length === 0) return found;
+  throw new Error(`${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}`);
+}
+
+function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Copied> {
+  using _lock = new FolderLock(folder, { mustBeEmpty: true });
+  const [logPath, statePath] = [`${folder}/${LOG_NAME}`, `${folder}/${STATE_NAME}`];
+  let isDone = false;
+  try {
+    const found = yield* part(inspecting, { from: 0, to: 1 / 3 });
+    // First the state: a start that finds it alone misses the log, and doesn't take the folder for a new one.
+    yield* makeFile(statePath, function* (file) {
+      writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false });
+    });
+    const seal = (state: TableState) => rewriteState(statePath, state);
+    const copied = yield* makeFile(
+      logPath,
+      (target) => part(copyTo(target, { found, seal }), { from: 1 / 3, to: 1 }),
+    );
+    isDone = true;
+    return copied;
+  } finally {
+    if (!isDone) {
+      [LOG_NAME, STATE_NAME, NOTE_NAME].forEach((name) => removeFile(`${folder}/${name}`));
+    }
+  }
+}
+
+/** Copies what is live to an empty file, and verifies it. `seal` is told the state of the copy, and how large its log is. */
+function* copyTo(target: PositionedFile, { found, seal }: {
+  found: Inspection;
+  seal: (state: TableState, bytes: number) => void;
+}): Steps<Copied> {
+  const writing = writeLive(found, partOf(target, { from: 0 }));
+  const { state, bytes } = yield* part(writing, { from: 0, to: 1 / 2 });
+  target.truncate(bytes);
+  seal(state, bytes);
+  const log = partOf(target, { from: 0, to: bytes });
+  const copy = { log, state, stateError: undefined, [Symbol.dispose]() {} };
+  const again = yield* part(Inspection.of(copy), { from: 1 / 2, to: 1 });
+  const keys = found.memtable.size;
+  if (again.damage.length > 0) {
+    throw new Error(`the copy is damaged: ${describeDamage(again.damage[0]!)}`);
+  }
+  if (again.memtable.size !== keys) {
+    throw new Error(`the copy has ${again.memtable.size} keys, and not ${keys}`);
+  }
+  return { found, keys, bytes };
 }
 
 /** Writes the live records of a log to an empty file, as a log of its own. */
-function copyLive(
-  { log: file, chain }: Source,
-  target: PositionedFile,
-  onProgress: OnProgress,
-): { keys: number; salt: number; sequence: number } {
-  const segmentBytes = chain.segments[0]!.header.slotBytes;
-  const memtable = new Memtable({ log: { segmentBytes, recordBytes } });
-  asOpenError(file.path, () => load({ file, chain, memtable, hotBytesMax: 0 }));
-  const all = memtable.size;
+function* writeLive(
+  found: Inspection,
+  file: PositionedFile,
+): Steps<{ state: TableState; bytes: number }> {
+  const { memtable, version } = found;
   const salt = newSalt();
-  const unsynced = withoutSync(target);
-  Log.create(unsynced, { salt });
-  const copy = new Log(unsynced, findChain(unsynced), { salt });
-  const version = Math.max(chain.last?.header.version ?? 0, chain.segments.at(-1)!.header.version);
+  Log.create(file, { salt });
+  const log = new Log(file, findChain(file), { salt });
   const commit = () => {
-    copy.makeRoom();
-    copy.commit({ version, oldest: 1 });
+    log.makeRoom();
+    log.commit({ version, oldest: 1 });
   };
   let keys = 0;
-  let memory: Memory | undefined;
-  for (const segment of chain.segments) {
-    const read = readTurns(file, segment, memory);
-    memory = read.memory;
-    if (read.end < segment.end) {
-      throw new OpenError(`${file.path} is damaged at byte ${segment.start + read.end}`);
-    }
-    for (const turn of read.turns) {
-      const end = turn.offset + turn.length;
-      for (let at = turn.offset + TURN_HEADER_BYTES; at < end;) {
-        const change = readChange(memory, changeIn(at));
-        const ref = change.kind === KIND.PUT ? memtable.find(change.key) : NO_REF;
-        if (ref !== NO_REF && memtable.records.place(ref) === segment.start + at) {
-          copy.add(change);
-          keys++;
-        }
-        at += recordBytesAt(memory, at, end)!;
-        if (copy.length < TURN_BYTES) continue;
-        commit();
-        onProgress({ keys, all });
-      }
-    }
+  for (const { segment, piece } of found.pieces()) {
+    if (piece.kind !== "record") continue;
+    const ref = memtable.find(piece.change.key);
+    if (ref === NO_REF || memtable.records.place(ref) !== segment.start + piece.offset) continue;
+    log.add(piece.change);
+    keys++;
+    if (log.length < TURN_BYTES) continue;
+    commit();
+    yield { keys, fraction: keys / memtable.size };
   }
-  if (keys !== all) throw new OpenError(`${file.path} has ${keys} of its ${all} keys`);
+  // One turn at least: it has the last version.
   commit();
-  for (const segment of copy.segments) {
-    const index = segment === copy.active ? undefined : makeIndex(unsynced, segment);
-    if (index !== undefined) copy.writeIndex(segment, index);
+  for (const segment of log.segments) {
+    const index = segment === log.active ? undefined : makeIndex(file, segment);
+    if (index !== undefined) log.writeIndex(segment, index);
   }
-  target.truncate(copy.active.start + copy.active.end);
-  return { keys, salt, sequence: copy.sequence };
+  const { sequence, active } = log;
+  const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
+  return { state, bytes: active.start + active.end };
 }
 
-/** The same file, but a sync does nothing: one at the end is enough for a copy. */
-function withoutSync(file: PositionedFile): PositionedFile {
-  return {
-    path: file.path,
-    size: () => file.size(),
-    read: (bytes, offset) => file.read(bytes, offset),
-    readLater: (bytes, offset) => file.readLater(bytes, offset),
-    write: (bytes, offset) => file.write(bytes, offset),
-    truncate: (size) => file.truncate(size),
-    sync() {},
-    close() {},
-  };
+/** What is wrong, and where. */
+export function describeDamage({ offset, why }: Damage): string {
+  return offset === undefined ? why : `at byte ${offset}, ${why}`;
 }
 
-/** Makes a file under its name only once it is whole and durable. Throws where one is there. */
-function makeWhole(path: string, fill: (file: PositionedFile) => void): void {
-  const reserved = openFile(path, { isNew: true });
-  reserved.close();
-  try {
-    const file = openFile(path + NEW_SUFFIX, { isNew: true });
-    try {
-      fill(file);
-      file.sync();
-    } finally {
-      file.close();
-    }
-    Deno.renameSync(path + NEW_SUFFIX, path);
-    syncFolder(folderOf(path));
-  } catch (error) {
-    for (const each of [path + NEW_SUFFIX, path]) Deno.removeSync(each);
-    throw error;
+function writeState(file: PositionedFile, state: TableState): void {
+  const written = new StateFile(file, state);
+  for (const _copy of [1, 2]) written.write({});
+}
+
+function rewriteState(path: string, state: TableState): void {
+  const file = openFile(path);
+  writeState(file, state);
+  file.sync();
+  file.close();
+}
+
+/** Steps that are a part of others. */
+function* part<Result>(
+  steps: Steps<Result>,
+  { from, to }: { from: number; to: number },
+): Steps<Result> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    const { keys, fraction }: Progress = step.value;
+    yield { keys, fraction: from + fraction * (to - from) };
   }
 }
 
-function folderOf(path: string): string {
-  const slash = path.lastIndexOf("/");
-  return slash < 0 ? "." : path.slice(0, slash + 1);
-}
-
-function explained<Result>(what: string, run: () => Result): Result {
-  try {
-    return run();
-  } catch (error) {
-    throw new OpenError(`Cannot ${what}: ${messageOf(error)}`, { cause: error });
-  }
+function explained(what: string, error: unknown): OpenError {
+  return new OpenError(`Cannot ${what}: ${messageOf(error)}`, { cause: error });
 }

@@ -41,7 +41,6 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["admin-host", "::1", { adminHost: "::1" }],
   ["log", "text", { log: "text" }],
   ["log", "json", { log: "json" }],
-  ["backup", "copy.db", { backup: "copy.db" }],
 ];
 
 /** Each kind of wrong number, with what is said about it. */
@@ -88,7 +87,6 @@ Deno.test("without flags and variables every setting is the default that help sh
     adminPort: undefined,
     adminHost: "127.0.0.1",
     log: "text",
-    backup: undefined,
     help: false,
     version: false,
   };
@@ -111,7 +109,7 @@ Deno.test("each option is set by one of these tests", () => {
 
 Deno.test("a table in etcd goes with no other place for it", () => {
   const table = ["--table", "etcd://a"];
-  for (const other of [["--memory"], ["--data", "data"], ["--backup", "copy.db"]]) {
+  for (const other of [["--memory"], ["--data", "data"]]) {
     const message = `--table keeps the table in etcd: leave out ${other[0]}.`;
     assertThrows(() => read([...table, ...other]), UsageError, message);
   }
@@ -235,10 +233,6 @@ Deno.test("--tls-cert and --tls-key go together", () => {
   for (const args of [["--tls-cert", "c"], ["--tls-key", "k"]]) {
     assertThrows(() => read(args), UsageError, "--tls-cert and --tls-key go together");
   }
-});
-
-Deno.test("--backup does not go with --memory", () => {
-  assertThrows(() => read(["--backup", "x", "--memory"]), UsageError, "leave out --memory");
 });
 
 Deno.test("the password comes from the environment alone", () => {

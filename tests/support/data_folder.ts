@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { backUp, restore } from "../../tables/durable/copy.ts";
+import { atOnce, backUp, restore } from "../../tables/durable/copy.ts";
 import type { Client } from "./client.ts";
 import { ServerProcess, tempFolder, testServer } from "./harness.ts";
 
@@ -45,13 +45,13 @@ export async function makeTable(data: string): Promise<void> {
     await withServer(data, async (client) => {
       for (let i = 0; i < 50; i++) await client.ask(`PUT key-${i} ${"value ".repeat(200)}`);
     });
-    backUp(data, copy);
+    atOnce(backUp(data, copy));
     backup = Deno.readFileSync(copy);
     for (const { name } of Deno.readDirSync(data)) Deno.removeSync(`${data}/${name}`);
   }
   const file = Deno.makeTempFileSync();
   Deno.writeFileSync(file, backup);
-  restore(file, data);
+  atOnce(restore(file, data));
   Deno.removeSync(file);
 }
 let backup: Uint8Array<ArrayBuffer> | undefined;

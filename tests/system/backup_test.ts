@@ -1,36 +1,38 @@
 /**
- * `--backup FILE`: a copy that is of one moment, made beside a server that is being written to, and
- * restored by a start on it.
+ * `keyline backup` and `keyline restore`: a copy that is of one moment, made beside a server that is being
+ * written to, and a folder that is made of it. Neither overwrites anything, and what is cut short is not
+ * taken for whole.
  *
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { atOnce, backUp, restore } from "../../tables/durable/copy.ts";
+import { DurableTable } from "../../tables/durable/durable_table.ts";
+import { OpenError } from "../../tables/durable/errors.ts";
+import type { Steps } from "../../tables/durable/inspection.ts";
 import type { Client } from "../support/client.ts";
-import { runServer, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import {
+  ROOT,
+  runServer,
+  ServerProcess,
+  tempFolder,
+  testServer,
+  testWith,
+  testWithProgram,
+} from "../support/harness.ts";
+import { argumentsOf, runTool, startTool } from "../tools/tool.ts";
 
 /** Clients that write while the copy is made. */
 const WRITERS = 4;
-/** Rows of 100 KB that make the copy take a while. */
-const LARGE_ROWS = 300;
-
-/** A test with a folder for all its files, and a table in its folder `data`. */
-function backupTest(name: string, fn: (folder: string) => Promise<void>): void {
-  testServer(name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
-}
+/** Values of 100 KB that make the copy take a while. */
+const LARGE_VALUES = 300;
 
 backupTest(
   "a copy made while clients write is of one moment, and a server starts on it",
   async (folder) => {
     const data = `${folder}/data`;
-    const copy = `${folder}/copy.db`;
+    const copy = `${folder}/copy`;
     await using server = await ServerProcess.start({ data });
     const clients = await Promise.all(Array.from({ length: WRITERS }, () => server.connect()));
     await putLarge(clients[0]!);
@@ -38,11 +40,13 @@ backupTest(
     const rounds = clients.map((client, own) => writePairs(client, { own, until: () => isDone }));
     await Promise.all(rounds.map(({ begun }) => begun));
     const before = rounds.map(({ written }) => written.count);
-    assertEquals(await backUp(data, copy), { code: 0, stderr: "" });
+    const { code, stderr } = await runTool("backup", { args: [copy, "--data", data] });
     const after = rounds.map(({ written }) => written.count);
     isDone = true;
     await Promise.all(rounds.map(({ ended }) => ended));
     clients.forEach((client) => client[Symbol.dispose]());
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, new RegExp(`^Copied 308 keys \\(32,[\\d,]+ bytes\\) from ${data} to `));
     await withRestored(copy, async (client) => {
       for (let own = 0; own < WRITERS; own++) {
         const first = Number((await client.ask(`GET first-${own}`))!.slice("200 OK ".length));
@@ -53,8 +57,8 @@ backupTest(
           `${first} and ${second} never were at once`,
         );
       }
-      assertEquals(await client.ask("COUNT"), `200 OK ${LARGE_ROWS + 2 * WRITERS}`);
-      assertEquals((await client.ask(`GET large-${LARGE_ROWS - 1}`))!.length, 100_000 + 7);
+      assertEquals(await client.ask("COUNT"), `200 OK ${LARGE_VALUES + 2 * WRITERS}`);
+      assertEquals((await client.ask(`GET large-${LARGE_VALUES - 1}`))!.length, 100_000 + 7);
       assertEquals(await client.ask("PUT new value"), "200 OK");
     });
     assert(after.some((count, own) => count > before[own]!), "nothing was written meanwhile");
@@ -70,8 +74,8 @@ backupTest(
       using client = await server.connect();
       assertEquals(await client.ask(`PUT key ${signal}`), "200 OK");
       await server.stop(signal);
-      const copy = `${folder}/${signal}.db`;
-      assertEquals(await backUp(data, copy), { code: 0, stderr: "" });
+      const copy = `${folder}/${signal}`;
+      assertEquals((await runTool("backup", { args: [copy, "--data", data, "--quiet"] })).code, 0);
       await withRestored(copy, async (client) => {
         assertEquals(await client.ask("GET key"), `200 OK ${signal}`);
       });
@@ -79,51 +83,280 @@ backupTest(
   },
 );
 
-backupTest("an existing file is never overwritten", async (folder) => {
+backupTest("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
   const data = `${folder}/data`;
-  const copy = `${folder}/copy.db`;
-  await using _server = await ServerProcess.start({ data });
+  const table = new DurableTable(data, { cacheBytes: 0, now: () => 0 });
+  const versions = new Map<string, number>();
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 100; i++) {
+      versions.set(
+        `key-${i}`,
+        table.put(`key-${i}`, `${round}`.repeat(500), { expiresAt: 1e12 + i }),
+      );
+    }
+    table.commit();
+  }
+  for (let i = 50; i < 100; i++) {
+    table.delete(`key-${i}`);
+    table.commit();
+  }
+  const { live_bytes: live } = table.stats();
+  const last = table.put("last", "x");
+  table.delete("last");
+  table.commit();
+  table.close();
+  atOnce(backUp(data, `${folder}/copy`));
+  assert(Deno.statSync(`${folder}/copy`).size < live! + 10_000);
+  assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 50);
+  const copy = new DurableTable(`${folder}/new`, { cacheBytes: 0, now: () => 0 });
+  for (let i = 0; i < 50; i++) {
+    const { value, version, expiresAt } = copy.entry(`key-${i}`)!;
+    assertEquals([String(value), version, expiresAt], [
+      "19".repeat(500),
+      versions.get(`key-${i}`),
+      1e12 + i,
+    ]);
+  }
+  assertEquals(copy.count(), 50);
+  assertEquals(copy.put("next", "x"), last + 1, "no version is given twice");
+  copy.undo(0);
+  copy.close();
+});
+
+backupTest("an existing file is never overwritten, nor a folder that is in use", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  const copy = `${folder}/copy`;
   Deno.writeTextFileSync(copy, "Dear diary,");
-  const { code, stderr } = await backUp(data, copy);
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
-  assertStringIncludes(stderr, "exists");
+  assertRefused(backUp(data, copy), `Cannot back up ${data} to ${copy}: ${copy} exists already`);
   assertEquals(Deno.readTextFileSync(copy), "Dear diary,");
+  Deno.removeSync(copy);
+  // Somebody writes a file of the name while the copy is made.
+  const steps = backUp(data, copy);
+  while ((steps.next().value as { fraction: number }).fraction < 1 / 3);
+  Deno.writeTextFileSync(copy, "Dear diary,");
+  assertRefused(steps, "exists");
+  assertEquals(Deno.readTextFileSync(copy), "Dear diary,");
+  assertEquals(namesIn(folder), ["copy", "data"]);
+  Deno.removeSync(copy);
+  atOnce(backUp(data, copy));
+  assertRefused(restore(copy, data), `Cannot restore ${copy} to ${data}: `);
+  assertRefused(restore(copy, data), "it is not empty");
+  Deno.mkdirSync(`${folder}/full`);
+  Deno.writeTextFileSync(`${folder}/full/diary`, "Dear diary,");
+  assertRefused(restore(copy, `${folder}/full`), "it is not empty");
+  assertEquals(namesIn(`${folder}/full`), ["diary"]);
 });
 
-backupTest("a copy that can't be made says why and leaves no file", async (folder) => {
+backupTest("a copy that can't be made says why and leaves no file", (folder) => {
   const data = `${folder}/data`;
-  const copy = `${folder}/copy.db`;
-  const missing = await backUp(data, copy);
-  assertEquals(missing.code, 1);
-  assertStringIncludes(missing.stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
-  assertStringIncludes(missing.stderr, "No such file");
+  const copy = `${folder}/copy`;
+  assertRefused(
+    backUp(data, copy),
+    `Cannot back up ${data} to ${copy}: Cannot read ${data}: No such`,
+  );
   Deno.mkdirSync(data);
-  Deno.writeTextFileSync(`${data}/keyline.db`, "Dear diary,\n".repeat(500));
-  const noTable = await backUp(data, copy);
-  assertEquals(noTable.code, 1);
-  assertStringIncludes(noTable.stderr, `Keyline: Cannot back up ${data}/keyline.db to ${copy}: `);
-  const noFolder = await backUp(data, `${folder}/none/copy.db`);
-  assertEquals(noFolder.code, 1);
-  assertStringIncludes(noFolder.stderr, `${folder}/none/copy.db`);
-  assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["data"]);
+  assertRefused(backUp(data, copy), `Cannot open ${data}/keyline.log: it is missing`);
+  Deno.writeTextFileSync(`${data}/keyline.log`, "Dear diary,\n".repeat(500));
+  assertRefused(backUp(data, copy), `Cannot read ${data}/keyline.log: it is damaged at byte 0`);
+  Deno.writeTextFileSync(`${data}/keyline.db`, "SQLite format 3");
+  assertRefused(backUp(data, copy), "is of an earlier version");
+  Deno.removeSync(data, { recursive: true });
+  makeSmallTable(data);
+  assertRefused(backUp(data, `${folder}/none/copy`), `${folder}/none/copy`);
+  assertEquals(namesIn(folder), ["data"]);
 });
 
-async function backUp(data: string, file: string): Promise<{ code: number; stderr: string }> {
-  const { code, stderr } = await runServer(["--data", data, "--backup", file]);
-  return { code, stderr };
+backupTest("a copy that was damaged on its way to the disk does not get its name", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  const copy = `${folder}/copy`;
+  const steps = backUp(data, copy);
+  for (let step = steps.next(); step.done !== true && step.value.fraction < 0.6;) {
+    step = steps.next();
+  }
+  using file = Deno.openSync(`${copy}.new`, { read: true, write: true });
+  file.seekSync(100_000, Deno.SeekMode.Start);
+  file.writeSync(new Uint8Array(10));
+  assertRefused(steps, `Cannot back up ${data} to ${copy}: the copy is damaged: at byte `);
+  assertEquals(namesIn(folder), ["data"]);
+});
+
+backupTest(
+  "a backup that is cut anywhere, or changed anywhere, is not taken for whole",
+  (folder) => {
+    const data = `${folder}/data`;
+    const copy = `${folder}/copy`;
+    const table = new DurableTable(data, { cacheBytes: 0 });
+    const valueOf = (key: string) => key.repeat(5);
+    for (let i = 0; i < 20; i++) table.put(`key-${i}`, valueOf(`key-${i}`));
+    table.commit();
+    table.close();
+    atOnce(backUp(data, copy));
+    const bytes = Deno.readFileSync(copy);
+    let accepted = 0;
+    const refused = (changed: Uint8Array<ArrayBuffer>, what: string) => {
+      Deno.writeFileSync(copy, changed);
+      try {
+        atOnce(restore(copy, `${folder}/new`));
+      } catch (error) {
+        assert(error instanceof OpenError && error.message.startsWith("Cannot restore"), what);
+        assertEquals(namesIn(`${folder}/new`), []);
+        return;
+      }
+      // What pads a record is of no account.
+      const restored = new DurableTable(`${folder}/new`, { cacheBytes: 0 });
+      const { keys } = restored.keys({ prefix: "", after: "", limit: 100 });
+      assertEquals(keys.map((key) => String(restored.get(key))), keys.map(valueOf), what);
+      assertEquals(keys.length, 20, what);
+      restored.close();
+      Deno.removeSync(`${folder}/new`, { recursive: true });
+      accepted++;
+    };
+    for (let length = 0; length < bytes.length; length += 1_201) {
+      refused(bytes.slice(0, length), `${length} bytes`);
+    }
+    assertEquals(accepted, 0);
+    const stateAt = bytes.length - 4_136;
+    for (let at = 0; at < stateAt; at += 61) {
+      const changed = bytes.slice();
+      changed[at]! ^= 1;
+      refused(changed, `byte ${at}`);
+    }
+    assert(accepted < 20, "most bytes matter");
+    Deno.writeFileSync(copy, bytes);
+    assertEquals(atOnce(restore(copy, `${folder}/new`)).keys, 20);
+  },
+);
+
+backupTest("a folder whose restore was cut short is not taken for a new table", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  atOnce(backUp(data, `${folder}/copy`));
+  const target = `${folder}/new`;
+  const steps = restore(`${folder}/copy`, target);
+  for (let step = steps.next(); step.done !== true && step.value.fraction < 0.6;) {
+    step = steps.next();
+  }
+  // What a kill would leave.
+  new Deno.Command("cp", { args: ["-r", target, `${folder}/killed`] }).outputSync();
+  assertEquals(steps.return(undefined as never).done, true);
+  assertEquals(namesIn(target), [], "what is stopped removes what it has made");
+  assertThrows(
+    () => new DurableTable(`${folder}/killed`, { cacheBytes: 0 }),
+    OpenError,
+    `Cannot open ${folder}/killed/keyline.log: it is missing`,
+  );
+});
+
+for (const signal of ["SIGKILL", "SIGINT"] as const) {
+  backupTest(
+    `${signal} in the middle leaves no file under the name of the copy`,
+    async (folder) => {
+      const data = makeLargeTable(`${folder}/data`);
+      const copy = `${folder}/copy`;
+      const tool = startTool("backup", { args: [copy, "--data", data] });
+      while (!namesIn(folder).includes("copy.new")) await new Promise((go) => setTimeout(go, 1));
+      tool.child.kill(signal);
+      const { code } = await tool.finish();
+      assertEquals(code, signal === "SIGINT" ? 130 : 137);
+      assertEquals(namesIn(folder), signal === "SIGINT" ? ["data"] : ["copy.new", "data"]);
+      if (signal === "SIGKILL") {
+        assertRefused(backUp(data, copy), `${copy}.new exists already: another copy is being made`);
+        Deno.removeSync(`${copy}.new`);
+      }
+      assertEquals((await runTool("backup", { args: [copy, "--data", data] })).code, 0);
+      assertEquals(namesIn(folder), ["copy", "data"]);
+    },
+  );
 }
 
-/** Starts a server on a copy, put as the table into an empty folder. */
+testWithProgram("strace", "a file system without links gets its copy all the same", async () => {
+  const folder = tempFolder();
+  const data = makeSmallTable(`${folder}/data`);
+  const copy = `${folder}/copy`;
+  const inject = ["-e", "trace=link,linkat", "-e", "inject=link,linkat:error=EPERM"];
+  const run = () =>
+    new Deno.Command("strace", {
+      args: [
+        ...["-f", "-o", `${folder}/trace`, ...inject, Deno.execPath()],
+        ...[...argumentsOf("backup"), copy, "--data", data],
+      ],
+      cwd: ROOT.pathname,
+    }).output();
+  assertEquals((await run()).code, 0);
+  assertStringIncludes(Deno.readTextFileSync(`${folder}/trace`), "INJECTED");
+  assertEquals(atOnce(restore(copy, `${folder}/new`)).keys, 5_000);
+  assertEquals((await run()).code, 1, "it overwrites nothing there either");
+  assertEquals(namesIn(folder), ["copy", "data", "new", "trace"]);
+  Deno.removeSync(folder, { recursive: true });
+});
+
+testServer("a wrong call says what is missing", async () => {
+  for (const use of ["backup", "restore"]) {
+    const missing = await runServer([use]);
+    assertEquals([missing.code, missing.stdout], [2, ""]);
+    const text = `keyline ${use}: FILE is missing. Run with --help to see the usage.\n`;
+    assertEquals(missing.stderr, text);
+    const surplus = await runServer([use, "a", "b"]);
+    assertEquals(surplus.code, 2);
+    assertStringIncludes(surplus.stderr, '"b" is too much');
+  }
+  const none = await runServer(["restore", "/nowhere", "--data", "/nowhere/else"]);
+  assertEquals(none.code, 1);
+  assertMatch(none.stderr, /^keyline restore: Cannot restore \/nowhere to \/nowhere\/else: .*\n$/);
+});
+
+/** A test with a folder for all its files. */
+function backupTest(name: string, fn: (folder: string) => void | Promise<void>): void {
+  testWith(["net", "read", "write", "run", "env"], name, async () => {
+    const folder = tempFolder();
+    try {
+      await fn(folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+/** A table of some megabytes. */
+function makeSmallTable(data: string): string {
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  for (let i = 0; i < 5_000; i++) table.put(`key-${i}`, `${i} `.repeat(200));
+  table.commit();
+  table.close();
+  return data;
+}
+
+function makeLargeTable(data: string): string {
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  for (let i = 0; i < LARGE_VALUES; i++) {
+    table.put(`key-${i}`, "x".repeat(100_000));
+    if (i % 10 === 0) table.commit();
+  }
+  table.commit();
+  table.close();
+  return data;
+}
+
+function assertRefused(steps: Steps<unknown>, message: string): void {
+  assertThrows(() => atOnce(steps), OpenError, message);
+}
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
+}
+
+/** Starts a server on a restored copy. */
 async function withRestored(copy: string, fn: (client: Client) => Promise<void>): Promise<void> {
-  const data = tempFolder();
-  Deno.copyFileSync(copy, `${data}/keyline.db`);
+  const folder = tempFolder();
+  const data = `${folder}/data`;
+  const { code, stderr } = await runTool("restore", { args: [copy, "--data", data] });
+  assertEquals(code, 0, stderr);
+  assertMatch(stderr, new RegExp(`^Restored [\\d,]+ keys? from ${copy} to ${data}\n$`));
   {
     await using server = await ServerProcess.start({ data });
     using client = await server.connect();
     await fn(client);
   }
-  Deno.removeSync(data, { recursive: true });
+  Deno.removeSync(folder, { recursive: true });
 }
 
 /** Sets one key and then another to the next number, again and again, each after the last is stored. */
@@ -145,7 +378,7 @@ function writePairs(client: Client, { own, until }: { own: number; until: () => 
 
 async function putLarge(client: Client): Promise<void> {
   const value = "x".repeat(100_000);
-  for (let i = 0; i < LARGE_ROWS; i++) {
+  for (let i = 0; i < LARGE_VALUES; i++) {
     assertEquals(await client.ask(`PUT large-${i} ${value}`), "200 OK");
   }
 }

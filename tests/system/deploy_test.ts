@@ -7,11 +7,13 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname } from "node:path";
 import { OPTIONS, variableOf } from "../../server/settings.ts";
 import {
   ROOT,
+  runServer,
+  ServerProcess,
   startFlags,
   tempFolder,
   testServer,
@@ -85,6 +87,50 @@ testWithProgram("systemd-analyze", "systemd finds nothing wrong with the units",
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+testServer("the nightly backup can be restored, and only then the old ones go", async () => {
+  const folder = tempFolder();
+  await using server = await ServerProcess.start();
+  const unit = read("keyline-backup.service");
+  assertStringIncludes(unit, "Type=oneshot\n", "what follows a start that fails is not run");
+  const shim = `${folder}/keyline`;
+  const run = (name: string, data: string) => {
+    const commands = [...unit.matchAll(new RegExp(`^${name}=(.*)$`, "gm"))].map(([, line]) =>
+      line!.replaceAll("%%", "%").replaceAll("$$", "$").replace("/usr/local/bin/keyline", shim)
+        .replaceAll("/var/backups/keyline", folder)
+    );
+    assert(commands.length > 0, name);
+    return new Deno.Command("sh", {
+      args: ["-c", commands.join(" && ")],
+      env: { KEYLINE_DATA: data },
+      stderr: "piped",
+    }).output();
+  };
+  const args = [Deno.execPath(), "run", ...startFlags(), `${ROOT.pathname}main.ts`];
+  Deno.writeTextFileSync(shim, `#!/bin/sh\nexec ${args.join(" ")} "$@"\n`, { mode: 0o700 });
+  const aged = (name: string, days: number) => {
+    Deno.writeTextFileSync(`${folder}/${name}`, "x");
+    Deno.utimeSync(`${folder}/${name}`, Date.now() / 1_000, Date.now() / 1_000 - days * 86_400);
+  };
+  aged("old.keyline", 15.5);
+  aged("young.keyline", 13);
+  aged("killed.keyline.new", 1.5);
+  aged("begun.keyline.new", 0);
+  const before = namesIn(folder);
+  assertEquals((await run("ExecStart", `${folder}/none`)).code, 1);
+  assertEquals(namesIn(folder), before, "a backup that fails leaves nothing");
+  using client = await server.connect();
+  assertEquals(await client.ask("PUT key value"), "200 OK");
+  assertEquals((await run("ExecStart", server.data)).code, 0);
+  const [name] = namesIn(folder).filter((name) => !before.includes(name));
+  assertMatch(name!, /^\d{8}T\d{6}Z\.keyline$/);
+  assertEquals((await run("ExecStartPost", server.data)).code, 0);
+  const left = [name!, "begun.keyline.new", "keyline", "young.keyline"];
+  assertEquals(namesIn(folder), left.toSorted());
+  const restore = ["restore", `${folder}/${name}`, "--data", `${folder}/new`];
+  assertEquals((await runServer(restore)).code, 0);
+  Deno.removeSync(folder, { recursive: true });
 });
 
 /** What is in the image, in a folder. Use it with `using`. */
@@ -166,6 +212,10 @@ async function check(port: Promise<string>): Promise<number> {
   assertEquals(program, "deno");
   const { code } = await new Deno.Command(Deno.execPath(), { args, stderr: "null" }).output();
   return code;
+}
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
 }
 
 function read(name: string): string {

@@ -29,15 +29,18 @@ export interface Running {
   finish(): Promise<Outcome>;
 }
 
+/** The tasks that run a program. */
+export type ToolTask = Exclude<keyof typeof config.tasks, "start" | "test">;
+
 /** The arguments of Deno for a task, as `deno.json` has them. */
-export function argumentsOf(task: "export" | "import" | "shell" | "top"): string[] {
+export function argumentsOf(task: ToolTask): string[] {
   const [, ...args] = config.tasks[task].command.split(" ");
   return args;
 }
 
 /** Starts a task's program. */
 export function startTool(
-  task: "export" | "import" | "shell" | "top",
+  task: ToolTask,
   { args, env = {} }: { args: readonly string[]; env?: Record<string, string> },
 ): Running {
   const child = new Deno.Command(Deno.execPath(), {
@@ -69,7 +72,7 @@ export function startTool(
 
 /** Runs a task's program to its end, with this input. */
 export async function runTool(
-  task: "export" | "import" | "shell" | "top",
+  task: ToolTask,
   { args, input = "", env }: {
     args: readonly string[];
     input?: string | Uint8Array;

@@ -4,19 +4,22 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../tools/usage.ts";
 import { findUse } from "../../tools/uses.ts";
 import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 
 const ALL = ["net", "read", "write", "run", "env"] as const;
+/** The uses that talk to a server, and those that read the table itself. */
+const OF_A_SERVER = ["shell", "top", "import", "export"] as const;
+const OF_A_TABLE = ["backup", "restore", "check", "log"] as const;
 
 Deno.test("without a use, and with serve, the arguments are the server's", () => {
   for (const given of [["--port", "1"], ["serve", "--port", "1"], ["--", "serve", "--port", "1"]]) {
     assertEquals(findUse(given), { run: undefined, args: ["--port", "1"] });
   }
-  assertEquals(findUse(["backup", "copy.db"]).args, ["--backup", "copy.db"]);
 });
 
 testWith(["read"], "the page of the tools has the options that all of them take", () => {
@@ -31,7 +34,7 @@ testWith(["read"], "the page of the tools has the options that all of them take"
 });
 
 testWith(ALL, "each use has its own help, and the server's names them all", async () => {
-  for (const use of ["shell", "top", "import", "export", "backup"]) {
+  for (const use of [...OF_A_SERVER, ...OF_A_TABLE]) {
     const { code, stdout, stderr } = await runServer([use, "--help"]);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: keyline ${use} `));
@@ -40,13 +43,29 @@ testWith(ALL, "each use has its own help, and the server's names them all", asyn
 });
 
 testWith(ALL, "each task of a use has its help", async () => {
-  for (const task of ["start", "shell", "top", "import", "export", "backup"]) {
+  for (const task of ["start", ...OF_A_SERVER, "backup", "restore", "check:table", "log"]) {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["task", "-q", task, "--help"],
       cwd: ROOT.pathname,
     }).output();
     assertEquals(code, 0, task);
     assertMatch(new TextDecoder().decode(stdout), /\n {2}--help /, task);
+  }
+});
+
+Deno.test("what reads a table may not connect, and what only reads may not write", () => {
+  const { backup, log } = config.permissions;
+  assertEquals([Object.keys(backup), Object.keys(log)], [["read", "write", "env"], [
+    "read",
+    "env",
+  ]]);
+  for (
+    const [task, permissions] of [["backup"], ["restore", "backup"], ["check:table", "backup"], [
+      "log",
+    ]]
+  ) {
+    const { command } = config.tasks[task as "backup"];
+    assertStringIncludes(command, ` -P=${permissions ?? task} `);
   }
 });
 
@@ -58,9 +77,14 @@ testWith(ALL, "each use does its work when it is called by its name", async () =
     assertEquals((await runServer(["shell", ...port])).code, 0);
     assertEquals((await runServer(["import", ...port])).code, 0);
     assertEquals((await runServer(["export", "--quiet", ...port])).stdout, "");
-    const backup = await runServer(["backup", `${folder}/copy.db`, "--data", server.data]);
+    const backup = await runServer(["backup", `${folder}/copy`, "--data", server.data]);
     assertEquals(backup.code, 0, backup.stderr);
-    assertEquals(Deno.statSync(`${folder}/copy.db`).isFile, true);
+    assertEquals(
+      (await runServer(["restore", `${folder}/copy`, "--data", `${folder}/new`])).code,
+      0,
+    );
+    assertEquals((await runServer(["check", `${folder}/new`])).code, 0);
+    assertMatch((await runServer(["log", server.data])).stdout, /^segment offset turn .* key\n$/);
     assertEquals((await runServer(["serve", "--memory", "--port", "x"])).code, 2);
     assertEquals((await runServer(["nonsense"])).code, 2);
   } finally {

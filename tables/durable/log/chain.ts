@@ -160,7 +160,8 @@ function identityOf(file: PositionedFile): Identity {
   return header;
 }
 
-function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
+/** The headers of all slots that are of this log, also of segments that are no longer needed. */
+export function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
   const size = file.size();
   const memory = new Memory(SEGMENT_HEADER_BYTES);
   const found: Found[] = [];
@@ -174,8 +175,10 @@ function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found
 }
 
 /** A header, and where it was found. */
-interface Found {
+export interface Found {
+  /** What it says. */
   readonly header: SegmentHeader;
+  /** The slot in which it stands. */
   readonly slot: number;
 }
 

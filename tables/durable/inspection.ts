@@ -1,0 +1,283 @@
+/**
+ * Reads a whole log and verifies every checksum in it: for copies, for `check`, and for what can be saved of a
+ * log that is damaged. It trusts no index, and goes on behind damage.
+ *
+ * @module
+ */
+
+import { type Change, KIND } from "../change.ts";
+import { NO_REF } from "../memtable/arena.ts";
+import { Memtable } from "../memtable/memtable.ts";
+import { OpenError } from "./errors.ts";
+import { DamageError } from "./log/chain.ts";
+import { recordBytes, SEGMENT_HEADER_BYTES, type TurnHeader } from "./log/format.ts";
+import { IndexCheck } from "./log/index_check.ts";
+import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
+import type { Segment } from "./log/segment.ts";
+import { identityIn, readSegment, type Survey, survey } from "./log/survey.ts";
+import { chainOf, type Source } from "./source.ts";
+
+/** How far a long piece of work is. */
+export interface Progress {
+  /** How many keys are found or copied. */
+  readonly keys: number;
+  /** How much is done, from 0 to 1. */
+  readonly fraction: number;
+}
+
+/** Work in steps, so that whoever runs it can show progress, and stop. */
+export type Steps<Result> = Generator<Progress, Result>;
+
+/** Something in a log, or in the state beside it, is not as it should be. */
+export interface Damage {
+  /** Where it starts in the log, in bytes; undefined if it is in the state. */
+  readonly offset: number | undefined;
+  /** What is wrong. */
+  readonly why: string;
+}
+
+/** A piece of a log. */
+export interface PlacedPiece {
+  /** Its segment. */
+  readonly segment: Segment;
+  /** The piece, valid until the next one is read. */
+  readonly piece: Piece;
+}
+
+const STEP_RECORDS = 8_192;
+const WHAT = {
+  turn: "a turn can't be read",
+  record: "a record can't be read",
+  digest: "a turn does not have the records that it was written with",
+} as const;
+
+/** What is found in a log. */
+export class Inspection {
+  /** The keys, with the places of their newest records. */
+  readonly memtable: Memtable;
+  /** All that is wrong. */
+  readonly damage: Damage[] = [];
+  /** The keys whose newest record is lost, with its place. */
+  readonly lost = new Map<string, number>();
+  /** The last version that the table is known to have given. */
+  version = 0;
+  /** The sequence number of the last turn. */
+  sequence = 0;
+  /** How many segments have an index. */
+  indexes = 0;
+  readonly #source: Source;
+  readonly #survey: Survey;
+  /** Why the chain is broken; undefined if it is not, and the end of the log is known. */
+  readonly #chainError: string | undefined;
+  /** Whether turns that are missing here were reported. */
+  #isGap = true;
+
+  /** Finds the segments of a log, and reads none. Throws OpenError if there are none. */
+  constructor(source: Source) {
+    this.#source = source;
+    const { log, state, stateError } = source;
+    try {
+      const identity = state ?? identityIn(log);
+      try {
+        const { segments } = chainOf(source, identity);
+        this.#survey = { segments, missing: [], headless: new Set() };
+      } catch (error) {
+        if (!(error instanceof DamageError || error instanceof OpenError)) throw error;
+        this.#chainError = error.message;
+        this.#survey = survey(log, identity);
+      }
+      const { slotBytes } = identity;
+      this.memtable = new Memtable({ log: { segmentBytes: slotBytes, recordBytes } });
+    } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
+      throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
+    }
+    if (stateError !== undefined) this.#note(undefined, stateError);
+    this.version = Math.max(0, ...this.segments.map(({ header }) => header.version));
+  }
+
+  /** Reads everything. */
+  static *of(source: Source): Steps<Inspection> {
+    const inspection = new Inspection(source);
+    yield* inspection.#read();
+    return inspection;
+  }
+
+  /** The segments; once they are read, with how far they can be. */
+  get segments(): readonly Segment[] {
+    return this.#survey.segments;
+  }
+
+  /** The pieces of all segments, in order. */
+  *pieces(): Generator<PlacedPiece> {
+    let memory;
+    for (const segment of this.segments) {
+      memory = readSegment(this.#source.log, segment, memory);
+      const isEndKnown = this.#chainError === undefined && segment === this.segments.at(-1);
+      const end = isEndKnown ? segment.end : segment.size;
+      for (const piece of piecesOf(memory, { seed: segment.seed, end })) yield { segment, piece };
+    }
+  }
+
+  *#read(): Steps<void> {
+    let reading: SegmentReading | undefined;
+    let records = 0;
+    for (const { segment, piece } of this.pieces()) {
+      if (reading?.segment !== segment) {
+        if (reading !== undefined) this.#leave(reading);
+        reading = this.#enter(segment);
+      }
+      if (piece.kind === "turn") this.#takeTurn(reading, piece.turn);
+      else if (piece.kind === "damage") this.#takeDamage(reading, piece);
+      else if (piece.kind === "record") {
+        this.#takeRecord(reading, piece);
+        if (++records % STEP_RECORDS !== 0) continue;
+        const fraction = this.segments.indexOf(segment) / this.segments.length;
+        yield { keys: this.memtable.size, fraction };
+      }
+    }
+    if (reading !== undefined) this.#leave(reading);
+    this.#compareState();
+    if (this.#chainError !== undefined && this.damage.length === 0) {
+      this.#note(undefined, this.#chainError);
+    }
+  }
+
+  #enter(segment: Segment): SegmentReading {
+    const before = this.segments[this.segments.indexOf(segment) - 1];
+    const { missing, headless } = this.#survey;
+    for (const number of missing) {
+      if (number > segment.number || number < (before?.number ?? 0)) continue;
+      this.#note(segment.start, `segment ${number}, which came before this one, is missing`);
+      this.#isGap = true;
+    }
+    if (headless.has(segment)) {
+      this.#note(segment.start, `the header of segment ${segment.number} can't be read`);
+    }
+    return {
+      segment,
+      index: new IndexCheck(this.#source.log, segment),
+      last: undefined,
+      isDamaged: false,
+      end: SEGMENT_HEADER_BYTES,
+    };
+  }
+
+  #takeTurn(reading: SegmentReading, turn: TurnHeader): void {
+    const { sequence, version, offset, length } = turn;
+    if (!this.#isGap && sequence !== this.sequence + 1) {
+      const why = `turns ${this.sequence + 1} to ${sequence - 1} are missing`;
+      this.#note(reading.segment.start + offset, why);
+    }
+    this.#isGap = false;
+    this.sequence = sequence;
+    this.version = Math.max(this.version, version);
+    reading.last = turn;
+    reading.end = offset + length;
+  }
+
+  #takeRecord(reading: SegmentReading, { offset, length, change }: RecordPiece): void {
+    const { kind, key, value, version, expiresAt } = change;
+    this.version = Math.max(this.version, version);
+    this.#forgetLoss(change);
+    if (kind === KIND.PUT) {
+      const place = reading.segment.start + offset;
+      this.memtable.put(key, value.length, { version, expiresAt, place });
+    } else this.#remove(change);
+    this.memtable.commit();
+    reading.index.take(offset, change);
+    reading.end = Math.max(reading.end, offset + length);
+  }
+
+  #takeDamage(reading: SegmentReading, { offset, end, what, change }: DamagePiece): void {
+    const { segment, index } = reading;
+    const place = segment.start + offset;
+    reading.isDamaged = true;
+    reading.end = Math.max(reading.end, end);
+    if (what === "turn") this.#isGap = true;
+    // The index knows what was there; without one, the record itself may say whose it is.
+    const changes = what === "digest"
+      ? []
+      : index.within(offset, end) ?? (change === undefined ? [] : [change]);
+    for (const each of changes) this.#lose(each, place);
+    const keys = changes.filter(({ kind }) => kind !== KIND.CLEAR).map(({ key }) => String(key));
+    const whose = keys.length === 0 ? "" : `, of ${keys.join(" and ")}`;
+    const bytes = `${end - offset} bytes of segment ${segment.number}`;
+    this.#note(place, `${WHAT[what]} (${bytes}${whose})`);
+  }
+
+  /** A record that is lost: what it has replaced must not be taken for the newest of its key. */
+  #lose(change: Pick<Change, "kind" | "key">, place: number): void {
+    this.#forgetLoss(change);
+    this.#remove(change);
+    this.memtable.commit();
+    if (change.kind === KIND.PUT) this.lost.set(String(change.key), place);
+  }
+
+  #forgetLoss({ kind, key }: Pick<Change, "kind" | "key">): void {
+    if (this.lost.size === 0) return;
+    if (kind === KIND.CLEAR) this.lost.clear();
+    else this.lost.delete(String(key));
+  }
+
+  #remove({ kind, key }: Pick<Change, "kind" | "key">): void {
+    if (kind === KIND.CLEAR) return this.memtable.clear();
+    const ref = this.memtable.find(key);
+    if (ref !== NO_REF) this.memtable.remove(ref);
+  }
+
+  #leave({ segment, index, last, isDamaged, end }: SegmentReading): void {
+    segment.end = end;
+    if (index.isThere) this.indexes++;
+    const next = this.segments[this.segments.indexOf(segment) + 1];
+    if (next === undefined) return;
+    if (last?.next === undefined) {
+      const place = segment.start + end;
+      for (const each of index.within(end, Infinity) ?? []) this.#lose(each, place);
+      this.#note(place, `the end of segment ${segment.number} can't be read`);
+      this.#isGap = true;
+      return;
+    }
+    if (last.next !== next.slot && next.number === segment.number + 1) {
+      this.#note(next.start, `segment ${next.number} is not where the one before says`);
+    }
+    if (!isDamaged && !index.agreesWith(last)) {
+      this.#note(
+        segment.start,
+        `the index of segment ${segment.number} is not that of its records`,
+      );
+    }
+  }
+
+  #compareState(): void {
+    const { state } = this.#source;
+    if (state === undefined) return;
+    const { sequence, isClosed } = state;
+    const last = this.segments.at(-1);
+    if (this.sequence < sequence) {
+      this.#note(
+        last && last.start + last.end,
+        `the last turns are missing: turn ${sequence} was committed, and ${this.sequence} is the last here`,
+      );
+    } else if (isClosed && this.sequence > sequence) {
+      const why = `the state is older than the log: the table was closed after turn ${sequence}, ` +
+        `and turn ${this.sequence} is there`;
+      this.#note(undefined, why);
+    }
+  }
+
+  #note(offset: number | undefined, why: string): void {
+    this.damage.push({ offset, why });
+  }
+}
+
+/** A segment that is being read. */
+interface SegmentReading {
+  readonly segment: Segment;
+  readonly index: IndexCheck;
+  /** The last turn that can be read. */
+  last: TurnHeader | undefined;
+  isDamaged: boolean;
+  /** How far it can be read, in bytes from its start. */
+  end: number;
+}

@@ -1,0 +1,110 @@
+/**
+ * A table to read, where nobody may write: the folder of a server, running or not, or a backup. A backup is one
+ * file: a log, and behind it the state of the table, without which the file is known to be cut short.
+ *
+ * While a source is open it holds a shared lock on the log, so that a server overwrites nothing of it.
+ *
+ * @module
+ */
+
+import { messageOf, OpenError } from "./errors.ts";
+import { type Chain, DamageError, findChain, type Identity } from "./log/chain.ts";
+import { openFile, type PositionedFile } from "./log/file.ts";
+import { StateFile, type TableState } from "./log/state_file.ts";
+import { checkedChain, openLog, openState, refuseOld } from "./table_folder.ts";
+
+/** The size of the state behind the log of a backup, in bytes. */
+export const BACKUP_STATE_BYTES = 4_136;
+/** How often a chain is looked for: a server may be writing at its end at this moment. */
+const ATTEMPTS = 5;
+
+/** A table to read. */
+export interface Source extends Disposable {
+  /** The log. */
+  readonly log: PositionedFile;
+  /** The state; undefined if it is lost. */
+  readonly state: TableState | undefined;
+  /** Why it is lost. */
+  readonly stateError: string | undefined;
+}
+
+/** Opens the table in a folder or in a backup. Throws OpenError. */
+export function openSource(path: string): Source {
+  try {
+    return Deno.statSync(path).isDirectory ? openFolder(path) : openBackup(path);
+  } catch (error) {
+    if (error instanceof OpenError) throw error;
+    throw new OpenError(`Cannot read ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Finds the chain of a source. Throws DamageError and OpenError. */
+export function chainOf({ log, state }: Source, identity: Identity): Chain {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return state === undefined
+        ? findChain(log, identity)
+        : checkedChain(log, new StateFile(log, state));
+    } catch (error) {
+      const isDamage = error instanceof DamageError || error instanceof OpenError;
+      if (!isDamage || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** A part of a file, as a file of its own. */
+export function partOf(
+  file: PositionedFile,
+  { from, to = Infinity }: { from: number; to?: number },
+): PositionedFile {
+  const within = (bytes: Uint8Array, offset: number) =>
+    bytes.subarray(0, Math.max(0, Math.min(bytes.length, to - from - offset)));
+  return {
+    path: file.path,
+    size: () => Math.min(file.size(), to) - from,
+    read: (bytes, offset) => file.read(within(bytes, offset), from + offset),
+    readLater: (bytes, offset) => file.readLater(within(bytes, offset), from + offset),
+    write: (bytes, offset) => file.write(bytes, from + offset),
+    truncate: (size) => file.truncate(from + size),
+    // A copy is synced once, at its end.
+    sync() {},
+    close() {},
+  };
+}
+
+function openFolder(folder: string): Source {
+  refuseOld(folder);
+  using stack = new DisposableStack();
+  const log = stack.adopt(openLog(folder, { isReadOnly: true }), (log) => log.close());
+  const lock = stack.adopt(Deno.openSync(log.path), (lock) => lock.close());
+  lock.lockSync(false);
+  const { state, stateError } = stateOf(() => openState(folder, { isReadOnly: true }));
+  state?.close();
+  const owned = stack.move();
+  return { log, state: state?.state, stateError, [Symbol.dispose]: () => owned.dispose() };
+}
+
+function openBackup(path: string): Source {
+  const file = openFile(Deno.realPathSync(path), { isReadOnly: true });
+  const end = Math.max(0, file.size() - BACKUP_STATE_BYTES);
+  const { state, stateError } = stateOf(() => {
+    const found = StateFile.read(partOf(file, { from: end }));
+    if (found !== undefined) return found;
+    throw new OpenError(
+      `Cannot open ${path}: it does not end as a backup does; was it copied as a whole?`,
+    );
+  });
+  const log = state === undefined ? file : partOf(file, { from: 0, to: end });
+  return { log, state: state?.state, stateError, [Symbol.dispose]: () => file.close() };
+}
+
+function stateOf(
+  read: () => StateFile,
+): { state: StateFile | undefined; stateError: string | undefined } {
+  try {
+    return { state: read(), stateError: undefined };
+  } catch (error) {
+    if (!(error instanceof OpenError)) throw error;
+    return { state: undefined, stateError: error.message };
+  }
+}

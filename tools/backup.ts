@@ -1,0 +1,40 @@
+/**
+ * Backup: copies the table in a folder to a new file, also while a server has it open. Run it with
+ * `deno task backup FILE`, or as `keyline backup FILE`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { backUp } from "../tables/durable/copy.ts";
+import { INTERRUPTED, runProgram } from "./program.ts";
+import { counted, grouped, Meter } from "./progress.ts";
+import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
+import { type Flags, helpText } from "./usage.ts";
+
+const FLAGS = { data: DATA_FLAG, ...COMMON_FLAGS } as const satisfies Flags;
+
+const HELP = helpText(
+  "keyline backup: copy the table to a new file, even while the server runs",
+  { usage: "keyline backup FILE [options]", flags: FLAGS },
+);
+
+if (import.meta.main) process.exitCode = await runBackup(process.argv.slice(2));
+
+/** Makes a backup; returns the exit code. */
+export function runBackup(args: readonly string[]): Promise<number> {
+  return runProgram(args, {
+    name: "backup",
+    flags: FLAGS,
+    operands: ["FILE"],
+    help: HELP,
+    async run({ data, quiet }, [file]) {
+      using meter = new Meter({ unit: "keys", quiet });
+      const copied = await runSteps(backUp(data, file!), meter);
+      if (copied === undefined) return INTERRUPTED;
+      const what = `${counted(copied.keys, "key")} (${grouped(copied.bytes)} bytes)`;
+      if (!quiet) meter.note(`Copied ${what} from ${data} to ${file}, and read it back`);
+      return 0;
+    },
+  });
+}

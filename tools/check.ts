@@ -1,0 +1,88 @@
+/**
+ * Check: reads a whole table, verifies every checksum, and says what is damaged; on request it copies what is
+ * whole. Run it with `deno task check:table FOLDER`, or as `keyline check FOLDER`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { describeDamage, salvage } from "../tables/durable/copy.ts";
+import { Inspection, type Steps } from "../tables/durable/inspection.ts";
+import { openSource } from "../tables/durable/source.ts";
+import { printable } from "./printable.ts";
+import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
+import { counted, Meter } from "./progress.ts";
+import { COMMON_FLAGS, runSteps } from "./table_work.ts";
+import { type Flags, helpText } from "./usage.ts";
+
+const FLAGS = {
+  salvage: {
+    hint: "NEWFOLDER",
+    help: "copy what is whole to this folder, which is empty or not there",
+  },
+  ...COMMON_FLAGS,
+} as const satisfies Flags;
+
+const HELP = helpText(
+  "keyline check: verify a folder, even while a server uses it, or a backup",
+  { usage: "keyline check FOLDER|FILE [options]", flags: FLAGS },
+) + `
+It prints what is there, each place that is damaged, and each key whose newest value is lost. The exit
+code is 0 if all is whole, and otherwise 1.
+`;
+
+if (import.meta.main) process.exitCode = await runCheck(process.argv.slice(2));
+
+/** Checks a table; returns the exit code. */
+export function runCheck(args: readonly string[]): Promise<number> {
+  return runProgram(args, {
+    name: "check",
+    flags: FLAGS,
+    operands: ["FOLDER|FILE"],
+    help: HELP,
+    async run({ salvage: folder, quiet }, [path]) {
+      using meter = new Meter({ unit: "keys", quiet });
+      const steps = folder === undefined ? inspect(path!) : salvage(path!, folder);
+      const done = await runSteps(steps, meter);
+      if (done === undefined) return INTERRUPTED;
+      const { found } = done;
+      await writeOut(reportOf(found));
+      const isWhole = found.damage.length === 0;
+      if (folder !== undefined) {
+        const keys = counted(found.memtable.size, "key");
+        meter.note(`Copied ${keys} from ${path} to ${folder}`);
+      } else if (isWhole) meter.note(`${path} is whole`);
+      else meter.note(adviceFor(path!));
+      return isWhole ? 0 : 1;
+    },
+  });
+}
+
+function* inspect(path: string): Steps<{ found: Inspection }> {
+  using source = openSource(path);
+  return { found: yield* Inspection.of(source) };
+}
+
+/** What was found, a line each. */
+function reportOf({ memtable, segments, indexes, sequence, damage, lost }: Inspection): string {
+  const live = memtable.liveBytes.total;
+  const read = segments.reduce((sum, { end }) => sum + end, 0);
+  const lines = [
+    `keys ${memtable.size}`,
+    `segments ${segments.length}`,
+    `indexes ${indexes}`,
+    `live_bytes ${live}`,
+    `dead_bytes ${read - live}`,
+    `last_turn ${sequence}`,
+    `damaged_places ${damage.length}`,
+    `lost_keys ${lost.size}`,
+    ...damage.map((each) => `damage: ${describeDamage(each)}`),
+    ...[...lost].map(([key, place]) => `lost: ${key}, at byte ${place}`),
+  ];
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+function adviceFor(path: string): string {
+  return `${path} is damaged. Restore a backup; or copy what is whole, with --salvage NEWFOLDER: there the ` +
+    "lost keys are missing, and what was changed where the log can't be read is as it was before";
+}

@@ -1,0 +1,92 @@
+/**
+ * Log: prints the records of a table's log, for people who debug. Run it with `deno task log FOLDER`, or as
+ * `keyline log FOLDER`.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { KIND } from "../tables/change.ts";
+import { Inspection } from "../tables/durable/inspection.ts";
+import type { RecordPiece } from "../tables/durable/log/pieces.ts";
+import type { Segment } from "../tables/durable/log/segment.ts";
+import { openSource } from "../tables/durable/source.ts";
+import { printable } from "./printable.ts";
+import { runProgram, writeOut } from "./program.ts";
+import { withToolErrors } from "./table_work.ts";
+import { type Flags, helpText } from "./usage.ts";
+
+const FLAGS = { help: { help: "show this and end" } } as const satisfies Flags;
+
+const HELP = helpText(
+  "keyline log: print the records of a table's log, for people who debug",
+  { usage: "keyline log FOLDER|FILE", flags: FLAGS },
+) + `
+Each line is a record: its segment, its offset in the file, its turn, what it does, the lengths of key and
+value, the version, when the key expires, and the key.
+`;
+
+const HEAD = "segment offset turn kind key_bytes value_bytes version expires key\n";
+const NAMES = new Map<number, string>([
+  [KIND.PUT, "put"],
+  [KIND.DELETE, "delete"],
+  [KIND.CLEAR, "clear"],
+]);
+/** How many characters are written at a time. */
+const TEXT_MIN = 65_536;
+
+if (import.meta.main) process.exitCode = await runLog(process.argv.slice(2));
+
+/** Prints a log; returns the exit code. */
+export function runLog(args: readonly string[]): Promise<number> {
+  return runProgram(args, {
+    name: "log",
+    flags: FLAGS,
+    operands: ["FOLDER|FILE"],
+    help: HELP,
+    run: (_flags, [path]) => withToolErrors(() => printLog(path!)),
+  });
+}
+
+async function printLog(path: string): Promise<number> {
+  using source = openSource(path);
+  let isWhole = true;
+  let text = HEAD;
+  for (const { segment, piece } of new Inspection(source).pieces()) {
+    if (piece.kind === "record") text += lineOf(segment, piece);
+    if (piece.kind === "damage") {
+      const place = segment.start + piece.offset;
+      text += `${segment.number} ${place} ? damaged ${
+        piece.end - piece.offset
+      } bytes: a ${piece.what}\n`;
+      isWhole = false;
+    }
+    if (text.length < TEXT_MIN) continue;
+    await writeOut(text);
+    text = "";
+  }
+  await writeOut(text);
+  return isWhole ? 0 : 1;
+}
+
+function lineOf(segment: Segment, { offset, sequence, change }: RecordPiece): string {
+  const { kind, key, value, version, expiresAt } = change;
+  const fields = [
+    segment.number,
+    segment.start + offset,
+    sequence ?? "?",
+    NAMES.get(kind),
+    key.length,
+    value.length,
+    version,
+    expiresAt === 0 ? "-" : timeOf(expiresAt),
+    printable(String(key)),
+  ];
+  return `${fields.join(" ").trimEnd()}\n`;
+}
+
+/** A time as people write it, or its milliseconds where that is beyond what a date can be. */
+function timeOf(milliseconds: number): string {
+  const date = new Date(milliseconds);
+  return Number.isNaN(date.getTime()) ? String(milliseconds) : date.toISOString();
+}
