@@ -20,7 +20,7 @@ async function showPage(wanted, after) {
   const { page, why, isStale } = await ask("/api/keys", { prefix: wanted, after });
   if (isStale) return;
   if (page === undefined) return say(why);
-  shown = { prefix: wanted, after, last: page.keys.at(-1) ?? "" };
+  shown = { prefix: wanted, after, last: page.keys.at(-1) ?? after };
   list.replaceChildren(...page.keys.map(itemOf));
   first.disabled = after === "";
   next.disabled = !page.more;
