@@ -132,9 +132,9 @@ export class Contents {
 
   /** Counts what a record takes in the log, or with -1 no longer. */
   countLive(ref: number, sign: 1 | -1): void {
+    if (this.#log === NO_LOG) return;
     const { arena } = this;
     const place = arena.place(ref);
-    if (place === 0) return;
     const sizes = {
       keyLength: arena.keyLength(ref),
       valueLength: arena.valueLength(ref),
