@@ -28,7 +28,6 @@ import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Answered, Member } from "../turn/turn.ts";
 import { Admission, UNAUTHORIZED_LINE_MAX } from "./admission.ts";
-import { ReadBuffer } from "./read_buffer.ts";
 import { isDisconnect, type Socket } from "./socket.ts";
 import type { WrongPasswords } from "./wrong_passwords.ts";
 
@@ -75,7 +74,6 @@ export class Connection implements Member, RemoteMember, Recipient {
   readonly #admission: Admission;
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
-  readonly #buffer = new ReadBuffer();
 
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
@@ -251,20 +249,20 @@ export class Connection implements Member, RemoteMember, Recipient {
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
-      const length = await this.#socket.read(this.#buffer.memory.bytes);
+      const room = this.#lines.room();
+      const length = await this.#socket.read(room);
       this.#isReading = false;
       if (length === null) return true;
       if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
       this.#context.metrics.bytesReceived += length;
-      if (isFirst && isTlsHello(this.#buffer.memory.bytes[0]!)) {
+      if (isFirst && isTlsHello(room[0]!)) {
         this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
         this.#outbox.release();
         return false;
       }
       let isWhole = false;
-      for (let start = 0; start < length; start = this.#lines.end) {
-        const lines = this.#lines.take(this.#buffer.memory, length, { start });
+      for (let lines = this.#lines.take(length);; lines = this.#lines.takeRest()) {
         if (lines === undefined) {
           slice.count();
         } else {
@@ -274,8 +272,8 @@ export class Connection implements Member, RemoteMember, Recipient {
         }
         if (this.#isLast || this.#isClosed || this.#isEnding) return false;
         if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
+        if (!this.#lines.hasRest) break;
       }
-      this.#buffer.fit(length, { mayGrow: this.#client.authorized });
       const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
       if (this.#client.authorized) this.#trust();
@@ -340,7 +338,7 @@ export class Connection implements Member, RemoteMember, Recipient {
     await this.#socket.closeWrite();
     const timer = setTimeout(() => this.close(), LINGER_MS);
     try {
-      while (await this.#socket.read(this.#buffer.memory.bytes) !== null);
+      while (await this.#socket.read(this.#lines.room()) !== null);
     } finally {
       clearTimeout(timer);
     }
