@@ -37,6 +37,8 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const DEL = 0x7f;
+/** After so many printable bytes in a row there are likely to be many more. */
+const SHORT_RUN = 128;
 
 /** No lines: to be in a turn nevertheless, so that a promised reply is released with its commit. */
 export const NO_LINES: Lines = {
@@ -203,16 +205,17 @@ interface Survey {
 }
 
 /**
- * Looks at every byte from one place to another, which spares later steps their own look at each: at sixteen
- * at a time where they are printable ASCII, as most are, and then at four.
+ * Looks at every byte from one place to another, which spares later steps their own look at each: at four at a
+ * time where they are printable ASCII, as most are, and at sixteen where a line is long.
  */
 function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   let count = 0;
   let end = from;
   let isPrintable = true;
   for (let i = from;; i++) {
-    while (i + 16 <= to && arePrintableWords(view, i)) i += 16;
-    while (i + 4 <= to && isPrintableWord(view.getInt32(i, true))) i += 4;
+    const near = i + SHORT_RUN;
+    while (i + 4 <= to && isPrintableWord(view.getInt32(i, true)) && i < near) i += 4;
+    if (i >= near) { while (i + 16 <= to && arePrintableWords(view, i)) i += 16; }
     if (i >= to) return { count, end, isPrintable };
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
@@ -227,9 +230,9 @@ function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
 
 /** Whether the next sixteen bytes are printable ASCII. */
 function arePrintableWords(view: DataView, at: number): boolean {
-  const [a, b] = [view.getInt32(at, true), view.getInt32(at + 4, true)];
-  const [c, d] = [view.getInt32(at + 8, true), view.getInt32(at + 12, true)];
-  return ((signsOf(a) | signsOf(b) | signsOf(c) | signsOf(d)) & 0x80808080) === 0;
+  const first = signsOf(view.getInt32(at, true)) | signsOf(view.getInt32(at + 4, true));
+  const last = signsOf(view.getInt32(at + 8, true)) | signsOf(view.getInt32(at + 12, true));
+  return ((first | last) & 0x80808080) === 0;
 }
 
 /** Whether the four bytes of a word are printable ASCII. */
