@@ -28,6 +28,7 @@ import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Answered, Member } from "../turn/turn.ts";
 import { Admission, UNAUTHORIZED_LINE_MAX } from "./admission.ts";
+import { linger } from "./farewell.ts";
 import { isDisconnect, type Socket } from "./socket.ts";
 import type { WrongPasswords } from "./wrong_passwords.ts";
 
@@ -59,10 +60,6 @@ const UNSENT_MAX = 262_144;
 const UNAUTHORIZED_UNSENT_MAX = 4_096;
 /** A reply of more bytes took some time to make, unless a table has it. */
 const COSTLY_BYTES = 1_024;
-/** How long to wait for the last bytes of a client, in milliseconds. */
-const LINGER_MS = 1_000;
-/** How long a refused client has to read why, in milliseconds. */
-const REFUSAL_MS = 2_000;
 
 /** The connection of one client, from its first byte to its last. */
 export class Connection implements Member, RemoteMember, Recipient {
@@ -92,7 +89,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   #silentSweeps = 0;
   #stuckSweeps = 0;
 
-  /** Takes over an accepted socket; call `serve` or `refuse` next. */
+  /** Takes over an accepted socket; call `serve` next. */
   constructor(socket: Socket, { services, turn, limits, wrongPasswords }: ConnectionOptions) {
     this.#socket = socket;
     this.#turn = turn;
@@ -115,25 +112,10 @@ export class Connection implements Member, RemoteMember, Recipient {
     try {
       const isLeft = await this.#servePackets();
       await this.#outbox.sent();
-      if (!isLeft) await this.#linger();
+      if (!isLeft) await linger(this.#socket, () => this.close());
     } catch (error) {
       if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {
-      this.close();
-    }
-  }
-
-  /** Sends this reply and closes. Never throws. */
-  async refuse(reply: Reply): Promise<void> {
-    // Without a TLS handshake the write would never end by itself.
-    const timer = setTimeout(() => this.close(), REFUSAL_MS);
-    try {
-      await this.#socket.write(reply.bytes!);
-      await this.#linger();
-    } catch {
-      // The client has left, or has taken too long.
-    } finally {
-      clearTimeout(timer);
       this.close();
     }
   }
@@ -328,19 +310,5 @@ export class Connection implements Member, RemoteMember, Recipient {
   get #isHeldUp(): boolean {
     return this.#rest !== undefined || this.#promised !== undefined || this.#admission.isPausing ||
       this.room < 0;
-  }
-
-  /**
-   * Ends the outgoing stream, then drops what the client still sends for a moment. If bytes were left
-   * unread at the close, the kernel would send a reset, and the last replies could be lost.
-   */
-  async #linger(): Promise<void> {
-    await this.#socket.closeWrite();
-    const timer = setTimeout(() => this.close(), LINGER_MS);
-    try {
-      while (await this.#socket.read(this.#lines.room()) !== null);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }

@@ -5,9 +5,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { refuse } from "../../../server/connections/farewell.ts";
 import { busy, ok } from "../../../server/reply.ts";
 import { commandOf, countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
-import { settled } from "../../support/memory_socket.ts";
+import { MemorySocket, settled } from "../../support/memory_socket.ts";
 
 const utf8 = new TextEncoder();
 
@@ -215,8 +216,8 @@ Deno.test(
 );
 
 Deno.test("a refused client gets the reason, then the connection ends", async () => {
-  const { socket, connection } = new MemoryServer().accept();
-  const refused = connection.refuse(busy("too many connections"));
+  const socket = new MemorySocket();
+  const refused = refuse(socket, busy("too many connections"));
   socket.send("PUT a 1\n");
   await settled();
   socket.finish();
