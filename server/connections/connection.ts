@@ -112,7 +112,8 @@ export class Connection implements Member, RemoteMember, Recipient {
     try {
       const isLeft = await this.#servePackets();
       await this.#outbox.sent();
-      if (!isLeft) await linger(this.#socket, () => this.close());
+      const { slice } = this.#turn;
+      if (!isLeft) await linger(this.#socket, { close: () => this.close(), slice });
     } catch (error) {
       if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {

@@ -146,7 +146,9 @@ export class Listener {
   #refuse(socket: Socket, why: string): void {
     if (this.#refusals >= REFUSALS_MAX) return socket.close();
     this.#refusals++;
-    refuse(socket, busy(why)).finally(() => this.#refusals--);
+    refuse(socket, { reply: busy(why), slice: this.#options.turn.slice }).finally(() =>
+      this.#refusals--
+    );
   }
 
   #sweep(seconds: number): void {

@@ -5,6 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { TimeSlice } from "../../../server/turn/time_slice.ts";
+import { STOPPED } from "../../support/clock.ts";
 import { refuse } from "../../../server/connections/farewell.ts";
 import { busy, ok } from "../../../server/reply.ts";
 import { commandOf, countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
@@ -217,7 +219,10 @@ Deno.test(
 
 Deno.test("a refused client gets the reason, then the connection ends", async () => {
   const socket = new MemorySocket();
-  const refused = refuse(socket, busy("too many connections"));
+  const refused = refuse(socket, {
+    reply: busy("too many connections"),
+    slice: new TimeSlice(STOPPED),
+  });
   socket.send("PUT a 1\n");
   await settled();
   socket.finish();
