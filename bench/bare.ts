@@ -1,23 +1,25 @@
 /**
- * The least that a server on `Deno.listen` can do: it reads, counts lines, and writes a reply for each, always
- * the same. No stream splits the lines, and nothing is stored. What it reaches is what Deno gives; what
- * Keyline lacks of it is the price of everything else. Started by peers.ts with a port, the length of a
- * value and, where it is to be durable, a file.
+ * The least that a server on `Deno.listen` can do: it reads, finds the ends of lines, and writes a reply for
+ * each, always the same. No stream splits the lines, and nothing is stored. What it reaches is what Deno
+ * gives; what Keyline lacks of it is the price of everything else. Started by peers.ts with a port, the length
+ * of a value and, where it is to be durable, a file.
  *
  * @module
  */
 
+import { Buffer } from "node:buffer";
+
 const [port, valueBytes] = Deno.args.map(Number);
 const path = Deno.args[2];
 const utf8 = new TextEncoder();
-const LF = 0x0a;
 const [GET, PUT] = [0x47, 0x50]; // the first letters of the verbs that the load generator sends
 const REPLIES = new Map([
   [GET, utf8.encode(`200 OK ${"v".repeat(valueBytes!)}\r\n`)],
   [PUT, utf8.encode("200 OK\r\n")],
 ]);
 const OTHER = utf8.encode("404 NOT FOUND\r\n");
-const PACKET_BYTES = 65_536;
+/** Buffers are as large as packets and replies have been: thousands of clients must fit in the caches. */
+const [PACKET_BYTES_MIN, PACKET_BYTES_MAX] = [1_024, 65_536];
 
 /** The least of a log: one write and one sync for all packets with a PUT in a turn of the event loop. */
 class Log {
@@ -67,23 +69,37 @@ for await (const connection of Deno.listen({ hostname: "127.0.0.1", port: port! 
 }
 
 async function serve(connection: Deno.TcpConn): Promise<void> {
-  const packet = new Uint8Array(PACKET_BYTES);
-  const replies = new Uint8Array(packet.length * OTHER.length);
+  let packet = Buffer.alloc(PACKET_BYTES_MIN);
+  let replies = new Uint8Array(PACKET_BYTES_MIN);
   let verb: number | undefined;
   for (let length; (length = await connection.read(packet)) !== null;) {
     let size = 0;
     let hasPut = false;
-    for (let i = 0; i < length; i++) {
-      verb ??= packet[i]!;
-      if (packet[i] !== LF) continue;
+    // The search for a character in a string is native; the one for a byte in an array is a loop.
+    const text = packet.toString("latin1", 0, length);
+    for (let at = 0; at < length;) {
+      verb ??= packet[at]!;
+      const lf = text.indexOf("\n", at);
+      if (lf < 0) break;
       const reply = REPLIES.get(verb) ?? OTHER;
       hasPut ||= verb === PUT;
+      replies = withRoom(replies, size, reply.length);
       replies.set(reply, size);
       size += reply.length;
       verb = undefined;
+      at = lf + 1;
     }
     // Replies to reads wait too, as those of Keyline and Redis do.
     if (log !== undefined) await log.add(hasPut ? packet.subarray(0, length) : NOTHING);
     for (let sent = 0; sent < size;) sent += await connection.write(replies.subarray(sent, size));
+    if (length === packet.length && length < PACKET_BYTES_MAX) packet = Buffer.alloc(4 * length);
   }
+}
+
+/** The bytes, or a larger copy where they have less room than this from here on. */
+function withRoom(bytes: Uint8Array<ArrayBuffer>, from: number, room: number) {
+  if (from + room <= bytes.length) return bytes;
+  const larger = new Uint8Array(2 * (from + room));
+  larger.set(bytes);
+  return larger;
 }

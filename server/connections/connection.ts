@@ -28,7 +28,7 @@ import { Outbox, type Recipient } from "../turn/outbox.ts";
 import type { TurnLike } from "../turn/remote_turn.ts";
 import type { Answered, Member } from "../turn/turn.ts";
 import { Admission, UNAUTHORIZED_LINE_MAX } from "./admission.ts";
-import { ReadBuffer } from "./read_buffer.ts";
+import { linger } from "./farewell.ts";
 import { addressOf, isDisconnect, type Socket } from "./socket.ts";
 import type { WrongPasswords } from "./wrong_passwords.ts";
 
@@ -60,10 +60,6 @@ const UNSENT_MAX = 262_144;
 const UNAUTHORIZED_UNSENT_MAX = 4_096;
 /** A reply of more bytes took some time to make, unless a table has it. */
 const COSTLY_BYTES = 1_024;
-/** How long to wait for the last bytes of a client, in milliseconds. */
-const LINGER_MS = 1_000;
-/** How long a refused client has to read why, in milliseconds. */
-const REFUSAL_MS = 2_000;
 
 /** The connection of one client, from its first byte to its last. */
 export class Connection implements Member, RemoteMember, Recipient {
@@ -75,7 +71,6 @@ export class Connection implements Member, RemoteMember, Recipient {
   readonly #admission: Admission;
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
-  readonly #buffer = new ReadBuffer();
 
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
@@ -94,7 +89,7 @@ export class Connection implements Member, RemoteMember, Recipient {
   #silentSweeps = 0;
   #stuckSweeps = 0;
 
-  /** Takes over an accepted socket; call `serve` or `refuse` next. */
+  /** Takes over an accepted socket; call `serve` next. */
   constructor(socket: Socket, { services, turn, limits, wrongPasswords }: ConnectionOptions) {
     this.#socket = socket;
     this.#turn = turn;
@@ -123,25 +118,11 @@ export class Connection implements Member, RemoteMember, Recipient {
     try {
       const isLeft = await this.#servePackets();
       await this.#outbox.sent();
-      if (!isLeft) await this.#linger();
+      const { slice } = this.#turn;
+      if (!isLeft) await linger(this.#socket, { close: () => this.close(), slice });
     } catch (error) {
       if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
     } finally {
-      this.close();
-    }
-  }
-
-  /** Sends this reply and closes. Never throws. */
-  async refuse(reply: Reply): Promise<void> {
-    // Without a TLS handshake the write would never end by itself.
-    const timer = setTimeout(() => this.close(), REFUSAL_MS);
-    try {
-      await this.#socket.write(reply.bytes!);
-      await this.#linger();
-    } catch {
-      // The client has left, or has taken too long.
-    } finally {
-      clearTimeout(timer);
       this.close();
     }
   }
@@ -262,20 +243,20 @@ export class Connection implements Member, RemoteMember, Recipient {
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
-      const length = await this.#socket.read(this.#buffer.memory.bytes);
+      const room = this.#lines.room();
+      const length = await this.#socket.read(room);
       this.#isReading = false;
       if (length === null) return true;
       if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
       this.#context.metrics.bytesReceived += length;
-      if (isFirst && isTlsHello(this.#buffer.memory.bytes[0]!)) {
+      if (isFirst && isTlsHello(room[0]!)) {
         this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
         this.#outbox.release();
         return false;
       }
       let isWhole = false;
-      for (let start = 0; start < length; start = this.#lines.end) {
-        const lines = this.#lines.take(this.#buffer.memory, length, { start });
+      for (let lines = this.#lines.take(length);; lines = this.#lines.takeRest()) {
         if (lines === undefined) {
           slice.count();
         } else {
@@ -285,8 +266,8 @@ export class Connection implements Member, RemoteMember, Recipient {
         }
         if (this.#isLast || this.#isClosed || this.#isEnding) return false;
         if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
+        if (!this.#lines.hasRest) break;
       }
-      this.#buffer.fit(length, { mayGrow: this.#client.authorized });
       const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
       if (this.#client.authorized) this.#trust();
@@ -341,19 +322,5 @@ export class Connection implements Member, RemoteMember, Recipient {
   get #isHeldUp(): boolean {
     return this.#rest !== undefined || this.#promised !== undefined || this.#admission.isPausing ||
       this.room < 0;
-  }
-
-  /**
-   * Ends the outgoing stream, then drops what the client still sends for a moment. If bytes were left
-   * unread at the close, the kernel would send a reset, and the last replies could be lost.
-   */
-  async #linger(): Promise<void> {
-    await this.#socket.closeWrite();
-    const timer = setTimeout(() => this.close(), LINGER_MS);
-    try {
-      while (await this.#socket.read(this.#buffer.memory.bytes) !== null);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 }

@@ -6,8 +6,10 @@
  */
 
 import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
+import { refuse } from "./farewell.ts";
 import { Flood } from "./flood.ts";
 import { busy } from "../reply.ts";
+import type { Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
 import { WrongPasswords } from "./wrong_passwords.ts";
 
@@ -123,15 +125,15 @@ export class Listener {
     const wrapped = context === undefined
       ? socket
       : new TlsSocket(socket, context, this.#options.turn.slice);
+    if (this.#isDraining) return this.#refuse(wrapped, "shutting down");
+    if (metrics.connections >= limits.connectionsMax) {
+      metrics.connectionsRefused++;
+      return this.#refuse(wrapped, "too many connections; try again later");
+    }
     const connection = new Connection(wrapped, {
       ...this.#options,
       wrongPasswords: this.#wrongPasswords,
     });
-    if (this.#isDraining) return this.#refuse(connection, "shutting down");
-    if (metrics.connections >= limits.connectionsMax) {
-      metrics.connectionsRefused++;
-      return this.#refuse(connection, "too many connections; try again later");
-    }
     metrics.connections++;
     metrics.connectionsAccepted++;
     const served = connection.serve().finally(() => {
@@ -141,10 +143,12 @@ export class Listener {
     this.#connections.set(connection, served);
   }
 
-  #refuse(connection: Connection, why: string): void {
-    if (this.#refusals >= REFUSALS_MAX) return connection.close();
+  #refuse(socket: Socket, why: string): void {
+    if (this.#refusals >= REFUSALS_MAX) return socket.close();
     this.#refusals++;
-    connection.refuse(busy(why)).finally(() => this.#refusals--);
+    refuse(socket, { reply: busy(why), slice: this.#options.turn.slice }).finally(() =>
+      this.#refusals--
+    );
   }
 
   #sweep(seconds: number): void {

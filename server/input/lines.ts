@@ -1,6 +1,6 @@
 /**
- * Turns the bytes of one client into whole, checked lines, still as bytes. The connection gives it each
- * packet and submits the lines to the turn, where TextLineStream splits them.
+ * Turns the bytes of one client into whole, checked lines, still as bytes. The connection reads each
+ * packet to its room and submits the lines to the turn, where TextLineStream splits them.
  *
  * It guards TextLineStream, which has no limit and emits an unterminated last line. The guard holds back
  * the tail of a packet until the line is whole, so an unterminated line never gets through.
@@ -10,6 +10,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { Memory, Text } from "../../tables/text.ts";
+import { InputBuffer } from "./input_buffer.ts";
 import { mayBeTelnet, TelnetFilter } from "./telnet.ts";
 
 /** What may be wrong with a line, none first. */
@@ -36,11 +37,12 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const DEL = 0x7f;
-const EMPTY = new Uint8Array(0);
+/** After so many printable bytes in a row there are likely to be many more. */
+const SHORT_RUN = 128;
 
 /** No lines: to be in a turn nevertheless, so that a promised reply is released with its commit. */
 export const NO_LINES: Lines = {
-  text: Text.from(EMPTY),
+  text: Text.from(new Uint8Array(0)),
   count: 0,
   isPrintable: true,
   faults: undefined,
@@ -51,11 +53,13 @@ export const NO_LINES: Lines = {
  *
  * @example
  * ```ts
- * import { Text } from "../../tables/text.ts";
  * import { LineReader } from "./lines.ts";
  *
  * const lines = new LineReader({ lineBytesMax: 1_024 });
- * const take = (packet: string) => String(lines.take(Text.of(packet).memory)?.text);
+ * const take = (packet: string) => {
+ *   const { written } = new TextEncoder().encodeInto(packet, lines.room());
+ *   return String(lines.take(written)?.text);
+ * };
  * console.log(take("GET a\r\nGE")); // "GET a\r\n"
  * console.log(take("T b\nGET c\n")); // "GET b\nGET c\n"
  * ```
@@ -63,21 +67,19 @@ export const NO_LINES: Lines = {
 export class LineReader {
   readonly #telnet = new TelnetFilter();
   readonly #lineBytesMax: number;
-  #tailBytesMax: number;
-  readonly #tail = new Tail();
-  /** Whether the tail is printable ASCII. */
+  #tailBytesMax = 0;
+  readonly #buffer = new InputBuffer();
+  /** Whether the unfinished line is printable ASCII so far. */
   #isTailPrintable = true;
   /** Whether the current line is too long, and the rest of it is to be dropped. */
   #isSkipping = false;
-
-  /** Where the bytes that were taken last end, in their packet: more follow after a timing mark. */
-  end = 0;
+  /** What follows a timing mark in its packet. */
+  #behindMark: Uint8Array<ArrayBuffer> | undefined;
 
   /** Lines may have this many bytes, without LF or CR LF. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
-    this.#tailBytesMax = lineBytesMax;
-    this.#telnet.subnegotiationBytesMax = lineBytesMax;
+    this.tailBytesMax = lineBytesMax;
   }
 
   /**
@@ -95,58 +97,74 @@ export class LineReader {
   set tailBytesMax(bytes: number) {
     this.#tailBytesMax = bytes;
     this.#telnet.subnegotiationBytesMax = bytes;
+    this.#buffer.lineBytesMax = bytes;
+  }
+
+  /** Where to read the next packet to. The lines so far must have been answered: they may have lain there. */
+  room(): Uint8Array<ArrayBuffer> {
+    // The extra byte is for the CR of a CR LF.
+    if (this.#buffer.length > this.#tailBytesMax + 1) this.#isSkipping = true;
+    if (this.#isSkipping) this.#buffer.take(this.#buffer.end);
+    return this.#buffer.room();
   }
 
   /**
-   * The lines that end in a packet, which is the first bytes of this memory, from `start` on; undefined where
-   * none does. They may lie in it, so it must not change until they are answered. Where telnet asks for a
-   * timing mark within the packet, only what comes before that is taken: go on from `end`.
+   * The lines that end in the packet of this many bytes that was read to the room; undefined where none does.
+   * They lie there, so nothing must be read until they are answered. Where telnet asks for a timing mark
+   * within the packet, only what comes before that is taken: `takeRest` goes on.
    */
-  take(memory: Memory, length = memory.bytes.length, { start = 0 } = {}): Lines | undefined {
-    const { bytes } = memory;
-    this.end = length;
-    if (start === 0) {
-      const survey = surveyOf(memory, length);
-      const isText = survey.isPrintable || !mayBeTelnet(bytes.subarray(0, length));
-      if (isText && this.#telnet.passes(bytes[length - 1])) return this.#linesOf(memory, survey);
+  take(length: number): Lines | undefined {
+    const buffer = this.#buffer;
+    const { memory, end: from } = buffer;
+    buffer.add(length);
+    const survey = surveyOf(memory, from, buffer.end);
+    if (survey.isPrintable && this.#telnet.passes(memory.bytes[buffer.end - 1])) {
+      return this.#linesOf(survey);
     }
-    const stripped = new Memory(this.#telnet.strip(bytes.subarray(0, length), start));
-    this.end = this.#telnet.end;
-    return this.#linesOf(stripped, surveyOf(stripped, stripped.bytes.length));
+    const packet = memory.bytes.subarray(from, buffer.end);
+    if (!mayBeTelnet(packet) && this.#telnet.passes(packet.at(-1))) return this.#linesOf(survey);
+    buffer.end = from;
+    return this.#takeStripped(packet.slice());
   }
 
-  /** The lines that end in bytes without telnet's. */
-  #linesOf(memory: Memory, { length, count, end, isPrintable }: Survey): Lines | undefined {
+  /** Whether bytes are left of the packet, behind a timing mark. */
+  get hasRest(): boolean {
+    return this.#behindMark !== undefined;
+  }
+
+  /** The lines that end there, as `take` would return them. */
+  takeRest(): Lines | undefined {
+    return this.#takeStripped(this.#behindMark!);
+  }
+
+  #takeStripped(packet: Uint8Array<ArrayBuffer>): Lines | undefined {
+    const text = this.#telnet.strip(packet);
+    const { end } = this.#telnet;
+    this.#behindMark = end < packet.length ? packet.subarray(end) : undefined;
+    const buffer = this.#buffer;
+    buffer.ensure(text.length);
+    const from = buffer.end;
+    buffer.memory.bytes.set(text, from);
+    buffer.end += text.length;
+    return this.#linesOf(surveyOf(buffer.memory, from, buffer.end));
+  }
+
+  /** The lines that end in what has been added, which this was found of. */
+  #linesOf({ count, end, isPrintable }: Survey): Lines | undefined {
     if (count === 0) {
-      this.#keep(memory.bytes.subarray(0, length), isPrintable);
+      this.#isTailPrintable &&= isPrintable;
       return undefined;
     }
+    const buffer = this.#buffer;
     const arePrintable = isPrintable && this.#isTailPrintable;
-    const text = this.#tail.length === 0
-      ? new Text(memory, 0, end)
-      : Text.from(this.#tail.take(memory.bytes.subarray(0, end)));
-    this.#isTailPrintable = true;
+    const text = new Text(buffer.memory, buffer.start, end);
+    buffer.take(end);
+    this.#isTailPrintable = isPrintable || buffer.length === 0;
     const isPlain = !this.#isSkipping && text.length <= this.#lineBytesMax &&
       (arePrintable || isUtf8(text.toBytes()));
-    const lines = isPlain
+    return isPlain
       ? { text, count, isPrintable: arePrintable, faults: undefined }
       : this.#checkEach(text.toBytes(), count);
-    if (end < length) this.#keep(memory.bytes.subarray(end, length), isPrintable);
-    return lines;
-  }
-
-  /**
-   * Keeps an unfinished line, or drops one that has grown too long. It checks the length before it adds a
-   * packet, so it never keeps more than the limit and one packet.
-   */
-  #keep(bytes: Uint8Array<ArrayBuffer>, isPrintable: boolean): void {
-    // The extra byte is for the CR of a CR LF.
-    if (this.#tail.length > this.#tailBytesMax + 1) {
-      this.#tail.clear();
-      this.#isSkipping = true;
-    }
-    if (!this.#isSkipping) this.#tail.append(bytes, this.#tailBytesMax);
-    this.#isTailPrintable &&= isPrintable;
   }
 
   /** The slow way, a line at a time: a line that is too long or not UTF-8 spoils no other line. */
@@ -176,45 +194,8 @@ export class LineReader {
   }
 }
 
-/** An unfinished line. Its memory doubles, up to the limit of a line, so that adding single bytes is cheap. */
-class Tail {
-  #bytes: Uint8Array<ArrayBuffer> = EMPTY;
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
-
-  /** Adds bytes. More than `bytesMax` in all are not foreseen, but taken. */
-  append(bytes: Uint8Array, bytesMax = 0): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, Math.min(2 * length, bytesMax)));
-      grown.set(this.#bytes.subarray(0, this.#length));
-      this.#bytes = grown;
-    }
-    this.#bytes.set(bytes, this.#length);
-    this.#length = length;
-  }
-
-  /** Returns the tail with these bytes after it, and empties the tail. */
-  take(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-    this.append(bytes);
-    const whole = this.#bytes.subarray(0, this.#length);
-    this.clear();
-    return whole;
-  }
-
-  clear(): void {
-    this.#bytes = EMPTY;
-    this.#length = 0;
-  }
-}
-
 /** What a packet consists of. */
 interface Survey {
-  /** How many bytes it has. */
-  readonly length: number;
   /** How many lines end in it. */
   readonly count: number;
   /** Where the last of these lines ends: the byte after its LF. */
@@ -224,32 +205,45 @@ interface Survey {
 }
 
 /**
- * Looks at every byte, which spares later steps their own look at each: at four at a time where they are
- * printable ASCII, as most are.
+ * Looks at every byte from one place to another, which spares later steps their own look at each: at four at a
+ * time where they are printable ASCII, as most are, and at sixteen where a line is long.
  */
-function surveyOf({ bytes, view }: Memory, length: number): Survey {
+function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   let count = 0;
-  let end = 0;
+  let end = from;
   let isPrintable = true;
-  for (let i = 0;; i++) {
-    while (i + 4 <= length && isPrintableWord(view.getInt32(i, true))) i += 4;
-    if (i >= length) return { length, count, end, isPrintable };
+  for (let i = from;; i++) {
+    const near = i + SHORT_RUN;
+    while (i + 4 <= to && isPrintableWord(view.getInt32(i, true)) && i < near) i += 4;
+    if (i >= near) { while (i + 16 <= to && arePrintableWords(view, i)) i += 16; }
+    if (i >= to) return { count, end, isPrintable };
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
     if (byte === LF) {
       count++;
       end = i + 1;
-    } else if (byte !== CR || i + 1 === length || bytes[i + 1] !== LF) {
+    } else if (byte !== CR || i + 1 === to || bytes[i + 1] !== LF) {
       isPrintable = false;
     }
   }
 }
 
-/**
- * Whether the four bytes of a word are printable ASCII. The first bit of a byte is set where it is not ASCII;
- * subtracting a space from each sets the first bit of a control character, or of a byte after one, and
- * adding one to each that of DEL.
- */
+/** Whether the next sixteen bytes are printable ASCII. */
+function arePrintableWords(view: DataView, at: number): boolean {
+  const first = signsOf(view.getInt32(at, true)) | signsOf(view.getInt32(at + 4, true));
+  const last = signsOf(view.getInt32(at + 8, true)) | signsOf(view.getInt32(at + 12, true));
+  return ((first | last) & 0x80808080) === 0;
+}
+
+/** Whether the four bytes of a word are printable ASCII. */
 function isPrintableWord(word: number): boolean {
-  return ((word | (word - 0x20202020) | (word + 0x01010101)) & 0x80808080) === 0;
+  return (signsOf(word) & 0x80808080) === 0;
+}
+
+/**
+ * The first bit of a byte is set where it is not ASCII; subtracting a space from each sets the first bit of a
+ * control character, or of a byte after one, and adding one to each that of DEL.
+ */
+function signsOf(word: number): number {
+  return word | (word - 0x20202020) | (word + 0x01010101);
 }

@@ -52,12 +52,12 @@ export class TelnetFilter {
     return true;
   }
 
-  /** The text of a packet from this byte on, in new memory: up to its end, or to the text behind a timing mark. */
-  strip(packet: Uint8Array, start = 0): Uint8Array<ArrayBuffer> {
+  /** The text of a packet, in new memory: up to its end, or to the text behind a timing mark. */
+  strip(packet: Uint8Array): Uint8Array<ArrayBuffer> {
     // One more: an IAC of the packet before may turn out to be text.
-    const text = new Uint8Array(packet.length - start + 1);
+    const text = new Uint8Array(packet.length + 1);
     let length = 0;
-    let at = start;
+    let at = 0;
     for (; at < packet.length; at++) {
       const byte = packet[at]!;
       if (this.awaitsTimingMark && this.#isText(byte)) break;

@@ -6,6 +6,7 @@
  */
 
 import { copyText, Memory, type Text } from "../../tables/text.ts";
+import { giveMemory, takeMemory } from "../memory_pool.ts";
 import { type Reply, VALUE_HEAD, VALUE_TAIL } from "../reply.ts";
 
 /** What an outbox calls. */
@@ -18,12 +19,10 @@ export interface Recipient {
 
 /** A reply of so many bytes always fits: it must not run twice, because it may have changed its client. */
 const SHORT_BYTES = 1_024;
-/** Most replies fit in a small buffer. It is reused, because making one costs more than filling it. */
-const SPARE_BYTES = 16_384;
-const SPARES_MAX = 64;
+/** Whose bound is less gets memory of its own, no larger than it needs. */
+const POOLED_BYTES_MIN = 16_384;
 
 const NONE = new Memory(0);
-const spares: Memory[] = [];
 
 /** The replies of one client that have not been sent. */
 export class Outbox {
@@ -164,28 +163,24 @@ export class Outbox {
   /** Moves what has not been sent to a buffer with this many bytes of room after it. */
   #makeRoom(bytes: number): void {
     const { size } = this;
-    const before = this.#buffer.bytes;
-    // The old buffer must not change: a write may still be reading it.
+    const before = this.#buffer;
     this.#buffer = this.#bufferOf(size + bytes);
-    if (size > 0) this.#buffer.bytes.set(before.subarray(this.#sentLength, this.#length));
+    if (size > 0) this.#buffer.bytes.set(before.bytes.subarray(this.#sentLength, this.#length));
+    // A write that is under way still reads the old one.
+    if (!this.#isSending) giveMemory(before);
     this.#releasedLength -= this.#sentLength;
     this.#length = size;
     this.#sentLength = 0;
   }
 
-  /** A buffer of at least so many bytes. It has room for more replies, but not for more than may come. */
+  /** A buffer of at least so many bytes. */
   #bufferOf(bytes: number): Memory {
-    if (bytes <= SPARE_BYTES && SPARE_BYTES <= this.bytesMax) {
-      return spares.pop() ?? new Memory(SPARE_BYTES);
-    }
-    return new Memory(Math.max(bytes, Math.min(2 * bytes, this.bytesMax)));
+    return this.bytesMax < POOLED_BYTES_MIN ? new Memory(bytes) : takeMemory(bytes);
   }
 
   /** Gives the buffer back, now that it is empty. */
   #releaseBuffer(): void {
-    if (this.#buffer.bytes.length === SPARE_BYTES && spares.length < SPARES_MAX) {
-      spares.push(this.#buffer);
-    }
+    giveMemory(this.#buffer);
     this.#buffer = NONE;
     this.#sentLength = this.#releasedLength = this.#length = 0;
   }

@@ -6,7 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import { LINE_FAULTS, LineReader, type Lines } from "../../server/input/lines.ts";
-import { Memory } from "../../tables/text.ts";
+import { Text } from "../../tables/text.ts";
 
 /** Longer inputs are cut at some places only: each cut reads the whole of it. */
 const CUT_EVERYWHERE_BYTES_MAX = 3_000;
@@ -48,17 +48,61 @@ export function linesBy(
 ): string[] {
   return packets.flatMap((packet) => {
     const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-    const taken: string[] = [];
-    for (let start = 0; start < bytes.length; start = reader.end) {
-      const lines = reader.take(new Memory(bytes), bytes.length, { start });
-      if (lines !== undefined) taken.push(...split(lines));
+    const texts: string[] = [];
+    for (const lines of takenBy(reader, bytes)) {
+      texts.push(...lines === MARK ? ["timing mark"] : split(lines));
+    }
+    return texts;
+  });
+}
+
+/** Where telnet wants a timing mark. */
+const MARK = Symbol();
+
+/** What a reader makes of bytes, read to its room as a connection does. Lines are good for one step. */
+function* takenBy(reader: LineReader, bytes: Uint8Array): Generator<Lines | typeof MARK> {
+  for (let at = 0; at < bytes.length;) {
+    const room = reader.room();
+    const packet = bytes.subarray(at, at + room.length);
+    room.set(packet);
+    at += packet.length;
+    for (let lines = reader.take(packet.length);; lines = reader.takeRest()) {
+      if (lines !== undefined) yield lines;
       if (reader.awaitsTimingMark) {
         reader.awaitsTimingMark = false;
-        taken.push("timing mark");
+        yield MARK;
       }
+      if (!reader.hasRest) break;
     }
-    return taken;
-  });
+  }
+}
+
+/** The lines of one packet, which must fit in the reader's room; undefined where none ends in it. */
+export function take(reader: LineReader, packet: string | Uint8Array): Lines | undefined {
+  const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+  const room = reader.room();
+  room.set(bytes);
+  return reader.take(bytes.length);
+}
+
+/** All lines of these bytes as one, in memory of their own. */
+export function linesIn(packet: string | Uint8Array, lineBytesMax = 1_048_576): Lines {
+  const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
+  const texts: number[] = [];
+  const faults: number[] = [];
+  let isPrintable = true;
+  for (const lines of takenBy(new LineReader({ lineBytesMax }), bytes)) {
+    if (lines === MARK) continue;
+    for (const byte of lines.text.toBytes()) texts.push(byte);
+    for (let i = 0; i < lines.count; i++) faults.push(lines.faults?.[i] ?? 0);
+    isPrintable &&= lines.isPrintable;
+  }
+  return {
+    text: Text.from(Uint8Array.from(texts)),
+    count: faults.length,
+    isPrintable,
+    faults: faults.some((fault) => fault !== 0) ? Uint8Array.from(faults) : undefined,
+  };
 }
 
 /** Lines as strings, without their ends. */

@@ -29,10 +29,11 @@ const KEY_BYTES_MAX = 1_024;
 const TLS_HANDSHAKE = "\x16";
 const HTTP_REQUEST_LINE = / HTTP\/[0-9]+(\.[0-9]+)?$/;
 const HTTP_HOST = /^host:/i;
-// RFC 854 and 855: a doubled IAC is data, an option follows the four that negotiate, and what
-// lies between SB and SE goes, pairs that begin with IAC being one thing. The end may cut any of them.
+// RFC 854 and 855: IAC is telnet's only before 240 to 255; a doubled one is data, an option follows the four
+// that negotiate, and what lies between SB and SE goes, pairs that begin with IAC being one thing. The end may
+// cut any of them.
 const TELNET =
-  /\xff(?:(\xff)|[\xfb-\xfe](?:[^]|$)|\xfa(?:[^\xff]|\xff[^\xf0])*(?:\xff\xf0|\xff?$)|[^]|$)/g;
+  /\xff(?:(\xff)|[\xf0-\xf9]|[\xfb-\xfe](?:[^]|$)|\xfa((?:[^\xff]|\xff[^\xf0])*(?:\xff\xf0|\xff?$)))/g;
 // RFC 3629 section 4, alternative by alternative; T is its UTF8-tail.
 const T = "[\\x80-\\xbf]";
 const UTF8_CHAR = [
@@ -56,7 +57,7 @@ export function conversation(
   const text = latin1(sent);
   if (text.startsWith(TLS_HANDSHAKE)) return { replies: [BAD_REQUEST], isClosed: true, table };
   const replies: string[] = [];
-  for (const [i, line] of linesOf(text).entries()) {
+  for (const [i, line] of linesOf(text, lineBytesMax).entries()) {
     const answer = isText(line, lineBytesMax)
       ? answerTo(line, { isFirst: i === 0, table })
       : BAD_REQUEST;
@@ -74,10 +75,25 @@ export function latin1(bytes: Uint8Array): string {
 }
 
 /** The terminated lines, without their ends. */
-function linesOf(text: string): string[] {
-  const lines = text.replace(TELNET, "$1").replaceAll("\r\0", "\r\n").split("\n");
+function linesOf(text: string, lineBytesMax: number): string[] {
+  const lines = withoutTelnet(text, lineBytesMax).replaceAll("\r\0", "\r\n").split("\n");
   lines.pop(); // An unterminated line is dropped.
   return lines.map((line) => line.replace(/\r$/, ""));
+}
+
+/** The text without telnet's bytes. A subnegotiation longer than this is an IAC, and text from there on. */
+function withoutTelnet(text: string, subnegotiationBytesMax: number): string {
+  let kept = "";
+  let from = 0;
+  for (let match; TELNET.lastIndex = from, (match = TELNET.exec(text)) !== null;) {
+    const [whole, doubled = "", subnegotiation = ""] = match;
+    kept += text.slice(from, match.index) + doubled;
+    from = match.index + whole.length;
+    if (subnegotiation.length <= subnegotiationBytesMax) continue;
+    kept += "\xff";
+    from = match.index + 2 + subnegotiationBytesMax + 1;
+  }
+  return kept + text.slice(from);
 }
 
 function isText(line: string, lineBytesMax: number): boolean {

@@ -5,9 +5,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { TimeSlice } from "../../../server/turn/time_slice.ts";
+import { STOPPED } from "../../support/clock.ts";
+import { refuse } from "../../../server/connections/farewell.ts";
 import { busy, ok } from "../../../server/reply.ts";
 import { commandOf, countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
-import { settled } from "../../support/memory_socket.ts";
+import { MemorySocket, settled } from "../../support/memory_socket.ts";
 
 const utf8 = new TextEncoder();
 
@@ -215,8 +218,11 @@ Deno.test(
 );
 
 Deno.test("a refused client gets the reason, then the connection ends", async () => {
-  const { socket, connection } = new MemoryServer().accept();
-  const refused = connection.refuse(busy("too many connections"));
+  const socket = new MemorySocket();
+  const refused = refuse(socket, {
+    reply: busy("too many connections"),
+    slice: new TimeSlice(STOPPED),
+  });
   socket.send("PUT a 1\n");
   await settled();
   socket.finish();

@@ -5,10 +5,10 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
-import { LINE_FAULTS, LineReader } from "../../../server/input/lines.ts";
-import { Memory, Text } from "../../../tables/text.ts";
-import { linesBy, linesOf, split } from "../../support/line_cuts.ts";
+import { assert, assertEquals } from "@std/assert";
+import { LINE_FAULTS, LineReader, type Lines } from "../../../server/input/lines.ts";
+import type { Memory } from "../../../tables/text.ts";
+import { linesBy, linesOf, split, take } from "../../support/line_cuts.ts";
 
 const utf8 = new TextEncoder();
 
@@ -18,9 +18,7 @@ Deno.test("LineReader returns lines without their LF or CR LF, and keeps empty o
 
 Deno.test("LineReader returns the lines that each packet completes", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) =>
-    reader.take(Text.of(text).memory)
-  );
+  const taken = ["a", "b\nc", "\r\n\n\nd", "", "\n"].map((text) => take(reader, text));
   assertEquals(taken.map((lines) => lines && split(lines)), [
     undefined,
     ["ab"],
@@ -39,7 +37,7 @@ Deno.test("LineReader counts its lines, and says which of them are at fault", ()
     ...bad,
     ...utf8.encode("tail"),
   ];
-  const { text, count, isPrintable, faults } = reader.take(new Memory(Uint8Array.from(packet)))!;
+  const { text, count, isPrintable, faults } = take(reader, Uint8Array.from(packet))!;
   assertEquals(String(text), "\na\r\n\n\né\n\n");
   assertEquals([count, isPrintable], [6, false]);
   assertEquals([...faults!].map((fault) => LINE_FAULTS[fault]), [
@@ -50,14 +48,14 @@ Deno.test("LineReader counts its lines, and says which of them are at fault", ()
     undefined,
     "not UTF-8",
   ]);
-  const rest = reader.take(Text.of("\n").memory)!;
+  const rest = take(reader, "\n")!;
   assertEquals([split(rest), rest.isPrintable], [["tail"], false]);
 });
 
 Deno.test("LineReader reports no faults if all lines are text", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
   for (const text of ["a\n", "é\r\n", "\n\n\n"]) {
-    assertEquals(reader.take(Text.of(text).memory)!.faults, undefined);
+    assertEquals(take(reader, text)!.faults, undefined);
   }
 });
 
@@ -70,7 +68,7 @@ Deno.test("LineReader drops a last line without its LF", () => {
 Deno.test("LineReader recognises lines of printable ASCII, wherever their packets end", () => {
   const isPrintable = (...packets: number[][]) => {
     const reader = new LineReader({ lineBytesMax: 100 });
-    return packets.map((packet) => reader.take(new Memory(Uint8Array.from(packet)))).at(-1)
+    return packets.map((packet) => take(reader, Uint8Array.from(packet))).at(-1)
       ?.isPrintable;
   };
   const [CR, LF, a] = [0x0d, 0x0a, 0x61];
@@ -99,21 +97,44 @@ Deno.test("LineReader recognises lines of printable ASCII, wherever their packet
   assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
 });
 
-Deno.test("LineReader holds no part of a packet's buffer once its lines are answered", () => {
-  const { memory } = Text.of("GET a......");
+Deno.test("LineReader keeps an unfinished line when its room is used again", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  assertEquals(reader.take(memory, 5), undefined);
-  memory.bytes.set(utf8.encode("bc\nPUT"));
-  assertEquals(split(reader.take(memory, 6)!), ["GET abc"]);
-  memory.bytes.set(utf8.encode(" d\nxxx"));
-  assertEquals(split(reader.take(memory, 3)!), ["PUT d"]);
+  assertEquals(take(reader, "GET a"), undefined);
+  assertEquals(split(take(reader, "bc\nPUT")!), ["GET abc"]);
+  assertEquals(split(take(reader, " d\n")!), ["PUT d"]);
 });
 
-Deno.test("LineReader reads nothing behind the packet in a buffer", () => {
+Deno.test("LineReader reads nothing behind the packet in its room", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
-  assertEquals(reader.take(Text.of("a\r\nold\n").memory, 2), undefined);
-  const { text, count, isPrintable } = reader.take(Text.of("\nb\nold\xffé\n").memory, 3)!;
+  reader.room().set(utf8.encode("a\r\nold\n"));
+  assertEquals(reader.take(2), undefined);
+  reader.room().set(utf8.encode("\nb\nold\xffé\n"));
+  const { text, count, isPrintable } = reader.take(3)!;
   assertEquals([String(text), count, isPrintable], ["a\r\nb\n", 2, false]);
+});
+
+Deno.test("LineReader reads a long line to where it stays", () => {
+  const reader = new LineReader({ lineBytesMax: 1_048_576 });
+  const long = new Uint8Array(102_400).fill(0x78);
+  long[long.length - 1] = 0x0a;
+  for (let line = 0; line < 3; line++) {
+    let at = 0;
+    let lines: Lines | undefined;
+    const memories = new Set<Memory["bytes"]["buffer"]>();
+    while (lines === undefined) {
+      const room = reader.room();
+      memories.add(room.buffer);
+      const packet = long.subarray(at, at + room.length);
+      room.set(packet);
+      at += packet.length;
+      lines = reader.take(packet.length);
+    }
+    assertEquals([lines.count, lines.text.length, at], [1, long.length, long.length]);
+    assertEquals(lines.text.memory.bytes.buffer, [...memories].at(-1));
+    // At first its memory grows; later it is as large as the line before once the small one is full.
+    assert(memories.size <= (line === 0 ? 8 : 2), `${memories.size} for line ${line}`);
+  }
+  assert(reader.room().length < 16_384, "what is large goes when the line has been answered");
 });
 
 Deno.test("LineReader refuses a line of one byte more than the limit, CR LF not counted", () => {

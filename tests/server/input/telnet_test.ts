@@ -56,10 +56,10 @@ Deno.test("the telnet filter stops at the text behind a timing mark, wherever it
     const filter = new TelnetFilter();
     const stops: number[][] = [[]];
     for (const packet of [bytes.slice(0, cut), bytes.slice(cut)]) {
-      for (let start = 0; start < packet.length; start = filter.end) {
-        const text = filter.strip(Uint8Array.from(packet), start);
+      for (let start = 0; start < packet.length; start += filter.end) {
+        const text = filter.strip(Uint8Array.from(packet.slice(start)));
         stops.at(-1)!.push(...text);
-        if (filter.awaitsTimingMark && filter.end < packet.length) {
+        if (filter.awaitsTimingMark && start + filter.end < packet.length) {
           filter.awaitsTimingMark = false;
           stops.push([]);
         }
@@ -116,8 +116,8 @@ function strip(...packets: number[][]): number[] {
   const filter = new TelnetFilter();
   return packets.flatMap((packet) => {
     const text: number[] = [];
-    for (let start = 0; start < packet.length; start = filter.end) {
-      text.push(...filter.strip(new Uint8Array(packet), start));
+    for (let start = 0; start < packet.length; start += filter.end) {
+      text.push(...filter.strip(Uint8Array.from(packet.slice(start))));
       filter.awaitsTimingMark = false;
     }
     return text;

@@ -7,12 +7,13 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { refused } from "../../../server/dispatch/gate.ts";
-import { LineReader, type Lines } from "../../../server/input/lines.ts";
+import type { Lines } from "../../../server/input/lines.ts";
+import { linesIn } from "../../support/line_cuts.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { REAL_TIME } from "../../../server/turn/time.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
-import { Memory, Text } from "../../../tables/text.ts";
+import { Text } from "../../../tables/text.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
 
@@ -24,12 +25,6 @@ function makeTurn(time = STOPPED): { turn: Turn } {
     throw error;
   };
   return { turn: new Turn({ table: new FakeTable(), metrics, onFatal, time }) };
-}
-
-/** Whole lines, as a connection submits them. */
-function linesOf(packet: string | Uint8Array<ArrayBuffer>, lineBytesMax = 1_048_576): Lines {
-  const bytes = typeof packet === "string" ? utf8.encode(packet) : packet;
-  return new LineReader({ lineBytesMax }).take(new Memory(bytes))!;
 }
 
 /** A member that keeps its lines, and takes so many at a time. */
@@ -84,9 +79,9 @@ Deno.test("members that submit at once each get their own lines, in order", asyn
     await Promise.all(expected.map(async (lines, i) => {
       const end = i % 2 === 0 ? "\n" : "\r\n";
       const packet = lines.map((line) => `${line}${end}`).join("");
-      await turn.submit(takers[i]!, linesOf(packet));
+      await turn.submit(takers[i]!, linesIn(packet));
       assertEquals(takers[i]!.rest, undefined);
-      await turn.submit(takers[i]!, linesOf("more\n")); // while others still wait
+      await turn.submit(takers[i]!, linesIn("more\n")); // while others still wait
     }));
     const found = takers.map(({ taken }) => taken.splice(0));
     assertEquals(found, expected.map((lines) => [...lines, "more"]));
@@ -99,7 +94,7 @@ Deno.test("members with much to split leave moments for others", async () => {
   let moments = 0;
   const timer = setInterval(() => moments++, 0);
   const takers = Array.from({ length: 6 }, () => makeTaker());
-  await Promise.all(takers.map((taker) => submitAll(turn, taker, linesOf(packet))));
+  await Promise.all(takers.map((taker) => submitAll(turn, taker, linesIn(packet))));
   clearInterval(timer);
   assert(moments > 0, "timers have run meanwhile");
   for (const { taken } of takers) assertEquals(taken.length, packet.length);
@@ -112,7 +107,7 @@ Deno.test(
     const [slow, other] = [makeTaker(3), makeTaker()];
     const names = Array.from({ length: 10 }, (_, i) => `é ${i}`);
     const packet = names.map((name, i) => `${name}${i % 2 === 0 ? "\n" : "\r\n"}`).join("");
-    await Promise.all([slow, other].map((taker) => turn.submit(taker, linesOf(packet))));
+    await Promise.all([slow, other].map((taker) => turn.submit(taker, linesIn(packet))));
     assertEquals(slow.taken, names.slice(0, 3));
     assertEquals([other.taken, other.rest], [names, undefined]);
     assertEquals(slow.rest!.count, 7);
@@ -124,7 +119,7 @@ Deno.test(
 Deno.test("a member that stops at its last line has no rest", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(2);
-  await turn.submit(taker, linesOf("a\nb\n"));
+  await turn.submit(taker, linesIn("a\nb\n"));
   assertEquals([taker.taken, taker.rest], [["a", "b"], undefined]);
 });
 
@@ -132,14 +127,14 @@ Deno.test("a rest stays where it is, whatever others send, and is not copied", a
   const { turn } = makeTurn();
   const taker = makeTaker(1);
   const packet = Uint8Array.from([...utf8.encode("a\nbé\n"), 0x80, 0x0a, 0x63, 0x0a]);
-  const lines = linesOf(packet);
+  const lines = linesIn(packet);
   await turn.submit(taker, lines);
   for (let left = 3; left > 0; left--) {
     const { text, count, faults } = taker.rest!;
     assertEquals(count, left);
     assert(text.memory === lines.text.memory, "its bytes");
     assert(faults!.buffer === lines.faults!.buffer, "what is known of its lines");
-    await turn.submit(makeTaker(), linesOf("xxxxxxxxxx\n"));
+    await turn.submit(makeTaker(), linesIn("xxxxxxxxxx\n"));
     await turn.submit(taker, taker.rest!);
   }
   assertEquals(taker.taken, ["a", "bé", "not UTF-8!", "c"]);
@@ -149,7 +144,7 @@ Deno.test("a rest that is more than a chunk is taken from where it begins", asyn
   const { turn } = makeTurn();
   const taker = makeTaker(7);
   const names = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
-  await submitAll(turn, taker, linesOf(names.map((name) => `${name}\n`).join("")));
+  await submitAll(turn, taker, linesIn(names.map((name) => `${name}\n`).join("")));
   assertEquals(taker.taken, names);
 });
 
@@ -169,7 +164,7 @@ Deno.test("faults keep their places in a rest that is submitted again", async ()
   for (let atATime = 1; atATime <= expected.length; atATime++) {
     const { turn } = makeTurn();
     const taker = makeTaker(atATime);
-    const turns = await submitAll(turn, taker, linesOf(packet, 8));
+    const turns = await submitAll(turn, taker, linesIn(packet, 8));
     assertEquals([taker.taken, turns], [expected, Math.ceil(expected.length / atATime)]);
   }
 });

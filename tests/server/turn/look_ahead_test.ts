@@ -9,11 +9,12 @@ import get from "../../../commands/get.ts";
 import help from "../../../commands/help.ts";
 import { prepare } from "../../../server/dispatch/gate.ts";
 import type { Line } from "../../../server/input/line.ts";
-import { LineReader, NO_LINES } from "../../../server/input/lines.ts";
+import { NO_LINES } from "../../../server/input/lines.ts";
 import { Chunk } from "../../../server/turn/chunk.ts";
 import { type Arrival, LookAhead } from "../../../server/turn/look_ahead.ts";
-import { Text } from "../../../tables/text.ts";
+import type { Text } from "../../../tables/text.ts";
 import { contextWith } from "../../support/context.ts";
+import { linesIn } from "../../support/line_cuts.ts";
 
 /** Looks ahead at connections with these lines. */
 function lookAhead(connections: readonly (readonly string[])[]) {
@@ -40,7 +41,7 @@ function lookAhead(connections: readonly (readonly string[])[]) {
 function linesOf(texts: readonly string[]) {
   if (texts.length === 0) return NO_LINES;
   const packet = texts.map((text) => `${text}\r\n`).join("");
-  return new LineReader({ lineBytesMax: 100 }).take(Text.of(packet).memory)!;
+  return linesIn(packet);
 }
 
 Deno.test("each line becomes a request of its own connection, in order, and only once", () => {

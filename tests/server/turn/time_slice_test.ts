@@ -130,6 +130,19 @@ Deno.test("a packet of many lines is answered in several slices, and so is each 
   }
 });
 
+Deno.test("what a client sends after QUIT uses up the slice", async () => {
+  const time = new ManualTime();
+  const { socket, connection, served } = new MemoryServer({ time }).connect();
+  time.msPerLook = 1;
+  socket.send("QUIT\n", ...Array(100).fill("x"));
+  await settled();
+  assert(socket.unread > 80, `${100 - socket.unread} packets are read in one slice`);
+  assertEquals(time.waiting, 1);
+  connection.close();
+  time.fireAll();
+  await served;
+});
+
 Deno.test("clients that come without a pause use up the slice", async () => {
   const time = new ManualTime();
   const server = new MemoryServer({ time });

@@ -8,11 +8,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { refused } from "../../../server/dispatch/gate.ts";
-import { LineReader, type Lines } from "../../../server/input/lines.ts";
+import type { Lines } from "../../../server/input/lines.ts";
+import { linesIn } from "../../support/line_cuts.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
-import { Text } from "../../../tables/text.ts";
 import { STOPPED } from "../../support/clock.ts";
 import {
   DISK_FAILED,
@@ -48,7 +48,7 @@ function makeTurn() {
 
 /** A line, as a connection submits it. */
 function lineOf(text: string): Lines {
-  return new LineReader({ lineBytesMax: 100 }).take(Text.of(`${text}\n`).memory)!;
+  return linesIn(`${text}\n`);
 }
 
 Deno.test(

@@ -1,0 +1,99 @@
+/**
+ * The memory that one client's bytes are read into, and in which its lines stay until they are answered. The
+ * line reader has one. It is small for most clients; where a line is longer, the rest of it is read to where
+ * it ends up, and is not copied again.
+ *
+ * @module
+ */
+
+import { giveMemory, takeMemory } from "../memory_pool.ts";
+import { Memory } from "../../tables/text.ts";
+
+/** The smallest size, in bytes, and the largest but where a line is longer. */
+const [BYTES_MIN, SMALL_BYTES_MAX] = [1_024, 16_384];
+/** With less room than this, in bytes, or than a quarter, a read brings too little. */
+const ROOM_BYTES_MIN = 1_024;
+/** The buffer shrinks after this many packets in a row that the smallest one would hold. */
+const SMALL_PACKETS_MAX = 4;
+
+/** Bytes that have been read. Those from `start` to `end` are of an unfinished line. */
+export class InputBuffer {
+  /** What holds the bytes; another one once the size has changed. */
+  memory: Memory = new Memory(BYTES_MIN);
+  /** Where the unfinished line begins. */
+  start = 0;
+  /** Where it ends, so far. */
+  end = 0;
+  /** How long a line may be: the buffer is no larger than that takes. */
+  lineBytesMax: number = SMALL_BYTES_MAX;
+  /** The size for packets, which follows theirs. */
+  #packetBytes = BYTES_MIN;
+  #smallPackets = 0;
+  /** How long the last long line was, so that the next one finds memory of its size at once. */
+  #longBytes = 0;
+
+  /** How many bytes the unfinished line has so far. */
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  /**
+   * Where to read the next bytes to; what was there before the unfinished line is gone then. One byte more is
+   * left, which telnet may need.
+   */
+  room(): Uint8Array<ArrayBuffer> {
+    const size = this.memory.bytes.length;
+    if (this.length === 0) {
+      this.start = this.end = 0;
+      if (size !== this.#packetBytes) this.#moveTo(memoryOf(this.#packetBytes));
+    } else {
+      const least = Math.min(ROOM_BYTES_MIN, size / 4);
+      if (size - 1 - this.end < least) this.ensure(least);
+    }
+    return this.memory.bytes.subarray(this.end, this.memory.bytes.length - 1);
+  }
+
+  /** Makes sure of room for so many more bytes, and one more. */
+  ensure(bytes: number): void {
+    const needed = this.length + bytes + 1;
+    if (needed <= this.memory.bytes.length) return this.#moveTo(this.memory);
+    const foreseen = Math.max(2 * this.length, this.#longBytes + ROOM_BYTES_MIN);
+    // The line, CR LF, and the byte for telnet.
+    this.#moveTo(memoryOf(Math.max(needed, Math.min(foreseen, this.lineBytesMax + 3))));
+  }
+
+  /** Adds a packet that was read to the room. */
+  add(length: number): void {
+    this.end += length;
+    this.#smallPackets = length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
+    const isFull = this.end === this.memory.bytes.length - 1;
+    if (this.#smallPackets > SMALL_PACKETS_MAX) this.#packetBytes = BYTES_MIN;
+    else if (isFull && this.lineBytesMax > BYTES_MIN) {
+      this.#packetBytes = Math.min(SMALL_BYTES_MAX, 4 * this.#packetBytes);
+    }
+  }
+
+  /** Takes away what comes before this place: whole lines, which stay there until there must be room. */
+  take(end: number): void {
+    if (end - this.start > SMALL_BYTES_MAX) this.#longBytes = end - this.start;
+    this.start = end;
+  }
+
+  #moveTo(memory: Memory): void {
+    const { length } = this;
+    if (memory !== this.memory) {
+      memory.bytes.set(this.memory.bytes.subarray(this.start, this.end));
+      giveMemory(this.memory);
+    } else if (this.start > 0) {
+      memory.bytes.copyWithin(0, this.start, this.end);
+    }
+    this.memory = memory;
+    this.start = 0;
+    this.end = length;
+  }
+}
+
+/** Memory of at least so many bytes; little of it is not pooled, and no larger than that. */
+function memoryOf(bytes: number): Memory {
+  return bytes <= SMALL_BYTES_MAX / 2 ? new Memory(bytes) : takeMemory(bytes);
+}
