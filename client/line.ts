@@ -24,10 +24,9 @@ const KEY_BYTES_MAX = 1_024;
 const NOT_IN_KEY = /[\x00-\x20\x7f]/;
 // deno-lint-ignore no-control-regex -- the protocol's rule: no control character but TAB
 const NOT_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/;
-/** What rounds to the shortest duration, a millisecond. */
-const SECONDS_MIN = 0.000_5;
-/** The protocol takes twelve digits before the point, and nine after it. */
-const SECONDS_END = 1e12;
+/** The shortest and the longest duration, rounded to milliseconds. */
+const [MS_MIN, MS_MAX] = [1, 999_999_999_999_000];
+/** The protocol takes nine digits after the point. */
 const DECIMALS_MAX = 9;
 /** The verbs that change nothing, so that a request with one of them may be sent again. */
 const READING = new Set(["COUNT", "GET", "GETS", "HELP", "KEYS", "STATS", "TTL"]);
@@ -66,12 +65,12 @@ export function keyLine(verb: string, key: string, rest?: Rest): string | Argume
     line += ` ${integer}`;
   }
   if ("seconds" in rest) {
-    const isNumber = typeof seconds === "number";
-    if (!(isNumber && seconds >= SECONDS_MIN && seconds < SECONDS_END)) {
-      const range = `from ${SECONDS_MIN} to below ${SECONDS_END}`;
+    const ms = typeof seconds === "number" ? Math.round(seconds * 1_000) : NaN;
+    if (!(ms >= MS_MIN && ms <= MS_MAX)) {
+      const range = `from ${MS_MIN / 1_000} to ${MS_MAX / 1_000}`;
       return cannotSend("seconds", `${String(seconds)} is not a number ${range}`);
     }
-    line += ` ${seconds.toFixed(DECIMALS_MAX)}`;
+    line += ` ${seconds!.toFixed(DECIMALS_MAX)}`;
   }
   if ("value" in rest) {
     const faultThere = faultOfValue(value!);

@@ -164,7 +164,7 @@ testServer("the log tells of the start, the recovery and the end, with totals", 
   await again.stop();
   const [replayed, started, stopped, ...others] = again.log.map(eventOf);
   assertEquals(others, []);
-  assertMatch(replayed!, /^info {2}The log was replayed changes=20 seconds=[\d.e-]+$/);
+  assertMatch(replayed!, /^info {2}The log was read records=20 seconds=[\d.e-]+$/);
   assertMatch(
     started!,
     /^info {2}Keyline has started version=\S+ deno=\S+ pid=\d+ host=127\.0\.0\.1 /,

@@ -78,23 +78,26 @@ export function findChain(file: PositionedFile, identity = identityOf(file)): Ch
   const found = readHeaders(file, identity);
   if (found.length === 0) throw new DamageError(0, "there is no segment of Keyline's log");
   const byNumber = new Map(found.map((each) => [each.header.number, each]));
-  const newest = found.reduce((a, b) => a.header.number > b.header.number ? a : b);
-  let active = segmentOf(newest);
+  // The newest segments may be empty: prepared, and not begun; or begun by a turn that has failed.
+  const newest = Math.max(...byNumber.keys());
+  let active = segmentOf(byNumber.get(newest)!);
   let turns = readTurns(file, active);
-  const before = byNumber.get(active.number - 1);
-  let last = lastOf(active, turns);
-  if (last === undefined && before !== undefined) {
-    const previous = segmentOf(before);
-    const turnsBefore = readTurns(file, previous);
-    last = lastOf(previous, turnsBefore);
-    // A segment that nothing leads to was prepared, and not begun.
-    if (last?.header.next !== active.slot) [active, turns] = [previous, turnsBefore];
+  while (turns.turns.length === 0) {
+    const before = byNumber.get(active.number - 1);
+    if (before === undefined) break;
+    active = segmentOf(before);
+    turns = readTurns(file, active, turns.memory);
   }
-  if (turns.turns.at(-1)?.next !== undefined) {
-    throw new DamageError(
-      turns.turns.at(-1)!.next! * active.header.slotBytes,
-      `segment ${active.number + 1} has no valid header`,
-    );
+  const last = lastOf(active, turns);
+  const next = last?.header.next;
+  if (next !== undefined) {
+    const begun = byNumber.get(active.number + 1);
+    if (begun?.slot !== next) {
+      const start = next * identity.slotBytes;
+      throw new DamageError(start, `segment ${active.number + 1} has no valid header`);
+    }
+    active = segmentOf(begun);
+    turns = readTurns(file, active, turns.memory);
   }
   checkRest(active, turns);
   active.end = turns.end;
