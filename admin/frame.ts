@@ -48,6 +48,10 @@ export interface Frame {
   readonly keys: number | null;
   /** Memory of the process at its end, in bytes. */
   readonly memory: number;
+  /** Size of the table on disk at its end, in bytes; null where it has none. */
+  readonly disk: number | null;
+  /** Values that were read from disk, because they were not in memory; null where none can be. */
+  readonly diskReads: number | null;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;
 }
@@ -67,7 +71,8 @@ export class FrameMaker {
 
   /** What happened since the last frame. */
   make(now: number): Frame {
-    const { registry, metrics, now: time } = this.#source;
+    const { table, registry, metrics, now: time } = this.#source;
+    const { disk_bytes, cache_misses } = table.stats();
     const seconds = Math.max(0.001, (now - this.#madeAt) / 1_000);
     this.#madeAt = now;
     const rate = (name: string, count: number) => round(this.#before.since(name, count) / seconds);
@@ -104,6 +109,8 @@ export class FrameMaker {
       connections: metrics.connections,
       keys: keyCount(this.#source) ?? null,
       memory: Deno.memoryUsage().rss,
+      disk: disk_bytes ?? null,
+      diskReads: cache_misses === undefined ? null : rate("disk reads", cache_misses),
       loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
     };
   }

@@ -21,6 +21,7 @@ import {
   type MainPart,
   median,
   type Point,
+  type Size,
 } from "./results.ts";
 
 /** What all measurements share. */
@@ -46,7 +47,10 @@ const DIGITS: Partial<Record<keyof Figures, number>> = {
 /** Clients, and requests in flight for each of them. */
 export const SHAPES = [[1, 1], [50, 1], [50, 16], [50, 64]] as const;
 const CURVE_CLIENTS = 50;
-const CURVE_WRITES = 10;
+/** The percentage of writes of the curves. */
+export const CURVE_WRITES = 10;
+/** About how many bytes of values a client stores at once, where it stores all of them. */
+const FILL_BYTES = 65_536;
 
 /** Measures every cell of the main table. */
 export async function measureCells(bench: Bench): Promise<MainPart> {
@@ -56,12 +60,12 @@ export async function measureCells(bench: Bench): Promise<MainPart> {
   const cells: Cell[] = [];
   for (const mode of ["durable", "memory"] as const) {
     const contenders = bench.contenders.filter((contender) => contender.mode === mode);
-    await using started = await startFilled(bench, contenders);
+    await using started = await startFilled(bench, { contenders, keys, valueBytes: VALUE_BYTES });
     for (const [clients, inFlight] of shapes) {
       for (const writes of [10, 100]) {
         const load = { clients, inFlight, writes, seconds, keys, valueBytes: VALUE_BYTES };
-        const measured = await interleave(bench, { servers: started.servers, load });
-        cells.push({ mode, clients, inFlight, writes, ...medians(measured) });
+        const compared = await compare(bench, { servers: started.servers, load });
+        cells.push({ mode, clients, inFlight, writes, ...compared });
       }
     }
   }
@@ -73,7 +77,11 @@ export async function measureCurves(bench: Bench): Promise<CurvesPart> {
   const { rounds, seconds } = bench;
   const depths = bench.quick ? [1, 16, 256] : [1, 2, 4, 8, 16, 32, 64, 128, 256];
   const crowds = bench.quick ? [1, 50] : [1, 10, 50, 100, 500, 1000];
-  await using started = await startFilled(bench, bench.contenders.filter(isServer));
+  await using started = await startFilled(bench, {
+    contenders: bench.contenders.filter(isServer),
+    keys: keyCount(bench),
+    valueBytes: VALUE_BYTES,
+  });
   const { servers } = started;
   const clients = CURVE_CLIENTS;
   const inFlightShapes = depths.map((inFlight) => ({ clients, inFlight, at: inFlight }));
@@ -87,6 +95,14 @@ export async function measureCurves(bench: Bench): Promise<CurvesPart> {
 /** Today, as YYYY-MM-DD in UTC. */
 export function today(): string {
   return new Date().toISOString().slice(0, 10);
+}
+
+/** Puts the same load on all servers in turns: their figures, and how Keyline compares. */
+export async function compare(
+  bench: Bench,
+  options: { servers: readonly Server[]; load: Load },
+): Promise<Pick<Cell, "servers" | "ratios">> {
+  return medians(await interleave(bench, options));
 }
 
 /** The rounds of one server. */
@@ -151,8 +167,11 @@ async function measureShapes(
   return curves;
 }
 
-/** Starts all contenders and stores every key, so that every read finds one. */
-async function startFilled(bench: Bench, contenders: readonly Contender[]) {
+/** Starts contenders and stores every key in each of them, so that every read finds one. */
+export async function startFilled(
+  bench: Bench,
+  { contenders, keys, valueBytes }: Size & { contenders: readonly Contender[] },
+) {
   const servers: Server[] = [];
   const stop = async () => {
     await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
@@ -161,7 +180,7 @@ async function startFilled(bench: Bench, contenders: readonly Contender[]) {
     for (const contender of contenders) {
       const server = await startServer(contender, await Deno.makeTempDir({ dir: bench.folder }));
       servers.push(server);
-      await bench.drive(server, fill(bench));
+      await bench.drive(server, fill({ keys, valueBytes }));
     }
   } catch (error) {
     await stop();
@@ -171,10 +190,9 @@ async function startFilled(bench: Bench, contenders: readonly Contender[]) {
 }
 
 /** The load that stores every key. */
-export function fill(bench: Bench): Load {
-  const keys = keyCount(bench);
-  const load = { clients: 10, inFlight: 100, seconds: 60, writes: 100, valueBytes: VALUE_BYTES };
-  return { ...load, mode: "fill", keys };
+export function fill({ keys, valueBytes }: Size): Load {
+  const inFlight = Math.max(1, Math.min(100, Math.floor(FILL_BYTES / valueBytes)));
+  return { mode: "fill", clients: 10, inFlight, seconds: 240, writes: 100, keys, valueBytes };
 }
 
 function keyCount({ quick }: Bench): number {

@@ -11,10 +11,11 @@ import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
 import { measureMore } from "./more.ts";
 import { CONTENDERS, installedPeers, NAMES } from "./peers.ts";
-import { drawCurves } from "./plot.ts";
+import { drawCurves, drawSizes } from "./plot.ts";
 import { output, stopAll } from "./processes.ts";
-import { mainTable, moreTable, page } from "./report.ts";
+import { mainTable, moreTable, page, wideTable } from "./report.ts";
 import type { Results } from "./results.ts";
+import { measureWide } from "./wide.ts";
 
 const HELP = `Keyline beside Redis and memcached, where they are installed, under the same load
 
@@ -23,7 +24,8 @@ Usage: deno task bench [options]
 What to measure; the table by default
   --table           requests per second and round trips, cell by cell
   --plot            throughput over requests in flight and clients, as bench/throughput.svg
-  --more            start, memory, large values, longest stalls, many clients
+  --more            larger values, tables and crowds; start, memory, longest stalls
+  --huge            the same, and a start with 10,000,000 keys
   --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
   --flood           round trips of polite clients while another floods the server
 
@@ -32,14 +34,15 @@ How
   --seconds NUMBER  how long each time [2]
   --folder FOLDER   where the servers keep their files [the system's temporary folder]
   --quick           a small run of everything, in under a minute, to see whether it works
-  --save            write the figures to bench/results.json, bench/RESULTS.md and the plot
-  --render          measure nothing; render RESULTS.md and the plot from results.json
+  --save            write the figures to bench/results.json, bench/RESULTS.md and the plots
+  --render          measure nothing; render RESULTS.md and the plots from results.json
   --help            show this and exit
 `;
 const FILES = {
   results: `${import.meta.dirname}/results.json`,
   page: `${import.meta.dirname}/RESULTS.md`,
   plot: `${import.meta.dirname}/throughput.svg`,
+  sizes: `${import.meta.dirname}/sizes.svg`,
   etcd: `${import.meta.dirname}/ETCD.md`,
 };
 const SECONDS_MAX = 600;
@@ -70,10 +73,10 @@ async function main(options: Options): Promise<void> {
     if (options.etcd) return await overEtcd(options, folder);
     if (options.flood) return await besideFloods(options, folder);
     const results = await measure(options, folder);
-    const tables = [mainTable, moreTable].map((table) => table(results));
+    const tables = [mainTable, wideTable, moreTable].map((table) => table(results));
     console.log(tables.filter(Boolean).join("\n\n"));
     if (options.save) await save(results);
-    else if (results.curves && !options.quick) await write(FILES.plot, drawCurves(results.curves));
+    else if (!options.quick) await draw(results);
   } finally {
     await tidy();
   }
@@ -123,7 +126,8 @@ async function measure(options: Options, folder: string): Promise<Results> {
     versions: { deno: Deno.version.deno, ...peers },
     ...options.table && { main: await measureCells(bench) },
     ...options.plot && { curves: await measureCurves(bench) },
-    ...options.more && { more: await measureMore(bench) },
+    ...options.more && { wide: await measureWide(bench) },
+    ...options.more && { more: await measureMore(bench, { isHuge: options.huge }) },
   };
 }
 
@@ -139,7 +143,12 @@ async function save(results: Results): Promise<void> {
 
 async function render(results: Results): Promise<void> {
   await write(FILES.page, page(results));
-  if (results.curves) await write(FILES.plot, drawCurves(results.curves));
+  await draw(results);
+}
+
+async function draw({ curves, wide }: Results): Promise<void> {
+  if (curves) await write(FILES.plot, drawCurves(curves));
+  if (wide) await write(FILES.sizes, drawSizes(wide));
 }
 
 /** Writes a file as `deno fmt` wants it, so that it passes the checks of the repository. */
@@ -170,7 +179,8 @@ function once<Result>(task: () => Result): () => Result {
 
 function readOptions(args: readonly string[]) {
   const values = parseFlags(args);
-  const { quick, save, plot, more, folder } = values;
+  const { quick, save, plot, huge, folder } = values;
+  const more = values.more || huge;
   if (quick && save) throw new Error("--quick measures nothing worth keeping: leave out --save.");
   const isChosen = values.table || plot || more;
   return {
@@ -192,6 +202,7 @@ function parseFlags(args: readonly string[]) {
         table: { type: "boolean", default: false },
         plot: { type: "boolean", default: false },
         more: { type: "boolean", default: false },
+        huge: { type: "boolean", default: false },
         etcd: { type: "boolean", default: false },
         flood: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },

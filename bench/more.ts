@@ -1,13 +1,12 @@
 /**
- * What requests per second don't show: start-up, memory, large values, the longest stalls, and many
- * clients. Called by main.ts.
+ * What requests per second don't show: start-up, memory, the longest stalls, space on disk, and many clients.
+ * Called by main.ts.
  *
  * @module
  */
-import { type Bench, today } from "./cells.ts";
-import type { Load } from "./generator.ts";
+import { type Bench, fill, today } from "./cells.ts";
 import { ask, CLEAR_LINES, type Contender, isServer, type Server, startServer } from "./peers.ts";
-import { openFilesMax, residentBytes, sleep } from "./processes.ts";
+import { openFilesMax, output, residentBytes, sleep } from "./processes.ts";
 import { median, type MorePart, type MoreRow } from "./results.ts";
 
 /** One figure of one server: what it is, its unit, and its value. */
@@ -17,9 +16,10 @@ type Figure = readonly [what: string, unit: string, value: number];
 interface Scale {
   readonly starts: number;
   readonly keys: number;
-  readonly largeKeys: number;
-  readonly seconds: number;
+  /** How many keys a start finds; one start for each number. */
+  readonly startKeys: readonly number[];
   readonly longSeconds: number;
+  readonly writeSeconds: number;
   readonly crowds: readonly number[];
   readonly settleMs: number;
 }
@@ -33,32 +33,43 @@ interface Subject {
 const QUICK: Scale = {
   starts: 1,
   keys: 10_000,
-  largeKeys: 20,
-  seconds: 0.3,
+  startKeys: [10_000],
   longSeconds: 0.6,
+  writeSeconds: 1,
   crowds: [100],
   settleMs: 100,
 };
 const EARNEST: Scale = {
   starts: 5,
   keys: 1_000_000,
-  largeKeys: 500,
-  seconds: 2,
+  startKeys: [1_000_000],
   longSeconds: 10,
+  writeSeconds: 60,
   crowds: [1_000, 5_000],
   settleMs: 2_000,
 };
-const TOPICS = [starts, manyKeys, clearing, largeValues, steadyWrites, crowds, idleClients];
+/** What `--huge` adds to the starts. */
+const HUGE_KEYS = 10_000_000;
+const TOPICS = [starts, fullStarts, clearing, steadyWrites, crowds, idleClients];
 const KIB = 1024;
 const MIB = 1024 * 1024;
 const FILES_SPARE = 500;
 const SMALL_KEYS = 20_000;
-const FILL = { mode: "fill", clients: 10, inFlight: 100, seconds: 240, writes: 100 } as const;
-const RUN = { clients: 50, inFlight: 1, keys: SMALL_KEYS, valueBytes: 64, writes: 10 } as const;
+const VALUE_BYTES = 64;
+/** "key:" and ten digits. */
+const KEY_BYTES = 14;
+const RUN = {
+  clients: 50,
+  inFlight: 1,
+  keys: SMALL_KEYS,
+  valueBytes: VALUE_BYTES,
+  writes: 10,
+} as const;
 
-/** Measures each topic on each server, one server at a time. */
-export async function measureMore(bench: Bench): Promise<MorePart> {
-  const scale = bench.quick ? QUICK : EARNEST;
+/** Measures each topic on each server, one server at a time; `isHuge` adds a start with ten million keys. */
+export async function measureMore(bench: Bench, { isHuge = false } = {}): Promise<MorePart> {
+  const preset = bench.quick ? QUICK : EARNEST;
+  const scale = isHuge ? { ...preset, startKeys: [...preset.startKeys, HUGE_KEYS] } : preset;
   const files = await openFilesMax();
   const fitting = scale.crowds.filter((clients) => clients + FILES_SPARE <= files);
   if (fitting.length < scale.crowds.length) {
@@ -89,22 +100,28 @@ async function starts({ bench, contender, scale }: Subject): Promise<Figure[]> {
   return [["Start to first reply, no keys", "ms", median(times)]];
 }
 
-async function manyKeys({ bench, contender, scale }: Subject): Promise<Figure[]> {
-  const folder = await Deno.makeTempDir({ dir: bench.folder });
+/** A start that finds keys: until the first GET is answered, and what memory it takes. */
+async function fullStarts({ bench, contender, scale }: Subject): Promise<Figure[]> {
   const figures: Figure[] = [];
-  const keys = scale.keys.toLocaleString("en");
-  {
-    await using server = await serve({ bench, contender }, folder);
-    const before = await residentBytes(server.pid);
-    const { seconds } = await bench.drive(server, fill(scale.keys));
-    const after = await residentBytes(server.pid);
-    figures.push([`Storing ${keys} keys of 64 bytes`, "s", seconds]);
-    figures.push(["Memory for each of them", "bytes", (after - before) / scale.keys]);
-  }
-  if (contender.mode === "durable") {
-    await using server = await serve({ bench, contender }, folder);
-    figures.push([`Start to first reply, ${keys} keys`, "ms", server.startMs]);
-    figures.push(["Memory after that start", "MiB", await residentBytes(server.pid) / MIB]);
+  for (const keys of scale.startKeys) {
+    const folder = await Deno.makeTempDir({ dir: bench.folder });
+    const many = `${keys.toLocaleString("en")} keys`;
+    let empty: number;
+    {
+      await using server = await serve({ bench, contender }, folder);
+      empty = await residentBytes(server.pid);
+      const { seconds } = await bench.drive(server, fill({ keys, valueBytes: VALUE_BYTES }));
+      const bytes = await residentBytes(server.pid) - empty;
+      figures.push([`Storing ${many} of ${VALUE_BYTES} bytes`, "s", seconds]);
+      figures.push([`Memory for each of ${many}`, "bytes", bytes / keys]);
+    }
+    if (contender.mode === "durable") {
+      await using server = await serve({ bench, contender }, folder);
+      figures.push([`Start to first reply, ${many}`, "ms", server.startMs]);
+      const bytes = await residentBytes(server.pid) - empty;
+      figures.push([`Memory for each of ${many} after that start`, "bytes", bytes / keys]);
+    }
+    await Deno.remove(folder, { recursive: true });
   }
   return figures;
 }
@@ -112,7 +129,7 @@ async function manyKeys({ bench, contender, scale }: Subject): Promise<Figure[]>
 /** One client asks for a key again and again while another one removes all keys. */
 async function clearing({ bench, contender, scale }: Subject): Promise<Figure[]> {
   await using server = await serve({ bench, contender });
-  await bench.drive(server, fill(scale.keys));
+  await bench.drive(server, fill({ keys: scale.keys, valueBytes: VALUE_BYTES }));
   const asking = bench.drive(server, {
     ...RUN,
     mode: "absent",
@@ -127,41 +144,38 @@ async function clearing({ bench, contender, scale }: Subject): Promise<Figure[]>
   return [[clear, "ms", ms], ["Longest GET meanwhile", "ms", figures.maxUs / 1000]];
 }
 
-async function largeValues({ bench, contender, scale }: Subject): Promise<Figure[]> {
-  await using server = await serve({ bench, contender });
-  const large = { keys: scale.largeKeys, valueBytes: 100 * KIB };
-  await bench.drive(server, { ...FILL, ...large, inFlight: 1 });
-  const run = await bench.drive(server, { ...RUN, ...large, seconds: scale.seconds });
-  return [
-    ["100 KiB values, 50 clients, 10 % writes", "requests/s", run.requestsPerS],
-    ["100 KiB values, p99", "ms", run.p99Us / 1000],
-  ];
-}
-
-/** Long enough to include what a server does now and then, such as a checkpoint or a rewrite. */
+/** Long enough to include what a server does now and then, such as compaction or a rewrite. */
 async function steadyWrites({ bench, contender, scale }: Subject): Promise<Figure[]> {
-  await using server = await serve({ bench, contender });
-  const load = { ...RUN, inFlight: 16, writes: 100, seconds: scale.longSeconds };
-  const run = await bench.drive(server, load);
-  return [
-    [`Writes alone for ${scale.longSeconds} s, 50 x 16 in flight`, "requests/s", run.requestsPerS],
+  const { keys, writeSeconds: seconds } = scale;
+  const folder = await Deno.makeTempDir({ dir: bench.folder });
+  await using server = await serve({ bench, contender }, folder);
+  await bench.drive(server, fill({ keys, valueBytes: VALUE_BYTES }));
+  const run = await bench.drive(server, { ...RUN, keys, inFlight: 16, writes: 100, seconds });
+  const what = `Writes alone for ${seconds} s over ${keys.toLocaleString("en")} keys`;
+  const figures: Figure[] = [
+    [`${what}, 50 x 16 in flight`, "requests/s", run.requestsPerS],
     ["Writes alone, p99.9", "ms", run.p999Us / 1000],
     ["Writes alone, longest", "ms", run.maxUs / 1000],
   ];
+  if (contender.mode === "memory") return figures;
+  const disk = await bytesIn(folder);
+  const payload = keys * (KEY_BYTES + VALUE_BYTES);
+  figures.push(["Disk after that, over keys and values", "times", disk / payload]);
+  const live = await liveBytes(server);
+  if (live !== undefined) {
+    figures.push(["Disk after that, over live records", "times", disk / live]);
+  }
+  return figures;
 }
 
 async function crowds({ bench, contender, scale }: Subject): Promise<Figure[]> {
   const figures: Figure[] = [];
   await using server = await serve({ bench, contender });
-  await bench.drive(server, fill(SMALL_KEYS));
   for (const clients of scale.crowds) {
     const connect = await bench.drive(server, { ...RUN, mode: "connect", clients, seconds: 30 });
-    const run = await bench.drive(server, { ...RUN, clients, seconds: scale.seconds });
     const many = `${clients.toLocaleString("en")} clients`;
     figures.push([`${many} connect at once, first reply, p50`, "ms", connect.p50Us / 1000]);
     figures.push([`${many} connect at once, first reply, p99`, "ms", connect.p99Us / 1000]);
-    figures.push([`${many}, 10 % writes`, "requests/s", run.requestsPerS]);
-    figures.push([`${many}, 10 % writes, p99`, "ms", run.p99Us / 1000]);
   }
   return figures;
 }
@@ -204,6 +218,15 @@ async function serve(
   return await startServer(contender, folder ?? await Deno.makeTempDir({ dir: bench.folder }));
 }
 
-function fill(keys: number): Load {
-  return { ...FILL, keys, valueBytes: 64 };
+/** How much the files of a folder take on the disk, in bytes. */
+async function bytesIn(folder: string): Promise<number> {
+  const [kib] = (await output("du", ["-sk", folder])).split("\t");
+  return Number(kib) * KIB;
+}
+
+/** What the newest records take of Keyline's log, as it says itself; undefined for the others. */
+async function liveBytes({ protocol, port }: Server): Promise<number | undefined> {
+  if (protocol !== "keyline") return undefined;
+  const { text } = await ask(port, "STATS");
+  return Number(/^200-live_bytes (\d+)\r$/m.exec(text)?.[1]);
 }

@@ -102,17 +102,23 @@ export async function startServer(contender: Contender, folder: string): Promise
   }
 }
 
-/** Sends one line and returns the reply's first line and how long it took, in milliseconds. */
-export async function ask(port: number, line: string): Promise<{ reply: string; ms: number }> {
+/**
+ * Sends one line and returns how long it took to be answered, in milliseconds, the first line of the reply, and
+ * the text of what came with that.
+ */
+export async function ask(
+  port: number,
+  line: string,
+): Promise<{ reply: string; text: string; ms: number }> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const late = setTimeout(() => connection.close(), REPLY_MS_MAX);
   try {
     const start = performance.now();
     await connection.write(new TextEncoder().encode(line + "\r\n"));
-    const bytes = new Uint8Array(4096);
+    const bytes = new Uint8Array(65_536);
     const count = await connection.read(bytes) ?? 0;
-    const reply = new TextDecoder().decode(bytes.subarray(0, count)).split("\r\n")[0] ?? "";
-    return { reply, ms: performance.now() - start };
+    const text = new TextDecoder().decode(bytes.subarray(0, count));
+    return { reply: text.split("\r\n")[0] ?? "", text, ms: performance.now() - start };
   } finally {
     clearTimeout(late);
   }

@@ -1,12 +1,13 @@
 /**
- * Draws the throughput curves as one SVG file, without a library. Both axes are logarithmic, and it is
+ * Draws curves of throughput, two panels in an SVG file, without a library. Both axes are logarithmic, and it is
  * readable on a light and on a dark background. Called by main.ts.
  *
  * @module
  */
 import { GENERATOR_CPU_MAX } from "./generator.ts";
 import { NAMES, type Protocol } from "./peers.ts";
-import type { Curve, CurvesPart, Point } from "./results.ts";
+import type { Curve, CurvesPart, Point, WidePart } from "./results.ts";
+import { sizeCurves } from "./wide.ts";
 
 const WIDTH = 920, HEIGHT = 440;
 const TOP = 84, BOTTOM = 372;
@@ -32,32 +33,53 @@ interface Scale {
   readonly y: (requestsPerS: number) => number;
 }
 
-/** The two panels: over requests in flight, and over clients. */
+/** Over requests in flight, and over clients. */
 export function drawCurves(part: CurvesPart): string {
   const { byInFlight, byClients, clients, writes, valueBytes } = part;
-  const all = [...byInFlight, ...byClients].flatMap(({ points }) => points);
+  return drawing(`${writes} % writes, ${valueBytes}-byte values`, [
+    {
+      curves: byInFlight,
+      title: `Requests per second, ${clients} clients`,
+      axis: "requests in flight for each client",
+    },
+    { curves: byClients, title: "Requests per second, 1 request in flight", axis: "clients" },
+  ]);
+}
+
+/** Over the number of keys, and over the size of values. */
+export function drawSizes(part: WidePart): string {
+  const { byKeys, byValueBytes } = sizeCurves(part);
+  return drawing("10 % writes, 50 clients, 16 requests in flight; of 16 KiB 4, of 100 KiB 1", [
+    { curves: byKeys, title: "Requests per second, 64-byte values", axis: "keys", name: short },
+    {
+      curves: byValueBytes,
+      title: "Requests per second, 20,000 keys or fewer",
+      axis: "size of a value",
+      name: (bytes) => bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`,
+    },
+  ]);
+}
+
+/** What a panel shows. */
+interface Content {
+  readonly curves: readonly Curve[];
+  readonly title: string;
+  readonly axis: string;
+  /** How a place on the axis is written. */
+  readonly name?: (at: number) => string;
+}
+
+function drawing(load: string, contents: readonly [Content, Content]): string {
+  const all = contents.flatMap(({ curves }) => curves).flatMap(({ points }) => points);
   const rates = all.map(({ requestsPerS }) => requestsPerS);
   const range = { low: Math.min(...rates) / 1.2, high: Math.max(...rates) * 1.2 };
-  const load = `${writes} % writes, ${valueBytes}-byte values`;
-  const [first, second] = PANELS;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 ${WIDTH} ${HEIGHT}"` +
     ` width="${WIDTH}" height="${HEIGHT}">`,
     `<title>Requests per second of each server, ${load}</title>`,
     `<style>${STYLE}</style>`,
-    ...legend(byInFlight),
-    ...panel(byInFlight, {
-      ...range,
-      ...first,
-      title: `Requests per second, ${clients} clients`,
-      axis: "requests in flight for each client",
-    }),
-    ...panel(byClients, {
-      ...range,
-      ...second,
-      title: "Requests per second, 1 request in flight",
-      axis: "clients",
-    }),
+    ...legend(contents[0].curves),
+    ...contents.flatMap((content, i) => panel({ ...content, ...range, ...PANELS[i]! })),
     `<text x="${WIDTH - 20}" y="${HEIGHT - 12}" text-anchor="end">${load}</text>`,
     ...all.some(isGeneratorLimit)
       ? [`<text x="66" y="${HEIGHT - 12}">hollow: the load generator was at its limit</text>`]
@@ -66,17 +88,14 @@ export function drawCurves(part: CurvesPart): string {
   ].join("\n") + "\n";
 }
 
-interface Panel {
-  readonly title: string;
-  readonly axis: string;
+interface Panel extends Content {
   readonly left: number;
   readonly right: number;
   readonly low: number;
   readonly high: number;
 }
 
-function panel(curves: readonly Curve[], options: Panel): string[] {
-  const { title, axis, left, right, low, high } = options;
+function panel({ curves, title, axis, name = String, left, right, low, high }: Panel): string[] {
   const places = [...new Set(curves.flatMap(({ points }) => points.map(({ at }) => at)))];
   const lowest = Math.min(...places), highest = Math.max(...places);
   const scale: Scale = {
@@ -93,7 +112,7 @@ function panel(curves: readonly Curve[], options: Panel): string[] {
       }</text>`,
     ]),
     ...places.map((at) =>
-      `<text x="${near(scale.x(at))}" y="${BOTTOM + 18}" text-anchor="middle">${at}</text>`
+      `<text x="${near(scale.x(at))}" y="${BOTTOM + 18}" text-anchor="middle">${name(at)}</text>`
     ),
     `<text x="${middle}" y="${BOTTOM + 38}" text-anchor="middle">${axis}</text>`,
     ...curves.flatMap((curve) => drawn(curve, scale)),

@@ -7,7 +7,7 @@
 import { table } from "../docs/markdown.ts";
 import { GENERATOR_CPU_MAX } from "./generator.ts";
 import { CONTENDERS, type Mode, NAMES, type Protocol } from "./peers.ts";
-import type { Cell, CellFigures, Results } from "./results.ts";
+import type { Cell, CellFigures, Results, WideCell } from "./results.ts";
 
 const NOTHING = "–";
 const LIMIT_MARK = "†";
@@ -20,7 +20,7 @@ export function page(results: Results): string {
     "typed by hand. Trust the ratios more than the rates, which depend on the machine.",
     machineTable(results),
   ];
-  const { main, curves, more } = results;
+  const { main, curves, wide, more } = results;
   if (main) {
     parts.push(
       "## The same load, server by server",
@@ -43,6 +43,15 @@ export function page(results: Results): string {
       "![Requests per second over requests in flight, and over clients](throughput.svg)",
     );
   }
+  if (wide) {
+    parts.push(
+      "## Larger values, larger tables, more clients",
+      `The same, over tables of their own; the median of ${wide.rounds} rounds of ${wide.seconds} s ` +
+        `(${wide.date}). The curves are of its cells with 50 clients and 10 % writes.`,
+      "![Requests per second over the number of keys, and over the size of values](sizes.svg)",
+      wideTable(results),
+    );
+  }
   if (more) {
     parts.push(
       "## Start-up, memory, stalls, many clients",
@@ -57,11 +66,17 @@ export function page(results: Results): string {
 /** The main comparison, a table for each mode; empty if it was not measured. */
 export function mainTable(results: Results): string {
   const cells = results.main?.cells ?? [];
-  const tables = (["durable", "memory"] as const).map((mode) => modeTable(mode, cells));
-  const all = tables.filter(Boolean).join("\n\n");
-  return all.includes(LIMIT_MARK)
-    ? `${all}\n\n${LIMIT_MARK} The load generator was the limit here, not the server.`
-    : all;
+  return bothModes((mode) => modeTable(mode, cells, { heads: [], of: () => [] }));
+}
+
+/** The comparison over other sizes, a table for each mode; empty if it was not measured. */
+export function wideTable(results: Results): string {
+  const cells = results.wide?.cells ?? [];
+  const sizes = {
+    heads: ["keys", "value, bytes"],
+    of: ({ keys, valueBytes }: WideCell) => [keys, valueBytes].map(figure),
+  };
+  return bothModes((mode) => modeTable(mode, cells, sizes));
 }
 
 /** The other figures, a row for each; empty if they were not measured. */
@@ -125,13 +140,27 @@ function machineTable({ machine, versions }: Results): string {
   return table(["machine", ""], rows, { leftColumns: 2 });
 }
 
-function modeTable(mode: Mode, cells: readonly Cell[]): string {
+function bothModes(tableOf: (mode: Mode) => string): string {
+  const tables = (["durable", "memory"] as const).map(tableOf);
+  const all = tables.filter(Boolean).join("\n\n");
+  return all.includes(LIMIT_MARK)
+    ? `${all}\n\n${LIMIT_MARK} The load generator was the limit here, not the server.`
+    : all;
+}
+
+/** A row for each cell of a mode; `more` are columns behind those of the load. */
+function modeTable<OneCell extends Cell>(
+  mode: Mode,
+  cells: readonly OneCell[],
+  more: { readonly heads: readonly string[]; readonly of: (cell: OneCell) => readonly string[] },
+): string {
   const own = cells.filter((cell) => cell.mode === mode);
   const protocols = (Object.keys(NAMES) as Protocol[])
     .filter((protocol) => own.some(({ servers }) => servers[protocol] !== undefined));
   if (protocols.length === 0) return "";
   const head = [
     `${mode}: clients × in flight`,
+    ...more.heads,
     "writes",
     ...protocols.flatMap((protocol) =>
       protocol === "keyline" ? ["Keyline/s"] : [`${NAMES[protocol]}/s`, "ratio"]
@@ -140,6 +169,7 @@ function modeTable(mode: Mode, cells: readonly Cell[]): string {
   ];
   const rows = own.map((cell) => [
     `${cell.clients} × ${cell.inFlight}`,
+    ...more.of(cell),
     `${cell.writes} %`,
     ...protocols.flatMap((protocol) => {
       const rate = requests(cell.servers[protocol]);

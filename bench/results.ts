@@ -13,6 +13,7 @@ export interface Results {
   readonly versions: Readonly<Record<string, string>>;
   readonly main?: MainPart;
   readonly curves?: CurvesPart;
+  readonly wide?: WidePart;
   readonly more?: MorePart;
 }
 
@@ -86,7 +87,24 @@ export interface Point {
   readonly generatorCpu: number;
 }
 
-/** Start, memory, large values, stalls, and many clients. */
+/** How large a table is: its keys, and the values of all of them. */
+export interface Size {
+  readonly keys: number;
+  readonly valueBytes: number;
+}
+
+/** The comparison with larger values, larger tables and more clients. */
+export interface WidePart {
+  readonly date: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly cells: readonly WideCell[];
+}
+
+/** One load on all servers of a mode, over a table of its own. */
+export interface WideCell extends Cell, Size {}
+
+/** Start, memory, stalls, and many clients. */
 export interface MorePart {
   readonly date: string;
   readonly rows: readonly MoreRow[];

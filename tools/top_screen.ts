@@ -91,7 +91,7 @@ export class Top {
       ? "Keyline: CONNECTION LOST, trying again …"
       : `Keyline ${version}, table in ${table}, up for ${age}`;
     if (last === undefined) return [head, "", "Waiting for the first second …"];
-    const { latency, commit, batch, connections, keys, memory, loopDelay } = last;
+    const { latency, commit, batch, connections, keys, memory, disk, diskReads, loopDelay } = last;
     return [
       head,
       "",
@@ -102,6 +102,7 @@ export class Top {
       row(["in", `${bytes(last.received)}/s`], ["commit p50", duration(commit?.p50)]),
       row(["out", `${bytes(last.sent)}/s`], ["commit p99", duration(commit?.p99)]),
       row(["refused/s", number(last.refused)], ["requests a turn", number(batch)]),
+      row(["disk", bytes(disk)], ["disk reads/s", number(diskReads)]),
       row(["malformed/s", number(last.malformed)], ["loop delay p99", duration(loopDelay)]),
       "",
       "requests/s",

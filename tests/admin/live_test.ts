@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Frame, FrameMaker } from "../../admin/frame.ts";
 import { answer } from "../support/answer.ts";
+import { MemoryTable } from "../../tables/memory_table.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextOfAll } from "../support/context.ts";
 import { testServer, testWith } from "../support/harness.ts";
@@ -28,6 +29,19 @@ testWith(["read"], "a frame tells of its own second alone", async () => {
   const idle = maker.make(3_000);
   assertEquals([idle.rate, idle.received, idle.commits], [0, 0, 0]);
   assertEquals([idle.latency, idle.commit, idle.batch, idle.operations], [null, null, null, {}]);
+});
+
+testWith(["read"], "a frame tells of the table's disk, where it has one", async () => {
+  const table = new MemoryTable();
+  const onDisk = { ...table.stats(), disk_bytes: 1_000, cache_misses: 7 };
+  const context = await contextOfAll({ table });
+  const first = new FrameMaker(context, 0).make(1_000);
+  assertEquals([first.disk, first.diskReads], [null, null]);
+  table.stats = () => onDisk;
+  const maker = new FrameMaker(context, 0);
+  onDisk.cache_misses += 10;
+  const { disk, diskReads } = maker.make(2_000);
+  assertEquals([disk, diskReads], [1_000, 5]);
 });
 
 testServer(

@@ -1,6 +1,6 @@
 /**
  * What clients can make a server hold in memory: lines without an end, replies that nobody reads, idle
- * clients, and values from large packets. Memory is read from /proc.
+ * clients, values from large packets, and values beyond the cache. Memory is read from /proc.
  *
  * `KEYLINE_TEST_CLIENTS` sets how many clients come at once, `KEYLINE_TEST_MIB` how long the endless line
  * is, `KEYLINE_TEST_REPLIES` how many replies of a MiB are asked for at once.
@@ -203,6 +203,26 @@ for (const [where, flags] of [["in memory", ["--memory"]], ["on disk", []]] as c
     },
   );
 }
+
+testServerOnLinux("values beyond the cache cost no memory, stored or read", async () => {
+  await using server = await ServerProcess.start({ args: ["--cache", "8"], env: SMALL_HEAP });
+  using client = await server.connect();
+  const value = "v".repeat(100_000);
+  const ask = async (from: number, lineOf: (i: number) => string, expected: string) => {
+    for (let i = from; i < from + 20; i++) await client.send(`${lineOf(i)}\n`);
+    for (let i = from; i < from + 20; i++) assertEquals(await client.line(), expected);
+  };
+  const put = async (from: number, to: number) => {
+    for (let i = from; i < to; i += 20) await ask(i, (i) => `PUT k-${i} ${value}`, "200 OK");
+    for (let i = 0; i < to; i += 20) await ask(i, (i) => `GET k-${i}`, `200 OK ${value}`);
+  };
+  await put(0, 300);
+  const before = memoryOf(server);
+  await put(300, 1_500);
+  const growth = memoryOf(server) - before;
+  report(`120 MB of values beside a cache of 8 MiB cost ${inMib(growth)}`);
+  assert(growth < GARBAGE_BYTES, `they cost ${inMib(growth)}`);
+});
 
 function closeAll(clients: readonly Client[]): void {
   for (const client of clients) client[Symbol.dispose]();

@@ -21,6 +21,7 @@ testWithProgram(
     const command = ["deno", ...argumentsOf("top"), "--admin", String(server.port)].join(" ");
     await using terminal = await Terminal.start(`echo before; ${command}`);
     await terminal.see(/^Keyline \S+, table in .*\n\nrequests\/s +\d/m);
+    await terminal.see(/^disk +\S+ MiB +disk reads\/s +\d/m);
     for (let i = 0; i < 200; i++) await client.ask("GET a");
     await terminal.see(/^GET +[\d.k ]+ .*s$/m);
     assert(!(await terminal.screen()).includes("before"));
