@@ -17,9 +17,8 @@ import type { Segment } from "../../tables/durable/log/segment.ts";
 import { readIndex } from "../../tables/durable/log/segment_index.ts";
 import { StateFile, type TableState } from "../../tables/durable/log/state_file.ts";
 import { openSource } from "../../tables/durable/source.ts";
-import { Text } from "../../tables/text.ts";
-import { Memory } from "../../tables/text.ts";
-import { ServerProcess, tempFolder, testWith } from "../support/harness.ts";
+import { Memory, Text } from "../../tables/text.ts";
+import { ROOT, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 import { runTool } from "./tool.ts";
 
 const SLOT_BYTES = 4_096;
@@ -214,6 +213,10 @@ checkTest("the program prints what it found, and its exit code tells", async (da
   bytes[start + 40 + 48 + 40]! ^= 1;
   Deno.writeFileSync(file, bytes);
   const damaged = await runTool("check:table", { args: [data, "--quiet"] });
+  const page = Deno.readTextFileSync(new URL("docs/tools.md", ROOT));
+  const [, shown] = /\$ deno task -q check:table data\n(.*?)```/s.exec(page)!;
+  const withoutFigures = (text: string) => text.replace(/\d+/g, "0");
+  assertEquals(withoutFigures(damaged.stdout), withoutFigures(shown!), "the page shows the same");
   assertEquals(damaged.code, 1);
   assertMatch(damaged.stdout, /\ndamaged_places 1\nlost_keys 1\n/);
   assertMatch(
