@@ -25,6 +25,8 @@ import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 /** How large a turn of a copy gets, in bytes. */
 const TURN_BYTES = 1_048_576;
 const NOTE_NAME = "keyline.lock";
+/** How many versions may have been given by changes that are lost: none of them may be given again. */
+const LOST_VERSIONS_MAX = 2 ** 32;
 
 /** What was copied. */
 export interface Copied {
@@ -137,7 +139,8 @@ function* writeLive(
   found: Inspection,
   file: PositionedFile,
 ): Steps<{ state: TableState; bytes: number }> {
-  const { memtable, version } = found;
+  const { memtable, damage } = found;
+  const version = found.version + (damage.length > 0 ? LOST_VERSIONS_MAX : 0);
   const salt = newSalt();
   Log.create(file, { salt });
   const log = new Log(file, findChain(file), { salt });

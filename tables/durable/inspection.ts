@@ -103,6 +103,11 @@ export class Inspection {
     return inspection;
   }
 
+  /** The path of the log. */
+  get path(): string {
+    return this.#source.log.path;
+  }
+
   /** The segments; once they are read, with how far they can be. */
   get segments(): readonly Segment[] {
     return this.#survey.segments;
