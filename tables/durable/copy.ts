@@ -161,6 +161,7 @@ function* writeLive(
   for (const segment of log.segments) {
     const index = segment === log.active ? undefined : makeIndex(file, segment);
     if (index !== undefined) log.writeIndex(segment, index);
+    yield { keys, fraction: 1 };
   }
   const { sequence, active } = log;
   const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
@@ -189,11 +190,15 @@ function* part<Result>(
   steps: Steps<Result>,
   { from, to }: { from: number; to: number },
 ): Steps<Result> {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    const { keys, fraction }: Progress = step.value;
-    yield { keys, fraction: from + fraction * (to - from) };
+  try {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      const { keys, fraction }: Progress = step.value;
+      yield { keys, fraction: from + fraction * (to - from) };
+    }
+  } finally {
+    steps.return(undefined as Result); // If these are cut short, so are those.
   }
 }
 

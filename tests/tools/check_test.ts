@@ -118,8 +118,14 @@ checkTest("a segment that is gone is named, and so are the turns that were in it
   const { number, start, size } = segments[2]!;
   log.bytes.fill(0, start, start + size);
   const { damage } = inspectLog(log, state);
-  const why = `segment ${number}, which came before this one, is missing`;
-  assertEquals(damage, [{ offset: segments[3]!.start, why }]);
+  assertEquals(damage, [{ offset: undefined, why: `segment ${number} is missing` }]);
+  const last = segments.at(-1)!;
+  log.bytes.fill(0, last.start, last.start + last.size);
+  const withoutState = inspectLog(log, undefined);
+  assertEquals(withoutState.damage.map(({ why }) => why), [
+    `segment ${number} is missing`,
+    `segment ${last.number} is missing`,
+  ]);
 });
 
 checkTest("a log that has lost its end is told by its state", (data) => {
