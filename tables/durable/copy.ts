@@ -16,7 +16,7 @@ import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
-import { makeIndex } from "./log/segment_index.ts";
+import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
 import { makeFile, removeFile } from "./new_file.ts";
 import { openSource, partOf, type Source } from "./source.ts";
@@ -159,7 +159,8 @@ function* writeLive(
   // One turn at least: it has the last version.
   commit();
   for (const segment of log.segments) {
-    const index = segment === log.active ? undefined : makeIndex(file, segment);
+    const hasRoom = segment !== log.active && indexRoom(segment.indexBytes, segment.size) > 0;
+    const index = hasRoom ? makeIndex(file, segment) : undefined;
     if (index !== undefined) log.writeIndex(segment, index);
     yield { keys, fraction: 1 };
   }

@@ -8,7 +8,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { atOnce, backUp, restore } from "../../../tables/durable/copy.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
-import type { Steps } from "../../../tables/durable/inspection.ts";
+import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
+import { openSource } from "../../../tables/durable/source.ts";
 import { tempFolder, testWith } from "../../support/harness.ts";
 
 backupTest("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
@@ -50,6 +51,25 @@ backupTest("a copy keeps versions and expiries, and is as large as what is live"
   copy.undo(0);
   copy.close();
 });
+
+backupTest(
+  "a copy has as many segments as it needs, of small values and of large ones",
+  (folder) => {
+    const data = `${folder}/data`;
+    const table = new DurableTable(data, { cacheBytes: 0 });
+    for (let i = 0; i < 200_000; i++) table.put(`small-${i}`, "value");
+    table.commit();
+    for (let i = 0; i < 200; i++) table.put(`large-${i}`, "x".repeat(100_000));
+    table.commit();
+    table.close();
+    atOnce(backUp(data, `${folder}/copy`));
+    assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 200_200);
+    using source = openSource(`${folder}/new`);
+    const { segments, indexes, damage } = atOnce(Inspection.of(source));
+    assertEquals(damage, []);
+    assert(indexes > 0 && segments.length > indexes + 1, `${indexes} of ${segments.length}`);
+  },
+);
 
 backupTest("an existing file is never overwritten, nor a folder that is in use", (folder) => {
   const data = makeSmallTable(`${folder}/data`);
