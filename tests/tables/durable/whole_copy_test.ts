@@ -1,5 +1,5 @@
 /**
- * Copies of a table: what they keep, what they refuse, and what they leave where they are cut short.
+ * A copy is whole or it is not there: what it keeps, what it refuses, and what it leaves where it is cut short.
  *
  * @module
  */
