@@ -11,7 +11,7 @@ import { logEvent } from "./event_log.ts";
 const RESERVE = 128;
 
 /** A descriptor that is held for a moment. */
-interface Descriptor {
+export interface Descriptor {
   /** Gives it back. */
   close(): void;
 }

@@ -14,8 +14,10 @@ import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
 import { StateFile } from "./log/state_file.ts";
 
-/** The names of the files. */
-export const [LOG_NAME, STATE_NAME] = ["keyline.log", "keyline.state"] as const;
+/** The name of the log. */
+export const LOG_NAME = "keyline.log";
+/** The name of the state. */
+export const STATE_NAME = "keyline.state";
 /** What a file is called until it is whole. */
 const NEW_SUFFIX = ".new";
 /** Files of earlier versions, which kept the table in SQLite. */
