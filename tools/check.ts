@@ -64,7 +64,8 @@ function* inspect(path: string): Steps<{ found: Inspection }> {
 }
 
 /** What was found, a line each. */
-function reportOf({ memtable, segments, indexes, sequence, damage, lost }: Inspection): string {
+function reportOf(found: Inspection): string {
+  const { path, memtable, segments, indexes, sequence, damage, lost } = found;
   const live = memtable.liveBytes.total;
   const read = segments.reduce((sum, { end }) => sum + end, 0);
   const lines = [
@@ -76,7 +77,7 @@ function reportOf({ memtable, segments, indexes, sequence, damage, lost }: Inspe
     `last_turn ${sequence}`,
     `damaged_places ${damage.length}`,
     `lost_keys ${lost.size}`,
-    ...damage.map((each) => `damage: ${describeDamage(each)}`),
+    ...damage.map((each) => `damage: ${path}: ${describeDamage(each)}`),
     ...[...lost].map(([key, place]) => `lost: ${key}, at byte ${place}`),
   ];
   return lines.map((line) => `${printable(line)}\n`).join("");

@@ -16,7 +16,7 @@ import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
-import { makeIndex } from "./log/segment_index.ts";
+import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
 import { makeFile, removeFile } from "./new_file.ts";
 import { openSource, partOf, type Source } from "./source.ts";
@@ -25,6 +25,8 @@ import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 /** How large a turn of a copy gets, in bytes. */
 const TURN_BYTES = 1_048_576;
 const NOTE_NAME = "keyline.lock";
+/** How many versions may have been given by changes that are lost: none of them may be given again. */
+const LOST_VERSIONS_MAX = 2 ** 32;
 
 /** What was copied. */
 export interface Copied {
@@ -137,7 +139,8 @@ function* writeLive(
   found: Inspection,
   file: PositionedFile,
 ): Steps<{ state: TableState; bytes: number }> {
-  const { memtable, version } = found;
+  const { memtable, damage } = found;
+  const version = found.version + (damage.length > 0 ? LOST_VERSIONS_MAX : 0);
   const salt = newSalt();
   Log.create(file, { salt });
   const log = new Log(file, findChain(file), { salt });
@@ -159,8 +162,10 @@ function* writeLive(
   // One turn at least: it has the last version.
   commit();
   for (const segment of log.segments) {
-    const index = segment === log.active ? undefined : makeIndex(file, segment);
+    const hasRoom = segment !== log.active && indexRoom(segment.indexBytes, segment.size) > 0;
+    const index = hasRoom ? makeIndex(file, segment) : undefined;
     if (index !== undefined) log.writeIndex(segment, index);
+    yield { keys, fraction: 1 };
   }
   const { sequence, active } = log;
   const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
@@ -189,11 +194,15 @@ function* part<Result>(
   steps: Steps<Result>,
   { from, to }: { from: number; to: number },
 ): Steps<Result> {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    const { keys, fraction }: Progress = step.value;
-    yield { keys, fraction: from + fraction * (to - from) };
+  try {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      const { keys, fraction }: Progress = step.value;
+      yield { keys, fraction: from + fraction * (to - from) };
+    }
+  } finally {
+    steps.return(undefined as Result); // If these are cut short, so are those.
   }
 }
 

@@ -69,6 +69,8 @@ export class Inspection {
   readonly #survey: Survey;
   /** Why the chain is broken; undefined if it is not, and the end of the log is known. */
   readonly #chainError: string | undefined;
+  /** Which segment is being read. */
+  #position = 0;
   /** Whether turns that are missing here were reported. */
   #isGap = true;
 
@@ -93,7 +95,7 @@ export class Inspection {
       throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
     }
     if (stateError !== undefined) this.#note(undefined, stateError);
-    this.version = Math.max(0, ...this.segments.map(({ header }) => header.version));
+    for (const { header } of this.segments) this.version = Math.max(this.version, header.version);
   }
 
   /** Reads everything. */
@@ -101,6 +103,11 @@ export class Inspection {
     const inspection = new Inspection(source);
     yield* inspection.#read();
     return inspection;
+  }
+
+  /** The path of the log. */
+  get path(): string {
+    return this.#source.log.path;
   }
 
   /** The segments; once they are read, with how far they can be. */
@@ -132,11 +139,11 @@ export class Inspection {
       else if (piece.kind === "record") {
         this.#takeRecord(reading, piece);
         if (++records % STEP_RECORDS !== 0) continue;
-        const fraction = this.segments.indexOf(segment) / this.segments.length;
-        yield { keys: this.memtable.size, fraction };
+        yield { keys: this.memtable.size, fraction: this.#position / this.segments.length };
       }
     }
     if (reading !== undefined) this.#leave(reading);
+    this.#noteMissing({ from: this.segments.at(-1)?.number ?? 0, to: Infinity });
     this.#compareState();
     if (this.#chainError !== undefined && this.damage.length === 0) {
       this.#note(undefined, this.#chainError);
@@ -144,14 +151,10 @@ export class Inspection {
   }
 
   #enter(segment: Segment): SegmentReading {
-    const before = this.segments[this.segments.indexOf(segment) - 1];
-    const { missing, headless } = this.#survey;
-    for (const number of missing) {
-      if (number > segment.number || number < (before?.number ?? 0)) continue;
-      this.#note(segment.start, `segment ${number}, which came before this one, is missing`);
-      this.#isGap = true;
-    }
-    if (headless.has(segment)) {
+    while (this.segments[this.#position] !== segment) this.#position++;
+    const before = this.segments[this.#position - 1]?.number ?? 0;
+    this.#noteMissing({ from: before, to: segment.number });
+    if (this.#survey.headless.has(segment)) {
       this.#note(segment.start, `the header of segment ${segment.number} can't be read`);
     }
     return {
@@ -161,6 +164,14 @@ export class Inspection {
       isDamaged: false,
       end: SEGMENT_HEADER_BYTES,
     };
+  }
+
+  #noteMissing({ from, to }: { from: number; to: number }): void {
+    for (const number of this.#survey.missing) {
+      if (number < from || number > to) continue;
+      this.#note(undefined, `segment ${number} is missing`);
+      this.#isGap = true;
+    }
   }
 
   #takeTurn(reading: SegmentReading, turn: TurnHeader): void {
@@ -200,8 +211,9 @@ export class Inspection {
       ? []
       : index.within(offset, end) ?? (change === undefined ? [] : [change]);
     for (const each of changes) this.#lose(each, place);
-    const keys = changes.filter(({ kind }) => kind !== KIND.CLEAR).map(({ key }) => String(key));
-    const whose = keys.length === 0 ? "" : `, of ${keys.join(" and ")}`;
+    const [first] = changes;
+    const others = changes.length > 1 ? ` and ${changes.length - 1} more` : "";
+    const whose = first === undefined ? "" : `, of ${first.key}${others}`;
     const bytes = `${end - offset} bytes of segment ${segment.number}`;
     this.#note(place, `${WHAT[what]} (${bytes}${whose})`);
   }
@@ -229,7 +241,7 @@ export class Inspection {
   #leave({ segment, index, last, isDamaged, end }: SegmentReading): void {
     segment.end = end;
     if (index.isThere) this.indexes++;
-    const next = this.segments[this.segments.indexOf(segment) + 1];
+    const next = this.segments[this.#position + 1];
     if (next === undefined) return;
     if (last?.next === undefined) {
       const place = segment.start + end;

@@ -15,6 +15,8 @@ import { checkedChain, openLog, openState, refuseOld } from "./table_folder.ts";
 
 /** The size of the state behind the log of a backup, in bytes. */
 export const BACKUP_STATE_BYTES = 4_136;
+/** The least that is lost where a disk can't be read, in bytes. */
+const SECTOR_BYTES = 4_096;
 /** How often a chain is looked for: a server may be writing at its end at this moment. */
 const ATTEMPTS = 5;
 
@@ -52,6 +54,31 @@ export function chainOf({ log, state }: Source, identity: Identity): Chain {
   }
 }
 
+/** A file whose bytes are zeros where the disk can't read them: no checksum matches these. */
+export function zeroUnreadable(file: PositionedFile): PositionedFile {
+  const isReadable = (bytes: Uint8Array, offset: number) => {
+    try {
+      file.read(bytes, offset);
+      return true;
+    } catch (error) {
+      if (!isUnreadable(error)) throw error;
+      return false;
+    }
+  };
+  const read = (bytes: Uint8Array, offset: number) => {
+    const length = Math.max(0, Math.min(bytes.length, file.size() - offset));
+    if (isReadable(bytes.subarray(0, length), offset)) return length;
+    for (let at = 0; at < length;) {
+      const end = Math.min(length, at + SECTOR_BYTES - (offset + at) % SECTOR_BYTES);
+      const sector = bytes.subarray(at, end);
+      if (!isReadable(sector, offset + at)) sector.fill(0);
+      at = end;
+    }
+    return length;
+  };
+  return { ...partOf(file, { from: 0 }), read, close: () => file.close() };
+}
+
 /** A part of a file, as a file of its own. */
 export function partOf(
   file: PositionedFile,
@@ -81,11 +108,16 @@ function openFolder(folder: string): Source {
   const { state, stateError } = stateOf(() => openState(folder, { isReadOnly: true }));
   state?.close();
   const owned = stack.move();
-  return { log, state: state?.state, stateError, [Symbol.dispose]: () => owned.dispose() };
+  return {
+    log: zeroUnreadable(log),
+    state: state?.state,
+    stateError,
+    [Symbol.dispose]: () => owned.dispose(),
+  };
 }
 
 function openBackup(path: string): Source {
-  const file = openFile(Deno.realPathSync(path), { isReadOnly: true });
+  const file = zeroUnreadable(openFile(Deno.realPathSync(path), { isReadOnly: true }));
   const end = Math.max(0, file.size() - BACKUP_STATE_BYTES);
   const { state, stateError } = stateOf(() => {
     const found = StateFile.read(partOf(file, { from: end }));
@@ -104,7 +136,11 @@ function stateOf(
   try {
     return { state: read(), stateError: undefined };
   } catch (error) {
-    if (!(error instanceof OpenError)) throw error;
-    return { state: undefined, stateError: error.message };
+    if (!(error instanceof OpenError || isUnreadable(error))) throw error;
+    return { state: undefined, stateError: messageOf(error) };
   }
+}
+
+function isUnreadable(error: unknown): boolean {
+  return (error as { code?: string }).code === "EIO";
 }

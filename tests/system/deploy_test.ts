@@ -20,6 +20,7 @@ import {
   testWith,
   testWithProgram,
 } from "../support/harness.ts";
+import { argumentsOf } from "../tools/tool.ts";
 
 const FILES = ["Dockerfile", "keyline.service", "keyline-backup.service", "keyline-backup.timer"];
 
@@ -54,6 +55,7 @@ testServer("what the image copies is enough to start, and its health check tells
   await using server = image.start();
   const healthy = await check(server.admin);
   assertEquals(healthy, 0);
+  assertEquals((await image.backUp().output()).code, 0);
   await server.stop();
   assertEquals(await check(server.admin), 1, "nobody answers");
 });
@@ -176,6 +178,18 @@ class Image implements Disposable {
       },
       stdout: "piped",
       stderr: "piped",
+    });
+  }
+
+  /** Copies its table, as the page does with `docker exec`. */
+  backUp(): Deno.Command {
+    const page = Deno.readTextFileSync(new URL("docs/service.md", ROOT));
+    assertStringIncludes(page, "docker exec keyline deno task -q backup /tmp/copy.keyline");
+    return new Deno.Command(Deno.execPath(), {
+      args: [...argumentsOf("backup"), `${this.#folder}/copy.keyline`],
+      cwd: this.#folder,
+      env: { KEYLINE_DATA: `${this.#folder}/data` },
+      stderr: "null",
     });
   }
 

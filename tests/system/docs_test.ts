@@ -178,6 +178,29 @@ testWith(["read"], "the drawings of the architecture name what the source has", 
   }
 });
 
+testWith(["read"], "a folder of the source imports from those that the architecture allows", () => {
+  const rows = tableUnder("## What may import what", "docs/architecture.md");
+  const documented = new Map(rows.map(([folder, from]) => [words(folder!)[0]!, words(from!)]));
+  const imported = new Map<string, Set<string>>();
+  for (const file of sourcesIn("").filter((file) => !file.startsWith("tests/"))) {
+    const folder = folderOf(file);
+    const from = imported.get(folder) ?? new Set();
+    imported.set(folder, from);
+    for (
+      const [, path] of read(file).matchAll(
+        /(?:from |import\(|import |new URL\()"(\.[^"]+\.(?:ts|js|json))"/g,
+      )
+    ) {
+      const target = folderOf(new URL(path!, `file:///${file}`).pathname.slice(1));
+      if (target !== folder) from.add(target);
+    }
+  }
+  assertEquals([...documented.keys()].toSorted(), [...imported.keys()].toSorted());
+  for (const [folder, from] of imported) {
+    assertEquals(documented.get(folder)!.toSorted(), [...from].toSorted(), folder);
+  }
+});
+
 testWith(["read"], "the benchmarks' tables are what was measured", () => {
   const results: Results = JSON.parse(read("bench/results.json"));
   assertStringIncludes(read("bench/RESULTS.md"), mainTable(results));
@@ -213,10 +236,16 @@ function foldersIn(folder: string): string[] {
     .map(({ name }) => `${folder}${name}/`);
 }
 
-/** The sources in a folder and in those within it. */
+/** The folder that a file is in, or the file itself where it is in none. */
+function folderOf(file: string): string {
+  return file.includes("/") ? file.slice(0, file.lastIndexOf("/") + 1) : file;
+}
+
+/** The sources in a folder and in those within it, hidden ones left out. */
 function sourcesIn(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) => {
-    const path = `${folder}/${name}`;
+  return [...Deno.readDirSync(new URL(folder || ".", ROOT))].flatMap(({ name, isDirectory }) => {
+    if (name.startsWith(".")) return [];
+    const path = folder === "" ? name : `${folder}/${name}`;
     return isDirectory ? sourcesIn(path) : path.endsWith(".ts") ? [path] : [];
   });
 }

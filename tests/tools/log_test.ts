@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { atOnce, backUp } from "../../tables/durable/copy.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
-import { tempFolder, testWith } from "../support/harness.ts";
+import { ROOT, tempFolder, testWith } from "../support/harness.ts";
 import { runTool, startTool } from "./tool.ts";
 
 logTest(
@@ -38,6 +38,20 @@ logTest(
     assertEquals((await runTool("log", { args: [`${folder}/copy`] })).stdout.split("\n").length, 2);
   },
 );
+
+logTest("the page of the tools shows what is printed", async (data) => {
+  const table = new DurableTable(data, { cacheBytes: 0, now: () => 0 });
+  table.put("greeting", "hello world");
+  table.commit();
+  table.put("session", "open", { expiresAt: Date.UTC(2030, 0, 2) });
+  table.commit();
+  table.delete("greeting");
+  table.commit();
+  table.close();
+  const page = Deno.readTextFileSync(new URL("docs/tools.md", ROOT));
+  const [, shown] = /\$ deno task -q log data\n(.*?)```/s.exec(page)!;
+  assertEquals((await runTool("log", { args: [data] })).stdout, shown);
+});
 
 logTest("what can't be read is a line, too, and its exit code tells", async (data) => {
   const table = new DurableTable(data, { cacheBytes: 0 });

@@ -56,9 +56,10 @@ export function readSegment(file: PositionedFile, segment: Segment, reused?: Mem
 
 /** Finds what is left of a log whose chain is broken. */
 export function survey(file: PositionedFile, identity: Identity): Survey {
-  const found = readHeaders(file, identity).toSorted((a, b) => a.header.number - b.header.number);
+  const found = [...readHeaders(file, identity).values()]
+    .toSorted((a, b) => a.header.number - b.header.number);
   const { newest, turn } = findEnd(file, found);
-  const oldest = Math.max(1, turn?.oldest ?? 0, ...found.map(({ header }) => header.oldest));
+  const oldest = found.reduce((max, { header }) => Math.max(max, header.oldest), turn?.oldest ?? 1);
   const segments = found.map(segmentOf).filter(({ number }) =>
     number >= oldest && number <= newest
   );

@@ -1,0 +1,224 @@
+/**
+ * A copy is whole or it is not there: what it keeps, what it refuses, and what it leaves where it is cut short.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { atOnce, backUp, restore } from "../../../tables/durable/copy.ts";
+import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import { OpenError } from "../../../tables/durable/errors.ts";
+import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
+import { openSource } from "../../../tables/durable/source.ts";
+import { tempFolder, testWith } from "../../support/harness.ts";
+
+backupTest("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
+  const data = `${folder}/data`;
+  const table = new DurableTable(data, { cacheBytes: 0, now: () => 0 });
+  const versions = new Map<string, number>();
+  for (let round = 0; round < 20; round++) {
+    for (let i = 0; i < 100; i++) {
+      versions.set(
+        `key-${i}`,
+        table.put(`key-${i}`, `${round}`.repeat(500), { expiresAt: 1e12 + i }),
+      );
+    }
+    table.commit();
+  }
+  for (let i = 50; i < 100; i++) {
+    table.delete(`key-${i}`);
+    table.commit();
+  }
+  const { live_bytes: live } = table.stats();
+  const last = table.put("last", "x");
+  table.delete("last");
+  table.commit();
+  table.close();
+  atOnce(backUp(data, `${folder}/copy`));
+  assert(Deno.statSync(`${folder}/copy`).size < live! + 10_000);
+  assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 50);
+  const copy = new DurableTable(`${folder}/new`, { cacheBytes: 0, now: () => 0 });
+  for (let i = 0; i < 50; i++) {
+    const { value, version, expiresAt } = copy.entry(`key-${i}`)!;
+    assertEquals([String(value), version, expiresAt], [
+      "19".repeat(500),
+      versions.get(`key-${i}`),
+      1e12 + i,
+    ]);
+  }
+  assertEquals(copy.count(), 50);
+  assertEquals(copy.put("next", "x"), last + 1, "no version is given twice");
+  copy.undo(0);
+  copy.close();
+});
+
+backupTest(
+  "a copy has as many segments as it needs, of small values and of large ones",
+  (folder) => {
+    const data = `${folder}/data`;
+    const table = new DurableTable(data, { cacheBytes: 0 });
+    for (let i = 0; i < 200_000; i++) table.put(`small-${i}`, "value");
+    table.commit();
+    for (let i = 0; i < 200; i++) table.put(`large-${i}`, "x".repeat(100_000));
+    table.commit();
+    table.close();
+    atOnce(backUp(data, `${folder}/copy`));
+    assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 200_200);
+    using source = openSource(`${folder}/new`);
+    const { segments, indexes, damage } = atOnce(Inspection.of(source));
+    assertEquals(damage, []);
+    assert(indexes > 0 && segments.length > indexes + 1, `${indexes} of ${segments.length}`);
+  },
+);
+
+backupTest("an existing file is never overwritten, nor a folder that is in use", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  const copy = `${folder}/copy`;
+  Deno.writeTextFileSync(copy, "Dear diary,");
+  assertRefused(backUp(data, copy), `Cannot back up ${data} to ${copy}: ${copy} exists already`);
+  assertEquals(Deno.readTextFileSync(copy), "Dear diary,");
+  Deno.removeSync(copy);
+  // Somebody writes a file of the name while the copy is made.
+  const steps = backUp(data, copy);
+  while ((steps.next().value as { fraction: number }).fraction < 1 / 3);
+  Deno.writeTextFileSync(copy, "Dear diary,");
+  assertRefused(steps, "exists");
+  assertEquals(Deno.readTextFileSync(copy), "Dear diary,");
+  assertEquals(namesIn(folder), ["copy", "data"]);
+  Deno.removeSync(copy);
+  atOnce(backUp(data, copy));
+  assertRefused(restore(copy, data), `Cannot restore ${copy} to ${data}: `);
+  assertRefused(restore(copy, data), "it is not empty");
+  Deno.mkdirSync(`${folder}/full`);
+  Deno.writeTextFileSync(`${folder}/full/diary`, "Dear diary,");
+  assertRefused(restore(copy, `${folder}/full`), "it is not empty");
+  assertEquals(namesIn(`${folder}/full`), ["diary"]);
+});
+
+backupTest("a copy that can't be made says why and leaves no file", (folder) => {
+  const data = `${folder}/data`;
+  const copy = `${folder}/copy`;
+  assertRefused(
+    backUp(data, copy),
+    `Cannot back up ${data} to ${copy}: Cannot read ${data}: No such`,
+  );
+  Deno.mkdirSync(data);
+  assertRefused(backUp(data, copy), `Cannot open ${data}/keyline.log: it is missing`);
+  Deno.writeTextFileSync(`${data}/keyline.log`, "Dear diary,\n".repeat(500));
+  assertRefused(backUp(data, copy), `Cannot read ${data}/keyline.log: it is damaged at byte 0`);
+  Deno.writeTextFileSync(`${data}/keyline.db`, "SQLite format 3");
+  assertRefused(backUp(data, copy), "is of an earlier version");
+  Deno.removeSync(data, { recursive: true });
+  makeSmallTable(data);
+  assertRefused(backUp(data, `${folder}/none/copy`), `${folder}/none/copy`);
+  assertEquals(namesIn(folder), ["data"]);
+});
+
+backupTest("a copy that was damaged on its way to the disk does not get its name", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  const copy = `${folder}/copy`;
+  const steps = backUp(data, copy);
+  for (let step = steps.next(); step.done !== true && step.value.fraction < 0.6;) {
+    step = steps.next();
+  }
+  using file = Deno.openSync(`${copy}.new`, { read: true, write: true });
+  file.seekSync(100_000, Deno.SeekMode.Start);
+  file.writeSync(new Uint8Array(10));
+  assertRefused(steps, `Cannot back up ${data} to ${copy}: the copy is damaged: at byte `);
+  assertEquals(namesIn(folder), ["data"]);
+});
+
+backupTest(
+  "a backup that is cut anywhere, or changed anywhere, is not taken for whole",
+  (folder) => {
+    const data = `${folder}/data`;
+    const copy = `${folder}/copy`;
+    const table = new DurableTable(data, { cacheBytes: 0 });
+    const valueOf = (key: string) => key.repeat(5);
+    for (let i = 0; i < 20; i++) table.put(`key-${i}`, valueOf(`key-${i}`));
+    table.commit();
+    table.close();
+    atOnce(backUp(data, copy));
+    const bytes = Deno.readFileSync(copy);
+    let accepted = 0;
+    const refused = (changed: Uint8Array<ArrayBuffer>, what: string) => {
+      Deno.writeFileSync(copy, changed);
+      try {
+        atOnce(restore(copy, `${folder}/new`));
+      } catch (error) {
+        assert(error instanceof OpenError && error.message.startsWith("Cannot restore"), what);
+        assertEquals(namesIn(`${folder}/new`), []);
+        return;
+      }
+      // What pads a record is of no account.
+      const restored = new DurableTable(`${folder}/new`, { cacheBytes: 0 });
+      const { keys } = restored.keys({ prefix: "", after: "", limit: 100 });
+      assertEquals(keys.map((key) => String(restored.get(key))), keys.map(valueOf), what);
+      assertEquals(keys.length, 20, what);
+      restored.close();
+      Deno.removeSync(`${folder}/new`, { recursive: true });
+      accepted++;
+    };
+    for (let length = 0; length < bytes.length; length += 1_201) {
+      refused(bytes.slice(0, length), `${length} bytes`);
+    }
+    assertEquals(accepted, 0);
+    const stateAt = bytes.length - 4_136;
+    for (let at = 0; at < stateAt; at += 61) {
+      const changed = bytes.slice();
+      changed[at]! ^= 1;
+      refused(changed, `byte ${at}`);
+    }
+    assert(accepted < 20, "most bytes matter");
+    Deno.writeFileSync(copy, bytes);
+    assertEquals(atOnce(restore(copy, `${folder}/new`)).keys, 20);
+  },
+);
+
+backupTest("a folder whose restore was cut short is not taken for a new table", (folder) => {
+  const data = makeSmallTable(`${folder}/data`);
+  atOnce(backUp(data, `${folder}/copy`));
+  const target = `${folder}/new`;
+  const steps = restore(`${folder}/copy`, target);
+  for (let step = steps.next(); step.done !== true && step.value.fraction < 0.6;) {
+    step = steps.next();
+  }
+  // What a kill would leave.
+  new Deno.Command("cp", { args: ["-r", target, `${folder}/killed`] }).outputSync();
+  assertEquals(steps.return(undefined as never).done, true);
+  assertEquals(namesIn(target), [], "what is stopped removes what it has made");
+  assertThrows(
+    () => new DurableTable(`${folder}/killed`, { cacheBytes: 0 }),
+    OpenError,
+    `Cannot open ${folder}/killed/keyline.log: it is missing`,
+  );
+});
+
+/** A test with a folder for all its files. */
+function backupTest(name: string, fn: (folder: string) => void | Promise<void>): void {
+  testWith(["net", "read", "write", "run", "env"], name, async () => {
+    const folder = tempFolder();
+    try {
+      await fn(folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  });
+}
+
+/** A table of some megabytes. */
+function makeSmallTable(data: string): string {
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  for (let i = 0; i < 5_000; i++) table.put(`key-${i}`, `${i} `.repeat(200));
+  table.commit();
+  table.close();
+  return data;
+}
+
+function assertRefused(steps: Steps<unknown>, message: string): void {
+  assertThrows(() => atOnce(steps), OpenError, message);
+}
+
+function namesIn(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
+}
