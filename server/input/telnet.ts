@@ -18,6 +18,9 @@ const TIMING_MARK = 0x06; // RFC 860
 /** What answers a timing mark: IAC WONT TIMING-MARK. */
 export const NO_TIMING_MARK: Uint8Array = new Uint8Array([IAC, 0xfc, TIMING_MARK]);
 
+/** Where packets are stripped, one after another. */
+let stripped = new Uint8Array(16_384);
+
 /** What the next byte belongs to. */
 type State = "text" | "command" | "option" | "subnegotiation" | "subnegotiation command";
 
@@ -52,10 +55,14 @@ export class TelnetFilter {
     return true;
   }
 
-  /** The text of a packet, in new memory: up to its end, or to the text behind a timing mark. */
+  /**
+   * The text of a packet, up to its end, or to the text behind a timing mark. It is valid until the next call,
+   * of any filter: a packet may hold thousands of marks, and memory for each would cost too much.
+   */
   strip(packet: Uint8Array): Uint8Array<ArrayBuffer> {
     // One more: an IAC of the packet before may turn out to be text.
-    const text = new Uint8Array(packet.length + 1);
+    if (stripped.length <= packet.length) stripped = new Uint8Array(packet.length + 1);
+    const text = stripped;
     let length = 0;
     let at = 0;
     for (; at < packet.length; at++) {

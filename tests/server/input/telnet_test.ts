@@ -36,6 +36,19 @@ Deno.test("the telnet filter takes a subnegotiation for text once it is too long
   assertEquals(packet(0xff, 0xfa, 31, 0x0a, 2, 3, 4, 0x61, 0x0a), [0xff, 0x61, 0x0a]);
 });
 
+Deno.test("the telnet filter makes no memory for each timing mark of a packet", () => {
+  const filter = new TelnetFilter();
+  const packet = Uint8Array.from(Array(1_000).fill([0xff, 0xfd, 0x06, 0x61]).flat());
+  const memories = new Set<ArrayBufferLike>();
+  let stops = 0;
+  for (let start = 0; start < packet.length; start += filter.end) {
+    memories.add(filter.strip(packet.subarray(start)).buffer);
+    filter.awaitsTimingMark = false;
+    stops++;
+  }
+  assertEquals([memories.size, stops], [1, 1_001]);
+});
+
 Deno.test("the telnet filter stops at the text behind a timing mark, wherever it is cut", () => {
   const mark = [0xff, 0xfd, 0x06];
   const bytes = [
