@@ -44,18 +44,19 @@ export class ColdReader {
 
   /** Reads the value of a cold record into memory, and returns the record. Throws TableError. */
   read(ref: number): number {
-    const { log, memtable } = this.#parts;
-    const { records } = memtable;
-    const place = records.place(ref);
+    this.count++;
+    return this.#parts.memtable.warm(ref, this.value(ref));
+  }
+
+  /** The value of a record as the log has it. Throws TableError. */
+  value(ref: number): Text {
+    const { log, memtable: { records } } = this.#parts;
     const memory = new Memory(this.#sizeOf(ref));
-    let length: number;
     try {
-      length = log.read(memory.bytes, place);
+      return this.#valueIn(memory, log.read(memory.bytes, records.place(ref)), ref);
     } catch (error) {
       throw tableError(error);
     }
-    this.count++;
-    return memtable.warm(ref, this.#valueIn(memory, length, ref));
   }
 
   #sizeOf(ref: number): number {
@@ -72,8 +73,8 @@ export class ColdReader {
     const isWhole = segment !== undefined && length === size &&
       recordBytesAt(memory, 0, size) === size && isWholeRecord(memory, 0, segment.seed);
     if (isWhole) {
-      const { key, value, version } = readChange(memory, changeIn(0));
-      const isSame = version === records.version(ref) &&
+      const { key, value, version, expiresAt } = readChange(memory, changeIn(0));
+      const isSame = version === records.version(ref) && expiresAt === records.expiresAt(ref) &&
         value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
       if (isSame) return value;
     }

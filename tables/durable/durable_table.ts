@@ -17,13 +17,14 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
-import { DiskFullError, tableError } from "./errors.ts";
+import type { Disk } from "./disk.ts";
+import { assertThat, DiskFullError, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { DamageError } from "./log/chain.ts";
 import { Compactor } from "./log/compactor.ts";
-import { recordBytes, SLOT_BYTES } from "./log/format.ts";
+import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log } from "./log/log.ts";
 import { indexRoom, makeIndex } from "./log/segment_index.ts";
@@ -46,6 +47,8 @@ export interface DurableTableOptions {
   readonly slotBytes?: number;
   /** What is told of what happens to the table. */
   readonly report?: Report;
+  /** Where the folder is; tests replace it. */
+  readonly disk?: Disk;
 }
 
 /** A table in a folder. One process at a time has it open. */
@@ -67,13 +70,13 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, report = NO_REPORT, slotBytes = SLOT_BYTES }: DurableTableOptions,
+    { cacheBytes, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#report = report;
     this.#now = now;
     this.#cacheBytes = cacheBytes;
-    this.#folder = TableFolder.open(folder, { slotBytes });
+    this.#folder = TableFolder.open(folder, options);
     try {
       const { log: file, chain, state } = this.#folder;
       const { salt } = state.state;
@@ -205,9 +208,16 @@ export class DurableTable implements Table {
     };
   }
 
-  /** Throws an error where the table is not what its log says. Not within a turn. */
+  /** Throws an error where the table is not what its log says. Reads all of it. Not within a turn. */
   check(): void {
+    const { records } = this.#memtable;
     this.#memtable.check();
+    this.#log.check();
+    for (const ref of records.records()) {
+      const value = this.#reader.value(ref);
+      const isSame = records.isCold(ref) || compareTexts(value, records.value(ref)) === 0;
+      assertThat(isSame, "the log has the values that memory has");
+    }
   }
 
   close(): void {

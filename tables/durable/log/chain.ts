@@ -41,8 +41,6 @@ export interface Chain {
   readonly segments: readonly Segment[];
   /** The last turn; undefined in a new log. */
   readonly last: LastTurn | undefined;
-  /** Slots with a header that is not of these segments, but newer: they were prepared, and not begun. */
-  readonly prepared: readonly number[];
 }
 
 /** The last turn of a log. */
@@ -76,39 +74,29 @@ export interface Identity {
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity = identityOf(file)): Chain {
   const found = readHeaders(file, identity);
-  if (found.length === 0) throw new DamageError(0, "there is no segment of Keyline's log");
-  const byNumber = new Map(found.map((each) => [each.header.number, each]));
-  const newest = found.reduce((a, b) => a.header.number > b.header.number ? a : b);
-  let active = segmentOf(newest);
+  if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
+  let number = found.keys().reduce((a, b) => Math.max(a, b));
+  let active = segmentOf(found, number);
   let turns = readTurns(file, active);
-  const before = byNumber.get(active.number - 1);
-  let last = lastOf(active, turns);
-  if (last === undefined && before !== undefined) {
-    const previous = segmentOf(before);
-    const turnsBefore = readTurns(file, previous);
-    last = lastOf(previous, turnsBefore);
-    // A segment that nothing leads to was prepared, and not begun.
-    if (last?.header.next !== active.slot) [active, turns] = [previous, turnsBefore];
+  // The newest ones may have no turn yet: one that was begun before a crash, and one that was prepared.
+  while (turns.turns.length === 0 && number > 1) {
+    active = segmentOf(found, --number);
+    turns = readTurns(file, active);
   }
-  if (turns.turns.at(-1)?.next !== undefined) {
-    throw new DamageError(
-      turns.turns.at(-1)!.next! * active.header.slotBytes,
-      `segment ${active.number + 1} has no valid header`,
-    );
+  const header = turns.turns.at(-1);
+  const last = header && { segment: active, header };
+  if (header?.next !== undefined) {
+    active = segmentOf(found, number + 1);
+    if (active.slot !== header.next) throw missing(number + 1);
+    turns = readTurns(file, active);
   }
   checkRest(active, turns);
   active.end = turns.end;
   const oldest = Math.max(last?.header.oldest ?? 0, active.header.oldest);
   const segments: Segment[] = [];
-  for (let number = oldest; number < active.number; number++) {
-    const each = byNumber.get(number);
-    if (each === undefined) throw missing(number, segments.at(-1));
-    segments.push(segmentOf(each));
-  }
+  for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
   segments.push(active);
-  const prepared = found.filter(({ header }) => header.number > active.number)
-    .map(({ slot }) => slot);
-  return { segments, last, prepared };
+  return { segments, last };
 }
 
 /** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
@@ -160,15 +148,16 @@ function identityOf(file: PositionedFile): Identity {
   return header;
 }
 
-function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
+/** The slots with the header of a segment, and what it says, by its number. */
+function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Map<number, Found> {
   const size = file.size();
   const memory = new Memory(SEGMENT_HEADER_BYTES);
-  const found: Found[] = [];
+  const found = new Map<number, Found>();
   for (let at = 0; at < size; at += slotBytes) {
     const length = file.read(memory.bytes, at);
     const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
     if (header?.salt !== salt || header.slotBytes !== slotBytes) continue;
-    found.push({ header, slot: at / slotBytes });
+    found.set(header.number, { header, slot: at / slotBytes });
   }
   return found;
 }
@@ -179,16 +168,12 @@ interface Found {
   readonly slot: number;
 }
 
-function segmentOf({ header, slot }: Found): Segment {
-  return new Segment(header, slot, SEGMENT_HEADER_BYTES);
+function segmentOf(found: ReadonlyMap<number, Found>, number: number): Segment {
+  const each = found.get(number);
+  if (each === undefined) throw missing(number);
+  return new Segment(each.header, each.slot, SEGMENT_HEADER_BYTES);
 }
 
-function lastOf(segment: Segment, { turns }: Turns): LastTurn | undefined {
-  const header = turns.at(-1);
-  return header && { segment, header };
-}
-
-function missing(number: number, before: Segment | undefined): DamageError {
-  const offset = before === undefined ? 0 : before.start + before.size;
-  return new DamageError(offset, `segment ${number} is missing or has no valid header`);
+function missing(number: number): DamageError {
+  return new DamageError(0, `segment ${number} is missing, or its header is damaged`);
 }

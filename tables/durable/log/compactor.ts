@@ -16,6 +16,7 @@ import { DamageError } from "./chain.ts";
 import {
   changeIn,
   isWholeRecord,
+  recordBytes,
   recordBytesAt,
   SEGMENT_HEADER_BYTES,
   TURN_HEADER_BYTES,
@@ -130,9 +131,22 @@ export class Compactor {
     this.#segment = undefined;
   }
 
-  #liveBytesOf({ slot, slots }: Segment): number {
+  #liveBytesOf({ slot, slots, start, size }: Segment): number {
+    const { records, liveBytes } = this.#memtable;
     let bytes = 0;
-    for (let i = 0; i < slots; i++) bytes += this.#memtable.liveBytes.in(slot + i);
+    for (let i = 0; i < slots; i++) bytes += liveBytes.in(slot + i);
+    // A turn that does not fit is counted beyond the end of its segment, until it moves: that may be here.
+    const { from, to } = this.#log.turnRange;
+    if (to <= start || from >= start + size) return bytes;
+    for (const ref of this.#memtable.changedRefs()) {
+      const place = records.place(ref);
+      if (place < start || place >= start + size) continue;
+      bytes -= recordBytes(
+        records.keyLength(ref),
+        records.valueLength(ref),
+        records.expiresAt(ref),
+      );
+    }
     return bytes;
   }
 

@@ -11,7 +11,7 @@ import type { ChangeLog } from "../../memory_table.ts";
 import { Memory } from "../../text.ts";
 import { TurnBuffer } from "../../turn_buffer.ts";
 import { TableError } from "../../table.ts";
-import { isDiskFull } from "../errors.ts";
+import { assertThat, isDiskFull } from "../errors.ts";
 import type { Chain } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import {
@@ -141,6 +141,12 @@ export class Log implements ChangeLog {
     return this.#gathered.length - TURN_HEADER_BYTES;
   }
 
+  /** Where the turn will be in the file, unless it goes to another segment. */
+  get turnRange(): { from: number; to: number } {
+    const { start, end } = this.active;
+    return { from: start + end, to: start + end + this.#gathered.length };
+  }
+
   /** Adds a change to the turn. Returns where its record will be in the file, in bytes. */
   add(change: Change): number {
     const at = this.#gathered.claim(sizeOfRecord(change));
@@ -161,7 +167,7 @@ export class Log implements ChangeLog {
   hasRoomFor(bytes: number): boolean {
     const needed = this.#gathered.length + bytes;
     return this.#roomLeft(bytes) >= needed ||
-      this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS;
+      this.#slots.free.length + (this.#next ? 1 : 0) >= SPARE_SLOTS;
   }
 
   /** Makes the turn durable. Throws errors of the system and TableError, and then still holds the turn. */
@@ -194,8 +200,10 @@ export class Log implements ChangeLog {
    */
   prepareNext(bytes = FILL_BYTES_MIN): boolean {
     this.#slots.freeHeld();
-    if (this.#next === undefined && this.#slots.freeCount > 0) this.#begin(this.#slots.take()!, 1);
-    if (this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS) {
+    if (this.#next === undefined && this.#slots.free.length > 0) {
+      this.#begin(this.#slots.take()!, 1);
+    }
+    if (this.#slots.free.length + (this.#next ? 1 : 0) >= SPARE_SLOTS) {
       this.isFull = false;
       return false;
     }
@@ -212,12 +220,13 @@ export class Log implements ChangeLog {
   /** Gives free slots at the end of the file back to the file system, where there are many. */
   shrink(): void {
     const keep = SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
-    if (this.#slots.freeCount > 2 * keep) this.#slots.shrink(keep);
+    if (this.#slots.free.length > 2 * keep) this.#slots.shrink(keep);
   }
 
   /** Writes a whole index at the end of a segment's room. It need not be durable. */
   writeIndex(segment: Segment, index: Memory): void {
     const { bytes } = index;
+    assertThat(segment.end + bytes.length <= segment.size, "an index leaves turns as they are");
     this.#file.write(bytes, segment.start + segment.size - bytes.length);
   }
 
@@ -240,9 +249,7 @@ export class Log implements ChangeLog {
    * Makes durable what was found: the process that wrote it may have been killed before its sync, and after a
    * sync that failed the system takes for written what is not. Throws errors of the system.
    */
-  rewrite({ last, prepared }: Chain): void {
-    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
-    for (const slot of prepared) this.#file.write(zeros, slot * this.#slotBytes);
+  rewrite({ last }: Chain): void {
     this.#file.write(encodeSegmentHeader(this.active.header).bytes, this.active.start);
     if (last !== undefined) {
       const { segment, header: { offset, length } } = last;
@@ -251,6 +258,25 @@ export class Log implements ChangeLog {
       this.#file.write(bytes, segment.start + offset);
     }
     this.#sync();
+    // Only now: the last turn says that what these had is not needed. One may have been prepared and not begun,
+    // or taken back, and its number is given again: so that goes with the next sync.
+    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
+    for (const slot of this.#slots.free) this.#file.write(zeros, slot * this.#slotBytes);
+  }
+
+  /** Throws an error where the slots of segments, the free ones and those that wait are not all there are. */
+  check(): void {
+    const next = this.#next === undefined ? [] : [this.#next];
+    const taken = new Set<number>();
+    for (const { slot, slots } of [...this.#segments, ...next]) {
+      for (let i = 0; i < slots; i++) taken.add(slot + i);
+    }
+    this.#slots.check(taken);
+    for (const [i, segment] of this.#segments.entries()) {
+      assertThat(segment.number === this.#segments[0]!.number + i, "segments are in a row");
+      assertThat(this.segmentAt(segment.start) === segment, "slots lead to their segments");
+      assertThat(segment.end <= segment.size, "a segment ends within its slots");
+    }
   }
 
   /** Closes the file. */
@@ -286,8 +312,7 @@ export class Log implements ChangeLog {
     sealTurn(seal, { ...turn, seed: active.seed });
     this.#file.write(seal.bytes, active.start + active.end);
     this.#sync();
-    const from = active.start + active.end;
-    const to = from + this.#gathered.length;
+    const { from, to } = this.turnRange;
     active.end += TURN_HEADER_BYTES;
     this.#sequence++;
     this.#segments.push(next);
