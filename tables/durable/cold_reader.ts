@@ -10,7 +10,6 @@ import type { Memtable } from "../memtable/memtable.ts";
 import type { Report } from "../report.ts";
 import { TableError } from "../table.ts";
 import { compareTexts, Memory, type Text } from "../text.ts";
-import { tableError } from "./errors.ts";
 import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./log/format.ts";
 import type { Log } from "./log/log.ts";
 
@@ -52,11 +51,17 @@ export class ColdReader {
   value(ref: number): Text {
     const { log, memtable: { records } } = this.#parts;
     const memory = new Memory(this.#sizeOf(ref));
+    const place = records.place(ref);
+    let length: number;
     try {
-      return this.#valueIn(memory, log.read(memory.bytes, records.place(ref)), ref);
-    } catch (error) {
-      throw tableError(error);
+      length = log.read(memory.bytes, place);
+    } catch (cause) {
+      // One sector that can't be read is no reason to end the table: what else there is may be read.
+      throw this.#damage(place, new TableError("the value can't be read from the disk", { cause }));
     }
+    const value = this.#valueIn(memory, length, ref);
+    if (value !== undefined) return value;
+    throw this.#damage(place, new TableError("the value is damaged on the disk"));
   }
 
   #sizeOf(ref: number): number {
@@ -64,24 +69,32 @@ export class ColdReader {
     return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
-  /** The value in the bytes of a record. Throws TableError where they are not what memory knows. */
-  #valueIn(memory: Memory, length: number, ref: number): Text {
+  /** The value in the bytes of a record; undefined where they are not what memory knows. */
+  #valueIn(memory: Memory, length: number, ref: number): Text | undefined {
     const { log, memtable: { records } } = this.#parts;
     const place = records.place(ref);
     const segment = log.segmentAt(place);
     const size = memory.bytes.length;
     const isWhole = segment !== undefined && length === size &&
       recordBytesAt(memory, 0, size) === size && isWholeRecord(memory, 0, segment.seed);
-    if (isWhole) {
-      const { key, value, version, expiresAt } = readChange(memory, changeIn(0));
-      const isSame = version === records.version(ref) && expiresAt === records.expiresAt(ref) &&
-        value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
-      if (isSame) return value;
+    if (!isWhole) return undefined;
+    const { key, value, version, expiresAt } = readChange(memory, changeIn(0));
+    const isSame = version === records.version(ref) && expiresAt === records.expiresAt(ref) &&
+      value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
+    return isSame ? value : undefined;
+  }
+
+  /** Counts and reports damage, once for each place, and returns the error for the client. */
+  #damage(offset: number, error: TableError): TableError {
+    if (!this.#damaged.has(offset)) {
+      this.#damaged.add(offset);
+      const { log, report } = this.#parts;
+      report("error", "A value is damaged", {
+        file: log.path,
+        offset,
+        error: error.cause ?? error,
+      });
     }
-    if (!this.#damaged.has(place)) {
-      this.#damaged.add(place);
-      this.#parts.report("error", "A value can't be read: the log is damaged", { offset: place });
-    }
-    throw new TableError("the value is damaged on the disk");
+    return error;
   }
 }

@@ -17,25 +17,29 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Memory, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
 import { assertThat, DiskFullError, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
-import { DamageError } from "./log/chain.ts";
 import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log } from "./log/log.ts";
+import type { Segment } from "./log/segment.ts";
 import { indexRoom, makeIndex } from "./log/segment_index.ts";
-import { asOpenError, TableFolder } from "./table_folder.ts";
+import { openErrorOf, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
 const COMPACT_SHARES = [2, 6] as const;
 /** How many bytes of excess call for the larger share, in slots. */
 const EXCESS_SLOTS_MAX = 2;
-/** How many bytes compaction reads in a step of its own. */
+/** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
 const COMPACT_BYTES = 1_048_576;
+const TIGHT_STEPS = 8;
+/** More than CLEAR takes in the log, and than DELETE does, in bytes. */
+const CLEAR_BYTES = 256;
+const DELETION_BYTES_MAX = 1_100;
 
 /** The options of a table on disk. */
 export interface DurableTableOptions {
@@ -84,10 +88,7 @@ export class DurableTable implements Table {
       const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      const records = asOpenError(
-        file.path,
-        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
-      );
+      const records = load({ file, chain, memtable, hotBytesMax: cacheBytes });
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
@@ -103,7 +104,7 @@ export class DurableTable implements Table {
       if (records > 0) report("info", "The log was read", { records, seconds });
     } catch (error) {
       this.#folder[Symbol.dispose]();
-      throw error;
+      throw openErrorOf(this.#folder.log.path, error);
     }
   }
 
@@ -136,7 +137,10 @@ export class DurableTable implements Table {
   }
 
   delete(key: TextLike): void {
-    this.#table.delete(key);
+    const text = asText(key);
+    if (this.#memtable.find(text) === NO_REF) return;
+    if (this.#roomForDeletions() < recordBytes(text.length, 0, 0)) throw new DiskFullError();
+    this.#table.delete(text);
   }
 
   clear(): void {
@@ -181,10 +185,11 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
-      const isMore = this.#table.sweep();
-      const isTight = this.#log.isFull;
-      const isCompacting = this.#compactor.excessBytes({ isTight }) > 0 &&
-        this.#compact(COMPACT_BYTES);
+      const isMore = this.#table.sweep(Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX));
+      const isCompacting = this.#log.isFull
+        ? this.#compactor.canGainRoom() &&
+          this.#compact(this.#slotBytes / TIGHT_STEPS, { segmentsMax: 1 })
+        : this.#compactor.excessBytes() > 0 && this.#compact(COMPACT_BYTES);
       if (this.#log.length > 0 || this.#compactor.isPending) this.#commitTurn();
       const isIndexing = this.#writeIndex();
       const isPreparing = this.#prepareNext(0);
@@ -253,6 +258,18 @@ export class DurableTable implements Table {
     if (!this.#log.hasRoomFor(recordBytes(keyLength, valueLength, 1))) throw new DiskFullError();
   }
 
+  /**
+   * How many bytes may say that keys are gone. On a full disk, that leaves room for CLEAR, and for compaction,
+   * which makes more: where keys are deleted faster than that, the rest is refused for a moment.
+   */
+  #roomForDeletions(): number {
+    if (!this.#log.isFull) return Infinity;
+    const left = this.#log.roomLeft - CLEAR_BYTES;
+    const { neededBytes } = this.#compactor;
+    // Where compaction has too little room already, only more deletions help.
+    return Math.max(0, left < neededBytes ? left : left - neededBytes);
+  }
+
   /** Commits what the turn has gathered, and what compaction has copied into it. Throws TableError. */
   #commitTurn(): void {
     const compactor = this.#compactor;
@@ -276,17 +293,18 @@ export class DurableTable implements Table {
   }
 
   /** Compacts some of the log into the turn; false if there was nothing to do. */
-  #compact(bytes: number): boolean {
+  #compact(bytes: number, options?: { segmentsMax: number }): boolean {
     try {
-      return this.#compactor.step(bytes);
+      return this.#compactor.step(bytes, options);
     } catch (error) {
-      if (!(error instanceof DamageError)) throw error;
-      this.#report("error", `${this.#folder.log.path} can't be compacted: ${error.message}`);
+      this.#report("error", "The log can't be compacted", { file: this.#log.path, error });
       return false;
     }
   }
 
   #compactShare(): number {
+    // On a full disk the copies could keep the turn from its room: then only `maintain` compacts.
+    if (this.#log.isFull) return 0;
     const excess = this.#compactor.excessBytes();
     if (excess <= 0) return 0;
     return COMPACT_SHARES[excess > EXCESS_SLOTS_MAX * this.#slotBytes ? 1 : 0];
@@ -304,12 +322,7 @@ export class DurableTable implements Table {
   /** Prepares the segment that follows; true if there is more to do. Reports when the disk gets full, and when not. */
   #prepareNext(bytes: number): boolean {
     const wasFull = this.#log.isFull;
-    let isMore: boolean;
-    try {
-      isMore = this.#log.prepareNext(bytes);
-    } catch (error) {
-      throw tableError(error);
-    }
+    const isMore = this.#log.prepareNext(bytes);
     if (this.#log.isFull && !wasFull) this.#noteFull();
     if (wasFull && !this.#log.isFull) {
       this.#report("info", "The disk has room again, and PUT works");
@@ -329,8 +342,17 @@ export class DurableTable implements Table {
     );
     if (segment === undefined) return false;
     segment.isIndexed = true;
-    const index = makeIndex(this.#folder.log, segment);
+    const index = this.#makeIndex(segment);
     if (index !== undefined) this.#log.writeIndex(segment, index);
     return true;
+  }
+
+  /** The index of a segment; undefined where it has none, or can't be read: then GET will tell. */
+  #makeIndex(segment: Segment): Memory | undefined {
+    try {
+      return makeIndex(this.#folder.log, segment);
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -11,6 +11,7 @@ import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
+import { TableError } from "../table.ts";
 import { StateFile } from "./log/state_file.ts";
 
 /** The names of the files. */
@@ -54,7 +55,7 @@ export class TableFolder implements Disposable {
       return openIn(folder, { disk, lock }, (parts) => new TableFolder(parts));
     } catch (error) {
       lock[Symbol.dispose]();
-      throw error instanceof OpenError ? error : cannotOpen(folder, messageOf(error), error);
+      throw openErrorOf(folder, error);
     }
   }
 
@@ -92,14 +93,19 @@ export function checkedChain(log: PositionedFile, { state }: StateFile): Chain {
   return chain;
 }
 
-/** Runs what reads a log; damage becomes an OpenError that names the file. */
+/** Runs what reads a log; what it throws becomes an OpenError that names the file. */
 export function asOpenError<Result>(path: string, read: () => Result): Result {
   try {
     return read();
   } catch (error) {
-    if (error instanceof DamageError) throw damaged(path, error.message);
-    throw error;
+    throw openErrorOf(path, error);
   }
+}
+
+/** The OpenError for what was thrown where this file was read or written. */
+export function openErrorOf(path: string, error: unknown): OpenError {
+  if (error instanceof OpenError) return error;
+  return error instanceof DamageError ? damaged(path, error.message) : cannotOpen(path, error);
 }
 
 /** How to open a file of a table. */
@@ -217,10 +223,8 @@ function openOrExplain(
   try {
     return disk.open(path, { isReadOnly });
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "ENOENT") throw missing(path);
-    if (code === "ELOOP") throw cannotOpen(path, "it is a symbolic link");
-    throw cannotOpen(path, messageOf(error), error);
+    if ((error as { code?: unknown }).code === "ENOENT") throw missing(path);
+    throw cannotOpen(path, error);
   }
 }
 
@@ -243,10 +247,16 @@ function missing(path: string): OpenError {
   );
 }
 
-function cannotOpen(path: string, why: string, cause?: unknown): OpenError {
+function cannotOpen(path: string, cause: unknown): OpenError {
+  // An error of the table has that of the system as its cause.
+  const reason = cause instanceof TableError ? cause.cause : cause;
+  const { code } = reason as { code?: unknown };
+  const why = code === "ELOOP" ? "it is a symbolic link" : messageOf(reason);
+  const what = code === "EIO"
+    ? "See whether the disk is sound, restore a backup"
+    : "Make it a file that this user can write to";
   return new OpenError(
-    `Cannot open ${path}: ${why}. Make it a file that this user can write to, or choose another folder ` +
-      "with --data.",
+    `Cannot open ${path}: ${why}. ${what}, or choose another folder with --data.`,
     { cause },
   );
 }

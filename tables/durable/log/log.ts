@@ -32,6 +32,8 @@ const SPARE_SLOTS = 2;
 /** How much of the next slot is filled for each byte that is committed, and at least, in bytes. */
 const FILL_SHARE = 2;
 const FILL_BYTES_MIN = 65_536;
+/** On a full disk, PUT leaves a slot to compaction, and this share of one to DELETE. */
+const DELETION_SHARE = 1 / 8;
 /** How many free slots are kept for each one that is used. */
 const KEPT_SHARE = 1 / 8;
 
@@ -106,6 +108,11 @@ export class Log implements ChangeLog {
     file.sync();
   }
 
+  /** The path of its file, for messages. */
+  get path(): string {
+    return this.#file.path;
+  }
+
   /** The segment that takes the next turn. */
   get active(): Segment {
     return this.#segments.at(-1)!;
@@ -163,11 +170,25 @@ export class Log implements ChangeLog {
     if (length === 0) this.#clear();
   }
 
-  /** Whether the room for a turn with so many bytes more is there, or could be taken now. */
+  /** How many bytes more the turn can take in its segment. */
+  get roomLeft(): number {
+    return Math.max(0, this.#roomLeft() - this.#gathered.length);
+  }
+
+  /** How many slots there are for what follows, the next one included. */
+  get spareSlots(): number {
+    return this.#slots.free.length + (this.#next === undefined ? 0 : 1);
+  }
+
+  /** The bytes of all turns, and of the headers of their segments. */
+  get filledBytes(): number {
+    return this.#segments.reduce((sum, { end }) => sum + end, 0);
+  }
+
+  /** Whether so many bytes more leave what makes room on a full disk: a slot for compaction, and some for DELETE. */
   hasRoomFor(bytes: number): boolean {
-    const needed = this.#gathered.length + bytes;
-    return this.#roomLeft(bytes) >= needed ||
-      this.#slots.free.length + (this.#next ? 1 : 0) >= SPARE_SLOTS;
+    return this.spareSlots >= SPARE_SLOTS ||
+      (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
   /** Makes the turn durable. Throws errors of the system and TableError, and then still holds the turn. */
@@ -203,7 +224,7 @@ export class Log implements ChangeLog {
     if (this.#next === undefined && this.#slots.free.length > 0) {
       this.#begin(this.#slots.take()!, 1);
     }
-    if (this.#slots.free.length + (this.#next ? 1 : 0) >= SPARE_SLOTS) {
+    if (this.spareSlots >= SPARE_SLOTS) {
       this.isFull = false;
       return false;
     }
@@ -337,7 +358,12 @@ export class Log implements ChangeLog {
       oldest: this.#segments[0]!.number,
     };
     const next = new Segment(header, slot, SEGMENT_HEADER_BYTES);
-    this.#file.write(encodeSegmentHeader(header).bytes, next.start);
+    try {
+      this.#file.write(encodeSegmentHeader(header).bytes, next.start);
+    } catch (error) {
+      this.#slots.release(slot, slots);
+      throw error;
+    }
     this.#next = next;
     this.#isNextDurable = false;
   }
@@ -345,9 +371,9 @@ export class Log implements ChangeLog {
   /** Takes back the header of the next segment, so that its number is free for another one. */
   #discardNext(): void {
     const { slot, slots, start } = this.#next!;
-    this.#next = undefined;
     this.#file.write(new Uint8Array(SEGMENT_HEADER_BYTES), start);
     this.#sync();
+    this.#next = undefined;
     this.#slots.release(slot, slots);
   }
 

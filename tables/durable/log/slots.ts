@@ -39,10 +39,10 @@ export class Slots {
     this.#file = file;
     this.#mayReuse = mayReuse;
     this.#slotBytes = slotBytes;
-    this.#size = file.size();
-    // The last segment may have been written beyond the zeros; its slots are taken all the same.
-    this.#count = Math.floor(this.#size / slotBytes);
+    this.#count = Math.floor(file.size() / slotBytes);
     for (const slot of taken) this.#count = Math.max(this.#count, slot + 1);
+    // A file may end within the last segment. Its room is no longer this one's to fill: turns go there.
+    this.#size = Math.max(file.size(), this.#count * slotBytes);
     for (let slot = 0; slot < this.#count; slot++) if (!taken.has(slot)) this.#free.push(slot);
   }
 
