@@ -230,7 +230,12 @@ export class DurableTable implements Table {
     if (this.#faults.fatal === undefined) {
       this.undo(0);
       const { sequence } = this.#log;
-      this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+      try {
+        this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+      } catch (error) {
+        // Whatever was committed is durable without it.
+        this.#report("error", "The state of the table can't be written", { error });
+      }
     }
     this.#folder[Symbol.dispose]();
   }

@@ -6,7 +6,7 @@
  */
 
 import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts";
-import { messageOf, OpenError } from "./errors.ts";
+import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
@@ -252,11 +252,13 @@ function cannotOpen(path: string, cause: unknown): OpenError {
   const reason = cause instanceof TableError ? cause.cause : cause;
   const { code } = reason as { code?: unknown };
   const why = code === "ELOOP" ? "it is a symbolic link" : messageOf(reason);
-  const what = code === "EIO"
+  const advice = code === "EIO"
     ? "See whether the disk is sound, restore a backup"
+    : isDiskFull(reason)
+    ? "Make room on the disk"
     : "Make it a file that this user can write to";
   return new OpenError(
-    `Cannot open ${path}: ${why}. ${what}, or choose another folder with --data.`,
+    `Cannot open ${path}: ${why}. ${advice}, or choose another folder with --data.`,
     { cause },
   );
 }

@@ -251,8 +251,9 @@ class Handle implements PositionedFile {
     try {
       this.#disk.onCall("sync", this.path);
     } catch (error) {
-      // The system tells of it once, drops what it could not write, and takes it for written.
-      file.pending = [];
+      // The system tells of it once, drops what it could not write, and takes it for written. Sizes are the
+      // file system's own: they get to the disk some time.
+      file.pending = file.pending.filter((change) => "size" in change);
       throw error;
     }
     for (const change of file.pending) {

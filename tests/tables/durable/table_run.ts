@@ -5,10 +5,10 @@
  * @module
  */
 
-import { dump } from "/tmp/t1/dump.ts";
 import { assertEquals } from "@std/assert";
 import type { Report } from "../../../tables/report.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import type { TableError } from "../../../tables/table.ts";
 import type { Draw } from "../../support/draw.ts";
 import type { FakeDisk } from "./fake_disk.ts";
 import { ALL, maintainAll } from "./table_in_folder.ts";
@@ -111,7 +111,13 @@ export class TableRun {
   /** Commits what brings the table to this state. */
   commit(state: State): void {
     this.candidates = { states: [this.committed, state], sweptAt: undefined };
-    this.table.commit();
+    try {
+      this.table.commit();
+    } catch (error) {
+      // Unless it is fatal, the turn is undone.
+      if (!(error as TableError).fatal) this.#acknowledge(this.committed);
+      throw error;
+    }
     this.#acknowledge(state);
     this.table.check();
   }
@@ -120,8 +126,7 @@ export class TableRun {
   maintain(work: (table: DurableTable) => void = (table) => table.maintain()): void {
     this.candidates = { states: [this.committed], sweptAt: this.now };
     work(this.table);
-    this.#acknowledge(this.#settle());
-    this.table.check();
+    this.settle();
   }
 
   /** All the work that waits. */
@@ -138,6 +143,11 @@ export class TableRun {
   /** A start on what the last process left. */
   restart(): void {
     this.table = this.#open();
+    this.settle();
+  }
+
+  /** Finds out which of the candidates the table holds, where it should go on with that. */
+  settle(): void {
     this.#acknowledge(this.#settle());
     this.table.check();
   }
@@ -158,17 +168,12 @@ export class TableRun {
 
   #open(): DurableTable {
     const { disk, options } = this;
-    try {
-      return new DurableTable(FOLDER, {
-        report: failOnDamage,
-        ...options,
-        now: () => this.now,
-        disk,
-      });
-    } catch (error) {
-      dump(disk.contents().get(LOG)!, options.slotBytes);
-      throw error;
-    } /*DBG*/
+    return new DurableTable(FOLDER, {
+      report: failOnDamage,
+      ...options,
+      now: () => this.now,
+      disk,
+    });
   }
 
   /** Which of the candidates the table holds. */
@@ -186,14 +191,17 @@ export class TableRun {
   find(): State {
     const { now } = this;
     this.now = 0;
-    const found = new Map<string, Stored>();
-    for (const key of this.table.keys(ALL).keys) {
-      const { value, version, expiresAt } = this.table.entry(key)!;
-      found.set(key, { value: String(value), version, expiresAt });
+    try {
+      const found = new Map<string, Stored>();
+      for (const key of this.table.keys(ALL).keys) {
+        const { value, version, expiresAt } = this.table.entry(key)!;
+        found.set(key, { value: String(value), version, expiresAt });
+      }
+      assertEquals(this.table.count(), found.size);
+      return found;
+    } finally {
+      this.now = now;
     }
-    assertEquals(this.table.count(), found.size);
-    this.now = now;
-    return found;
   }
 
   #acknowledge(state: State): void {
