@@ -135,7 +135,10 @@ function copyLive(
   Log.create(unsynced, { salt });
   const copy = new Log(unsynced, findChain(unsynced), { salt });
   const version = Math.max(chain.last?.header.version ?? 0, chain.segments.at(-1)!.header.version);
-  const commit = () => copy.commit({ version, oldest: 1, onMoved() {} });
+  const commit = () => {
+    copy.makeRoom();
+    copy.commit({ version, oldest: 1 });
+  };
   let keys = 0;
   let memory: Memory | undefined;
   for (const segment of chain.segments) {

@@ -22,10 +22,11 @@ import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
 import { assertThat, DiskFullError, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
+import { DamageError } from "./log/chain.ts";
 import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
-import { Log } from "./log/log.ts";
+import { Log, type Moved } from "./log/log.ts";
 import type { Segment } from "./log/segment.ts";
 import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { openErrorOf, TableFolder } from "./table_folder.ts";
@@ -163,11 +164,7 @@ export class DurableTable implements Table {
     }
     const { length } = this.#log;
     const isChanged = length > 0;
-    if (isChanged) {
-      const share = this.#compactShare();
-      if (share > 0) this.#compact(share * length);
-      this.#commitTurn();
-    }
+    if (isChanged) this.#commitTurn({ compactBytes: length * this.#compactShare() });
     this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
     return isChanged;
   }
@@ -186,11 +183,7 @@ export class DurableTable implements Table {
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
       const isMore = this.#table.sweep(Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX));
-      const isCompacting = this.#log.isFull
-        ? this.#compactor.canGainRoom() &&
-          this.#compact(this.#slotBytes / TIGHT_STEPS, { segmentsMax: 1 })
-        : this.#compactor.excessBytes() > 0 && this.#compact(COMPACT_BYTES);
-      if (this.#log.length > 0 || this.#compactor.isPending) this.#commitTurn();
+      const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
       const isIndexing = this.#writeIndex();
       const isPreparing = this.#prepareNext(0);
       this.#log.shrink();
@@ -275,36 +268,53 @@ export class DurableTable implements Table {
     return Math.max(0, left < neededBytes ? left : left - neededBytes);
   }
 
-  /** Commits what the turn has gathered, and what compaction has copied into it. Throws TableError. */
-  #commitTurn(): void {
-    const compactor = this.#compactor;
-    const bytes = this.#log.length;
+  /**
+   * Commits what the turn has gathered, and what compaction copies into it; true where compaction had something
+   * to do. Throws TableError.
+   */
+  #commitTurn({ compactBytes }: { compactBytes: number }): boolean {
+    const [log, compactor] = [this.#log, this.#compactor];
+    const { length } = log;
+    let isCompacting: boolean;
     try {
-      const onMoved = (range: { from: number; to: number; by: number }) => this.#moveTurn(range);
-      this.#log.commit({ version: this.#table.version, oldest: compactor.oldest, onMoved });
+      // First the room: compaction asks what is live where.
+      const moved = log.makeRoom();
+      if (moved !== undefined) this.#moveTurn(moved);
+      isCompacting = compactBytes > 0 && this.#compact(compactBytes);
+      if (log.length === 0 && !compactor.isPending) return isCompacting;
+      log.commit({ version: this.#table.version, oldest: compactor.oldest });
     } catch (error) {
       compactor.undo();
-      this.#log.undo(0);
       this.undo(0);
+      log.undo(0);
       throw this.#faults.record(tableError(error));
     }
     this.#memtable.commit();
     compactor.committed();
     try {
-      this.#faults.attempt(() => this.#prepareNext(bytes));
+      this.#faults.attempt(() => this.#prepareNext(length));
     } catch {
       // It is no failure of this turn, which is durable; the next one meets it.
     }
+    return isCompacting;
   }
 
   /** Compacts some of the log into the turn; false if there was nothing to do. */
-  #compact(bytes: number, options?: { segmentsMax: number }): boolean {
+  #compact(bytes: number): boolean {
     try {
-      return this.#compactor.step(bytes, options);
+      // On a full disk, what one segment needs is known to be there.
+      return this.#compactor.step(bytes, this.#log.isFull ? { segmentsMax: 1 } : {});
     } catch (error) {
+      if (!(error instanceof DamageError)) throw error;
       this.#report("error", "The log can't be compacted", { file: this.#log.path, error });
       return false;
     }
+  }
+
+  /** How many bytes a step of compaction reads that is no part of a turn. */
+  #bytesToCompact(): number {
+    if (!this.#log.isFull) return this.#compactor.excessBytes() > 0 ? COMPACT_BYTES : 0;
+    return this.#compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
   }
 
   #compactShare(): number {
@@ -315,13 +325,12 @@ export class DurableTable implements Table {
     return COMPACT_SHARES[excess > EXCESS_SLOTS_MAX * this.#slotBytes ? 1 : 0];
   }
 
-  /** Moves what the turn has written, where it goes to another segment than was expected. */
-  #moveTurn({ from, to, by }: { from: number; to: number; by: number }): void {
+  /** Notes where the turn's records are, where they go to another segment than was expected. */
+  #moveTurn({ from, to, by }: Moved): void {
     for (const ref of this.#memtable.changedRefs()) {
       const place = this.#memtable.records.place(ref);
       if (place >= from && place < to) this.#memtable.moveInLog(ref, place + by);
     }
-    this.#compactor.moveCopies(by);
   }
 
   /** Prepares the segment that follows; true if there is more to do. Reports when the disk gets full, and when not. */

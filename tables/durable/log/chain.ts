@@ -73,7 +73,7 @@ export interface Identity {
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity = identityOf(file)): Chain {
-  const found = readHeaders(file, identity);
+  const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
   let number = found.keys().reduce((a, b) => Math.max(a, b));
   let active = segmentOf(found, number);
@@ -148,23 +148,25 @@ function identityOf(file: PositionedFile): Identity {
   return header;
 }
 
-/** The slots with the header of a segment, and what it says, by its number. */
-function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Map<number, Found> {
+/** The headers of all slots that are of this log, also of segments that are no longer needed. */
+export function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
   const size = file.size();
   const memory = new Memory(SEGMENT_HEADER_BYTES);
-  const found = new Map<number, Found>();
+  const found: Found[] = [];
   for (let at = 0; at < size; at += slotBytes) {
     const length = file.read(memory.bytes, at);
     const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
     if (header?.salt !== salt || header.slotBytes !== slotBytes) continue;
-    found.set(header.number, { header, slot: at / slotBytes });
+    found.push({ header, slot: at / slotBytes });
   }
   return found;
 }
 
 /** A header, and where it was found. */
-interface Found {
+export interface Found {
+  /** What it says. */
   readonly header: SegmentHeader;
+  /** The slot in which it stands. */
   readonly slot: number;
 }
 

@@ -23,8 +23,9 @@ import {
   TURN_HEADER_BYTES,
   turnHeaderAt,
 } from "./format.ts";
-import type { Log } from "./log.ts";
+import type { Log, Need } from "./log.ts";
 import type { Segment } from "./segment.ts";
+import { entryBytes } from "./segment_index.ts";
 
 /** The log may take so many times what is live, besides the active segment. */
 const SPACE_MAX = 2.5;
@@ -41,8 +42,8 @@ const READ_BYTES = 262_144;
 /** A record that was copied into the turn. */
 interface Copy {
   readonly ref: number;
-  /** Where its copy will be, unless the turn moves. */
-  place: number;
+  /** Where its copy will be. */
+  readonly place: number;
 }
 
 /** Copies what is live out of old segments. */
@@ -106,8 +107,8 @@ export class Compactor {
   }
 
   /**
-   * Reads on for about so many bytes, and adds what is live to the turn. Segments of which nothing is live cost
-   * nothing. False if there is nothing to do. Throws DamageError, once: it stops at that segment from then on.
+   * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
+   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError, once: it stops at that segment from then on.
    */
   step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
     let left = bytesMax;
@@ -128,11 +129,6 @@ export class Compactor {
     return this.isPending;
   }
 
-  /** Notes that the turn goes to another place. */
-  moveCopies(by: number): void {
-    for (const copy of this.#copies) copy.place += by;
-  }
-
   /** Makes the copies count, after the turn was committed. */
   committed(): void {
     for (const { ref, place } of this.#copies) this.#memtable.moveInLog(ref, place);
@@ -149,22 +145,9 @@ export class Compactor {
     this.#segment = undefined;
   }
 
-  #liveBytesOf({ slot, slots, start, size }: Segment): number {
-    const { records, liveBytes } = this.#memtable;
+  #liveBytesOf({ slot, slots }: Segment): number {
     let bytes = 0;
-    for (let i = 0; i < slots; i++) bytes += liveBytes.in(slot + i);
-    // A turn that does not fit is counted beyond the end of its segment, until it moves: that may be here.
-    const { from, to } = this.#log.turnRange;
-    if (to <= start || from >= start + size) return bytes;
-    for (const ref of this.#memtable.changedRefs()) {
-      const place = records.place(ref);
-      if (place < start || place >= start + size) continue;
-      bytes -= recordBytes(
-        records.keyLength(ref),
-        records.valueLength(ref),
-        records.expiresAt(ref),
-      );
-    }
+    for (let i = 0; i < slots; i++) bytes += this.#memtable.liveBytes.in(slot + i);
     return bytes;
   }
 
@@ -185,12 +168,16 @@ export class Compactor {
         if (turn === undefined) throw this.#damage(segment);
         this.#turnEnd = this.#at + turn.length;
         this.#at += TURN_HEADER_BYTES;
-      } else this.#at += this.#copyRecord(segment);
+        continue;
+      }
+      const length = this.#copyRecord(segment);
+      if (length === 0) break; // The next turn goes on in another segment, and here.
+      this.#at += length;
     }
     return this.#at - from;
   }
 
-  /** Copies the next record if it is live, and returns its length. */
+  /** Copies the next record if it is live, and returns its length; 0 if the turn has no room for it. */
   #copyRecord(segment: Segment): number {
     let memory = this.#chunk;
     let offset = this.#load(segment, HEAD_BYTES) ?? this.#load(segment, 0)!;
@@ -203,6 +190,12 @@ export class Compactor {
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
     if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
+    const need = this.#needOf(ref);
+    if (need.bytes !== length) throw this.#damage(segment);
+    if (!this.#log.fits(need)) {
+      if (this.#log.length > 0) return 0;
+      this.#log.makeRoom(need);
+    }
     if (this.#memtable.records.isCold(ref)) {
       if (offset + length > this.#chunkLength) {
         [memory, offset] = [new Memory(length), 0];
@@ -219,6 +212,14 @@ export class Compactor {
     this.#copiedFrom += length;
     this.copiedBytes += length;
     return length;
+  }
+
+  /** What the record takes in the log, by what memory knows of it. */
+  #needOf(ref: number): Need {
+    const { records } = this.#memtable;
+    const [key, expiresAt] = [records.key(ref), records.expiresAt(ref)];
+    const bytes = recordBytes(key.length, records.valueLength(ref), expiresAt);
+    return { bytes, indexBytes: entryBytes({ key, expiresAt }) };
   }
 
   /** Where in the chunk the next bytes are; reads them if they are not there. Undefined if the segment ends before. */

@@ -53,8 +53,29 @@ export interface Commit {
   readonly version: number;
   /** The number of the oldest segment that is needed once this turn is durable. */
   readonly oldest: number;
-  /** Called where the turn goes to another segment than was expected, with how far its records have moved. */
-  readonly onMoved: (range: { from: number; to: number; by: number }) => void;
+}
+
+/** What a record takes. */
+export interface Need {
+  /** Its size, in bytes. */
+  readonly bytes: number;
+  /** The size of its entry in the index, in bytes. */
+  readonly indexBytes: number;
+}
+
+const NOTHING: Need = { bytes: 0, indexBytes: 0 };
+
+/** How large a segment is, and how full. */
+type Filling = Pick<Segment, "size" | "end" | "indexBytes">;
+
+/** Records of a turn that are at another place than was expected. */
+export interface Moved {
+  /** Where they were expected, from here on, in bytes. */
+  readonly from: number;
+  /** Where the expected room ended. */
+  readonly to: number;
+  /** How far each of them has moved. */
+  readonly by: number;
 }
 
 /** The log of an open table. */
@@ -148,12 +169,6 @@ export class Log implements ChangeLog {
     return this.#gathered.length - TURN_HEADER_BYTES;
   }
 
-  /** Where the turn will be in the file, unless it goes to another segment. */
-  get turnRange(): { from: number; to: number } {
-    const { start, end } = this.active;
-    return { from: start + end, to: start + end + this.#gathered.length };
-  }
-
   /** Adds a change to the turn. Returns where its record will be in the file, in bytes. */
   add(change: Change): number {
     const at = this.#gathered.claim(sizeOfRecord(change));
@@ -172,7 +187,7 @@ export class Log implements ChangeLog {
 
   /** How many bytes more the turn can take in its segment. */
   get roomLeft(): number {
-    return Math.max(0, this.#roomLeft() - this.#gathered.length);
+    return Math.max(0, this.#roomIn(this.active));
   }
 
   /** How many slots there are for what follows, the next one included. */
@@ -191,9 +206,25 @@ export class Log implements ChangeLog {
       (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
-  /** Makes the turn durable. Throws errors of the system and TableError, and then still holds the turn. */
-  commit({ version, oldest, onMoved }: Commit): void {
-    if (this.#gathered.length > this.#roomLeft()) this.#goOn(onMoved);
+  /** Whether the active segment has room for the turn and so much more. */
+  fits(more = NOTHING): boolean {
+    return this.#roomIn(this.active, more) >= 0;
+  }
+
+  /**
+   * Goes on in another segment where the active one lacks the room for the turn and so much more, and returns
+   * where the turn's records are now. Throws errors of the system and TableError.
+   */
+  makeRoom(more = NOTHING): Moved | undefined {
+    return this.fits(more) ? undefined : this.#goOn(more);
+  }
+
+  /**
+   * Makes the turn durable, for which there must be room. Throws errors of the system and TableError, and then
+   * still holds the turn.
+   */
+  commit({ version, oldest }: Commit): void {
+    assertThat(this.fits(), "a turn has room in its segment");
     const { active } = this;
     const { memory } = this.#gathered;
     const { length } = this.#gathered;
@@ -305,18 +336,17 @@ export class Log implements ChangeLog {
     this.#file.close();
   }
 
-  /** How many bytes of a turn the active segment still takes, if so many more come. */
-  #roomLeft(more = 0): number {
-    const { size, end, indexBytes } = this.active;
-    const room = indexRoom(indexBytes + this.#gatheredIndexBytes + more, size);
-    return size - room - end - TURN_HEADER_BYTES;
+  /** How many bytes a segment has left with the turn and so much more; less than 0 if it lacks some. */
+  #roomIn({ size, end, indexBytes }: Filling, more = NOTHING): number {
+    const index = indexRoom(indexBytes + this.#gatheredIndexBytes + more.indexBytes, size);
+    return size - index - end - this.#gathered.length - more.bytes - TURN_HEADER_BYTES;
   }
 
-  /** Seals the active segment, and goes on in one that has room for the turn. */
-  #goOn(onMoved: Commit["onMoved"]): void {
-    const needed = SEGMENT_HEADER_BYTES + this.#gathered.length + TURN_HEADER_BYTES +
-      indexRoom(this.#gatheredIndexBytes, this.#slotBytes);
-    const slots = Math.ceil(needed / this.#slotBytes);
+  /** Seals the active segment, and goes on in one that has room for the turn and so much more. */
+  #goOn(more: Need): Moved {
+    let slots = 1;
+    const empty = { end: SEGMENT_HEADER_BYTES, indexBytes: 0 };
+    while (this.#roomIn({ ...empty, size: slots * this.#slotBytes }, more) < 0) slots++;
     if (slots > 1 && this.#next !== undefined) this.#discardNext();
     if (this.#next === undefined) this.#begin(this.#takeSlots(slots), slots);
     if (!this.#isNextDurable) this.#sync();
@@ -333,13 +363,14 @@ export class Log implements ChangeLog {
     sealTurn(seal, { ...turn, seed: active.seed });
     this.#file.write(seal.bytes, active.start + active.end);
     this.#sync();
-    const { from, to } = this.turnRange;
+    const from = active.start + active.end;
+    const to = from + this.#gathered.length;
     active.end += TURN_HEADER_BYTES;
     this.#sequence++;
     this.#segments.push(next);
     this.#use(next);
     this.#next = undefined;
-    onMoved({ from, to, by: next.start + next.end - from });
+    return { from, to, by: next.start + next.end - from };
   }
 
   /** Free slots in a row, or new ones. Throws errors of the system. */
