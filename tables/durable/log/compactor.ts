@@ -114,8 +114,8 @@ export class Compactor {
     let left = bytesMax;
     while (this.#log.segments.length - this.#done > 1 && this.#done < segmentsMax) {
       const segment = this.#log.segments[this.#done]!;
-      if (segment === this.#damaged) return this.isPending;
       if (this.#liveBytesOf(segment) > 0) {
+        if (segment === this.#damaged) return this.isPending;
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;

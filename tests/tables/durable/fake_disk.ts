@@ -285,9 +285,15 @@ function written(
   { offset, bytes }: { offset: number; bytes: Uint8Array },
 ): Uint8Array<ArrayBuffer> {
   const end = offset + bytes.length;
-  const target = end > to.length ? resized(to, end) : to;
+  const target = end > to.length ? grown(to, end) : to;
   target.set(bytes, offset);
   return target;
+}
+
+/** The same bytes and zeros behind them, in memory that has room for as many again. */
+function grown(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
+  if (length <= bytes.buffer.byteLength) return new Uint8Array(bytes.buffer, 0, length);
+  return new Uint8Array(resized(bytes, 2 * length).buffer, 0, length);
 }
 
 function resized(bytes: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
