@@ -12,7 +12,6 @@ import { KIND, readChange } from "../change.ts";
 import { NO_REF } from "../memtable/arena.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import type { Memory } from "../text.ts";
-import { SYSTEM_DISK } from "./disk.ts";
 import { messageOf, OpenError } from "./errors.ts";
 import { FolderLock } from "./folder_lock.ts";
 import { type Chain, findChain, readTurns } from "./log/chain.ts";
@@ -37,6 +36,7 @@ import {
   openState,
   refuseOld,
   STATE_NAME,
+  syncFolder,
 } from "./table_folder.ts";
 
 /** How large a turn of a copy gets, in bytes. */
@@ -200,7 +200,7 @@ function makeWhole(path: string, fill: (file: PositionedFile) => void): void {
       file.close();
     }
     Deno.renameSync(path + NEW_SUFFIX, path);
-    SYSTEM_DISK.syncFolder(folderOf(path));
+    syncFolder(folderOf(path));
   } catch (error) {
     for (const each of [path + NEW_SUFFIX, path]) Deno.removeSync(each);
     throw error;

@@ -55,22 +55,7 @@ export const SYSTEM_DISK: Disk = {
   },
   rename: Deno.renameSync,
   remove: Deno.removeSync,
-  syncFolder(folder) {
-    if (Deno.build.os === "windows") return; // A folder can't be opened there.
-    let fd: number;
-    try {
-      fd = fs.openSync(folder, "r");
-    } catch (error) {
-      // A folder above the data folder: who may not read it did not put the data folder there.
-      if ((error as { code?: string }).code === "EACCES") return;
-      throw error;
-    }
-    try {
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-  },
+  syncFolder,
   lock: (folder) => new FolderLock(folder),
   watchCopies(path) {
     const file = Deno.openSync(path);
@@ -84,3 +69,21 @@ export const SYSTEM_DISK: Disk = {
     };
   },
 };
+
+/** Makes the names in a folder durable. Throws errors of the system. */
+export function syncFolder(folder: string): void {
+  if (Deno.build.os === "windows") return; // A folder can't be opened there.
+  let fd: number;
+  try {
+    fd = fs.openSync(folder, "r");
+  } catch (error) {
+    // A folder above the data folder: who may not read it did not put the data folder there.
+    if ((error as { code?: unknown }).code === "EACCES") return;
+    throw error;
+  }
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

@@ -14,6 +14,8 @@ import { Log } from "./log/log.ts";
 import { TableError } from "../table.ts";
 import { StateFile } from "./log/state_file.ts";
 
+export { syncFolder } from "./disk.ts";
+
 /** The names of the files. */
 export const [LOG_NAME, STATE_NAME] = ["keyline.log", "keyline.state"] as const;
 /** What a file is called until it is whole. */
@@ -109,8 +111,10 @@ export function openErrorOf(path: string, error: unknown): OpenError {
 }
 
 /** How to open a file of a table. */
-interface FileOptions {
+export interface FileOptions {
+  /** Whether only to read it. */
   readonly isReadOnly?: boolean;
+  /** Where the folder is. */
   readonly disk?: Disk;
 }
 

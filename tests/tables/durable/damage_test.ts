@@ -121,6 +121,10 @@ Deno.test("a flipped bit after a crash loses at most the last turn, which no sta
     const damaged = changed(files, LOG, (bytes) => void (bytes[at]! ^= 1 << at % 8));
     outcomeOf(damaged, isLast ? [state, before] : state, `byte ${at}`);
   }
+  for (let at = 0; at < files.get(STATE)!.length; at += at === 40 ? 4_056 : 1) {
+    const damaged = changed(files, STATE, (bytes) => void (bytes[at]! ^= 1 << at % 8));
+    assertEquals(outcomeOf(damaged, state, `byte ${at} of the state`), "recovered");
+  }
 });
 
 Deno.test("a file that is cut off, emptied or missing is refused, unless only room without data is gone", () => {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { openDataFile } from "../../../tables/durable/data_folder.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";

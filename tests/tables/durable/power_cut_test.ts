@@ -39,6 +39,7 @@ class Cuts {
 
   run(): void {
     this.#runOn(new FakeDisk(), { candidates: EMPTY, depth: 0 });
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   #runOn(
@@ -50,21 +51,30 @@ class Cuts {
     },
   ): void {
     const [draw, options] = [this.#draw, this.#options];
-    let run: TableRun | undefined;
+    const begun: { run?: TableRun } = {};
     disk.onStep = () => {
       if (depth === DEPTH_MAX || draw(depth === 0 ? 3 : 40) > 0) return;
       const isKill = draw(4) === 0;
       if (isKill) this.kills++;
       else this.cuts++;
       const left = isKill ? disk.afterKill() : disk.afterPowerCut(draw);
-      const next = { candidates: run?.candidates ?? candidates, now: run?.now, depth: depth + 1 };
+      const next = {
+        candidates: begun.run?.candidates ?? candidates,
+        now: begun.run?.now,
+        depth: depth + 1,
+      };
       try {
         if (this.#failure === undefined) this.#runOn(left, next);
       } catch (error) {
         this.#failure = error;
       }
     };
-    run = new TableRun(disk, { draw, options, candidates, ...(now !== undefined && { now }) });
+    const run = begun.run = new TableRun(disk, {
+      draw,
+      options,
+      candidates,
+      ...(now !== undefined && { now }),
+    });
     const steps = depth === 0 ? STEPS.first : draw(STEPS.next);
     for (let i = 0; i < steps; i++) {
       if (draw(25) === 0) this.#failSync(run);
