@@ -139,8 +139,9 @@ export class DurableTable implements Table {
 
   delete(key: TextLike): void {
     const text = asText(key);
-    if (this.#memtable.find(text) === NO_REF) return;
-    if (this.#roomForDeletions() < recordBytes(text.length, 0, 0)) throw new DiskFullError();
+    if (this.#log.isFull && this.#memtable.find(text) !== NO_REF) {
+      if (this.#roomForDeletions() < recordBytes(text.length, 0, 0)) throw new DiskFullError();
+    }
     this.#table.delete(text);
   }
 

@@ -108,7 +108,8 @@ export class Compactor {
 
   /**
    * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
-   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError, once: it stops at that segment from then on.
+   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError once for
+   * a segment, and stops there from then on, as long as something of it is live.
    */
   step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
     let left = bytesMax;
