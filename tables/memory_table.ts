@@ -146,9 +146,10 @@ export class MemoryTable implements Table {
     return this.#memtable.maintain() || isMore;
   }
 
-  /** Removes some of the keys that have expired, as a change of the turn; true if there are more. */
-  sweep(): boolean {
-    const expired = this.#memtable.expiredRefs(this.#now(), SWEEP_KEYS_MAX);
+  /** Removes at most so many of the keys that have expired, as a change of the turn; true if there may be more. */
+  sweep(keysMax = Infinity): boolean {
+    const limit = Math.min(keysMax, SWEEP_KEYS_MAX);
+    const expired = this.#memtable.expiredRefs(this.#now(), limit);
     const mark = this.mark();
     try {
       for (const ref of expired) this.#remove(ref);
@@ -157,7 +158,7 @@ export class MemoryTable implements Table {
       throw error;
     }
     this.#expiredKeys += expired.length;
-    return expired.length === SWEEP_KEYS_MAX;
+    return limit > 0 && expired.length === limit;
   }
 
   stats(): Record<string, number> {

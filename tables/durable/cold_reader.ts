@@ -14,7 +14,6 @@ import type { Memtable } from "../memtable/memtable.ts";
 import type { Report } from "../report.ts";
 import { TableError } from "../table.ts";
 import { compareTexts, Memory, Text } from "../text.ts";
-import { tableError } from "./errors.ts";
 import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./log/format.ts";
 import type { Log } from "./log/log.ts";
 
@@ -58,27 +57,27 @@ export class ColdReader {
 
   /** Reads the value of a cold record into memory, and returns the record. Throws TableError. */
   read(ref: number): number {
-    const { log, memtable } = this.#parts;
-    const { records } = memtable;
-    const place = records.place(ref);
+    this.count++;
+    return this.#parts.memtable.warm(ref, this.value(ref));
+  }
+
+  /** The value of a record as the log has it. Throws TableError. */
+  value(ref: number): Text {
+    const { log, memtable: { records } } = this.#parts;
     const memory = new Memory(this.#sizeOf(ref));
+    const place = records.place(ref);
     let length: number;
     const startedAt = performance.now();
     try {
       length = log.read(memory.bytes, place);
-    } catch (error) {
-      throw tableError(error);
+    } catch (cause) {
+      // One sector that can't be read is no reason to end the table: what else there is may be read.
+      throw this.#damage(place, new TableError("the value can't be read from the disk", { cause }));
     }
     if (performance.now() - startedAt > SLOW_MS) this.#ahead = AHEAD_READS;
-    this.count++;
-    return memtable.warm(ref, this.#valueIn(memory, length, ref));
-  }
-
-  /** Throws a TableError where the log does not have a record where memory says so. */
-  check(ref: number): void {
-    const memory = new Memory(this.#sizeOf(ref));
-    const length = this.#parts.log.read(memory.bytes, this.#parts.memtable.records.place(ref));
-    this.#valueIn(memory, length, ref);
+    const value = this.#valueIn(memory, length, ref);
+    if (value !== undefined) return value;
+    throw this.#damage(place, new TableError("the value is damaged on the disk"));
   }
 
   /** Whether values are being read ahead. */
@@ -110,9 +109,10 @@ export class ColdReader {
       const isSame = now !== NO_REF && memtable.records.place(now) === place &&
         memtable.records.isCold(now);
       if (!isSame) return;
+      const value = this.#valueIn(memory, length, now);
+      if (value === undefined) return;
       this.count++;
-      const warmed = memtable.warm(now, this.#valueIn(memory, length, now));
-      memtable.records.setRecent(warmed, true);
+      memtable.records.setRecent(memtable.warm(now, value), true);
     } catch {
       // The request reads it itself, and is answered what is wrong.
     }
@@ -123,24 +123,32 @@ export class ColdReader {
     return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
-  /** The value in the bytes of a record. Throws TableError where they are not what memory knows. */
-  #valueIn(memory: Memory, length: number, ref: number): Text {
+  /** The value in the bytes of a record; undefined where they are not what memory knows. */
+  #valueIn(memory: Memory, length: number, ref: number): Text | undefined {
     const { log, memtable: { records } } = this.#parts;
     const place = records.place(ref);
     const segment = log.segmentAt(place);
     const size = memory.bytes.length;
     const isWhole = segment !== undefined && length === size &&
       recordBytesAt(memory, 0, size) === size && isWholeRecord(memory, 0, segment.seed);
-    if (isWhole) {
-      const { key, value, version } = readChange(memory, changeIn(0));
-      const isSame = version === records.version(ref) &&
-        value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
-      if (isSame) return value;
+    if (!isWhole) return undefined;
+    const { key, value, version, expiresAt } = readChange(memory, changeIn(0));
+    const isSame = version === records.version(ref) && expiresAt === records.expiresAt(ref) &&
+      value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
+    return isSame ? value : undefined;
+  }
+
+  /** Counts and reports damage, once for each place, and returns the error for the client. */
+  #damage(offset: number, error: TableError): TableError {
+    if (!this.#damaged.has(offset)) {
+      this.#damaged.add(offset);
+      const { log, report } = this.#parts;
+      report("error", "A value is damaged", {
+        file: log.path,
+        offset,
+        error: error.cause ?? error,
+      });
     }
-    if (!this.#damaged.has(place)) {
-      this.#damaged.add(place);
-      this.#parts.report("error", "A value can't be read: the log is damaged", { offset: place });
-    }
-    throw new TableError("the value is damaged on the disk");
+    return error;
   }
 }

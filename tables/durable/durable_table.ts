@@ -17,24 +17,30 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Memory, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
-import { DiskFullError, tableError } from "./errors.ts";
+import type { Disk } from "./disk.ts";
+import { assertThat, DiskFullError, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { DamageError } from "./log/chain.ts";
 import { Compactor } from "./log/compactor.ts";
-import { recordBytes, SLOT_BYTES } from "./log/format.ts";
+import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
+import type { Segment } from "./log/segment.ts";
 import { indexRoom, makeIndex } from "./log/segment_index.ts";
-import { asOpenError, TableFolder } from "./table_folder.ts";
+import { openErrorOf, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
 const COMPACT_SHARES = [2, 6] as const;
 /** How many bytes of excess call for the larger share, in slots. */
 const EXCESS_SLOTS_MAX = 2;
-/** How many bytes compaction reads in a step of its own. */
+/** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
 const COMPACT_BYTES = 1_048_576;
+const TIGHT_STEPS = 8;
+/** More than CLEAR takes in the log, and than DELETE does, in bytes. */
+const CLEAR_BYTES = 256;
+const DELETION_BYTES_MAX = 1_100;
 
 /** The options of a table on disk. */
 export interface DurableTableOptions {
@@ -46,6 +52,8 @@ export interface DurableTableOptions {
   readonly slotBytes?: number;
   /** What is told of what happens to the table. */
   readonly report?: Report;
+  /** Where the folder is; tests replace it. */
+  readonly disk?: Disk;
 }
 
 /** A table in a folder. One process at a time has it open. */
@@ -67,13 +75,13 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, report = NO_REPORT, slotBytes = SLOT_BYTES }: DurableTableOptions,
+    { cacheBytes, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#report = report;
     this.#now = now;
     this.#cacheBytes = cacheBytes;
-    this.#folder = TableFolder.open(folder, { slotBytes });
+    this.#folder = TableFolder.open(folder, options);
     try {
       const { log: file, chain, state } = this.#folder;
       const { salt } = state.state;
@@ -81,10 +89,7 @@ export class DurableTable implements Table {
       const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      const records = asOpenError(
-        file.path,
-        () => memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes })),
-      );
+      const records = memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes }));
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
@@ -100,7 +105,7 @@ export class DurableTable implements Table {
       if (records > 0) report("info", "The log was read", { records, seconds });
     } catch (error) {
       this.#folder[Symbol.dispose]();
-      throw error;
+      throw openErrorOf(this.#folder.log.path, error);
     }
   }
 
@@ -154,7 +159,11 @@ export class DurableTable implements Table {
   }
 
   delete(key: TextLike): void {
-    this.#table.delete(key);
+    const text = asText(key);
+    if (this.#log.isFull && this.#memtable.find(text) !== NO_REF) {
+      if (this.#roomForDeletions() < recordBytes(text.length, 0, 0)) throw new DiskFullError();
+    }
+    this.#table.delete(text);
   }
 
   clear(): void {
@@ -195,10 +204,8 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
-      const isMore = this.#table.sweep();
-      const isTight = this.#log.isFull;
-      const compactBytes = this.#compactor.excessBytes({ isTight }) > 0 ? COMPACT_BYTES : 0;
-      const isCompacting = this.#commitTurn({ compactBytes });
+      const isMore = this.#table.sweep(Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX));
+      const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
       const isIndexing = this.#writeIndex();
       const isPreparing = this.#prepareNext(0);
       this.#log.shrink();
@@ -222,10 +229,16 @@ export class DurableTable implements Table {
     };
   }
 
-  /** Throws an error where the table is not what its log says. Not within a turn. */
+  /** Throws an error where the table is not what its log says. Reads all of it. Not within a turn. */
   check(): void {
+    const { records } = this.#memtable;
     this.#memtable.check();
-    for (const ref of this.#memtable.records.records()) this.#reader.check(ref);
+    this.#log.check();
+    for (const ref of records.records()) {
+      const value = this.#reader.value(ref);
+      const isSame = records.isCold(ref) || compareTexts(value, records.value(ref)) === 0;
+      assertThat(isSame, "the log has the values that memory has");
+    }
   }
 
   close(): void {
@@ -233,7 +246,12 @@ export class DurableTable implements Table {
     if (this.#faults.fatal === undefined) {
       this.undo(0);
       const { sequence } = this.#log;
-      this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+      try {
+        this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+      } catch (error) {
+        // Whatever was committed is durable without it.
+        this.#report("error", "The state of the table can't be written", { error });
+      }
     }
     this.#folder[Symbol.dispose]();
   }
@@ -259,6 +277,18 @@ export class DurableTable implements Table {
   #checkRoom(keyLength: number, valueLength: number): void {
     if (!this.#log.isFull) return;
     if (!this.#log.hasRoomFor(recordBytes(keyLength, valueLength, 1))) throw new DiskFullError();
+  }
+
+  /**
+   * How many bytes may say that keys are gone. On a full disk, that leaves room for CLEAR, and for compaction,
+   * which makes more: where keys are deleted faster than that, the rest is refused for a moment.
+   */
+  #roomForDeletions(): number {
+    if (!this.#log.isFull) return Infinity;
+    const left = this.#log.roomLeft - CLEAR_BYTES;
+    const { neededBytes } = this.#compactor;
+    // Where compaction has too little room already, only more deletions help.
+    return Math.max(0, left < neededBytes ? left : left - neededBytes);
   }
 
   /**
@@ -295,15 +325,24 @@ export class DurableTable implements Table {
   /** Compacts some of the log into the turn; false if there was nothing to do. */
   #compact(bytes: number): boolean {
     try {
-      return this.#compactor.step(bytes);
+      // On a full disk, what one segment needs is known to be there.
+      return this.#compactor.step(bytes, this.#log.isFull ? { segmentsMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
-      this.#report("error", `${this.#folder.log.path} can't be compacted: ${error.message}`);
+      this.#report("error", "The log can't be compacted", { file: this.#log.path, error });
       return false;
     }
   }
 
+  /** How many bytes a step of compaction reads that is no part of a turn. */
+  #bytesToCompact(): number {
+    if (!this.#log.isFull) return this.#compactor.excessBytes() > 0 ? COMPACT_BYTES : 0;
+    return this.#compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+  }
+
   #compactShare(): number {
+    // On a full disk the copies could keep the turn from its room: then only `maintain` compacts.
+    if (this.#log.isFull) return 0;
     const excess = this.#compactor.excessBytes();
     if (excess <= 0) return 0;
     return COMPACT_SHARES[excess > EXCESS_SLOTS_MAX * this.#slotBytes ? 1 : 0];
@@ -320,12 +359,7 @@ export class DurableTable implements Table {
   /** Prepares the segment that follows; true if there is more to do. Reports when the disk gets full, and when not. */
   #prepareNext(bytes: number): boolean {
     const wasFull = this.#log.isFull;
-    let isMore: boolean;
-    try {
-      isMore = this.#log.prepareNext(bytes);
-    } catch (error) {
-      throw tableError(error);
-    }
+    const isMore = this.#log.prepareNext(bytes);
     if (this.#log.isFull && !wasFull) this.#noteFull();
     if (wasFull && !this.#log.isFull) {
       this.#report("info", "The disk has room again, and PUT works");
@@ -345,8 +379,17 @@ export class DurableTable implements Table {
     );
     if (segment === undefined) return false;
     segment.isIndexed = true;
-    const index = makeIndex(this.#folder.log, segment);
+    const index = this.#makeIndex(segment);
     if (index !== undefined) this.#log.writeIndex(segment, index);
     return true;
+  }
+
+  /** The index of a segment; undefined where it has none, or can't be read: then GET will tell. */
+  #makeIndex(segment: Segment): Memory | undefined {
+    try {
+      return makeIndex(this.#folder.log, segment);
+    } catch {
+      return undefined;
+    }
   }
 }

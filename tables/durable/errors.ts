@@ -33,6 +33,12 @@ export function isDiskFull(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
+/** Ends the table where an invariant is broken: a bug, after which nothing more may be written. */
+export function assertThat(condition: boolean, invariant: string): asserts condition {
+  if (condition) return;
+  throw new TableError("internal error", { cause: new Error(`Broken: ${invariant}`), fatal: true });
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

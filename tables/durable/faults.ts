@@ -6,8 +6,8 @@
  */
 
 import type { Report } from "../report.ts";
-import { TableError } from "../table.ts";
-import { DiskFullError } from "./errors.ts";
+import type { TableError } from "../table.ts";
+import { DiskFullError, isDiskFull, tableError } from "./errors.ts";
 
 /** The failures of a table. */
 export class Faults {
@@ -27,42 +27,28 @@ export class Faults {
     return this.#fatal;
   }
 
-  /** Runs what a client waits for. Reports and records what it throws. */
-  guard<Result>(run: () => Result): Result {
-    try {
-      return run();
-    } catch (error) {
-      throw this.fail(error);
-    }
-  }
-
   /** Runs work that can wait. Throws only what ends the table: anything else is tried again later. */
   attempt(step: () => boolean): boolean {
     try {
       return step();
     } catch (error) {
-      this.fail(error);
+      this.#report(error);
+      this.record(tableError(error));
       if (this.#fatal !== undefined) throw this.#fatal;
       return false;
     }
   }
 
-  /** Reports and records a failure; returns it. */
-  fail(error: unknown): unknown {
-    this.#report(error);
-    return this.record(error);
-  }
-
   /** Records what a failure means for what comes next; returns it. */
-  record(error: unknown): unknown {
-    if (error instanceof TableError && error.fatal) this.#fatal = error;
+  record(error: TableError): TableError {
+    if (error.fatal) this.#fatal = error;
     if (error instanceof DiskFullError) this.#noteFull();
     return error;
   }
 
   /** Logs a failure, unless one was logged before. A full disk is logged where it is noted. */
   #report(error: unknown): void {
-    if (error instanceof DiskFullError || this.#isReported) return;
+    if (isDiskFull(error) || error instanceof DiskFullError || this.#isReported) return;
     this.#isReported = true;
     this.#tell("error", "Cannot read or write the table", { error });
   }

@@ -48,10 +48,14 @@ export class FolderLock implements Disposable {
 
   /** Names this process to whoever finds the folder locked. */
   nameHolder(): void {
-    this.#note.truncateSync();
-    this.#note.seekSync(0, Deno.SeekMode.Start);
     const holder = `process ${Deno.pid}, since ${new Date().toISOString()}\n`;
-    this.#note.writeSync(new TextEncoder().encode(holder));
+    try {
+      this.#note.truncateSync();
+      this.#note.seekSync(0, Deno.SeekMode.Start);
+      this.#note.writeSync(new TextEncoder().encode(holder));
+    } catch {
+      // On a full disk the folder is locked without a name.
+    }
   }
 
   /** Releases the lock. */

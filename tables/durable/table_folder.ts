@@ -5,14 +5,16 @@
  * @module
  */
 
-import * as fs from "node:fs";
-import { messageOf, OpenError } from "./errors.ts";
-import { FolderLock } from "./folder_lock.ts";
+import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts";
+import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
-import { openFile, type PositionedFile } from "./log/file.ts";
+import type { PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
+import { TableError } from "../table.ts";
 import { StateFile } from "./log/state_file.ts";
+
+export { syncFolder } from "./disk.ts";
 
 /** The name of the log. */
 export const LOG_NAME = "keyline.log";
@@ -31,46 +33,39 @@ export class TableFolder implements Disposable {
   readonly state: StateFile;
   /** The segments of the log, and its last turn. */
   readonly chain: Chain;
-  readonly #lock: FolderLock;
-  /** A copy of the log holds a shared lock on its file while it is made. */
-  readonly #copies: Deno.FsFile;
+  readonly #lock: HeldLock;
+  readonly #copies: CopyWatch;
 
-  private constructor(
-    { lock, log, state, chain }: {
-      lock: FolderLock;
-      log: PositionedFile;
-      state: StateFile;
-      chain: Chain;
-    },
-  ) {
+  private constructor({ disk, lock, log, state }: Parts) {
     this.#lock = lock;
     this.log = log;
     this.state = state;
-    this.chain = chain;
-    this.#copies = Deno.openSync(log.path);
+    this.chain = checkedChain(log, state);
+    this.#copies = disk.watchCopies(log.path);
   }
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   static open(
     folder: string,
-    { slotBytes = SLOT_BYTES }: { slotBytes?: number } = {},
+    { slotBytes = SLOT_BYTES, disk = SYSTEM_DISK }: { slotBytes?: number; disk?: Disk } = {},
   ): TableFolder {
-    const lock = new FolderLock(folder);
+    const lock = disk.lock(folder);
     try {
-      refuseOld(folder);
-      if (isNew(folder)) create(folder, slotBytes);
-      return openIn(folder, lock, (parts) => new TableFolder(parts));
+      refuseOld(folder, disk);
+      if (isNew(folder, disk)) create(folder, slotBytes, disk);
+      // Each time: a start that made them may have been killed before it came here.
+      disk.syncFolder(folder);
+      disk.syncFolder(`${folder}/..`);
+      return openIn(folder, { disk, lock }, (parts) => new TableFolder(parts));
     } catch (error) {
       lock[Symbol.dispose]();
-      throw error instanceof OpenError ? error : cannotOpen(folder, messageOf(error), error);
+      throw openErrorOf(folder, error);
     }
   }
 
   /** Whether nobody is copying the log now. */
   isUncopied(): boolean {
-    if (!this.#copies.tryLockSync(true)) return false;
-    this.#copies.unlockSync();
-    return true;
+    return this.#copies.isUncopied();
   }
 
   /** Names this process to whoever finds the folder locked. */
@@ -82,7 +77,7 @@ export class TableFolder implements Disposable {
   [Symbol.dispose](): void {
     this.log.close();
     this.state.close();
-    this.#copies.close();
+    this.#copies[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }
 }
@@ -102,20 +97,33 @@ export function checkedChain(log: PositionedFile, { state }: StateFile): Chain {
   return chain;
 }
 
-/** Runs what reads a log; damage becomes an OpenError that names the file. */
+/** Runs what reads a log; what it throws becomes an OpenError that names the file. */
 export function asOpenError<Result>(path: string, read: () => Result): Result {
   try {
     return read();
   } catch (error) {
-    if (error instanceof DamageError) throw damaged(path, error.message);
-    throw error;
+    throw openErrorOf(path, error);
   }
 }
 
-/** Opens the state file of a folder for reading. Throws OpenError. */
-export function openState(folder: string, { isReadOnly = false } = {}): StateFile {
+/** The OpenError for what was thrown where this file was read or written. */
+export function openErrorOf(path: string, error: unknown): OpenError {
+  if (error instanceof OpenError) return error;
+  return error instanceof DamageError ? damaged(path, error.message) : cannotOpen(path, error);
+}
+
+/** How to open a file of a table. */
+export interface FileOptions {
+  /** Whether only to read it. */
+  readonly isReadOnly?: boolean;
+  /** Where the folder is. */
+  readonly disk?: Disk;
+}
+
+/** Opens the state file of a folder. Throws OpenError. */
+export function openState(folder: string, options: FileOptions = {}): StateFile {
   const path = `${folder}/${STATE_NAME}`;
-  const file = openOrExplain(path, { isReadOnly });
+  const file = openOrExplain(path, options);
   const state = StateFile.read(file);
   if (state !== undefined) return state;
   file.close();
@@ -123,24 +131,13 @@ export function openState(folder: string, { isReadOnly = false } = {}): StateFil
 }
 
 /** Opens the log of a folder. Throws OpenError. */
-export function openLog(folder: string, { isReadOnly = false } = {}): PositionedFile {
-  return openOrExplain(`${folder}/${LOG_NAME}`, { isReadOnly });
-}
-
-/** Makes the names of new files durable: syncing a file does not sync its name. */
-export function syncFolder(folder: string): void {
-  if (Deno.build.os === "windows") return; // A folder can't be opened there.
-  const fd = fs.openSync(folder, "r");
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
+export function openLog(folder: string, options: FileOptions = {}): PositionedFile {
+  return openOrExplain(`${folder}/${LOG_NAME}`, options);
 }
 
 /** Throws an OpenError where a folder has a table of an earlier version. */
-export function refuseOld(folder: string): void {
-  const old = OLD_NAMES.find((name) => exists(`${folder}/${name}`));
+export function refuseOld(folder: string, disk = SYSTEM_DISK): void {
+  const old = OLD_NAMES.find((name) => disk.has(`${folder}/${name}`));
   if (old === undefined) return;
   throw new OpenError(
     `Cannot open the table in ${folder}: ${old} is of an earlier version, which kept the table in SQLite. ` +
@@ -152,41 +149,40 @@ export function refuseOld(folder: string): void {
  * Makes the files of a new table: each under another name until it is whole, and the state last, so that a log
  * without one has never acknowledged anything.
  */
-function create(folder: string, slotBytes: number): void {
+function create(folder: string, slotBytes: number, disk: Disk): void {
   const salt = newSalt();
-  const [logPath, statePath] = [`${folder}/${LOG_NAME}`, `${folder}/${STATE_NAME}`];
-  makeFile(logPath, (file) => Log.create(file, { salt, slotBytes }));
-  syncFolder(folder);
-  makeFile(statePath, (file) => {
+  makeFile(`${folder}/${LOG_NAME}`, disk, (file) => Log.create(file, { salt, slotBytes }));
+  disk.syncFolder(folder);
+  makeFile(`${folder}/${STATE_NAME}`, disk, (file) => {
     const state = new StateFile(file, { salt, slotBytes, sequence: 0, isClosed: false });
     state.write({});
     state.write({}, { isSynced: true });
   });
-  syncFolder(folder);
-  syncFolder(`${folder}/..`);
 }
 
-function makeFile(path: string, fill: (file: PositionedFile) => void): void {
-  removeIfThere(path + NEW_SUFFIX);
+/** Makes a file, which has its name only once it is whole. Throws errors of the system. */
+function makeFile(path: string, disk: Disk, fill: (file: PositionedFile) => void): void {
+  const newPath = path + NEW_SUFFIX;
+  if (disk.has(newPath)) disk.remove(newPath);
   try {
-    const file = openFile(path + NEW_SUFFIX, { isNew: true });
+    const file = disk.open(newPath, { isNew: true });
     try {
       fill(file);
     } finally {
       file.close();
     }
-    Deno.renameSync(path + NEW_SUFFIX, path);
+    disk.rename(newPath, path);
   } catch (error) {
-    removeIfThere(path + NEW_SUFFIX);
+    if (disk.has(newPath)) disk.remove(newPath);
     throw error;
   }
 }
 
 /** Whether there is no table yet, or one whose making was cut short before it could be used. */
-function isNew(folder: string): boolean {
-  if (exists(`${folder}/${STATE_NAME}`)) return false;
-  if (!exists(`${folder}/${LOG_NAME}`)) return true;
-  const log = openLog(folder, { isReadOnly: true });
+function isNew(folder: string, disk: Disk): boolean {
+  if (disk.has(`${folder}/${STATE_NAME}`)) return false;
+  if (!disk.has(`${folder}/${LOG_NAME}`)) return true;
+  const log = openLog(folder, { isReadOnly: true, disk });
   try {
     if (findChain(log).last === undefined) return true;
   } catch (error) {
@@ -198,18 +194,24 @@ function isNew(folder: string): boolean {
   throw missing(`${folder}/${STATE_NAME}`);
 }
 
+/** What a folder is made of. */
+interface Parts {
+  readonly disk: Disk;
+  readonly lock: HeldLock;
+  readonly log: PositionedFile;
+  readonly state: StateFile;
+}
+
 function openIn<Result>(
   folder: string,
-  lock: FolderLock,
-  make: (
-    parts: { lock: FolderLock; log: PositionedFile; state: StateFile; chain: Chain },
-  ) => Result,
+  { disk, lock }: Pick<Parts, "disk" | "lock">,
+  make: (parts: Parts) => Result,
 ): Result {
-  const state = openState(folder);
+  const state = openState(folder, { disk });
   try {
-    const log = openLog(folder);
+    const log = openLog(folder, { disk });
     try {
-      return make({ lock, log, state, chain: checkedChain(log, state) });
+      return make({ disk, lock, log, state });
     } catch (error) {
       log.close();
       throw error;
@@ -220,36 +222,21 @@ function openIn<Result>(
   }
 }
 
-function openOrExplain(path: string, options: { isReadOnly: boolean }): PositionedFile {
+function openOrExplain(
+  path: string,
+  { isReadOnly = false, disk = SYSTEM_DISK }: FileOptions,
+): PositionedFile {
   try {
-    return openFile(path, options);
+    return disk.open(path, { isReadOnly });
   } catch (error) {
-    const { code } = error as { code?: string };
-    if (code === "ENOENT") throw missing(path);
-    if (code === "ELOOP") throw cannotOpen(path, "it is a symbolic link");
-    throw cannotOpen(path, messageOf(error), error);
+    if ((error as { code?: unknown }).code === "ENOENT") throw missing(path);
+    throw cannotOpen(path, error);
   }
 }
 
 /** A salt for a new table: random, and never 0. */
 export function newSalt(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]! || 1;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return false;
-    }
-    throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  if (exists(path)) Deno.removeSync(path);
 }
 
 function damaged(path: string, why: string): OpenError {
@@ -266,10 +253,18 @@ function missing(path: string): OpenError {
   );
 }
 
-function cannotOpen(path: string, why: string, cause?: unknown): OpenError {
+function cannotOpen(path: string, cause: unknown): OpenError {
+  // An error of the table has that of the system as its cause.
+  const reason = cause instanceof TableError ? cause.cause : cause;
+  const { code } = reason as { code?: unknown };
+  const why = code === "ELOOP" ? "it is a symbolic link" : messageOf(reason);
+  const advice = code === "EIO"
+    ? "See whether the disk is sound, restore a backup"
+    : isDiskFull(reason)
+    ? "Make room on the disk"
+    : "Make it a file that this user can write to";
   return new OpenError(
-    `Cannot open ${path}: ${why}. Make it a file that this user can write to, or choose another folder ` +
-      "with --data.",
+    `Cannot open ${path}: ${why}. ${advice}, or choose another folder with --data.`,
     { cause },
   );
 }

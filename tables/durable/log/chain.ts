@@ -41,8 +41,6 @@ export interface Chain {
   readonly segments: readonly Segment[];
   /** The last turn; undefined in a new log. */
   readonly last: LastTurn | undefined;
-  /** Slots with a header that is not of these segments, but newer: they were prepared, and not begun. */
-  readonly prepared: readonly number[];
 }
 
 /** The last turn of a log. */
@@ -75,43 +73,30 @@ export interface Identity {
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity = identityOf(file)): Chain {
-  const found = readHeaders(file, identity);
-  if (found.length === 0) throw new DamageError(0, "there is no segment of Keyline's log");
-  const byNumber = new Map(found.map((each) => [each.header.number, each]));
-  // The newest segments may be empty: prepared, and not begun; or begun by a turn that has failed.
-  const newest = Math.max(...byNumber.keys());
-  let active = segmentOf(byNumber.get(newest)!);
+  const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
+  if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
+  let number = found.keys().reduce((a, b) => Math.max(a, b));
+  let active = segmentOf(found, number);
   let turns = readTurns(file, active);
-  while (turns.turns.length === 0) {
-    const before = byNumber.get(active.number - 1);
-    if (before === undefined) break;
-    active = segmentOf(before);
-    turns = readTurns(file, active, turns.memory);
+  // The newest ones may have no turn yet: one that was begun before a crash, and one that was prepared.
+  while (turns.turns.length === 0 && number > 1) {
+    active = segmentOf(found, --number);
+    turns = readTurns(file, active);
   }
-  const last = lastOf(active, turns);
-  const next = last?.header.next;
-  if (next !== undefined) {
-    const begun = byNumber.get(active.number + 1);
-    if (begun?.slot !== next) {
-      const start = next * identity.slotBytes;
-      throw new DamageError(start, `segment ${active.number + 1} has no valid header`);
-    }
-    active = segmentOf(begun);
-    turns = readTurns(file, active, turns.memory);
+  const header = turns.turns.at(-1);
+  const last = header && { segment: active, header };
+  if (header?.next !== undefined) {
+    active = segmentOf(found, number + 1);
+    if (active.slot !== header.next) throw missing(number + 1);
+    turns = readTurns(file, active);
   }
   checkRest(active, turns);
   active.end = turns.end;
   const oldest = Math.max(last?.header.oldest ?? 0, active.header.oldest);
   const segments: Segment[] = [];
-  for (let number = oldest; number < active.number; number++) {
-    const each = byNumber.get(number);
-    if (each === undefined) throw missing(number, segments.at(-1));
-    segments.push(segmentOf(each));
-  }
+  for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
   segments.push(active);
-  const prepared = found.filter(({ header }) => header.number > active.number)
-    .map(({ slot }) => slot);
-  return { segments, last, prepared };
+  return { segments, last };
 }
 
 /** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
@@ -185,16 +170,12 @@ export interface Found {
   readonly slot: number;
 }
 
-function segmentOf({ header, slot }: Found): Segment {
-  return new Segment(header, slot, SEGMENT_HEADER_BYTES);
+function segmentOf(found: ReadonlyMap<number, Found>, number: number): Segment {
+  const each = found.get(number);
+  if (each === undefined) throw missing(number);
+  return new Segment(each.header, each.slot, SEGMENT_HEADER_BYTES);
 }
 
-function lastOf(segment: Segment, { turns }: Turns): LastTurn | undefined {
-  const header = turns.at(-1);
-  return header && { segment, header };
-}
-
-function missing(number: number, before: Segment | undefined): DamageError {
-  const offset = before === undefined ? 0 : before.start + before.size;
-  return new DamageError(offset, `segment ${number} is missing or has no valid header`);
+function missing(number: number): DamageError {
+  return new DamageError(0, `segment ${number} is missing, or its header is damaged`);
 }

@@ -12,21 +12,28 @@ import { KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
 import { Memory } from "../../text.ts";
+import { messageOf } from "../errors.ts";
 import { DamageError } from "./chain.ts";
 import {
   changeIn,
   isWholeRecord,
+  recordBytes,
   recordBytesAt,
   SEGMENT_HEADER_BYTES,
   TURN_HEADER_BYTES,
   turnHeaderAt,
 } from "./format.ts";
-import type { Log } from "./log.ts";
+import type { Log, Need } from "./log.ts";
 import type { Segment } from "./segment.ts";
+import { entryBytes } from "./segment_index.ts";
 
-/** The log may take so many times what is live, besides the active segment; on a full disk, so many times. */
+/** The log may take so many times what is live, besides the active segment. */
 const SPACE_MAX = 2.5;
-const TIGHT_SPACE_MAX = 1.1;
+/** On a full disk, what can be gained at least, in slots. */
+const GAIN_SHARE = 1 / 4;
+/** What the headers in a segment of copies take, in bytes; and more than that, in slots. */
+const OVERHEAD_BYTES = 1_024;
+const MARGIN_SHARE = 1 / 32;
 /** How many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
 const SPARE_SLOTS = 5;
 /** How much of a segment is read at a time, in bytes. */
@@ -79,23 +86,37 @@ export class Compactor {
     return this.#done > 0 || this.#copies.length > 0;
   }
 
-  /** How many bytes the log takes beyond what it may; on a full disk that is less. */
-  excessBytes({ isTight = false } = {}): number {
+  /** How many bytes the log takes beyond what it may. */
+  excessBytes(): number {
     const used = this.#log.usedSlots - this.#done;
-    const [factor, spare] = isTight ? [TIGHT_SPACE_MAX, 1] : [SPACE_MAX, SPARE_SLOTS];
-    return (used - spare) * this.#slotBytes - factor * this.#memtable.liveBytes.total;
+    return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
+  }
+
+  /** How much of the active segment's room it takes to compact the oldest one; 0 while there is another slot for it. */
+  get neededBytes(): number {
+    const live = this.#liveBytesOf(this.#log.segments[0]!);
+    return this.#log.spareSlots > 0 || live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
+  }
+
+  /** Whether compaction would give room back on a full disk, where there is enough for its copies. */
+  canGainRoom(): boolean {
+    const { segments, filledBytes, roomLeft, spareSlots } = this.#log;
+    const garbage = filledBytes - this.#memtable.liveBytes.total - OVERHEAD_BYTES * segments.length;
+    return garbage > GAIN_SHARE * this.#slotBytes && this.neededBytes <= roomLeft &&
+      this.#liveBytesOf(segments[0]!) <= roomLeft + spareSlots * this.#slotBytes;
   }
 
   /**
    * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
-   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError.
+   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError once for
+   * a segment, and stops there from then on, as long as something of it is live.
    */
-  step(bytesMax: number): boolean {
+  step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
     let left = bytesMax;
-    while (this.#log.segments.length - this.#done > 1) {
+    while (this.#log.segments.length - this.#done > 1 && this.#done < segmentsMax) {
       const segment = this.#log.segments[this.#done]!;
-      if (segment === this.#damaged) return this.isPending;
       if (this.#liveBytesOf(segment) > 0) {
+        if (segment === this.#damaged) return this.isPending;
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;
@@ -165,17 +186,21 @@ export class Compactor {
     if (length === undefined) throw this.#damage(segment);
     const place = segment.start + this.#at;
     let change = readChange(memory, changeIn(offset));
+    // Nothing of this is verified yet, and a key that is too long would end behind what was read.
+    if (change.key.end > this.#chunkLength) throw this.#damage(segment);
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
     if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
-    if (!this.#log.fits(length)) {
+    const need = this.#needOf(ref);
+    if (need.bytes !== length) throw this.#damage(segment);
+    if (!this.#log.fits(need)) {
       if (this.#log.length > 0) return 0;
-      this.#log.makeRoom(length);
+      this.#log.makeRoom(need);
     }
     if (this.#memtable.records.isCold(ref)) {
       if (offset + length > this.#chunkLength) {
         [memory, offset] = [new Memory(length), 0];
-        if (this.#log.read(memory.bytes, place) < length) throw this.#damage(segment);
+        if (this.#read(segment, memory.bytes, place) < length) throw this.#damage(segment);
       }
       if (!isWholeRecord(memory, offset, segment.seed)) throw this.#damage(segment);
       change = readChange(memory, changeIn(offset));
@@ -190,6 +215,14 @@ export class Compactor {
     return length;
   }
 
+  /** What the record takes in the log, by what memory knows of it. */
+  #needOf(ref: number): Need {
+    const { records } = this.#memtable;
+    const [key, expiresAt] = [records.key(ref), records.expiresAt(ref)];
+    const bytes = recordBytes(key.length, records.valueLength(ref), expiresAt);
+    return { bytes, indexBytes: entryBytes({ key, expiresAt }) };
+  }
+
   /** Where in the chunk the next bytes are; reads them if they are not there. Undefined if the segment ends before. */
   #load(segment: Segment, length: number): number | undefined {
     const start = segment.start + this.#at;
@@ -197,13 +230,22 @@ export class Compactor {
     if (offset >= 0 && offset + length <= this.#chunkLength) return offset;
     const wanted = Math.min(READ_BYTES, segment.end - this.#at);
     this.#chunkAt = start;
-    this.#chunkLength = this.#log.read(this.#chunk.bytes.subarray(0, wanted), start);
+    this.#chunkLength = this.#read(segment, this.#chunk.bytes.subarray(0, wanted), start);
     return length <= this.#chunkLength ? 0 : undefined;
   }
 
-  #damage(segment: Segment): DamageError {
+  #read(segment: Segment, bytes: Uint8Array, place: number): number {
+    try {
+      return this.#log.read(bytes, place);
+    } catch (error) {
+      this.#chunkLength = 0;
+      throw this.#damage(segment, messageOf(error));
+    }
+  }
+
+  #damage(segment: Segment, why = "compaction can't read what is there"): DamageError {
     this.#damaged = segment;
-    return new DamageError(segment.start + this.#at, "compaction can't read what is there");
+    return new DamageError(segment.start + this.#at, why);
   }
 }
 

@@ -11,7 +11,7 @@ import type { ChangeLog } from "../../memory_table.ts";
 import { Memory } from "../../text.ts";
 import { TurnBuffer } from "../../turn_buffer.ts";
 import { TableError } from "../../table.ts";
-import { isDiskFull } from "../errors.ts";
+import { assertThat, isDiskFull } from "../errors.ts";
 import type { Chain } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import {
@@ -32,6 +32,8 @@ const SPARE_SLOTS = 2;
 /** How much of the next slot is filled for each byte that is committed, and at least, in bytes. */
 const FILL_SHARE = 2;
 const FILL_BYTES_MIN = 65_536;
+/** On a full disk, PUT leaves a slot to compaction, and this share of one to DELETE. */
+const DELETION_SHARE = 1 / 8;
 /** How many free slots are kept for each one that is used. */
 const KEPT_SHARE = 1 / 8;
 
@@ -52,6 +54,19 @@ export interface Commit {
   /** The number of the oldest segment that is needed once this turn is durable. */
   readonly oldest: number;
 }
+
+/** What a record takes. */
+export interface Need {
+  /** Its size, in bytes. */
+  readonly bytes: number;
+  /** The size of its entry in the index, in bytes. */
+  readonly indexBytes: number;
+}
+
+const NOTHING: Need = { bytes: 0, indexBytes: 0 };
+
+/** How large a segment is, and how full. */
+type Filling = Pick<Segment, "size" | "end" | "indexBytes">;
 
 /** Records of a turn that are at another place than was expected. */
 export interface Moved {
@@ -114,6 +129,11 @@ export class Log implements ChangeLog {
     file.sync();
   }
 
+  /** The path of its file, for messages. */
+  get path(): string {
+    return this.#file.path;
+  }
+
   /** The segment that takes the next turn. */
   get active(): Segment {
     return this.#segments.at(-1)!;
@@ -165,24 +185,38 @@ export class Log implements ChangeLog {
     if (length === 0) this.#clear();
   }
 
-  /** Whether the room for a turn with so many bytes more is there, or could be taken now. */
-  hasRoomFor(bytes: number): boolean {
-    const needed = this.#gathered.length + bytes;
-    return this.#roomLeft(bytes) >= needed ||
-      this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS;
+  /** How many bytes more the turn can take in its segment. */
+  get roomLeft(): number {
+    return Math.max(0, this.#roomIn(this.active));
   }
 
-  /** Whether the active segment has room for the turn and a record of so many bytes. */
-  fits(bytes = 0): boolean {
-    return this.#gathered.length + bytes <= this.#roomLeft(bytes);
+  /** How many slots there are for what follows, the next one included. */
+  get spareSlots(): number {
+    return this.#slots.free.length + (this.#next === undefined ? 0 : 1);
+  }
+
+  /** The bytes of all turns, and of the headers of their segments. */
+  get filledBytes(): number {
+    return this.#segments.reduce((sum, { end }) => sum + end, 0);
+  }
+
+  /** Whether so many bytes more leave what makes room on a full disk: a slot for compaction, and some for DELETE. */
+  hasRoomFor(bytes: number): boolean {
+    return this.spareSlots >= SPARE_SLOTS ||
+      (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
+  }
+
+  /** Whether the active segment has room for the turn and so much more. */
+  fits(more = NOTHING): boolean {
+    return this.#roomIn(this.active, more) >= 0;
   }
 
   /**
-   * Goes on in another segment where the active one lacks the room for the turn and so many bytes more, and
-   * returns where the turn's records are now. Throws errors of the system and TableError.
+   * Goes on in another segment where the active one lacks the room for the turn and so much more, and returns
+   * where the turn's records are now. Throws errors of the system and TableError.
    */
-  makeRoom(bytes = 0): Moved | undefined {
-    return this.fits(bytes) ? undefined : this.#goOn(bytes);
+  makeRoom(more = NOTHING): Moved | undefined {
+    return this.fits(more) ? undefined : this.#goOn(more);
   }
 
   /**
@@ -190,7 +224,7 @@ export class Log implements ChangeLog {
    * still holds the turn.
    */
   commit({ version, oldest }: Commit): void {
-    if (!this.fits()) throw new Error("Cannot commit a turn: there is no room for it");
+    assertThat(this.fits(), "a turn has room in its segment");
     const { active } = this;
     const { memory } = this.#gathered;
     const { length } = this.#gathered;
@@ -218,8 +252,10 @@ export class Log implements ChangeLog {
    */
   prepareNext(bytes = FILL_BYTES_MIN): boolean {
     this.#slots.freeHeld();
-    if (this.#next === undefined && this.#slots.freeCount > 0) this.#begin(this.#slots.take()!, 1);
-    if (this.#slots.freeCount + (this.#next ? 1 : 0) >= SPARE_SLOTS) {
+    if (this.#next === undefined && this.#slots.free.length > 0) {
+      this.#begin(this.#slots.take()!, 1);
+    }
+    if (this.spareSlots >= SPARE_SLOTS) {
       this.isFull = false;
       return false;
     }
@@ -236,12 +272,13 @@ export class Log implements ChangeLog {
   /** Gives free slots at the end of the file back to the file system, where there are many. */
   shrink(): void {
     const keep = SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
-    if (this.#slots.freeCount > 2 * keep) this.#slots.shrink(keep);
+    if (this.#slots.free.length > 2 * keep) this.#slots.shrink(keep);
   }
 
   /** Writes a whole index at the end of a segment's room. It need not be durable. */
   writeIndex(segment: Segment, index: Memory): void {
     const { bytes } = index;
+    assertThat(segment.end + bytes.length <= segment.size, "an index leaves turns as they are");
     this.#file.write(bytes, segment.start + segment.size - bytes.length);
   }
 
@@ -264,9 +301,7 @@ export class Log implements ChangeLog {
    * Makes durable what was found: the process that wrote it may have been killed before its sync, and after a
    * sync that failed the system takes for written what is not. Throws errors of the system.
    */
-  rewrite({ last, prepared }: Chain): void {
-    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
-    for (const slot of prepared) this.#file.write(zeros, slot * this.#slotBytes);
+  rewrite({ last }: Chain): void {
     this.#file.write(encodeSegmentHeader(this.active.header).bytes, this.active.start);
     if (last !== undefined) {
       const { segment, header: { offset, length } } = last;
@@ -275,6 +310,25 @@ export class Log implements ChangeLog {
       this.#file.write(bytes, segment.start + offset);
     }
     this.#sync();
+    // Only now: the last turn says that what these had is not needed. One may have been prepared and not begun,
+    // or taken back, and its number is given again: so that goes with the next sync.
+    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
+    for (const slot of this.#slots.free) this.#file.write(zeros, slot * this.#slotBytes);
+  }
+
+  /** Throws an error where the slots of segments, the free ones and those that wait are not all there are. */
+  check(): void {
+    const next = this.#next === undefined ? [] : [this.#next];
+    const taken = new Set<number>();
+    for (const { slot, slots } of [...this.#segments, ...next]) {
+      for (let i = 0; i < slots; i++) taken.add(slot + i);
+    }
+    this.#slots.check(taken);
+    for (const [i, segment] of this.#segments.entries()) {
+      assertThat(segment.number === this.#segments[0]!.number + i, "segments are in a row");
+      assertThat(this.segmentAt(segment.start) === segment, "slots lead to their segments");
+      assertThat(segment.end <= segment.size, "a segment ends within its slots");
+    }
   }
 
   /** Closes the file. */
@@ -282,18 +336,17 @@ export class Log implements ChangeLog {
     this.#file.close();
   }
 
-  /** How many bytes of a turn the active segment still takes, if so many more come. */
-  #roomLeft(more = 0): number {
-    const { size, end, indexBytes } = this.active;
-    const room = indexRoom(indexBytes + this.#gatheredIndexBytes + more, size);
-    return size - room - end - TURN_HEADER_BYTES;
+  /** How many bytes a segment has left with the turn and so much more; less than 0 if it lacks some. */
+  #roomIn({ size, end, indexBytes }: Filling, more = NOTHING): number {
+    const index = indexRoom(indexBytes + this.#gatheredIndexBytes + more.indexBytes, size);
+    return size - index - end - this.#gathered.length - more.bytes - TURN_HEADER_BYTES;
   }
 
-  /** Seals the active segment, and goes on in one that has room for the turn and so many bytes more. */
-  #goOn(more: number): Moved {
-    const needed = SEGMENT_HEADER_BYTES + this.#gathered.length + more + TURN_HEADER_BYTES +
-      indexRoom(this.#gatheredIndexBytes + more, this.#slotBytes);
-    const slots = Math.ceil(needed / this.#slotBytes);
+  /** Seals the active segment, and goes on in one that has room for the turn and so much more. */
+  #goOn(more: Need): Moved {
+    let slots = 1;
+    const empty = { end: SEGMENT_HEADER_BYTES, indexBytes: 0 };
+    while (this.#roomIn({ ...empty, size: slots * this.#slotBytes }, more) < 0) slots++;
     if (slots > 1 && this.#next !== undefined) this.#discardNext();
     if (this.#next === undefined) this.#begin(this.#takeSlots(slots), slots);
     if (!this.#isNextDurable) this.#sync();
@@ -336,7 +389,12 @@ export class Log implements ChangeLog {
       oldest: this.#segments[0]!.number,
     };
     const next = new Segment(header, slot, SEGMENT_HEADER_BYTES);
-    this.#file.write(encodeSegmentHeader(header).bytes, next.start);
+    try {
+      this.#file.write(encodeSegmentHeader(header).bytes, next.start);
+    } catch (error) {
+      this.#slots.release(slot, slots);
+      throw error;
+    }
     this.#next = next;
     this.#isNextDurable = false;
   }
@@ -344,9 +402,9 @@ export class Log implements ChangeLog {
   /** Takes back the header of the next segment, so that its number is free for another one. */
   #discardNext(): void {
     const { slot, slots, start } = this.#next!;
-    this.#next = undefined;
     this.#file.write(new Uint8Array(SEGMENT_HEADER_BYTES), start);
     this.#sync();
+    this.#next = undefined;
     this.#slots.release(slot, slots);
   }
 

@@ -104,6 +104,8 @@ export function makeIndex(file: PositionedFile, segment: Segment): Memory | unde
   if (last?.next === undefined) return undefined;
   const index = new Memory(indexRoom(segment.indexBytes, segment.size));
   const length = index.bytes.length - TRAILER_BYTES;
+  // The room was kept free for another size, if turns were undone, or the segment was made for a large one.
+  if (last.offset + last.length + index.bytes.length > segment.size) return undefined;
   let at = 0;
   for (const turn of turns) {
     const end = turn.offset + turn.length;

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { assertThat } from "../errors.ts";
 import type { PositionedFile } from "./file.ts";
 
 const ZEROS = new Uint8Array(262_144);
@@ -38,10 +39,10 @@ export class Slots {
     this.#file = file;
     this.#mayReuse = mayReuse;
     this.#slotBytes = slotBytes;
-    this.#size = file.size();
-    // The last segment may have been written beyond the zeros; its slots are taken all the same.
-    this.#count = Math.floor(this.#size / slotBytes);
+    this.#count = Math.floor(file.size() / slotBytes);
     for (const slot of taken) this.#count = Math.max(this.#count, slot + 1);
+    // A file may end within the last segment. Its room is no longer this one's to fill: turns go there.
+    this.#size = Math.max(file.size(), this.#count * slotBytes);
     for (let slot = 0; slot < this.#count; slot++) if (!taken.has(slot)) this.#free.push(slot);
   }
 
@@ -50,9 +51,9 @@ export class Slots {
     return this.#size;
   }
 
-  /** How many slots are free. */
-  get freeCount(): number {
-    return this.#free.length;
+  /** The free slots, in ascending order. */
+  get free(): readonly number[] {
+    return this.#free;
   }
 
   /** Takes the first of so many free slots in a row; undefined if there are none. */
@@ -125,5 +126,13 @@ export class Slots {
     this.#count = count;
     this.#size = size;
     this.#file.truncate(size);
+  }
+
+  /** Throws an error where each slot is not either among these, or free, or held. */
+  check(taken: ReadonlySet<number>): void {
+    const all = [...taken, ...this.#free, ...this.#held];
+    assertThat(new Set(all).size === all.length, "a slot has one use");
+    assertThat(all.length === this.#count, "each slot has a use");
+    assertThat(all.every((slot) => slot < this.#count), "slots are in the file");
   }
 }

@@ -3,7 +3,11 @@
  * By this, a log that has lost its end, was emptied, or is an older copy is told from one that is whole.
  *
  * After a clean stop it names the last turn. While the table is open, it names one that was durable some
- * moments ago. The file has two copies of it, which are written in turns, so that one is always whole.
+ * moments ago: about a second, and as much longer after a power cut as the system kept the file from the disk.
+ * So after a crash, one kind of damage can't be told from a torn write: that of the last turn, or the loss of
+ * the last ones, as far as they came after that.
+ *
+ * The file has two copies of the state, which are written in turns, so that one is always whole.
  *
  * @module
  */
