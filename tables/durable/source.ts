@@ -11,6 +11,7 @@ import { messageOf, OpenError } from "./errors.ts";
 import { type Chain, DamageError, findChain, type Identity } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
+import { isSlotSize } from "./log/survey.ts";
 import { checkedChain, openLog, openState, refuseOld } from "./table_folder.ts";
 
 /** The size of the state behind the log of a backup, in bytes. */
@@ -134,7 +135,9 @@ function stateOf(
   read: () => StateFile,
 ): { state: StateFile | undefined; stateError: string | undefined } {
   try {
-    return { state: read(), stateError: undefined };
+    const state = read();
+    if (isSlotSize(state.state.slotBytes)) return { state, stateError: undefined };
+    return { state: undefined, stateError: "the state says a size of slots that can't be" };
   } catch (error) {
     if (!(error instanceof OpenError || isUnreadable(error))) throw error;
     return { state: undefined, stateError: messageOf(error) };

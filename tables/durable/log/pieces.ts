@@ -19,6 +19,9 @@ import {
   turnHeaderAt,
 } from "./format.ts";
 
+/** The longest key, in bytes. */
+const KEY_BYTES_MAX = 1_024;
+
 /** A part of a segment. All offsets are in bytes from the segment's start. */
 export type Piece =
   | TurnPiece
@@ -160,6 +163,6 @@ function damagedChange(memory: Memory, at: number, end: number): Change | undefi
 /** Whether this can be a change: a checksum is not computed of anything else. */
 function isChange({ kind, key, value }: Change): boolean {
   if (kind === KIND.CLEAR) return key.length === 0 && value.length === 0;
-  if (key.length === 0) return false;
+  if (key.length === 0 || key.length > KEY_BYTES_MAX) return false;
   return kind === KIND.PUT ? value.length > 0 : kind === KIND.DELETE && value.length === 0;
 }

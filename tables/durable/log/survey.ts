@@ -41,9 +41,14 @@ export function identityIn(file: PositionedFile): Identity {
   for (let at = 0, size = file.size(); at < size; at += SLOT_BYTES_MIN) {
     if (file.read(memory.bytes, at) < SEGMENT_HEADER_BYTES) break;
     const header = decodeSegmentHeader(memory);
-    if (header !== undefined && at % header.slotBytes === 0) return header;
+    if (header !== undefined && isSlotSize(header.slotBytes)) return header;
   }
   throw new DamageError(0, "there is no segment of Keyline's log");
+}
+
+/** Whether slots can have this size: a file that somebody has made up may say anything. */
+export function isSlotSize(bytes: number): boolean {
+  return bytes > 0 && bytes % SLOT_BYTES_MIN === 0;
 }
 
 /** Reads a segment whole; what the file lacks of it is zeros. Pass memory of its size to use it again. */

@@ -9,7 +9,10 @@ import { atOnce, backUp, restore } from "../../../tables/durable/copy.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
 import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
-import { openSource } from "../../../tables/durable/source.ts";
+import { openFile } from "../../../tables/durable/log/file.ts";
+import { encodeSegmentHeader } from "../../../tables/durable/log/format.ts";
+import { StateFile } from "../../../tables/durable/log/state_file.ts";
+import { BACKUP_STATE_BYTES, openSource, partOf } from "../../../tables/durable/source.ts";
 import { tempFolder, testWith } from "../../support/harness.ts";
 
 backupTest("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
@@ -174,6 +177,26 @@ backupTest(
     assertEquals(atOnce(restore(copy, `${folder}/new`)).keys, 20);
   },
 );
+
+backupTest("a backup that somebody has made up does not keep a restore busy", (folder) => {
+  const path = `${folder}/copy`;
+  for (const slotBytes of [0, 1, 4_095]) {
+    const header = { salt: 1, number: 1, slots: 1, slotBytes, version: 0, oldest: 1 };
+    const bytes = new Uint8Array(20_000);
+    bytes.set(encodeSegmentHeader(header).bytes);
+    Deno.writeFileSync(path, bytes);
+    const file = openFile(path);
+    const state = new StateFile(partOf(file, { from: bytes.length - BACKUP_STATE_BYTES }), {
+      salt: 1,
+      slotBytes,
+      sequence: 0,
+      isClosed: true,
+    });
+    state.write({});
+    file.close();
+    assertRefused(restore(path, `${folder}/new`), `Cannot restore ${path}`);
+  }
+});
 
 backupTest("a folder whose restore was cut short is not taken for a new table", (folder) => {
   const data = makeSmallTable(`${folder}/data`);
