@@ -12,7 +12,7 @@ import { KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
 import { Memory } from "../../text.ts";
-import { messageOf } from "../errors.ts";
+import { assertThat, messageOf } from "../errors.ts";
 import { DamageError } from "./chain.ts";
 import {
   changeIn,
@@ -62,8 +62,8 @@ export class Compactor {
   #copies: Copy[] = [];
   /** How many bytes of them are from the segment that is being read. */
   #copiedFrom = 0;
-  /** How many segments this turn makes unneeded. */
-  #done = 0;
+  /** The segments that this turn makes unneeded. */
+  #done: Segment[] = [];
   /** The segment in which damage was found: nothing behind it can be compacted. */
   #damaged: Segment | undefined;
   /** How many bytes it has copied. */
@@ -78,17 +78,17 @@ export class Compactor {
 
   /** The number of the oldest segment that is needed once the turn is durable. */
   get oldest(): number {
-    return this.#log.segments[this.#done]!.number;
+    return this.#log.segments[this.#done.length]!.number;
   }
 
   /** Whether a turn must be committed for what has been done. */
   get isPending(): boolean {
-    return this.#done > 0 || this.#copies.length > 0;
+    return this.#done.length > 0 || this.#copies.length > 0;
   }
 
   /** How many bytes the log takes beyond what it may. */
   excessBytes(): number {
-    const used = this.#log.usedSlots - this.#done;
+    const used = this.#log.usedSlots - this.#done.reduce((sum, { slots }) => sum + slots, 0);
     return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
   }
 
@@ -113,8 +113,8 @@ export class Compactor {
    */
   step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
     let left = bytesMax;
-    while (this.#log.segments.length - this.#done > 1 && this.#done < segmentsMax) {
-      const segment = this.#log.segments[this.#done]!;
+    while (this.#log.segments.length - this.#done.length > 1 && this.#done.length < segmentsMax) {
+      const segment = this.#log.segments[this.#done.length]!;
       if (this.#liveBytesOf(segment) > 0) {
         if (segment === this.#damaged) return this.isPending;
         if (left <= 0) return true;
@@ -123,7 +123,7 @@ export class Compactor {
         // Damage may have hidden a record that is live: then its segment must stay.
         if (this.#liveBytesOf(segment) > this.#copiedFrom) throw this.#damage(segment);
       }
-      this.#done++;
+      this.#done.push(segment);
       this.#segment = undefined;
       this.#copiedFrom = 0;
     }
@@ -133,16 +133,19 @@ export class Compactor {
   /** Makes the copies count, after the turn was committed. */
   committed(): void {
     for (const { ref, place } of this.#copies) this.#memtable.moveInLog(ref, place);
+    for (const each of this.#done) {
+      assertThat(this.#liveBytesOf(each) === 0, "nothing is live in a segment that is given back");
+    }
     this.#copies = [];
     this.#copiedFrom = 0;
-    this.#done = 0;
+    this.#done = [];
   }
 
   /** Forgets the copies, after the turn has failed: what seemed to be replaced may be live again. */
   undo(): void {
     this.#copies = [];
     this.#copiedFrom = 0;
-    this.#done = 0;
+    this.#done = [];
     this.#segment = undefined;
   }
 

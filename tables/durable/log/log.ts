@@ -410,6 +410,7 @@ export class Log implements ChangeLog {
 
   /** Frees the segments before this one, which a durable turn says are not needed. */
   #releaseBefore(oldest: number): void {
+    assertThat(oldest <= this.active.number, "the active segment is needed");
     while (this.#segments[0]!.number < oldest) {
       const { slot, slots } = this.#segments.shift()!;
       for (let i = 0; i < slots; i++) this.#bySlot[slot + i] = undefined;

@@ -41,8 +41,9 @@ export class Slots {
     this.#slotBytes = slotBytes;
     this.#count = Math.floor(file.size() / slotBytes);
     for (const slot of taken) this.#count = Math.max(this.#count, slot + 1);
-    // A file may end within the last segment. Its room is no longer this one's to fill: turns go there.
-    this.#size = Math.max(file.size(), this.#count * slotBytes);
+    // The file may end within a slot. If a segment has that, turns go there, and nothing may be filled. If none has,
+    // there may be a header that was prepared, and all of it must be.
+    this.#size = this.#count * slotBytes;
     for (let slot = 0; slot < this.#count; slot++) if (!taken.has(slot)) this.#free.push(slot);
   }
 

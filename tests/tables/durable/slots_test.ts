@@ -62,6 +62,15 @@ Deno.test("a file that ends within a segment is not filled from there on: turns 
   assertEquals([slots.free, file.size()], [[3], 4 * SLOT_BYTES]);
 });
 
+Deno.test("a part of a slot at the end is filled from its start: it may begin with the header of a segment", () => {
+  const { file, slots } = slotsIn(2.5 * SLOT_BYTES, [0, 1]);
+  assert(slots.grow());
+  const bytes = new Uint8Array(SLOT_BYTES);
+  file.read(bytes, 2 * SLOT_BYTES);
+  assert(bytes.every((byte) => byte === 0));
+  assertEquals([slots.free, file.size()], [[2], 3 * SLOT_BYTES]);
+});
+
 Deno.test("new slots in a row begin with the free ones at the end, and on a full disk all stay free", () => {
   const { disk, slots } = slotsIn(4 * SLOT_BYTES, [0, 2]);
   disk.capacity = 5 * SLOT_BYTES;
