@@ -119,9 +119,9 @@ testServer("the log tells of the start, the recovery and the end, with totals", 
   assertEquals(await other.ask("COUNT"), "200 OK 20");
   await other.ask("\xff");
   await again.stop();
-  const [replayed, started, stopped, ...others] = again.log.map(eventOf);
+  const [read, started, stopped, ...others] = again.log.map(eventOf);
   assertEquals(others, []);
-  assertMatch(replayed!, /^info {2}The log was replayed changes=20 seconds=[\d.e-]+$/);
+  assertMatch(read!, /^info {2}The log was read records=20 seconds=[\d.e-]+$/);
   assertMatch(
     started!,
     /^info {2}Keyline has started version=\S+ deno=\S+ pid=\d+ host=127\.0\.0\.1 /,
