@@ -20,6 +20,8 @@ const RECOVERY_MS = 10_000;
 interface Disk {
   readonly mib: number;
   readonly valueBytes: number;
+  /** The number of the first key; those that follow are counted from there. */
+  readonly keysFrom?: number;
 }
 
 const DISKS = {
@@ -69,6 +71,27 @@ diskTest("on a disk that PUTs have filled, CLEAR makes room for PUT", async () =
       })
     ),
   );
+});
+
+diskTest("PUTs leave the room that DELETE and CLEAR need, however often they ask", async () => {
+  const disk = DISKS.ofValues;
+  await withDisk(disk.mib, async (folder) => {
+    await using server = await ServerProcess.start({ data: `${folder}/data` });
+    using client = await server.connect();
+    const stored = await fillUp(client, disk);
+    const keys = [...stored];
+    for (let round = 0; round < 10; round++) {
+      assertEquals(await client.ask(`DELETE ${keys[round]}`), "200 OK");
+      stored.delete(keys[round]!);
+      // To the brim, where nothing is left but what PUTs may not have.
+      for (const valueBytes of [disk.valueBytes, 1]) {
+        await fill(client, { ...disk, valueBytes, keysFrom: 1_000_000 * (round + 1) }, stored);
+      }
+    }
+    assertEquals(await client.ask("COUNT"), `200 OK ${stored.size}`);
+    assertEquals(await client.ask("CLEAR"), "200 OK");
+    await untilWritable(client);
+  });
 });
 
 diskTest("a server starts on a full disk, and frees it", async () => {
@@ -214,13 +237,13 @@ async function fillUp(client: Client, disk: Disk): Promise<Set<string>> {
 /** PUTs until the disk is full; returns the keys that are stored by that, and adds them to `stored`. */
 async function fill(
   client: Client,
-  { valueBytes }: Disk,
+  { valueBytes, keysFrom = 0 }: Disk,
   stored = new Set<string>(),
 ): Promise<Set<string>> {
   const added = new Set<string>();
   const keysAtOnce = Math.max(1, Math.floor(60_000 / valueBytes));
   for (let isFull = false; !isFull;) {
-    const from = stored.size;
+    const from = keysFrom + stored.size;
     const keys = Array.from({ length: keysAtOnce }, (_, i) => `key-${from + i}`);
     await client.send(keys.map((key) => `PUT ${key} ${valueOf(key, valueBytes)}\n`).join(""));
     for (const key of keys) {
