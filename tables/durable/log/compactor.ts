@@ -92,17 +92,18 @@ export class Compactor {
     return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
   }
 
-  /** How much of the active segment's room it takes to compact the oldest one; 0 while there is another slot for it. */
+  /** How much room of one segment it takes to compact the oldest one, in bytes. */
   get neededBytes(): number {
     const live = this.#liveBytesOf(this.#log.segments[0]!);
-    return this.#log.spareSlots > 0 || live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
+    return live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
   }
 
   /** Whether compaction would give room back on a full disk, where there is enough for its copies. */
   canGainRoom(): boolean {
     const { segments, filledBytes, roomLeft, spareSlots } = this.#log;
     const garbage = filledBytes - this.#memtable.liveBytes.total - OVERHEAD_BYTES * segments.length;
-    return garbage > GAIN_SHARE * this.#slotBytes && this.neededBytes <= roomLeft &&
+    return garbage > GAIN_SHARE * this.#slotBytes &&
+      (spareSlots > 0 || this.neededBytes <= roomLeft) &&
       this.#liveBytesOf(segments[0]!) <= roomLeft + spareSlots * this.#slotBytes;
   }
 
