@@ -309,7 +309,7 @@ export class DurableTable implements Table {
   #compact(bytes: number): boolean {
     try {
       // On a full disk, what one segment needs is known to be there.
-      return this.#compactor.step(bytes, this.#log.isFull ? { segmentsMax: 1 } : {});
+      return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
       this.#report("error", "The log can't be compacted", { file: this.#log.path, error });

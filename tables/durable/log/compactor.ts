@@ -110,14 +110,16 @@ export class Compactor {
   /**
    * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
    * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError once for
-   * a segment, and stops there from then on, as long as something of it is live.
+   * a segment, and stops there from then on, as long as something of it is live. Nothing is copied once so many
+   * segments are done.
    */
-  step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
+  step(bytesMax: number, { copiedMax = Infinity } = {}): boolean {
     let left = bytesMax;
-    while (this.#log.segments.length - this.#done.length > 1 && this.#done.length < segmentsMax) {
+    while (this.#log.segments.length - this.#done.length > 1) {
       const segment = this.#log.segments[this.#done.length]!;
       if (this.#liveBytesOf(segment) > 0) {
         if (segment === this.#damaged) return this.isPending;
+        if (this.#done.length >= copiedMax) return true;
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;
