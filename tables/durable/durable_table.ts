@@ -204,7 +204,9 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
-      const isMore = this.#table.sweep(Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX));
+      const isMore = this.#table.sweep(
+        Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
+      );
       const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
       const isIndexing = this.#writeIndex();
       const isPreparing = this.#prepareNext(0);
@@ -285,10 +287,13 @@ export class DurableTable implements Table {
    */
   #roomForDeletions(): number {
     if (!this.#log.isFull) return Infinity;
-    const left = this.#log.roomLeft - CLEAR_BYTES;
+    const { roomLeft, spareSlots, length } = this.#log;
     const { neededBytes } = this.#compactor;
+    if (spareSlots > 0) {
+      return Math.max(roomLeft, this.#slotBytes - length - neededBytes) - CLEAR_BYTES;
+    }
     // Where compaction has too little room already, only more deletions help.
-    return Math.max(0, left < neededBytes ? left : left - neededBytes);
+    return (roomLeft < neededBytes ? roomLeft : roomLeft - neededBytes) - CLEAR_BYTES;
   }
 
   /**
@@ -326,7 +331,7 @@ export class DurableTable implements Table {
   #compact(bytes: number): boolean {
     try {
       // On a full disk, what one segment needs is known to be there.
-      return this.#compactor.step(bytes, this.#log.isFull ? { segmentsMax: 1 } : {});
+      return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
       this.#report("error", "The log can't be compacted", { file: this.#log.path, error });

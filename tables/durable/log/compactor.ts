@@ -92,31 +92,34 @@ export class Compactor {
     return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
   }
 
-  /** How much of the active segment's room it takes to compact the oldest one; 0 while there is another slot for it. */
+  /** How much room of one segment it takes to compact the oldest one, in bytes. */
   get neededBytes(): number {
     const live = this.#liveBytesOf(this.#log.segments[0]!);
-    return this.#log.spareSlots > 0 || live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
+    return live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
   }
 
   /** Whether compaction would give room back on a full disk, where there is enough for its copies. */
   canGainRoom(): boolean {
     const { segments, filledBytes, roomLeft, spareSlots } = this.#log;
     const garbage = filledBytes - this.#memtable.liveBytes.total - OVERHEAD_BYTES * segments.length;
-    return garbage > GAIN_SHARE * this.#slotBytes && this.neededBytes <= roomLeft &&
+    return garbage > GAIN_SHARE * this.#slotBytes &&
+      (spareSlots > 0 || this.neededBytes <= roomLeft) &&
       this.#liveBytesOf(segments[0]!) <= roomLeft + spareSlots * this.#slotBytes;
   }
 
   /**
    * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
    * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError once for
-   * a segment, and stops there from then on, as long as something of it is live.
+   * a segment, and stops there from then on, as long as something of it is live. Nothing is copied once so many
+   * segments are done.
    */
-  step(bytesMax: number, { segmentsMax = Infinity } = {}): boolean {
+  step(bytesMax: number, { copiedMax = Infinity } = {}): boolean {
     let left = bytesMax;
-    while (this.#log.segments.length - this.#done.length > 1 && this.#done.length < segmentsMax) {
+    while (this.#log.segments.length - this.#done.length > 1) {
       const segment = this.#log.segments[this.#done.length]!;
       if (this.#liveBytesOf(segment) > 0) {
         if (segment === this.#damaged) return this.isPending;
+        if (this.#done.length >= copiedMax) return true;
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;
