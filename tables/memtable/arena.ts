@@ -11,34 +11,32 @@
 import { copyText, type Memory, Text } from "../text.ts";
 import { Blobs } from "./blobs.ts";
 import {
-  AT,
-  capacityIn,
+  beginRecord,
+  capacityAt,
   expiryAt,
+  type Fields,
   FLAG,
-  FLAGS_MASK,
-  headOf,
-  keyLengthIn,
+  flipFlag,
+  headAt,
+  isInlineAt,
+  keyLengthAt,
+  keyStart,
+  placeAt,
   roomFor,
   roomOfValue,
-  usedIn,
+  usedBytesAt,
+  valueLengthAt,
+  valueStart,
+  versionAt,
+  writeFields,
+  writePlace,
 } from "./layout.ts";
 import type { Slab } from "./slab.ts";
-import { PLACE_BITS, PLACE_MASK, refTo, Slabs, UNIT_BITS, UNIT_BYTES } from "./slabs.ts";
-
-/** What a record holds besides its key and its value. */
-export interface Fields {
-  /** Grows with every change of a table; below 2 to the power of 48. */
-  readonly version: number;
-  /** When the entry expires, in milliseconds since 1970; 0 if it does not. */
-  readonly expiresAt: number;
-  /** Where the newest record of the key starts in a durable table's log, in bytes; 0 in memory. */
-  readonly place: number;
-}
+import { offsetOf, refTo, slabOf, Slabs } from "./slabs.ts";
 
 /** No record. */
 export const NO_REF = 0;
 
-const TWO_TO_32 = 2 ** 32;
 /** A larger value is a blob, in bytes. */
 const INLINE_BYTES_MAX = 4_096;
 
@@ -79,20 +77,21 @@ export class Arena {
 
   /** Whether a record's room fits such a value and expiry, without wasting half of it. */
   fits(ref: number, value: Text, { expiresAt }: Fields): boolean {
-    const head = this.#head(ref);
+    const view = this.#view(ref);
+    const at = offsetOf(ref);
     const valueLength = value.end - value.start;
-    if ((head & (FLAG.BLOB | FLAG.COLD)) !== 0 || valueLength > INLINE_BYTES_MAX) return false;
-    const size = roomFor(keyLengthIn(head), valueLength, expiresAt);
-    const capacity = capacityIn(head);
+    if (valueLength > INLINE_BYTES_MAX || !isInlineAt(view, at)) return false;
+    const size = roomFor(keyLengthAt(view, at), valueLength, expiresAt);
+    const capacity = capacityAt(view, at);
     return size <= capacity && 2 * size >= capacity;
   }
 
   /** Gives a record another value and other fields, in the room that it has, which `fits`. */
   overwrite(ref: number, value: Text, fields: Fields): void {
     const memory = this.memory(ref);
-    const at = this.offset(ref);
-    copyText(value, memory, at + AT.KEY + this.keyLength(ref));
-    this.#writeFields(memory.view, at, { flags: 0, valueLength: value.end - value.start, fields });
+    const at = offsetOf(ref);
+    copyText(value, memory, valueStart(memory.view, at));
+    writeFields(memory.view, at, { flags: 0, valueLength: value.end - value.start, fields });
   }
 
   /** Copies a record to where there is room, cold if that is wanted. A blob belongs to both then. Throws MemoryFullError. */
@@ -104,9 +103,9 @@ export class Arena {
     const size = this.capacity(ref);
     this.slabs.makeRoom(size, { isCold, isMoved: true });
     const copied = this.slabs.take(size, isCold);
-    const at = this.offset(ref);
+    const at = offsetOf(ref);
     const bytes = new Text(this.memory(ref), at, at + this.usedBytes(ref));
-    copyText(bytes, this.memory(copied), this.offset(copied));
+    copyText(bytes, this.memory(copied), offsetOf(copied));
     return copied;
   }
 
@@ -124,37 +123,32 @@ export class Arena {
 
   /** The memory that holds a record. */
   memory(ref: number): Memory {
-    return this.#bySlab[ref >>> PLACE_BITS]!.memory;
+    return this.#bySlab[slabOf(ref)]!.memory;
   }
 
   /** All words of the slab that holds a record, of four bytes each. */
   words(ref: number): Int32Array {
-    return this.#bySlab[ref >>> PLACE_BITS]!.words;
-  }
-
-  /** The offset of a record in its slab, in bytes. */
-  offset(ref: number): number {
-    return (ref & PLACE_MASK) << UNIT_BITS;
+    return this.#bySlab[slabOf(ref)]!.words;
   }
 
   /** The key of a record. */
   key(ref: number): Text {
     const memory = this.memory(ref);
-    const start = this.offset(ref) + AT.KEY;
+    const start = keyStart(offsetOf(ref));
     return new Text(memory, start, start + this.keyLength(ref));
   }
 
   /** The length of a record's key, in bytes. */
   keyLength(ref: number): number {
-    return keyLengthIn(this.#head(ref));
+    return keyLengthAt(this.#view(ref), offsetOf(ref));
   }
 
   /** Whether a record has this key. */
   hasKey(ref: number, key: Text): boolean {
     const { bytes, view } = this.memory(ref);
-    const at = this.offset(ref);
-    if (keyLengthIn(view.getInt32(at + AT.HEAD, true)) !== key.end - key.start) return false;
-    const shift = at + AT.KEY - key.start;
+    const at = offsetOf(ref);
+    if (keyLengthAt(view, at) !== key.end - key.start) return false;
+    const shift = keyStart(at) - key.start;
     const other = key.memory;
     let i = key.start;
     for (; i + 4 <= key.end; i += 4) {
@@ -166,50 +160,39 @@ export class Arena {
 
   /** The value of a record. Throws an error if it is cold: what stands in its place is not its own. */
   value(ref: number): Text {
-    const { memory } = this.#bySlab[ref >>> PLACE_BITS]!;
-    const at = this.offset(ref);
-    const head = memory.view.getInt32(at + AT.HEAD, true);
-    const start = at + AT.KEY + keyLengthIn(head);
-    const length = memory.view.getUint32(at + AT.VALUE_LENGTH, true);
-    if ((head & (FLAG.BLOB | FLAG.COLD)) === 0) return new Text(memory, start, start + length);
-    if ((head & FLAG.COLD) !== 0) throw new Error("Cannot read a value: it is not in memory");
-    return this.#blobs.get(memory.view.getUint32(start, true), length);
+    const memory = this.memory(ref);
+    const { view } = memory;
+    const at = offsetOf(ref);
+    const start = valueStart(view, at);
+    const length = valueLengthAt(view, at);
+    if (isInlineAt(view, at)) return new Text(memory, start, start + length);
+    if (this.isCold(ref)) throw new Error("Cannot read a value: it is not in memory");
+    return this.#blobs.get(view.getUint32(start, true), length);
   }
 
   /** The length of a record's value, wherever it is, in bytes. */
   valueLength(ref: number): number {
-    return this.#view(ref).getUint32(this.offset(ref) + AT.VALUE_LENGTH, true);
+    return valueLengthAt(this.#view(ref), offsetOf(ref));
   }
 
   /** The version of a record. */
   version(ref: number): number {
-    const view = this.#view(ref);
-    const at = this.offset(ref);
-    return view.getUint16(at + AT.VERSION_HIGH, true) * TWO_TO_32 +
-      view.getUint32(at + AT.VERSION_LOW, true);
+    return versionAt(this.#view(ref), offsetOf(ref));
   }
 
   /** When a record expires, in milliseconds since 1970; 0 if it does not. */
   expiresAt(ref: number): number {
-    const view = this.#view(ref);
-    const at = this.offset(ref);
-    const head = view.getInt32(at + AT.HEAD, true);
-    if ((head & FLAG.EXPIRES) === 0) return 0;
-    return view.getFloat64(at + expiryAt(head, view.getUint32(at + AT.VALUE_LENGTH, true)), true);
+    return expiryAt(this.#view(ref), offsetOf(ref));
   }
 
   /** Where the newest record of the key starts in the log, in bytes. */
   place(ref: number): number {
-    const view = this.#view(ref);
-    const at = this.offset(ref);
-    return (view.getUint8(at + AT.PLACE_HIGH) * TWO_TO_32 +
-      view.getUint32(at + AT.PLACE_LOW, true)) *
-      UNIT_BYTES;
+    return placeAt(this.#view(ref), offsetOf(ref));
   }
 
   /** Sets the place of a record. */
   setPlace(ref: number, place: number): void {
-    this.#writePlace(this.#view(ref), this.offset(ref), place);
+    writePlace(this.#view(ref), offsetOf(ref), place);
   }
 
   /** The fields of a record. */
@@ -228,7 +211,7 @@ export class Arena {
 
   /** Whether a record has been freed. Valid only if nothing has been added since. */
   isFreed(ref: number): boolean {
-    const slab = this.#bySlab[ref >>> PLACE_BITS];
+    const slab = this.#bySlab[slabOf(ref)];
     return slab === undefined || (this.#head(ref) & FLAG.FREED) !== 0;
   }
 
@@ -254,14 +237,14 @@ export class Arena {
 
   /** The room of a record, in bytes. */
   capacity(ref: number): number {
-    return capacityIn(this.#head(ref));
+    return capacityAt(this.#view(ref), offsetOf(ref));
   }
 
   /** A slab's first record, or the one after this one; NO_REF after the last, or if the slab is gone. */
   recordAfter({ number, ref }: { number: number; ref: number }): number {
     const slab = this.#bySlab[number];
     if (slab === undefined) return NO_REF;
-    const at = ref === NO_REF ? 0 : this.offset(ref) + this.capacity(ref);
+    const at = ref === NO_REF ? 0 : offsetOf(ref) + this.capacity(ref);
     return at >= slab.used ? NO_REF : refTo(number, at);
   }
 
@@ -291,7 +274,7 @@ export class Arena {
 
   /** The bytes of a record that are in use, from its start on. */
   usedBytes(ref: number): number {
-    return usedIn(this.#head(ref), this.valueLength(ref));
+    return usedBytesAt(this.#view(ref), offsetOf(ref));
   }
 
   /** Whether the value of a record is a blob. */
@@ -308,21 +291,19 @@ export class Arena {
     const valueLength = isCold ? value : value.end - value.start;
     const isBlob = !isCold && valueLength > INLINE_BYTES_MAX;
     const flags = isCold ? FLAG.COLD : isBlob ? FLAG.BLOB : 0;
-    const keyLength = key.end - key.start;
-    const size = roomFor(keyLength, roomOfValue(flags, valueLength), fields.expiresAt);
+    const valueRoom = roomOfValue(flags, valueLength);
+    const size = roomFor(key.end - key.start, valueRoom, fields.expiresAt);
     this.slabs.makeRoom(size, { isCold, isMoved });
     const blob = isBlob ? this.#blobs.add(value) : 0;
     const ref = this.slabs.take(size, isCold);
     if (!isMoved) this.addedBytes += isBlob ? size + valueLength : size;
     const memory = this.memory(ref);
-    const at = this.offset(ref);
-    const { view } = memory;
-    view.setInt32(at + AT.HEAD, headOf({ keyLength, size }), true);
-    copyText(key, memory, at + AT.KEY);
-    const valueAt = at + AT.KEY + keyLength;
-    if (isBlob) view.setUint32(valueAt, blob, true);
-    else if (!isCold) copyText(value, memory, valueAt);
-    this.#writeFields(view, at, { flags, valueLength, fields });
+    const at = offsetOf(ref);
+    beginRecord(key, size, memory, at);
+    const start = valueStart(memory.view, at);
+    if (isBlob) memory.view.setUint32(start, blob, true);
+    else if (!isCold) copyText(value, memory, start);
+    writeFields(memory.view, at, { flags, valueLength, fields });
     return ref;
   }
 
@@ -333,45 +314,19 @@ export class Arena {
   }
 
   #blobOf(ref: number): number {
-    return this.#view(ref).getUint32(
-      this.offset(ref) + AT.KEY + this.keyLength(ref),
-      true,
-    );
-  }
-
-  #writeFields(
-    view: DataView,
-    at: number,
-    { flags, valueLength, fields }: { flags: number; valueLength: number; fields: Fields },
-  ): void {
-    const { version, expiresAt, place } = fields;
-    const head = (view.getInt32(at + AT.HEAD, true) & ~FLAGS_MASK) | flags |
-      (expiresAt === 0 ? 0 : FLAG.EXPIRES);
-    view.setInt32(at + AT.HEAD, head, true);
-    view.setUint32(at + AT.VALUE_LENGTH, valueLength, true);
-    // What has no room in 32 bits is dropped here, as by `>>> 0`.
-    view.setUint32(at + AT.VERSION_LOW, version, true);
-    view.setUint16(at + AT.VERSION_HIGH, version / TWO_TO_32, true);
-    this.#writePlace(view, at, place);
-    if (expiresAt !== 0) view.setFloat64(at + expiryAt(head, valueLength), expiresAt, true);
-  }
-
-  #writePlace(view: DataView, at: number, place: number): void {
-    const units = place / UNIT_BYTES;
-    view.setUint8(at + AT.PLACE_HIGH, units / TWO_TO_32);
-    view.setUint32(at + AT.PLACE_LOW, units, true);
+    const view = this.#view(ref);
+    return view.getUint32(valueStart(view, offsetOf(ref)), true);
   }
 
   #head(ref: number): number {
-    const { view } = this.#bySlab[ref >>> PLACE_BITS]!.memory;
-    return view.getInt32(((ref & PLACE_MASK) << UNIT_BITS) + AT.HEAD, true);
+    return headAt(this.#view(ref), offsetOf(ref));
   }
 
   #flip(ref: number, flag: number): void {
-    this.#view(ref).setInt32(this.offset(ref) + AT.HEAD, this.#head(ref) ^ flag, true);
+    flipFlag(this.#view(ref), offsetOf(ref), flag);
   }
 
   #view(ref: number): DataView {
-    return this.#bySlab[ref >>> PLACE_BITS]!.memory.view;
+    return this.#bySlab[slabOf(ref)]!.memory.view;
   }
 }

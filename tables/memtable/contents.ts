@@ -176,7 +176,6 @@ export class Contents {
       count++;
       if (arena.isListed(ref)) listed++;
       if (arena.expiresAt(ref) !== 0) expiring++;
-      if (arena.place(ref) === 0) continue;
       const sizes = {
         keyLength: key.length,
         valueLength: arena.valueLength(ref),

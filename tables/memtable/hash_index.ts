@@ -8,7 +8,7 @@
  */
 
 import { NO_REF } from "./arena.ts";
-import { allocate, MemoryFullError } from "./memory_full.ts";
+import { allocateIntegers, MemoryFullError } from "./memory_full.ts";
 
 const PART_SLOTS_MIN = 16;
 /** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
@@ -240,5 +240,5 @@ class Part {
 
 /** So many free slots, or a few more. Throws MemoryFullError. */
 function freeSlots(count: number): Int32Array<ArrayBuffer> {
-  return new Int32Array(allocate(8 * Math.max(PART_SLOTS_MIN, count)).bytes.buffer);
+  return allocateIntegers(2 * Math.max(PART_SLOTS_MIN, count));
 }

@@ -8,6 +8,7 @@
 import { copyText, type Memory, Text } from "../text.ts";
 import { TurnBuffer } from "../turn_buffer.ts";
 import type { Contents } from "./contents.ts";
+import { offsetOf } from "./slabs.ts";
 
 // What happened to a record.
 const ADDED = 0;
@@ -76,7 +77,7 @@ export class Journal {
     const length = roundUp(arena.usedBytes(ref));
     const offset = this.#stack.claim(length + NOTE_BYTES);
     this.#stack.truncate(offset + length);
-    copyBytes(arena.memory(ref), arena.offset(ref), this.#stack.memory, offset, length);
+    copyBytes(arena.memory(ref), offsetOf(ref), this.#stack.memory, offset, length);
     this.#note(place, OVERWRITTEN, length);
   }
 
@@ -146,7 +147,7 @@ export class Journal {
     }
     contents.unlink(ref);
     if (kind === OVERWRITTEN) {
-      copyBytes(this.#stack.memory, saved, arena.memory(ref), arena.offset(ref), more);
+      copyBytes(this.#stack.memory, saved, arena.memory(ref), offsetOf(ref), more);
       contents.link(ref);
       return;
     }

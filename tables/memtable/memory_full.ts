@@ -17,8 +17,17 @@ export class MemoryFullError extends TableError {
 
 /** New memory, all zeros. Throws MemoryFullError. */
 export function allocate(bytes: number): Memory {
+  return orMemoryFull(() => new Memory(bytes));
+}
+
+/** So many integers of four bytes, all zeros. Throws MemoryFullError. */
+export function allocateIntegers(count: number): Int32Array<ArrayBuffer> {
+  return orMemoryFull(() => new Int32Array(count));
+}
+
+function orMemoryFull<Result>(make: () => Result): Result {
   try {
-    return new Memory(bytes);
+    return make();
   } catch (cause) {
     if (cause instanceof RangeError) throw new MemoryFullError({ cause });
     throw cause;

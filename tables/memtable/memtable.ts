@@ -11,12 +11,13 @@
 
 import type { Entry } from "../table.ts";
 import { compareTexts, startsWith, type Text } from "../text.ts";
-import { type Arena, type Fields, NO_REF } from "./arena.ts";
+import { type Arena, NO_REF } from "./arena.ts";
 import { Cleaner } from "./cleaner.ts";
 import { Contents, type ContentsOptions } from "./contents.ts";
 import { Evictor } from "./evictor.ts";
 import { Journal } from "./journal.ts";
 import { hashOf } from "./key_hash.ts";
+import type { Fields } from "./layout.ts";
 import type { LiveBytes } from "./live_bytes.ts";
 import { MemoryFullError } from "./memory_full.ts";
 import { Prefetcher } from "./prefetcher.ts";

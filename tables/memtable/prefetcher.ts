@@ -13,6 +13,7 @@ import type { Text } from "../text.ts";
 import { type Arena, NO_REF } from "./arena.ts";
 import { firstPair, type HashIndex } from "./hash_index.ts";
 import { hashOf } from "./key_hash.ts";
+import { offsetOf } from "./slabs.ts";
 
 /** How many keys to read ahead: what comes before the first look-up must still be in the caches. */
 const KEYS_MAX = 64;
@@ -46,7 +47,7 @@ export class Prefetcher {
       const ref = refs[i]!;
       if (ref === NO_REF) continue;
       const words = arena.words(ref);
-      const first = arena.offset(ref) >>> 2;
+      const first = offsetOf(ref) >>> 2;
       const last = words.length - 1;
       read ^= words[first]! ^ words[Math.min(first + SECOND, last)]! ^
         words[Math.min(first + THIRD, last)]!;

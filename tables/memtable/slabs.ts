@@ -12,13 +12,13 @@ import { allocate, MemoryFullError } from "./memory_full.ts";
 import { Slab } from "./slab.ts";
 
 /** The bits of an offset that are not in a reference. */
-export const UNIT_BITS = 3;
+const UNIT_BITS = 3;
 /** Records start at a multiple of this, in bytes. */
-export const UNIT_BYTES: number = 1 << UNIT_BITS;
+const UNIT_BYTES = 1 << UNIT_BITS;
 /** The last bits of a reference: the place within the slab, in units. The others are the slab's number. */
-export const PLACE_BITS = 17;
+const PLACE_BITS = 17;
 /** Masks them. */
-export const PLACE_MASK: number = (1 << PLACE_BITS) - 1;
+const PLACE_MASK = (1 << PLACE_BITS) - 1;
 /** The size of a slab. */
 export const SLAB_BYTES: number = UNIT_BYTES << PLACE_BITS;
 /** The most slabs: 32 GiB of records, not counting large values. The number 0 is taken. */
@@ -31,9 +31,29 @@ const TIGHT_SHARE = 7 / 8;
 /** Takes the number 0, so that no reference is 0. */
 const NO_SLAB = new Slab(new Memory(0), { isCold: false });
 
-/** The reference to what is at an offset, which is a multiple of UNIT_BYTES. */
+/** The reference to what is at an offset, which is a multiple of a unit. */
 export function refTo(number: number, offset: number): number {
   return (number << PLACE_BITS) | (offset >>> UNIT_BITS);
+}
+
+/** The number of the slab of a reference. */
+export function slabOf(ref: number): number {
+  return ref >>> PLACE_BITS;
+}
+
+/** The offset of a reference in its slab, in bytes. */
+export function offsetOf(ref: number): number {
+  return (ref & PLACE_MASK) << UNIT_BITS;
+}
+
+/** How many units hold so many bytes. */
+export function unitsFor(bytes: number): number {
+  return (bytes + UNIT_BYTES - 1) >>> UNIT_BITS;
+}
+
+/** The bytes of so many units. */
+export function bytesOf(units: number): number {
+  return units << UNIT_BITS;
 }
 
 /** Slabs by number. */
@@ -110,7 +130,7 @@ export class Slabs {
 
   /** Frees the room of a record, and its slab if nothing else is left there and it takes no records. */
   free(ref: number, size: number): void {
-    const number = ref >>> PLACE_BITS;
+    const number = slabOf(ref);
     const slab = this.all[number]!;
     this.#countLive(slab, -size);
     if (slab.liveBytes === 0 && !this.#heads.includes(number)) this.#release(number);

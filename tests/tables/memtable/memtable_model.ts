@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Fields, NO_REF } from "../../../tables/memtable/arena.ts";
+import { NO_REF } from "../../../tables/memtable/arena.ts";
+import type { Fields } from "../../../tables/memtable/layout.ts";
 import type { LogGeometry } from "../../../tables/memtable/live_bytes.ts";
 import type { Memtable } from "../../../tables/memtable/memtable.ts";
 import { Text } from "../../../tables/text.ts";
