@@ -132,15 +132,7 @@ export class Contents {
 
   /** Counts what a record takes in the log, or with -1 no longer. */
   countLive(ref: number, sign: 1 | -1): void {
-    if (this.#log === NO_LOG) return;
-    const { arena } = this;
-    const place = arena.place(ref);
-    const sizes = {
-      keyLength: arena.keyLength(ref),
-      valueLength: arena.valueLength(ref),
-      expiresAt: arena.expiresAt(ref),
-    };
-    this.liveBytes.count(place, sizes, sign);
+    if (this.#log !== NO_LOG) this.liveBytes.add(this.arena.place(ref), sign * this.#logBytes(ref));
   }
 
   /** Moves a record to where there is room, with its value unless it is to be cold. Throws MemoryFullError. */
@@ -176,12 +168,7 @@ export class Contents {
       count++;
       if (arena.isListed(ref)) listed++;
       if (arena.expiresAt(ref) !== 0) expiring++;
-      const sizes = {
-        keyLength: key.length,
-        valueLength: arena.valueLength(ref),
-        expiresAt: arena.expiresAt(ref),
-      };
-      live.count(arena.place(ref), sizes, 1);
+      live.add(arena.place(ref), this.#logBytes(ref));
     }
     if (count !== this.index.size) throw new Error("The index has entries without a record");
     if (expiring !== this.#expiring) throw new Error("The number of expiring records is wrong");
@@ -189,6 +176,12 @@ export class Contents {
     if (this.#lister === undefined && listed !== count) throw new Error("Some keys are not listed");
     this.byExpiry.check(expiring);
     live.check(this.liveBytes);
+  }
+
+  #logBytes(ref: number): number {
+    const { arena } = this;
+    const { recordBytes } = this.#log;
+    return recordBytes(arena.keyLength(ref), arena.valueLength(ref), arena.expiresAt(ref));
   }
 
   #replace(from: number, to: number, hash: number): void {

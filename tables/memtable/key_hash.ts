@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Text } from "../text.ts";
+import type { Memory, Text } from "../text.ts";
 
 /** The secret key of the process. */
 const [KEY_0, KEY_1] = crypto.getRandomValues(new Int32Array(2)) as unknown as [number, number];
@@ -20,7 +20,7 @@ export function hashOf(key: Text): number {
 
 /** HalfSipHash-1-3 of a text under a key of two words, as a signed 32-bit integer. */
 export function halfSipHash(
-  { memory: { view, bytes }, start, end }: Text,
+  { memory, start, end }: Text,
   key0: number,
   key1: number,
 ): number {
@@ -29,7 +29,7 @@ export function halfSipHash(
   // One round for each word, and one for the last, which holds the rest and the length.
   for (let isLast = false; !isLast; at += 4) {
     isLast = at + 4 > end;
-    const word = isLast ? tailWord(bytes, at, end, end - start) : view.getInt32(at, true);
+    const word = isLast ? tailWord(memory, at, end, end - start) : memory.view.getInt32(at, true);
     v3 ^= word;
     v0 = (v0 + v1) | 0;
     v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
@@ -60,8 +60,12 @@ export function halfSipHash(
 }
 
 /** The last word: up to three bytes that are left, and the length in the high byte. */
-function tailWord(bytes: Uint8Array, at: number, end: number, length: number): number {
+function tailWord({ view, bytes }: Memory, at: number, end: number, length: number): number {
   let word = length << 24;
+  if (length >= 4) {
+    // From the last four bytes, of which the first belong to the word before.
+    return word | (view.getInt32(end - 4, true) >>> 8 >>> (8 * (at + 3 - end)));
+  }
   for (let i = at; i < end; i++) word |= bytes[i]! << (8 * (i - at));
   return word;
 }

@@ -14,13 +14,13 @@ export interface LogGeometry {
 
 /** Live bytes by the slot of a segment in its log: its place, divided by the size of a segment. */
 export class LiveBytes {
-  readonly #geometry: LogGeometry;
+  readonly #segmentBytes: number;
   #slots = new Float64Array(64);
   #total = 0;
 
   /** Counts nothing yet. */
-  constructor(geometry: LogGeometry) {
-    this.#geometry = geometry;
+  constructor({ segmentBytes }: LogGeometry) {
+    this.#segmentBytes = segmentBytes;
   }
 
   /** The bytes of all slots. */
@@ -33,19 +33,9 @@ export class LiveBytes {
     return this.#slots[slot] ?? 0;
   }
 
-  /** Counts a record at this place, or with -1 no longer. */
-  count(
-    place: number,
-    { keyLength, valueLength, expiresAt }: {
-      keyLength: number;
-      valueLength: number;
-      expiresAt: number;
-    },
-    sign: 1 | -1,
-  ): void {
-    const { segmentBytes } = this.#geometry;
-    const bytes = sign * this.#geometry.recordBytes(keyLength, valueLength, expiresAt);
-    const slot = Math.floor(place / segmentBytes);
+  /** Adds the bytes of a record at this place, or with a negative number takes them away. */
+  add(place: number, bytes: number): void {
+    const slot = Math.floor(place / this.#segmentBytes);
     if (slot >= this.#slots.length) this.#grow(slot);
     this.#slots[slot]! += bytes;
     this.#total += bytes;
