@@ -197,8 +197,9 @@ export class Replica implements TableView {
     return { bytes: writer.changes(), last: undefined };
   }
 
-  /** Does a bounded step of the work that can wait; true if there is more. Not within a turn. */
+  /** Does a bounded step of the work that can wait; true if there is more. */
   maintain(): boolean {
+    if (this.isChanged) return true; // Not within a turn, whose changes are gathered.
     const isMore = this.#table.maintain();
     // Expiry is not logged: each server removes the keys by its own clock.
     this.#gathered.clear();
