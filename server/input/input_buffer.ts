@@ -43,9 +43,12 @@ export class InputBuffer {
    */
   room(): Uint8Array<ArrayBuffer> {
     const size = this.memory.bytes.length;
-    if (this.length === 0) {
-      this.start = this.end = 0;
-      if (size !== this.#packetBytes) this.#moveTo(memoryOf(this.#packetBytes));
+    if (this.length === 0) this.start = this.end = 0;
+    if (size < this.#packetBytes || (this.length === 0 && size !== this.#packetBytes)) {
+      this.#moveTo(memoryOf(this.#packetBytes));
+    } else if (this.length < size / 4) {
+      // Little is moved, and the next packet finds all of the room.
+      if (this.start > 0) this.#moveTo(this.memory);
     } else {
       const least = Math.min(ROOM_BYTES_MIN, size / 4);
       if (size - 1 - this.end < least) this.ensure(least);
@@ -65,8 +68,9 @@ export class InputBuffer {
   /** Adds a packet that was read to the room. */
   add(length: number): void {
     this.end += length;
-    this.#smallPackets = length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
     const isFull = this.end === this.memory.bytes.length - 1;
+    // A packet that fills what is left behind an unfinished line may be the beginning of a large one.
+    this.#smallPackets = !isFull && length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
     if (this.#smallPackets > SMALL_PACKETS_MAX) this.#packetBytes = BYTES_MIN;
     else if (isFull && this.lineBytesMax > BYTES_MIN) {
       this.#packetBytes = Math.min(SMALL_BYTES_MAX, 4 * this.#packetBytes);
