@@ -13,7 +13,7 @@
 import { REAL_TIME, type Time } from "./time.ts";
 
 /** How long a slice lasts, in milliseconds. */
-const SLICE_MS = 10;
+const SLICE_MS = 6;
 /** After how much of it no new work is begun, so that a turn is seldom cut short. */
 const FULL_MS = SLICE_MS / 2;
 /** After so long without work the event loop has looked at its sockets by itself. */
