@@ -29,15 +29,19 @@ export interface ColdReaderParts {
 
 /** A read that takes longer than this has waited for the disk, in milliseconds. */
 const SLOW_MS = 0.1;
-/** After how many reads ahead to try again whether one is fast, and how many may be under way. */
-const AHEAD_READS = 64;
-const READS_MAX = 256;
+/** After how many reads ahead to try again whether one is fast. */
+const AHEAD_READS = 4_096;
+/** How many reads ahead may be under way, and for how many bytes. */
+const READS_MAX = 1_024;
+const READING_BYTES_MAX = 16 << 20;
 
 /** Reads the values of cold records. */
 export class ColdReader {
   readonly #parts: ColdReaderParts;
   /** The reads that are under way, by place. */
   readonly #reads = new Map<number, Promise<void>>();
+  /** For how many bytes they are. */
+  #readingBytes = 0;
   /** How many more reads to begin ahead, because one has waited for the disk. */
   #ahead = 0;
   /** The places of damage that were reported. */
@@ -93,9 +97,16 @@ export class ColdReader {
   /** Begins to read a cold record, where reads wait for the disk. */
   readAhead(ref: number): void {
     const place = this.#parts.memtable.records.place(ref);
-    if (this.#ahead === 0 || this.#reads.size >= READS_MAX || this.#reads.has(place)) return;
+    const isFull = this.#reads.size >= READS_MAX || this.#readingBytes >= READING_BYTES_MAX;
+    if (this.#ahead === 0 || isFull || this.#reads.has(place)) return;
+    const size = this.#sizeOf(ref);
     this.#ahead--;
-    this.#reads.set(place, this.#readLater(ref, place).finally(() => this.#reads.delete(place)));
+    this.#readingBytes += size;
+    const read = this.#readLater(ref, place).finally(() => {
+      this.#reads.delete(place);
+      this.#readingBytes -= size;
+    });
+    this.#reads.set(place, read);
   }
 
   async #readLater(ref: number, place: number): Promise<void> {
