@@ -9,12 +9,12 @@ import { type Change, KIND } from "../change.ts";
 import { NO_REF } from "../memtable/arena.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import { OpenError } from "./errors.ts";
-import { DamageError } from "./log/chain.ts";
+import { DamageError, readSegment } from "./log/chain.ts";
 import { recordBytes, SEGMENT_HEADER_BYTES, type TurnHeader } from "./log/format.ts";
 import { IndexCheck } from "./log/index_check.ts";
 import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
 import type { Segment } from "./log/segment.ts";
-import { identityIn, readSegment, type Survey, survey } from "./log/survey.ts";
+import { identityIn, type Survey, survey } from "./log/survey.ts";
 import { chainOf, type Source } from "./source.ts";
 
 /** How far a long piece of work is. */

@@ -16,7 +16,7 @@ import { readIndex } from "../../tables/durable/log/segment_index.ts";
 import { StateFile, type TableState } from "../../tables/durable/log/state_file.ts";
 import { openSource } from "../../tables/durable/source.ts";
 import { Memory, Text } from "../../tables/text.ts";
-import { tempFolder, testWith } from "./harness.ts";
+import { testWithFolder } from "./data_folder.ts";
 
 const SLOT_BYTES = 4_096;
 
@@ -25,14 +25,7 @@ export function checkTest(
   name: string,
   fn: (data: string, folder: string) => void | Promise<void>,
 ): void {
-  testWith(["net", "read", "write", "run", "env"], name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(`${folder}/data`, folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
+  testWithFolder(name, (folder) => fn(`${folder}/data`, folder));
 }
 
 /** Opens a table with small slots. */

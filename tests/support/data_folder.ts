@@ -6,25 +6,38 @@
 
 import { assertEquals } from "@std/assert";
 import { atOnce, backUp, restore } from "../../tables/durable/copy.ts";
+import { DurableTable } from "../../tables/durable/durable_table.ts";
 import type { Client } from "./client.ts";
 import { ServerProcess, tempFolder, testServer } from "./harness.ts";
 
 /** The size of a slot of the log, which has a segment or a part of one, in bytes. */
 export const SLOT_BYTES = 8_388_608;
 
+/** What is run with a folder. */
+export type FolderFunction = (data: string) => void | Promise<void>;
+
 /** Defines a test of servers that is given a new data folder, which is removed after it. */
-export function testWithFolder(name: string, fn: (data: string) => Promise<void>): void {
+export function testWithFolder(name: string, fn: FolderFunction): void {
   testServer(name, () => withFolder(fn));
 }
 
 /** Runs this with a new folder, and removes it. */
-export async function withFolder(fn: (data: string) => Promise<void>): Promise<void> {
+export async function withFolder(fn: FolderFunction): Promise<void> {
   const data = tempFolder();
   try {
     await fn(data);
   } finally {
     Deno.removeSync(data, { recursive: true });
   }
+}
+
+/** A table of some megabytes, which is closed. Returns its folder. */
+export function makeSmallTable(data: string): string {
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  for (let i = 0; i < 5_000; i++) table.put(`key-${i}`, `${i} `.repeat(200));
+  table.commit();
+  table.close();
+  return data;
 }
 
 /** Runs this with a client of a server on the folder, and stops the server. */

@@ -12,13 +12,13 @@ import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { OpenError } from "../../tables/durable/errors.ts";
 import type { Steps } from "../../tables/durable/inspection.ts";
 import type { Client } from "../support/client.ts";
+import { makeSmallTable, testWithFolder } from "../support/data_folder.ts";
 import {
   ROOT,
   runServer,
   ServerProcess,
   tempFolder,
   testServer,
-  testWith,
   testWithProgram,
 } from "../support/harness.ts";
 import { argumentsOf, runTool, startTool } from "../tools/tool.ts";
@@ -28,7 +28,7 @@ const WRITERS = 4;
 /** Values of 100 KB that make the copy take a while. */
 const LARGE_VALUES = 300;
 
-backupTest(
+testWithFolder(
   "a copy made while clients write is of one moment, and a server starts on it",
   async (folder) => {
     const data = `${folder}/data`;
@@ -65,7 +65,7 @@ backupTest(
   },
 );
 
-backupTest(
+testWithFolder(
   "a table without a server is copied, too, whether the server stopped or was killed",
   async (folder) => {
     const data = `${folder}/data`;
@@ -84,7 +84,7 @@ backupTest(
 );
 
 for (const signal of ["SIGKILL", "SIGINT"] as const) {
-  backupTest(
+  testWithFolder(
     `${signal} in the middle leaves no file under the name of the copy`,
     async (folder) => {
       const data = makeLargeTable(`${folder}/data`);
@@ -140,27 +140,6 @@ testServer("a wrong call says what is missing", async () => {
   assertEquals(none.code, 1);
   assertMatch(none.stderr, /^keyline restore: Cannot restore \/nowhere to \/nowhere\/else: .*\n$/);
 });
-
-/** A test with a folder for all its files. */
-function backupTest(name: string, fn: (folder: string) => void | Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
-}
-
-/** A table of some megabytes. */
-function makeSmallTable(data: string): string {
-  const table = new DurableTable(data, { cacheBytes: 0 });
-  for (let i = 0; i < 5_000; i++) table.put(`key-${i}`, `${i} `.repeat(200));
-  table.commit();
-  table.close();
-  return data;
-}
 
 function makeLargeTable(data: string): string {
   const table = new DurableTable(data, { cacheBytes: 0 });

@@ -7,7 +7,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { atOnce, backUp } from "../../tables/durable/copy.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
-import { ROOT, tempFolder, testWith } from "../support/harness.ts";
+import { testWithFolder } from "../support/data_folder.ts";
+import { ROOT } from "../support/harness.ts";
 import { runTool, startTool } from "./tool.ts";
 
 logTest(
@@ -93,12 +94,5 @@ logTest("it ends where nobody reads it any longer", async (data) => {
 });
 
 function logTest(name: string, fn: (data: string, folder: string) => Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(`${folder}/data`, folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
+  testWithFolder(name, (folder) => fn(`${folder}/data`, folder));
 }

@@ -99,11 +99,17 @@ export function findChain(file: PositionedFile, identity = identityOf(file)): Ch
   return { segments, last };
 }
 
-/** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
-export function readTurns(file: PositionedFile, segment: Segment, reused?: Memory): Turns {
+/** Reads a segment whole; what the file lacks of it is zeros. Pass memory of its size to use it again. */
+export function readSegment(file: PositionedFile, segment: Segment, reused?: Memory): Memory {
   const memory = reused?.bytes.length === segment.size ? reused : new Memory(segment.size);
   const length = file.read(memory.bytes, segment.start);
   memory.bytes.fill(0, length);
+  return memory;
+}
+
+/** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
+export function readTurns(file: PositionedFile, segment: Segment, reused?: Memory): Turns {
+  const memory = readSegment(file, segment, reused);
   const turns: TurnHeader[] = [];
   let end = SEGMENT_HEADER_BYTES;
   for (;;) {

@@ -23,7 +23,7 @@ import {
   TURN_HEADER_BYTES,
   writeRecord,
 } from "./format.ts";
-import { Segment } from "./segment.ts";
+import { Segment, slotsOf } from "./segment.ts";
 import { entryBytes, indexRoom } from "./segment_index.ts";
 import { Slots } from "./slots.ts";
 
@@ -113,12 +113,8 @@ export class Log implements ChangeLog {
     this.#segments = [...segments];
     this.#sequence = last?.header.sequence ?? 0;
     this.#version = Math.max(last?.header.version ?? 0, this.active.header.version);
-    const taken = new Set<number>();
-    for (const segment of segments) {
-      this.#use(segment);
-      for (let i = 0; i < segment.slots; i++) taken.add(segment.slot + i);
-    }
-    this.#slots = new Slots(file, { slotBytes, taken, mayReuse });
+    for (const segment of segments) this.#use(segment);
+    this.#slots = new Slots(file, { slotBytes, taken: slotsOf(segments), mayReuse });
   }
 
   /** Makes a log in an empty file: its first segment. Throws errors of the system. */
@@ -319,11 +315,7 @@ export class Log implements ChangeLog {
   /** Throws an error where the slots of segments, the free ones and those that wait are not all there are. */
   check(): void {
     const next = this.#next === undefined ? [] : [this.#next];
-    const taken = new Set<number>();
-    for (const { slot, slots } of [...this.#segments, ...next]) {
-      for (let i = 0; i < slots; i++) taken.add(slot + i);
-    }
-    this.#slots.check(taken);
+    this.#slots.check(slotsOf([...this.#segments, ...next]));
     for (const [i, segment] of this.#segments.entries()) {
       assertThat(segment.number === this.#segments[0]!.number + i, "segments are in a row");
       assertThat(this.segmentAt(segment.start) === segment, "slots lead to their segments");

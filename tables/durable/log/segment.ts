@@ -49,3 +49,10 @@ export class Segment {
     return this.header.slots * this.header.slotBytes;
   }
 }
+
+/** The slots that segments have. */
+export function slotsOf(segments: readonly Segment[]): Set<number> {
+  const taken = new Set<number>();
+  for (const { slot, slots } of segments) for (let i = 0; i < slots; i++) taken.add(slot + i);
+  return taken;
+}

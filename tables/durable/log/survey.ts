@@ -7,7 +7,7 @@
  */
 
 import { Memory } from "../../text.ts";
-import { DamageError, type Found, type Identity, readHeaders } from "./chain.ts";
+import { DamageError, type Found, type Identity, readHeaders, readSegment } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import {
   decodeSegmentHeader,
@@ -19,7 +19,7 @@ import {
   turnHeaderAt,
 } from "./format.ts";
 import { hasPieces, piecesOf } from "./pieces.ts";
-import { Segment } from "./segment.ts";
+import { Segment, slotsOf } from "./segment.ts";
 import { readIndex } from "./segment_index.ts";
 
 /** The smallest size of a slot, in bytes, and what sizes are multiples of. */
@@ -49,14 +49,6 @@ export function identityIn(file: PositionedFile): Identity {
 /** Whether slots can have this size: a file that somebody has made up may say anything. */
 export function isSlotSize(bytes: number): boolean {
   return bytes > 0 && bytes % SLOT_BYTES_MIN === 0;
-}
-
-/** Reads a segment whole; what the file lacks of it is zeros. Pass memory of its size to use it again. */
-export function readSegment(file: PositionedFile, segment: Segment, reused?: Memory): Memory {
-  const memory = reused?.bytes.length === segment.size ? reused : new Memory(segment.size);
-  const length = file.read(memory.bytes, segment.start);
-  memory.bytes.fill(0, length);
-  return memory;
 }
 
 /** Finds what is left of a log whose chain is broken. */
@@ -115,8 +107,7 @@ function findHeadless(
   },
 ): Segment | undefined {
   const { salt, slotBytes } = identity;
-  const taken = new Set<number>();
-  for (const { slot, slots } of segments) for (let i = 0; i < slots; i++) taken.add(slot + i);
+  const taken = slotsOf(segments);
   const seed = seedOf({ salt, number });
   for (let slot = 0; slot * slotBytes < file.size(); slot++) {
     if (taken.has(slot)) continue;

@@ -9,7 +9,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { openDataFile } from "../../../tables/durable/data_folder.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
-import { ServerProcess, tempFolder, testServer } from "../../support/harness.ts";
+import { testWithFolder } from "../../support/data_folder.ts";
+import { ServerProcess } from "../../support/harness.ts";
 
 const VICTIM = "what a link must not reach";
 
@@ -88,14 +89,7 @@ folderTest("a folder that others may write to is refused, with what to do", (fol
 /** Defines a test in a folder of its own; not for Windows, which has no such modes. */
 function folderTest(name: string, fn: (folder: string) => void | Promise<void>): void {
   if (Deno.build.os === "windows") return;
-  testServer(name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
+  testWithFolder(name, fn);
 }
 
 function openTable(folder: string): void {

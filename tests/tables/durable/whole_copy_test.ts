@@ -13,9 +13,9 @@ import { openFile } from "../../../tables/durable/log/file.ts";
 import { encodeSegmentHeader } from "../../../tables/durable/log/format.ts";
 import { StateFile } from "../../../tables/durable/log/state_file.ts";
 import { BACKUP_STATE_BYTES, openSource, partOf } from "../../../tables/durable/source.ts";
-import { tempFolder, testWith } from "../../support/harness.ts";
+import { makeSmallTable, testWithFolder } from "../../support/data_folder.ts";
 
-backupTest("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
+testWithFolder("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
   const data = `${folder}/data`;
   const table = new DurableTable(data, { cacheBytes: 0, now: () => 0 });
   const versions = new Map<string, number>();
@@ -55,7 +55,7 @@ backupTest("a copy keeps versions and expiries, and is as large as what is live"
   copy.close();
 });
 
-backupTest(
+testWithFolder(
   "a copy has as many segments as it needs, of small values and of large ones",
   (folder) => {
     const data = `${folder}/data`;
@@ -74,7 +74,7 @@ backupTest(
   },
 );
 
-backupTest("an existing file is never overwritten, nor a folder that is in use", (folder) => {
+testWithFolder("an existing file is never overwritten, nor a folder that is in use", (folder) => {
   const data = makeSmallTable(`${folder}/data`);
   const copy = `${folder}/copy`;
   Deno.writeTextFileSync(copy, "Dear diary,");
@@ -98,7 +98,7 @@ backupTest("an existing file is never overwritten, nor a folder that is in use",
   assertEquals(namesIn(`${folder}/full`), ["diary"]);
 });
 
-backupTest("a copy that can't be made says why and leaves no file", (folder) => {
+testWithFolder("a copy that can't be made says why and leaves no file", (folder) => {
   const data = `${folder}/data`;
   const copy = `${folder}/copy`;
   assertRefused(
@@ -117,7 +117,7 @@ backupTest("a copy that can't be made says why and leaves no file", (folder) => 
   assertEquals(namesIn(folder), ["data"]);
 });
 
-backupTest("a copy that was damaged on its way to the disk does not get its name", (folder) => {
+testWithFolder("a copy that was damaged on its way to the disk does not get its name", (folder) => {
   const data = makeSmallTable(`${folder}/data`);
   const copy = `${folder}/copy`;
   const steps = backUp(data, copy);
@@ -131,7 +131,7 @@ backupTest("a copy that was damaged on its way to the disk does not get its name
   assertEquals(namesIn(folder), ["data"]);
 });
 
-backupTest(
+testWithFolder(
   "a backup that is cut anywhere, or changed anywhere, is not taken for whole",
   (folder) => {
     const data = `${folder}/data`;
@@ -178,7 +178,7 @@ backupTest(
   },
 );
 
-backupTest("a backup that somebody has made up does not keep a restore busy", (folder) => {
+testWithFolder("a backup that somebody has made up does not keep a restore busy", (folder) => {
   const path = `${folder}/copy`;
   for (const slotBytes of [0, 1, 4_095]) {
     const header = { salt: 1, number: 1, slots: 1, slotBytes, version: 0, oldest: 1 };
@@ -198,7 +198,7 @@ backupTest("a backup that somebody has made up does not keep a restore busy", (f
   }
 });
 
-backupTest("a folder whose restore was cut short is not taken for a new table", (folder) => {
+testWithFolder("a folder whose restore was cut short is not taken for a new table", (folder) => {
   const data = makeSmallTable(`${folder}/data`);
   atOnce(backUp(data, `${folder}/copy`));
   const target = `${folder}/new`;
@@ -216,27 +216,6 @@ backupTest("a folder whose restore was cut short is not taken for a new table", 
     `Cannot open ${folder}/killed/keyline.log: it is missing`,
   );
 });
-
-/** A test with a folder for all its files. */
-function backupTest(name: string, fn: (folder: string) => void | Promise<void>): void {
-  testWith(["net", "read", "write", "run", "env"], name, async () => {
-    const folder = tempFolder();
-    try {
-      await fn(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  });
-}
-
-/** A table of some megabytes. */
-function makeSmallTable(data: string): string {
-  const table = new DurableTable(data, { cacheBytes: 0 });
-  for (let i = 0; i < 5_000; i++) table.put(`key-${i}`, `${i} `.repeat(200));
-  table.commit();
-  table.close();
-  return data;
-}
 
 function assertRefused(steps: Steps<unknown>, message: string): void {
   assertThrows(() => atOnce(steps), OpenError, message);
