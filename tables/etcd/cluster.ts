@@ -68,13 +68,13 @@ export class Cluster {
   }
 
   /**
-   * Carries out a transaction that may be repeated without harm, such as one that only reads. Throws
-   * TableError where it can't be done until the deadline, by `Date.now`.
+   * Carries out a transaction that may be repeated without harm, such as one that only reads; each attempt
+   * may have one of its own. Throws TableError where it can't be done until the deadline, by `Date.now`.
    */
-  async repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
+  async repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
     for (;;) {
       try {
-        return await this.once(txn, deadline);
+        return await this.once(typeof txn === "function" ? txn() : txn, deadline);
       } catch (error) {
         if (error instanceof TableError && !(error instanceof NotReachedError)) throw error;
         if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError();

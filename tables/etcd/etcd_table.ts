@@ -10,13 +10,13 @@ import { messageOf, OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, TableError } from "../table.ts";
 import { Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
-import { emptyEntry, type Mark } from "./entry.ts";
+import { emptyEntry } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
 import { KeySpace } from "./key_space.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
 import { Replica } from "./replica.ts";
 import { type Engine, LostPlaceError, SharedLog } from "./shared_log.ts";
-import { load, type Place, prepare } from "./snapshot.ts";
+import { type Home, load, prepare } from "./snapshot.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot_writer.ts";
 
 /** How to open a table. */
@@ -57,11 +57,9 @@ export class EtcdTable {
   readonly entryBytesMax: number = ENTRY_BYTES_MAX;
   readonly #options: EtcdOptions;
   readonly #cluster: Cluster;
-  readonly #place: Place;
+  readonly #home: Home;
   readonly #log: SharedLog;
-  readonly #server = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
   #snapshots!: SnapshotWriter;
-  #attempts = 0;
   /** The reading of the whole table, while that is under way or must begin. */
   #loading: Promise<void> | "due" | undefined = "due";
   #conflicts = 0;
@@ -75,8 +73,8 @@ export class EtcdTable {
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
     const space = new KeySpace(prefix);
-    this.#place = { engine, space, timeout };
-    const server = this.#server;
+    this.#home = { engine, space, timeout };
+    const server = crypto.randomUUID();
     this.#log = new SharedLog(engine, { space, server, settleMs: timeout / 2 });
     this.replica = new Replica({
       location: formatLocation(options),
@@ -89,7 +87,7 @@ export class EtcdTable {
   static async open(options: EtcdOptions): Promise<EtcdTable> {
     const table = new EtcdTable(options);
     try {
-      await prepare(table.#place, emptyEntry(table.#nextMark()));
+      await prepare(table.#home);
       await table.#load();
       table.#loading = undefined;
     } catch (error) {
@@ -153,7 +151,7 @@ export class EtcdTable {
     await this.begin(deadline);
     await this.commit(deadline);
     if (!this.#isFull) return;
-    const { isDone, entries } = await this.#log.append(emptyEntry(this.#nextMark()), deadline);
+    const { isDone, entries } = await this.#log.append(emptyEntry(), deadline);
     if (!isDone) return this.#apply(entries);
     this.#noteFull(false);
   }
@@ -180,10 +178,9 @@ export class EtcdTable {
   }
 
   async #append(deadline: number): Promise<boolean> {
-    const entry = this.replica.toEntry(this.#nextMark());
+    const entry = this.replica.toEntry();
     const { isDone, entries, isAll } = await this.#log.append(entry, deadline);
     if (isDone) {
-      this.#snapshots.count(entry.length);
       this.replica.commit();
       this.#noteFull(false);
       return true;
@@ -216,10 +213,7 @@ export class EtcdTable {
 
   #apply(entries: readonly Uint8Array<ArrayBuffer>[]): void {
     try {
-      for (const entry of entries) {
-        this.replica.applyEntry(entry);
-        this.#snapshots.count(entry.length);
-      }
+      for (const entry of entries) this.replica.applyEntry(entry);
     } catch (error) {
       this.#loading ??= "due";
       throw error;
@@ -251,9 +245,9 @@ export class EtcdTable {
     const [replica, log, startedAt] = [this.replica, this.#log, performance.now()];
     for (let attempt = 1;; attempt++) {
       try {
-        const current = await load(this.#place, { replica, log });
+        const current = await load(this.#home, { replica, log });
         this.#snapshots?.close();
-        this.#snapshots = new SnapshotWriter(this.#place, { replica, log, limits, current });
+        this.#snapshots = new SnapshotWriter(this.#home, { replica, log, limits, current });
         while (!await this.#catchUp(Date.now() + timeout));
         break;
       } catch (error) {
@@ -266,7 +260,7 @@ export class EtcdTable {
     }
     report("info", "The table was read from its engine", {
       keys: replica.count(),
-      entry: log.position.sequence,
+      log_bytes: this.#snapshots.logBytes,
       seconds: Math.round(performance.now() - startedAt) / 1_000,
     });
   }
@@ -291,10 +285,6 @@ export class EtcdTable {
     if (isFull) {
       report("error", "The table's engine is full: make room in etcd, and disarm its alarm");
     } else report("info", "The table's engine takes changes again");
-  }
-
-  #nextMark(): Mark {
-    return { server: this.#server, attempt: ++this.#attempts };
   }
 
   #stats(): Record<string, number> {

@@ -18,7 +18,7 @@ import {
   type TableView,
 } from "../table.ts";
 import { Text, type TextLike } from "../text.ts";
-import { changesIn, changesOf, ChangeWriter, headOf, type Mark } from "./entry.ts";
+import { changesIn, changesOf, ChangeWriter, headOf } from "./entry.ts";
 import type { Bytes } from "./messages.ts";
 
 const NOTHING = Text.of("");
@@ -133,8 +133,8 @@ export class Replica implements TableView {
   }
 
   /** The turn's entry of the log; valid until the turn ends. */
-  toEntry(mark: Mark): Bytes {
-    return this.#gathered.entry({ mark, version: this.#table.version });
+  toEntry(): Bytes {
+    return this.#gathered.entry({ version: this.#table.version });
   }
 
   /** Keeps what the turn has changed. */

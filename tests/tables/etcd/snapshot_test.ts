@@ -10,4 +10,6 @@ import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness
 if (isGranted(SERVER_PERMISSIONS)) {
   await import("./snapshot_cases.ts");
   await import("./death_cases.ts");
+  await import("./restore_cases.ts");
+  await import("./catch_up_cases.ts");
 } else testServer("snapshots of a table in etcd", () => {});
