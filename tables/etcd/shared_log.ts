@@ -9,7 +9,7 @@
  */
 
 import { Claim } from "./claim.ts";
-import { type Cluster, NotReachedError, UncertainError } from "./cluster.ts";
+import { type Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
 import { emptyEntry } from "./entry.ts";
 import type { KeySpace, Place } from "./key_space.ts";
 import type { Bytes, OpResult, Txn, TxnResult } from "./messages.ts";
@@ -39,6 +39,8 @@ export class LostPlaceError extends Error {}
 
 /** How much to read at a time at most, in bytes; the last entry of a page may go beyond that. */
 const PAGE_BYTES_MAX = 1_048_576;
+/** So much is the next entry alone. */
+const NEXT_BYTES = 1;
 /** About what an entry takes in etcd beside its bytes. */
 const ENTRY_EXTRA_BYTES = 256;
 /** How long to wait before the next attempt, in milliseconds. */
@@ -127,7 +129,9 @@ export class SharedLog {
         const result = await this.#engine.once(this.#attempt({ entry, mark, pageBytes }), deadline);
         return this.#noteAttempt(result, { entry, mark, pageBytes });
       } catch (error) {
-        if (error instanceof UncertainError) return await this.#settle({ entry, mark }, deadline);
+        if (error instanceof UncertainError || error instanceof EngineFullError) {
+          return await this.#settle({ entry, mark, error }, deadline);
+        }
         if (!(error instanceof NotReachedError) || Date.now() + RETRY_MS >= deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
@@ -168,34 +172,54 @@ export class SharedLog {
   /**
    * Finds out whether an entry is in the log. If not, it appends an empty one in its place, so that the
    * entry can't get there any more, even if it is still on its way.
+   *
+   * An engine that answers that it is full has decided, so that a look is enough; but it may have come to
+   * that answer after the entry had taken place.
    */
   async #settle(
-    { entry, mark }: { entry: Bytes; mark: string },
+    { entry, mark, error }: { entry: Bytes; mark: string; error: UncertainError | EngineFullError },
     deadline: number,
   ): Promise<Answer> {
     const until = Math.max(deadline, Date.now() + this.#settleMs);
-    const fence = { entry: emptyEntry(), mark: `${mark}-lost` };
-    const pageBytes = 1; // The next entry alone.
-    this.calls++;
-    const { succeeded, results } = await this.#engine
-      .repeatable(this.#txn({ ...fence, pageBytes }), until)
+    const isDecided = error instanceof EngineFullError;
+    const found = await (isDecided ? this.#look(until) : this.#fence(mark, until))
       .catch((cause) => {
         throw new UncertainError("the engine was lost in the middle of a commit", { cause });
       });
-    if (succeeded) {
-      this.#advance(fence.mark, fence.entry);
-      return NOTHING;
-    }
-    const [own, next] = results as [OpResult, OpResult];
+    if (found === undefined) return NOTHING;
+    if (found.succeeded) throw error; // Nothing is there.
+    const [own, next] = found.results as [OpResult, OpResult];
     if (own.kvs.length === 0) {
       throw new UncertainError("the log was trimmed in the middle of a commit", {
         cause: new LostPlaceError(),
       });
     }
     const isThere = next.kvs.some(({ key }) => this.#space.placeOf(key).mark === mark);
-    if (!isThere) return this.#take(results, pageBytes);
+    if (!isThere) return this.#take(found.results, NEXT_BYTES);
     this.#advance(mark, entry);
     return DONE;
+  }
+
+  /** Appends an empty entry in place of a lost one, or returns what is there; undefined: it is appended. */
+  async #fence(mark: string, until: number): Promise<TxnResult | undefined> {
+    const fence = { entry: emptyEntry(), mark: `${mark}-lost` };
+    this.calls++;
+    try {
+      const txn = this.#txn({ ...fence, pageBytes: NEXT_BYTES });
+      const result = await this.#engine.repeatable(txn, until);
+      if (!result.succeeded) return result;
+    } catch (error) {
+      if (!(error instanceof EngineFullError)) throw error;
+      return await this.#look(until);
+    }
+    this.#advance(fence.mark, fence.entry);
+    return undefined;
+  }
+
+  /** Returns what is behind the last entry. */
+  #look(until: number): Promise<TxnResult> {
+    this.calls++;
+    return this.#engine.repeatable(this.#txn({ pageBytes: NEXT_BYTES }), until);
   }
 
   /** Appends an entry after the last one, or nothing; reads what is there where that is another one. */

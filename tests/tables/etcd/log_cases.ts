@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
 import { changesOf, ChangeWriter } from "../../../tables/etcd/entry.ts";
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";
@@ -145,6 +145,34 @@ testWithProgram("etcd", "servers share a log", async (t) => {
     });
   }
 
+  await step("an entry that made the engine full is there, a refused one is not", async (setup) => {
+    const { mine, other, engine } = setup;
+    engine.fates.push("done, and the engine is full");
+    assert((await mine.append(entryOf("a"), soon())).isDone);
+    engine.fates.push("refused, the engine is full");
+    await assertRejects(() => mine.append(entryOf("b"), soon()), EngineFullError);
+    await other.follow(soon());
+    await other.append(entryOf("theirs"), soon());
+    engine.fates.push("refused, the engine is full");
+    const answer = await mine.append(entryOf("c"), soon());
+    assertEquals([answer.isDone, valuesOf(answer)], [false, ["theirs"]]);
+    assertEquals(await setup.values(), ["first", "a", "theirs"]);
+  });
+
+  await step(
+    "a full engine that takes no fence still says what became of an entry",
+    async (setup) => {
+      const { mine, engine } = setup;
+      engine.fates.push("answer lost", "refused, the engine is full");
+      assert((await mine.append(entryOf("a"), soon())).isDone);
+      engine.fates.push("request lost", "done, and the engine is full");
+      assert(!(await mine.append(entryOf("b"), soon())).isDone, "the fence is there");
+      engine.fates.push("request late", "refused, the engine is full");
+      await assertRejects(() => mine.append(entryOf("c"), soon()), UncertainError);
+      assertEquals(await setup.values(), ["first", "a", ""]);
+    },
+  );
+
   await step("an entry that is lost while another comes in is not there", async (setup) => {
     const { mine, other, engine } = setup;
     await other.append(entryOf("theirs"), soon());
@@ -278,4 +306,26 @@ testWithProgram("etcd", "what any node has acknowledged is seen through every ot
     }
   }
   for (const cluster of clusters) cluster.close();
+});
+
+testWithProgram("etcd", "what an engine refuses as it fills up is in no log", async () => {
+  const args = ["--quota-backend-bytes", `${16 * 1_048_576}`];
+  await using etcd = await EtcdCluster.start({ nodes: 1, args });
+  const cluster = new Cluster({ nodes: [etcd.nodes[0]!.address], attemptMs: 5_000 });
+  // Many at once: what they ask for has passed the node's first look before it has to take place.
+  const setups = await Promise.all(Array.from({ length: 20 }, () => Setup.begin(cluster)));
+  const value = "x".repeat(500_000);
+  await Promise.all(setups.map(async (setup) => {
+    const expected = ["first"];
+    try {
+      for (;;) {
+        assert((await setup.mine.append(entryOf(value), soon())).isDone);
+        expected.push(value);
+      }
+    } catch (error) {
+      assert(error instanceof EngineFullError, String(error));
+    }
+    assertEquals((await setup.values()).length, expected.length);
+  }));
+  cluster.close();
 });

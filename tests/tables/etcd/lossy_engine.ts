@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
 import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
 import type { Engine } from "../../../tables/etcd/shared_log.ts";
 
@@ -14,7 +14,9 @@ export type Fate =
   | "arrives"
   | "request lost"
   | "answer lost"
-  | "request late";
+  | "request late"
+  | "refused, the engine is full"
+  | "done, and the engine is full";
 
 const RETRY_MS = 5;
 
@@ -37,8 +39,9 @@ export class LossyEngine implements Engine {
   async once(txn: Txn, deadline: number): Promise<TxnResult> {
     const fate = this.fates.shift() ?? this.usually;
     if (fate === "request late") this.late.push(txn);
-    const isSent = ["arrives", "answer lost"].includes(fate);
+    const isSent = ["arrives", "answer lost", "done, and the engine is full"].includes(fate);
     const result = isSent ? await this.#cluster.once(txn, deadline) : undefined;
+    if (fate.endsWith("full")) throw new EngineFullError();
     if (fate !== "arrives") throw new UncertainError(fate);
     if (bytesOf(result!) > this.answerBytesMax) throw new UncertainError("too slow");
     return result!;
