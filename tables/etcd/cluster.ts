@@ -9,7 +9,7 @@
 import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { TableError } from "../table.ts";
 import { CallError, type Method, Node, type TlsOptions } from "./grpc.ts";
-import { AUTHENTICATE, TXN, type Txn, type TxnResult } from "./messages.ts";
+import { AUTHENTICATE, COMPACT, TXN, type Txn, type TxnResult } from "./messages.ts";
 
 /** How to reach a cluster. */
 export interface ClusterOptions {
@@ -87,14 +87,36 @@ export class Cluster {
    * Tries once to carry out a transaction. Throws UncertainError where nobody knows whether it took
    * place, TableError where it certainly did not.
    */
-  async once(txn: Txn, deadline: number): Promise<TxnResult> {
+  once(txn: Txn, deadline: number): Promise<TxnResult> {
+    return this.#once(TXN, txn, deadline);
+  }
+
+  /**
+   * Tries once to make the engine forget all that was before a revision, and so to make room. Throws
+   * UncertainError and TableError.
+   */
+  compact(revision: number, deadline: number): Promise<void> {
+    return this.#once(COMPACT, { revision }, deadline);
+  }
+
+  /** Ends all connections. Later calls fail. */
+  close(): void {
+    this.#isClosed = true;
+    for (const node of this.#nodes) node.close();
+  }
+
+  async #once<Request, Reply>(
+    method: Method<Request, Reply>,
+    request: Request,
+    deadline: number,
+  ): Promise<Reply> {
     for (let isFirst = true;; isFirst = false) {
       if (this.#isClosed) throw new TableError("the table is closed");
       if (Date.now() >= deadline) throw new NotReachedError();
       const node = this.#current;
       try {
         await this.#logIn(deadline);
-        return await this.#call(TXN, txn, { deadline });
+        return await this.#call(method, request, { deadline });
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
         if (isFirst && isTokenError(error)) {
@@ -104,12 +126,6 @@ export class Cluster {
         throw this.#judge(error, node);
       }
     }
-  }
-
-  /** Ends all connections. Later calls fail. */
-  close(): void {
-    this.#isClosed = true;
-    for (const node of this.#nodes) node.close();
   }
 
   async #logIn(deadline: number): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * The messages of etcd's API version 3 that Keyline sends and receives: transactions, and the exchange of
- * a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
+ * The messages of etcd's API version 3 that Keyline sends and receives: transactions, compactions, and the
+ * exchange of a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
  *
  * @module
  */
@@ -70,6 +70,10 @@ const { root } = protobuf.parse(`
     bytes key = 1;
     int64 mod_revision = 3;
     bytes value = 5;
+  }
+
+  message CompactionRequest {
+    int64 revision = 1;
   }
 
   message AuthenticateRequest {
@@ -183,6 +187,7 @@ export interface TxnResult {
 
 const TXN_REQUEST = root.lookupType("TxnRequest");
 const TXN_RESPONSE = root.lookupType("TxnResponse");
+const COMPACTION_REQUEST = root.lookupType("CompactionRequest");
 const AUTHENTICATE_REQUEST = root.lookupType("AuthenticateRequest");
 const AUTHENTICATE_RESPONSE = root.lookupType("AuthenticateResponse");
 /** What a comparison looks at, and how: see `CompareTarget` and `CompareResult`. */
@@ -206,6 +211,13 @@ export const TXN: Method<Txn, TxnResult> = {
       results: responses.map(({ responseRange }) => resultOf(responseRange)),
     };
   },
+};
+
+/** Forgets what all keys held before a revision. It applies to the whole engine. */
+export const COMPACT: Method<{ revision: number }, void> = {
+  path: "/etcdserverpb.KV/Compact",
+  encode: (request) => COMPACTION_REQUEST.encode(request).finish(),
+  decode() {},
 };
 
 /** Exchanges a name and a password for a token. */

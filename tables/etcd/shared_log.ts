@@ -15,8 +15,8 @@ import type { KeySpace, Place } from "./key_space.ts";
 import type { Bytes, OpResult, Txn, TxnResult } from "./messages.ts";
 import { PageSize } from "./page_size.ts";
 
-/** What a log needs of a cluster. */
-export type Engine = Pick<Cluster, "once" | "repeatable">;
+/** What a table needs of a cluster. */
+export type Engine = Pick<Cluster, "once" | "repeatable" | "compact">;
 
 /** A place in the log: an entry, and where the next one starts. */
 export interface Position extends Place {

@@ -192,9 +192,9 @@ export class SnapshotWriter {
 
   /** Removes the parts of all other snapshots, and the entries that this one makes needless. */
   async #tidy(current: Current): Promise<void> {
-    const { space } = this.#home;
+    const { engine, space, timeout } = this.#home;
     const { generation, position } = current;
-    await this.#removeWhile(current, space.chunksBut(generation));
+    let { revision } = await this.#removeWhile(current, space.chunksBut(generation));
     // The last of them stays: a server that has seen it and nothing more goes on from there.
     const needless = space.entries(0, position.start);
     for (let isMore = true; isMore;) {
@@ -203,10 +203,12 @@ export class SnapshotWriter {
       });
       const { kvs, count } = results[0]!;
       isMore = count > kvs.length;
-      if (kvs.length === 0) continue;
       const end = isMore ? after(kvs.at(-1)!.key) : needless.end;
-      await this.#removeWhile(current, [{ key: needless.key, end }]);
+      ({ revision } = await this.#removeWhile(current, [{ key: needless.key, end }]));
     }
+    // It is the removed that fills an engine: etcd compacts by the clock, however much that is by then. Where
+    // this fails, the next snapshot makes up for it; and another server may have been first.
+    await engine.compact(revision, Date.now() + timeout).catch(() => {});
   }
 
   /** Removes keys, as long as this is the snapshot that counts: another one may need them. */

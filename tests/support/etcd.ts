@@ -87,7 +87,6 @@ export class EtcdCluster implements AsyncDisposable {
         ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
         ...["--initial-cluster", peers.map((url, j) => `n${j}=${url}`).join(",")],
         ...["--initial-cluster-token", folder],
-        ...["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1m"],
         ...args,
       ]);
     });

@@ -58,6 +58,10 @@ export class LossyEngine implements Engine {
     }
   }
 
+  compact(revision: number, deadline: number): Promise<void> {
+    return this.#cluster.compact(revision, deadline);
+  }
+
   /** Lets arrive what is late; returns how many of them took place. */
   async deliver(): Promise<number> {
     const results = await Promise.all(

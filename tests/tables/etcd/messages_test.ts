@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { AUTHENTICATE, TXN } from "../../../tables/etcd/messages.ts";
+import { AUTHENTICATE, COMPACT, TXN } from "../../../tables/etcd/messages.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 /** A field that has a length: its number, then what it holds. */
@@ -110,6 +110,10 @@ Deno.test("a message that is cut off, or is none, is told", () => {
     assertThrows(() => TXN.decode(whole.slice(0, end)), Error);
   }
   assertThrows(() => TXN.decode(new Uint8Array([0x4f])), Error, "wire type");
+});
+
+Deno.test("a compaction says up to which revision", () => {
+  assertEquals([...COMPACT.encode({ revision: 300 })], [...number(1, 300)]);
 });
 
 Deno.test("a name and a password are exchanged for a token", () => {
