@@ -1,6 +1,6 @@
 /**
- * An entry of the log in etcd as bytes: the version that the table has reached, and what one turn has left
- * of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
+ * An entry of the log in etcd as bytes: the version that the table has reached, when it was written, and what
+ * one turn has left of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
  *
  * @module
  */
@@ -23,11 +23,14 @@ import type { Bytes } from "./messages.ts";
 export interface Head {
   /** The last version that the table has given. */
   readonly version: number;
+  /** What the clock of the entry's server showed, in milliseconds since 1970; 0: it does not tell. */
+  readonly time: number;
 }
 
 // Little-endian: this header, then the changes.
 const VERSION = 0; // f64
-const HEADER_BYTES = 8;
+const TIME = 8; // f64
+const HEADER_BYTES = 16;
 
 /** Changes on their way to the log, or to a part of a snapshot. */
 export class ChangeWriter implements ChangeLog {
@@ -68,7 +71,7 @@ export class ChangeWriter implements ChangeLog {
 /** An entry without changes. */
 export function emptyEntry(): Bytes {
   const memory = new Memory(HEADER_BYTES);
-  writeHead(memory, { version: 0 });
+  writeHead(memory, { version: 0, time: 0 });
   return memory.bytes;
 }
 
@@ -76,7 +79,7 @@ export function emptyEntry(): Bytes {
 export function headOf(entry: Bytes): Head {
   if (entry.length < HEADER_BYTES) throw foreign();
   const { view } = new Memory(entry);
-  return { version: view.getFloat64(VERSION, true) };
+  return { version: view.getFloat64(VERSION, true), time: view.getFloat64(TIME, true) };
 }
 
 /** The changes of an entry. Throws TableError. */
@@ -110,6 +113,7 @@ function wholeBytesAt(memory: Memory, at: number): number {
   }
 }
 
-function writeHead({ view }: Memory, { version }: Head): void {
+function writeHead({ view }: Memory, { version, time }: Head): void {
   view.setFloat64(VERSION, version, true);
+  view.setFloat64(TIME, time, true);
 }

@@ -80,6 +80,7 @@ export class EtcdTable {
       location: formatLocation(options),
       now,
       stats: () => this.#stats(),
+      report: options.report,
     });
   }
 
@@ -122,10 +123,13 @@ export class EtcdTable {
    * are undone then.
    */
   async commit(deadline: number): Promise<boolean> {
+    const { now = Date.now } = this.#options;
+    const begunAt = now();
     try {
       const isDone = this.replica.isChanged
         ? await this.#append(deadline)
         : await this.#catchUp(deadline);
+      this.replica.clocks.noteEnd(begunAt);
       this.#noteReached(true);
       return isDone;
     } catch (error) {
@@ -249,6 +253,7 @@ export class EtcdTable {
         this.#snapshots?.close();
         this.#snapshots = new SnapshotWriter(this.#home, { replica, log, limits, current });
         while (!await this.#catchUp(Date.now() + timeout));
+        replica.clocks.noteLoaded();
         break;
       } catch (error) {
         // Another server has written a snapshot meanwhile, and has removed what went before.

@@ -45,9 +45,9 @@ function plain(changes: Iterable<Change>) {
 Deno.test("an entry is read as it was written", () => {
   const writer = new ChangeWriter();
   for (const change of CHANGES) writer.add(change);
-  const entry = writer.entry({ version: 99 });
+  const entry = writer.entry({ version: 99, time: 1_800_000_000_000.5 });
   assertEquals(entry.length, writer.length);
-  assertEquals(headOf(entry), { version: 99 });
+  assertEquals(headOf(entry), { version: 99, time: 1_800_000_000_000.5 });
   assertEquals(plain(changesOf(entry)), plain(CHANGES));
   assertEquals(plain(changesIn(writer.changes())), plain(CHANGES));
 });
@@ -58,15 +58,15 @@ Deno.test("a change that is undone is not in the entry", () => {
   const { length } = writer;
   for (const change of CHANGES) writer.add(change);
   writer.undo(length);
-  assertEquals(plain(changesOf(writer.entry({ version: 1 }))), plain([CHANGES[0]!]));
+  assertEquals(plain(changesOf(writer.entry({ version: 1, time: 2 }))), plain([CHANGES[0]!]));
   writer.clear();
-  assertEquals(writer.entry({ version: 0 }), emptyEntry());
+  assertEquals(writer.entry({ version: 0, time: 0 }), emptyEntry());
 });
 
 Deno.test("an entry that is cut off, or is none, is told", () => {
   const writer = new ChangeWriter();
   writer.add(put("key", "value"));
-  const entry = writer.entry({ version: 1 });
+  const entry = writer.entry({ version: 1, time: 2 });
   const { length } = emptyEntry();
   for (let end = 0; end < entry.length; end++) {
     if (end === length) continue; // An entry without changes.

@@ -31,7 +31,7 @@ function entryOf(value: string): Bytes {
   const writer = new ChangeWriter();
   const [key, expiresAt] = [Text.of("key"), 0];
   writer.add({ kind: KIND.PUT, key, value: Text.of(value), version: ++version, expiresAt });
-  return writer.entry({ version });
+  return writer.entry({ version, time: 0 });
 }
 
 /** What entries put; an empty one puts nothing. */

@@ -13,4 +13,5 @@ if (isGranted(SERVER_PERMISSIONS)) {
   await import("./restore_cases.ts");
   await import("./catch_up_cases.ts");
   await import("./room_cases.ts");
+  await import("./clock_cases.ts");
 } else testServer("snapshots of a table in etcd", () => {});
