@@ -34,9 +34,28 @@ export class EngineFullError extends TableError {
   }
 }
 
+/** A transaction is more than the engine takes; a smaller one it would take. */
+export class TooLargeError extends TableError {
+  /** Says so to clients. */
+  constructor(options?: ErrorOptions) {
+    super("more bytes than the engine takes at once", options);
+  }
+}
+
+/** The engine did nothing, because it was not reached. Another attempt may succeed. */
+export class NotReachedError extends TableError {
+  /** Whether there is a node that has no leader, or says nothing. False: nobody took up a connection. */
+  readonly isOutage: boolean;
+
+  /** Says so to clients. */
+  constructor({ isOutage, ...options }: ErrorOptions & { isOutage: boolean }) {
+    super("the table's engine is not reached, or has no majority", options);
+    this.isOutage = isOutage;
+  }
+}
+
 /** How long to wait before the next attempt where one failed at once, in milliseconds. */
 const RETRY_MS = 50;
-const NOT_REACHED = "the table's engine is not reached, or has no majority";
 /** What etcd answers before it has done anything, though its status could also mean that it had. */
 const NO_LEADER = "etcdserver: no leader";
 /**
@@ -72,12 +91,13 @@ export class Cluster {
    * may have one of its own. Throws TableError where it can't be done until the deadline, by `Date.now`.
    */
   async repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
-    for (;;) {
+    for (let isOutage = false;;) {
       try {
         return await this.once(typeof txn === "function" ? txn() : txn, deadline);
       } catch (error) {
         if (error instanceof TableError && !(error instanceof NotReachedError)) throw error;
-        if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError();
+        isOutage ||= error instanceof UncertainError || (error as NotReachedError).isOutage;
+        if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError({ isOutage });
         await delay(RETRY_MS);
       }
     }
@@ -112,7 +132,7 @@ export class Cluster {
   ): Promise<Reply> {
     for (let isFirst = true;; isFirst = false) {
       if (this.#isClosed) throw new TableError("the table is closed");
-      if (Date.now() >= deadline) throw new NotReachedError();
+      if (Date.now() >= deadline) throw new NotReachedError({ isOutage: false });
       const node = this.#current;
       try {
         await this.#logIn(deadline);
@@ -156,22 +176,16 @@ export class Cluster {
     const isAnswer = ANSWER.test(message);
     if (isAnswer && REFUSED.has(status)) {
       if (message.includes("database space exceeded")) return new EngineFullError({ cause: error });
+      if (/too large|larger than max/.test(message)) return new TooLargeError({ cause: error });
       return new TableError(reasonOf(message), { cause: error });
     }
     if (isAnswer && DENIED.has(status)) {
       return new TableError("the table's engine lets this server not in", { cause: error });
     }
     if (this.#current === node) this.#current = (node + 1) % this.#nodes.length;
-    const isCertain = !isSent || message === NO_LEADER;
-    return isCertain ? new NotReachedError({ cause: error }) : new UncertainError(message);
-  }
-}
-
-/** The engine did nothing, because it was not reached. Another attempt may succeed. */
-export class NotReachedError extends TableError {
-  /** Says so to clients. */
-  constructor(options?: ErrorOptions) {
-    super(NOT_REACHED, options);
+    if (isSent && message !== NO_LEADER) return new UncertainError(message);
+    const isOutage = message === NO_LEADER || status === Status.DEADLINE_EXCEEDED;
+    return new NotReachedError({ isOutage, cause: error });
   }
 }
 
@@ -182,7 +196,6 @@ function isTokenError({ status, message }: CallError): boolean {
 
 /** Why etcd refused a transaction, in words for clients. */
 function reasonOf(message: string): string {
-  if (/too large|larger than max/.test(message)) return "more bytes than the engine takes at once";
   if (message.includes("too many requests")) return "the table's engine is overloaded";
   return "the table's engine refuses";
 }

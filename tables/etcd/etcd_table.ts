@@ -9,9 +9,10 @@
 import { messageOf, OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, TableError } from "../table.ts";
-import { Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
+import { Cluster, NotReachedError } from "./cluster.ts";
 import { emptyEntry } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
+import { Health } from "./health.ts";
 import { KeySpace } from "./key_space.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
 import { Replica } from "./replica.ts";
@@ -44,6 +45,8 @@ export interface EtcdOptions extends EtcdLocation {
 const ENTRY_BYTES_MAX = 1_400_000;
 /** How many nodes to try within the time that a request may take. */
 const ATTEMPTS = 4;
+/** The share of that time in which to follow the log: enough for two nodes, for one that is gone is no outage. */
+const FOLLOW_SHARE = 2 / ATTEMPTS;
 /** How often to look whether a server has appended the entry that it claims, in milliseconds. */
 const LOOK_MS = 1;
 /** How often to begin to read the table anew. */
@@ -63,13 +66,12 @@ export class EtcdTable {
   /** The reading of the whole table, while that is under way or must begin. */
   #loading: Promise<void> | "due" | undefined = "due";
   #conflicts = 0;
-  /** Whether the engine answered when it was asked last, and took the last change. */
-  #isReached = true;
-  #isFull = false;
+  readonly #health: Health;
 
   private constructor(options: EtcdOptions) {
     const { timeout, prefix, now = Date.now } = options;
     this.#options = options;
+    this.#health = new Health(options.report ?? NO_REPORT);
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
     const space = new KeySpace(prefix);
@@ -84,13 +86,13 @@ export class EtcdTable {
     });
   }
 
-  /** Opens a table, and makes it where there is none. Throws OpenError. */
+  /** Opens a table, and makes it where there is none; waits through an outage. Throws OpenError. */
   static async open(options: EtcdOptions): Promise<EtcdTable> {
     const table = new EtcdTable(options);
     try {
-      await prepare(table.#home);
-      await table.#load();
+      while (!await table.#begin());
       table.#loading = undefined;
+      table.#health.noteStart();
     } catch (error) {
       await table.close();
       const message = `Cannot open ${table.replica.location}: ${messageOf(error)}.`;
@@ -101,7 +103,7 @@ export class EtcdTable {
 
   /** Whether the copy is as the log says, and the engine answered when it was asked last. */
   get isReadable(): boolean {
-    return this.#isReached && this.#loading === undefined;
+    return this.#health.isReached && this.#loading === undefined;
   }
 
   /**
@@ -130,16 +132,14 @@ export class EtcdTable {
         ? await this.#append(deadline)
         : await this.#catchUp(deadline);
       this.replica.clocks.noteEnd(begunAt);
-      this.#noteReached(true);
+      this.#health.noteReached();
       return isDone;
     } catch (error) {
       this.replica.undoTurn();
       const isLost = error instanceof LostPlaceError;
       if (isLost || (error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
       if (!isLost) {
-        const isAway = error instanceof NotReachedError || error instanceof UncertainError;
-        this.#noteReached(!isAway, error);
-        if (error instanceof EngineFullError) this.#noteFull(true);
+        this.#health.noteFailure(error);
         throw error;
       }
       await this.#reload(deadline);
@@ -149,15 +149,16 @@ export class EtcdTable {
 
   /**
    * Follows the log while there is nothing else to do, and finds out whether a full engine has room again.
-   * Throws TableError and UncertainError.
+   * Takes longer than until then where one node says nothing. Throws TableError and UncertainError.
    */
-  async follow(deadline: number): Promise<void> {
+  async follow(until: number): Promise<void> {
+    const deadline = Math.max(until, Date.now() + this.#options.timeout * FOLLOW_SHARE);
     await this.begin(deadline);
     await this.commit(deadline);
-    if (!this.#isFull) return;
+    if (!this.#health.isFull) return;
     const { isDone, entries } = await this.#log.append(emptyEntry(), deadline);
     if (!isDone) return this.#apply(entries);
-    this.#noteFull(false);
+    this.#health.noteRoom();
   }
 
   /** Ends a turn: what it has changed and not committed is undone. */
@@ -181,12 +182,25 @@ export class EtcdTable {
     await ended;
   }
 
+  /** Begins with the table as it is. False: there is an outage, and it must be tried again. */
+  async #begin(): Promise<boolean> {
+    try {
+      await prepare(this.#home);
+      await this.#load();
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotReachedError && error.isOutage)) throw error;
+      this.#health.noteFailure(error);
+      return false;
+    }
+  }
+
   async #append(deadline: number): Promise<boolean> {
     const entry = this.replica.toEntry();
     const { isDone, entries, isAll } = await this.#log.append(entry, deadline);
     if (isDone) {
       this.replica.commit();
-      this.#noteFull(false);
+      this.#health.noteRoom();
       return true;
     }
     this.#conflicts++;
@@ -229,7 +243,10 @@ export class EtcdTable {
     if (this.#loading === "due" || this.#loading === undefined) {
       const loading = this.#load();
       this.#loading = loading;
-      loading.then(() => this.#loading = undefined, () => this.#loading = "due");
+      loading.then(() => this.#loading = undefined, (error) => {
+        this.#loading = "due";
+        this.#health.noteFailure(error);
+      });
     }
     const loading = this.#loading;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -270,28 +287,6 @@ export class EtcdTable {
     });
   }
 
-  #noteReached(isReached: boolean, error?: unknown): void {
-    if (this.#isReached === isReached) return;
-    this.#isReached = isReached;
-    const { report = NO_REPORT } = this.#options;
-    if (isReached) report("info", "The table's engine is reached again");
-    else {
-      const why = messageOf(error);
-      report("error", "The table's engine is lost: requests are answered 500 until it is back", {
-        why,
-      });
-    }
-  }
-
-  #noteFull(isFull: boolean): void {
-    if (this.#isFull === isFull) return;
-    this.#isFull = isFull;
-    const { report = NO_REPORT } = this.#options;
-    if (isFull) {
-      report("error", "The table's engine is full: make room in etcd, and disarm its alarm");
-    } else report("info", "The table's engine takes changes again");
-  }
-
   #stats(): Record<string, number> {
     return {
       engine_calls: this.#log.calls,
@@ -299,7 +294,7 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
-      writable: this.isReadable && !this.#isFull ? 1 : 0,
+      writable: this.isReadable && !this.#health.isFull ? 1 : 0,
     };
   }
 }

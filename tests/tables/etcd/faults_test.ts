@@ -8,7 +8,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AdminServer, eventually } from "../../admin/admin_server.ts";
 import { EtcdCluster, type EtcdNode } from "../../support/etcd.ts";
 import { Client } from "../../support/client.ts";
@@ -169,6 +169,47 @@ testWithProgram(
     const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
     assertEquals(told, [
       "error The table's engine is lost: requests are answered 500 until it is back",
+      "info  The table's engine is reached again",
+    ]);
+  },
+);
+
+testWithProgram("etcd", "one node that says nothing is no outage", async () => {
+  await using cluster = await EtcdCluster.start();
+  const followers = (await cluster.byRank()).slice(1);
+  const table = `etcd://${followers.map(({ address }) => address).join(",")}/silent`;
+  await using server = await ServerProcess.start({ table, args: ["--table-timeout", "2"] });
+  using client = await server.connect();
+  for (const follower of followers) {
+    follower.signal("SIGSTOP");
+    await delay(3_000); // Nobody asks for anything: the server looks at the log by itself.
+    assertEquals(await client.ask("INCR count"), `200 OK ${followers.indexOf(follower) + 1}`);
+    follower.signal("SIGCONT");
+  }
+  assert(!server.output.includes("is lost"), server.output);
+});
+
+testWithProgram(
+  "etcd",
+  "a server that is not let in any more is not ready until it is",
+  async () => {
+    await using cluster = await EtcdCluster.start({ nodes: 1 });
+    await using server = await AdminServer.start({ table: cluster.url("denied") });
+    const { process } = server;
+    using client = await process.connect();
+    assertEquals(await client.ask("PUT a 1"), "200 OK");
+    const isReady = async () => (await server.get("readyz")).status === 200;
+    const before = process.log.length;
+    await cluster.ctl(["user", "add", "root:word"]);
+    await cluster.ctl(["user", "grant-role", "root", "root"]);
+    await cluster.ctl(["auth", "enable"]);
+    await eventually(async () => !await isReady() || undefined);
+    assertMatch(await client.ask("GET a") ?? "", /^500 ERROR the table's engine/);
+    await cluster.ctl(["auth", "disable"], { flags: ["--user", "root:word"] });
+    await eventually(async () => await isReady() || undefined);
+    assertEquals(await client.ask("GET a"), "200 OK 1");
+    assertEquals(process.log.slice(before).map(eventOf).map((line) => line.replace(/: .*/, "")), [
+      "error The table's engine is lost",
       "info  The table's engine is reached again",
     ]);
   },
