@@ -29,6 +29,14 @@ export class Incidents {
   }
 }
 
+/** Something that is wrong now, for people to see. */
+export interface Alert {
+  /** What it is, as docs/service.md lists it. */
+  readonly name: string;
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number;
+}
+
 /** Counts since the server started. */
 export class Metrics {
   /** The version of the server. */
@@ -63,6 +71,8 @@ export class Metrics {
   isDraining = false;
   /** How late the event loop was, in seconds: measured where somebody looks at it, else empty. */
   readonly loopDelay: Histogram = Histogram.ofSeconds();
+  /** What is wrong now, in the order of its list. */
+  alerts: readonly Alert[] = [];
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
