@@ -8,9 +8,8 @@
 import config from "./deno.json" with { type: "json" };
 import { logFailedStart } from "./server/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
-import { helpText } from "./server/help_text.ts";
 import { serve } from "./server/server.ts";
-import { readSettings, StartError, UsageError } from "./server/settings.ts";
+import { HELP, readSettings, StartError, UsageError } from "./server/settings.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findUse, USES_HELP } from "./tools/uses.ts";
 
@@ -34,7 +33,7 @@ async function main(): Promise<void> {
     return;
   }
   const settings = readSettings(args, (name) => Deno.env.get(name));
-  if (settings.help) return console.log(helpText() + USES_HELP);
+  if (settings.help) return console.log(HELP + USES_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
   const { adminPort } = settings;
   const openSideDoor = adminPort === undefined ? undefined : (await loadAdmin()).openDoor;

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { OPTIONS, variableOf } from "./settings.ts";
+import { variableOf } from "./flags.ts";
+import { OPTIONS } from "./settings.ts";
 
 /** What has a variable and no flag, because other users can see the flags of a process. */
 const VARIABLES_ALONE = [

@@ -14,7 +14,7 @@ import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, worse } from "./shell_reply.ts";
 import { nameOf, reach, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "./usage.ts";
+import { type Flags, helpText } from "../server/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
@@ -24,7 +24,7 @@ const FLAGS = {
   },
   "no-history": { help: "keep no history" },
   "no-color": { help: "show no colors; NO_COLOR does the same" },
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 const HELP = helpText("keyline shell: talk to a running server", {

@@ -6,8 +6,8 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { helpText } from "../../server/help_text.ts";
 import {
+  HELP,
   type Option,
   OPTIONS,
   readSettings,
@@ -252,15 +252,14 @@ Deno.test("--help and --version are flags alone", () => {
 });
 
 Deno.test("help shows each option with its value, its meaning and its default, in few columns", () => {
-  const help = helpText();
   for (const [name, { hint, help: meaning, preset }] of Object.entries<Option>(OPTIONS)) {
-    const line = help.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
+    const line = HELP.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
     assert(line !== undefined, `--${name} is not in it`);
     assertStringIncludes(line, hint === undefined ? `--${name}` : `--${name} ${hint}`);
     assertStringIncludes(line, meaning);
     if (preset !== undefined) assertStringIncludes(line, `[${preset}]`);
   }
-  assert(help.split("\n").every((line) => line.length <= 100));
+  assert(HELP.split("\n").every((line) => line.length <= 100));
 });
 
 Deno.test("a variable is named after its flag", () => {
