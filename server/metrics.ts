@@ -76,7 +76,7 @@ export class Metrics {
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
-  /** Counts from zero; `startedAt` is in milliseconds since 1970. */
+  /** `startedAt` is in milliseconds since 1970. */
   constructor({ version, startedAt }: { version: string; startedAt: number }) {
     this.version = version;
     this.startedAt = startedAt;
