@@ -59,9 +59,7 @@ export interface Start {
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
 export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
   setLogFormat(settings.log);
-  for (const [name, option] of unknownVariables(Deno.env.toObject())) {
-    logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
-  }
+  for (const unknown of unknownVariables(Deno.env.toObject())) logEvent("warn", unknown);
   if (settings.memory && settings.isDataGiven) {
     logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
   }

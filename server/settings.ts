@@ -46,6 +46,10 @@ export const OPTIONS = {
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
+  "print-settings": {
+    help: "show what is in force and where it is from, and exit",
+    noVariable: true,
+  },
   help: { help: "show this and exit", noVariable: true },
   version: { help: "show the version and exit", noVariable: true },
 } as const satisfies Flags;
@@ -55,7 +59,7 @@ export const HELP: string = helpText("Keyline: a key-value server that you can t
   usage: "deno task start [options]",
   flags: OPTIONS,
 }) + `
-Every option except help and version can be set in the environment as well: --max-line is
+Every option but the last three can be set in the environment as well: --max-line is
 KEYLINE_MAX_LINE. A flag takes precedence. KEYLINE_PASSWORD sets the password for AUTH.
 `;
 
@@ -107,6 +111,8 @@ export interface Settings {
   readonly adminHost: string;
   /** How the lines of the log look. */
   readonly log: LogFormat;
+  /** Whether to show the settings and end. */
+  readonly printSettings: boolean;
   /** Whether to show the help text and end. */
   readonly help: boolean;
   /** Whether to show the version and end. */
@@ -136,7 +142,7 @@ const PORTS = { min: 0, max: 65_535 };
 /** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
 export function readSettings(args: readonly string[], variables: Variables): Settings {
   const environment = (name: string) => variableIn(name, variables);
-  const { flags: given, origins } = call(args, variables);
+  const { flags: given, origins } = readOptions(args, variables);
   /** The name of an option in a message: the way it was given. */
   const called = (name: Name) => origins[name] === "variable" ? variableOf(name) : `--${name}`;
   const whole = (name: Name, range: Range) => wholeNumber(called(name), `${given[name]}`, range);
@@ -172,6 +178,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     adminPort: given.admin === undefined ? undefined : whole("admin", PORTS),
     adminHost: given["admin-host"],
     log: oneOf(called("log"), given.log, LOG_FORMATS),
+    printSettings: given["print-settings"],
     help: given.help,
     version: given.version,
   };
@@ -187,7 +194,8 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   return settings;
 }
 
-function call(args: readonly string[], variables: Variables): Call<typeof OPTIONS> {
+/** Reads the options as texts, and where each is from. Throws UsageError. */
+export function readOptions(args: readonly string[], variables: Variables): Call<typeof OPTIONS> {
   if (args.some((arg) => /^--password(=|$)/.test(arg))) {
     throw new UsageError(
       "There is no --password, because other users can see the flags of a process. Set " +
