@@ -5,6 +5,8 @@
  * @module
  */
 
+import { MemoryFullError } from "../tables/memtable/memory_full.ts";
+import type { Descriptors } from "./descriptors.ts";
 import { Histogram } from "./histogram.ts";
 
 /** How long the requests of one operation took. */
@@ -45,6 +47,12 @@ export class Metrics {
   readonly startedAt: number;
   /** Connections that are open now. */
   connections = 0;
+  /** How many there may be; 0 until that is known. */
+  connectionsMax = 0;
+  /** The file descriptors of the process; undefined where they are not known. */
+  descriptors: Descriptors | undefined;
+  /** Times that the system had no descriptor or no memory for another connection. */
+  acceptFailures = 0;
   /** Connections that have been accepted, refused ones not counted. */
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
@@ -65,6 +73,12 @@ export class Metrics {
   readonly commitSeconds: Histogram = Histogram.ofSeconds();
   /** Commits that failed. */
   commitsFailed = 0;
+  /** Replies that were counted as something else, before a failed commit made 500 of them. */
+  repliesReplaced = 0;
+  /** Changes that were refused because memory was full. */
+  memoryRefusals = 0;
+  /** What the last request or commit that failed was told. */
+  lastFailure: string | undefined;
   /** How many requests each turn answered, which share its commit. */
   readonly turnRequests: Histogram = Histogram.ofRequests();
   /** Whether the server is shutting down. */
@@ -87,9 +101,17 @@ export class Metrics {
     this.commitSeconds.add(ms / 1_000);
   }
 
-  /** Counts a commit that failed. */
-  countFailedCommit(): void {
+  /** Counts a commit that failed, and the replies that it replaced. */
+  countFailedCommit({ message }: Error, replies = 0): void {
     this.commitsFailed++;
+    this.repliesReplaced += replies;
+    this.lastFailure = message;
+  }
+
+  /** Notes why a request failed; its reply is counted elsewhere. */
+  noteFailure(error: Error): void {
+    this.lastFailure = error.message;
+    if (error instanceof MemoryFullError) this.memoryRefusals++;
   }
 
   /** Counts a request of the current turn. */
