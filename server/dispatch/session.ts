@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly services: Omit<RequestContext, "client">;
   /** Where its replies go. */
   readonly outbox: Outbox;
+  /** Its number among those that are connected; 0 by default, for one that is not. */
+  readonly id?: number;
   /** Where it comes from, for the log. */
   readonly address?: () => string | undefined;
   /** Set where it must give the password first. */
@@ -49,6 +51,8 @@ const COSTLY_BYTES = 1_024;
 
 /** The requests and the replies of one client. */
 export class Session {
+  /** What is known of it. */
+  readonly client: Client;
   readonly #context: RequestContext;
   readonly #outbox: Outbox;
   readonly #admission: Admission | undefined;
@@ -64,22 +68,33 @@ export class Session {
   #promised: Promise<Reply> | undefined;
 
   /** A client that has just come. */
-  constructor({ services, outbox, address, guesser }: SessionOptions) {
-    const client: Client = {
-      authorized: guesser === undefined,
+  constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
+    const now = services.now();
+    this.client = {
+      id,
+      access: guesser === undefined ? "all" : undefined,
       wrongPasswords: 0,
       get address() {
         return address?.();
       },
+      since: now,
+      activeAt: now,
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      get bytesWaiting() {
+        return outbox.size;
+      },
+      end: () => outbox.abort(),
     };
-    this.#context = { ...services, client };
+    this.#context = { ...services, client: this.client };
     this.#outbox = outbox;
-    this.#admission = guesser && new Admission(client, guesser);
+    this.#admission = guesser && new Admission(this.client, guesser);
   }
 
-  /** Whether it may do everything, because it has given the password or need not. */
+  /** Whether it has given a password, or need not. */
   get isAuthorized(): boolean {
-    return this.#context.client.authorized;
+    return this.client.access !== undefined;
   }
 
   /** Whether a reply has ended it, or its client has gone. */
@@ -202,11 +217,6 @@ export class Session {
     // Nobody but this client waits for what a wrong password costs.
     if (failure === undefined && this.#admission?.hasGuessedWrong) this.#admission.pause();
     else this.#outbox.release(failure);
-  }
-
-  /** Ends it without a reply: its client is sent away. */
-  abort(): void {
-    this.#outbox.abort();
   }
 
   /** Waits for nothing any more: its client has gone. */

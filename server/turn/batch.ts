@@ -160,7 +160,7 @@ export class Batch {
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
         member.release(undefined);
-        member.abort();
+        member.client.end();
         resolve();
         continue;
       }

@@ -17,13 +17,12 @@ import quit from "../../commands/quit.ts";
 import type { Command, Context } from "../../server/command.ts";
 import { Connection, type Limits } from "../../server/connections/connection.ts";
 import { WrongPasswords } from "../../server/dispatch/wrong_passwords.ts";
-import type { RequestContext } from "../../server/dispatch/request.ts";
 import type { Time } from "../../server/time.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { type Entry, TableError } from "../../tables/table.ts";
 import type { Text, TextLike } from "../../tables/text.ts";
-import { type Commands, contextWith } from "./context.ts";
+import { type Commands, contextWith, type TestContext } from "./context.ts";
 import { STOPPED } from "./clock.ts";
 import { MemorySocket } from "./memory_socket.ts";
 
@@ -93,7 +92,7 @@ export interface MemoryServerOptions {
 /** The server; a connection for each client that connects. */
 export class MemoryServer {
   readonly table: FakeTable = new FakeTable();
-  readonly services: RequestContext;
+  readonly services: TestContext;
   readonly #turn: Turn;
   readonly #limits: Limits;
   readonly #wrongPasswords: WrongPasswords;
