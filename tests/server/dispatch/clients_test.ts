@@ -99,9 +99,11 @@ testServer(
     await stuck.send("GET a\n".repeat(100));
     using silent = await server.connect();
     await connectionsAre(operator, 3);
-    await operator.send("CLIENTS 1\n");
-    const [line] = await operator.reply();
-    assertMatch(line!, /^200-2 .* waiting=[1-9]\d+$/);
+    await eventually("replies wait for it", async () => {
+      await operator.send("CLIENTS 1\n");
+      const [line] = await operator.reply();
+      return /^200-2 .* waiting=[1-9]\d+$/.test(line!);
+    });
     for (const id of [2, 3]) assertEquals(await operator.ask(`KILL ${id}`), "200 OK");
     assertEquals(await silent.rest(), "");
     await connectionsAre(operator, 1);
