@@ -70,7 +70,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
-  const metrics = new Metrics({ version, startedAt: Date.now() });
+  const metrics = new Metrics({ version, startedAt: Date.now(), slowMs: settings.slowMs });
   const storage = await openStorage(settings, {
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),

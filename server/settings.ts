@@ -40,6 +40,7 @@ export const OPTIONS = {
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
+  slow: { hint: "MS", preset: "10", help: "log requests that hold up the server for longer" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   help: { help: "show this and exit" },
   version: { help: "show the version and exit" },
@@ -93,6 +94,8 @@ export interface Settings {
   readonly adminPort: number | undefined;
   /** The address of that port. */
   readonly adminHost: string;
+  /** How long a request may hold up the server without a line in the log, in milliseconds. */
+  readonly slowMs: number;
   /** How the lines of the log look. */
   readonly log: LogFormat;
   /** Whether to show the help text and end. */
@@ -178,6 +181,7 @@ export function readSettings(
     disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
     adminPort: text("admin") === undefined ? undefined : whole("admin", PORTS),
     adminHost: text("admin-host")!,
+    slowMs: whole("slow", { min: 1, max: 3_600_000 }),
     log: oneOf(called("log"), { given: text("log")!, words: LOG_FORMATS }),
     help: switchOf("help", flags.help),
     version: switchOf("version", flags.version),
