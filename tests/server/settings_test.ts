@@ -271,6 +271,11 @@ Deno.test("help shows each option with its value, its meaning and its default, i
   assert(HELP.split("\n").every((line) => line.length <= 100));
 });
 
+Deno.test("the options without a variable are the last three, as help says", () => {
+  assertEquals(withVariable(), Object.keys(OPTIONS).slice(0, -3));
+  assertStringIncludes(HELP, "Every option but the last three can be set in the environment");
+});
+
 Deno.test("a variable is named after its flag", () => {
   assertEquals(variableOf("port"), "KEYLINE_PORT");
   assertEquals(variableOf("max-connections"), "KEYLINE_MAX_CONNECTIONS");

@@ -274,6 +274,7 @@ testWith(ALL, "one request prints what it asks for, and nothing around it", asyn
   assertEquals(await ask(port, "KEYS"), [0, "a\n", ""]);
   assertEquals(await ask(port, "keys", "none"), [0, "", ""]);
   assertEquals(await ask(port, "KEYS", "none*"), [0, "", "0; a prefix needs no star\n"]);
+  assertEquals(await ask(port, "CLIENTS", "999"), [0, "", ""]);
   const [code, stats, note] = await ask(port, "STATS");
   assertEquals([code, note], [0, ""]);
   assertMatch(stats, /^version \S+\n(\S+ .+\n)+keys 1\n(\S+ .+\n)+$/);
