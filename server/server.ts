@@ -6,13 +6,14 @@
  */
 
 import type { TableView } from "../tables/table.ts";
+import { Alerts } from "./alerts.ts";
 import type { Services } from "./command.ts";
-import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
-import { clientsThatFit } from "./descriptors.ts";
+import { surveyDescriptors, usedDescriptors } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
+import type { TurnLike } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
 import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
@@ -20,7 +21,6 @@ import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage } from "./storage.ts";
 import { unknownVariables } from "./variables.ts";
-import { Watch } from "./watch.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
@@ -59,9 +59,7 @@ export interface Start {
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
 export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
   setLogFormat(settings.log);
-  for (const [name, option] of unknownVariables(Deno.env.toObject())) {
-    logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
-  }
+  for (const unknown of unknownVariables(Deno.env.toObject())) logEvent("warn", unknown);
   if (settings.memory && settings.isDataGiven) {
     logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
   }
@@ -91,15 +89,18 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     logEvent("warn", "SIGHUP is ignored: there is no certificate to read again");
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
-  const limits = { ...settings, connectionsMax: clientsThatFit(settings.connectionsMax) };
+  const descriptors = surveyDescriptors(settings.connectionsMax);
+  metrics.connectionsMax = descriptors.clients;
+  const limits = { ...settings, connectionsMax: descriptors.clients };
   const listener = listen(settings, certificate, { services, turn, limits });
+  metrics.descriptors = { ...descriptors, used: usedDescriptors() };
   opened.resolve({ listener, sideDoor });
   const isConnecting = settings.table !== undefined;
   giveUpPermissions({
     net: !isConnecting && certificate === undefined,
     read: certificate === undefined,
   });
-  new Watch(metrics).start();
+  new Alerts(services).start();
   const { port } = listener;
   logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));

@@ -10,7 +10,7 @@ import { backUp } from "../tables/durable/copy.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "./usage.ts";
+import { type Flags, helpText } from "../server/flags.ts";
 
 const FLAGS = { data: DATA_FLAG, ...COMMON_FLAGS } as const satisfies Flags;
 

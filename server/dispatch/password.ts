@@ -55,7 +55,7 @@ export function passwordCheck(settings: Settings): ((guess: string) => boolean) 
 }
 
 function readPassword({ password, passwordFile }: Settings): string | undefined {
-  if (passwordFile === undefined) return password === "" ? undefined : password;
+  if (passwordFile === undefined) return password;
   const text = readSettingFile(passwordFile, `--password-file ${passwordFile}`);
   const [line = ""] = text.split(/\r?\n/);
   if (line === "") throw new UsageError(`--password-file ${passwordFile} has an empty first line.`);

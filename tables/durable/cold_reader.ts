@@ -49,7 +49,7 @@ export class ColdReader {
   /** How many values it has read. */
   count = 0;
 
-  /** Reads nothing by itself. */
+  /** Memory and log must be of the same table: the one has the places in the other. */
   constructor(parts: ColdReaderParts) {
     this.#parts = parts;
   }

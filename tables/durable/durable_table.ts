@@ -219,10 +219,13 @@ export class DurableTable implements Table {
   }
 
   stats(): Record<string, number> {
+    const live = this.#memtable.liveBytes.total;
     return {
       ...this.#table.stats(),
       disk_bytes: this.#log.bytes,
-      live_bytes: this.#memtable.liveBytes.total,
+      disk_full: Number(this.#log.isFull),
+      live_bytes: live,
+      dead_bytes: this.#log.filledBytes - live,
       compacted_bytes: this.#compactor.copiedBytes,
       cache_hits: this.#hits,
       cache_misses: this.#reader.count,

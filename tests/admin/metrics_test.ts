@@ -76,7 +76,7 @@ testWith(
       assert(/^[A-Z0-9].*[^.]$/.test(help), help);
     }
     assertEquals(new Set(STATS.map(({ name }) => name)).size, STATS.length);
-    for (const { name } of families.values()) assert(name.startsWith("keyline_"), name);
+    for (const { name } of families.values()) assert(/^(keyline|process)_/.test(name), name);
   },
 );
 
