@@ -22,7 +22,7 @@ export function exposition(source: Source): string {
 }
 
 /** The name of a statistic. Dashboards look for those of a process under the names that every program has. */
-function fullName({ name }: Stat): string {
+export function fullName({ name }: Stat): string {
   return name.startsWith("process_") ? name : PREFIX + name;
 }
 

@@ -78,6 +78,9 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
+/** What can be wrong, by name. */
+export const ALERT_NAMES: readonly string[] = CHECKS.map(({ name }) => name);
+
 /** What is known of a check. */
 interface Known {
   /** Since when it is so, in milliseconds since 1970; undefined where it is not. */

@@ -6,6 +6,7 @@
  */
 
 import { MemoryFullError } from "../tables/memtable/memory_full.ts";
+import type { DataFolder } from "./data_folder.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { Histogram } from "./histogram.ts";
 
@@ -51,6 +52,8 @@ export class Metrics {
   connectionsMax = 0;
   /** The file descriptors of the process; undefined where they are not known. */
   descriptors: Descriptors | undefined;
+  /** The folder of the table; undefined where it has none. */
+  dataFolder: DataFolder | undefined;
   /** Times that the system had no descriptor or no memory for another connection. */
   acceptFailures = 0;
   /** Connections that have been accepted, refused ones not counted. */

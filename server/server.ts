@@ -11,6 +11,7 @@ import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
+import { DataFolder } from "./data_folder.ts";
 import { surveyDescriptors, usedDescriptors } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
@@ -73,6 +74,8 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
   const { table, turn } = storage;
+  const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
+  if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
   const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
   // Signals first: one that arrives while the listener opens must find its handler.
   const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
@@ -96,13 +99,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   metrics.descriptors = { ...descriptors, used: usedDescriptors() };
   opened.resolve({ listener, sideDoor });
   const isConnecting = settings.table !== undefined;
-  giveUpPermissions({
+  const permissions = giveUpPermissions({
     net: !isConnecting && certificate === undefined,
     read: certificate === undefined,
+    folder,
   });
   new Alerts(services).start();
   const { port } = listener;
-  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes });
+  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes, permissions });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
 }
 
@@ -132,17 +136,28 @@ function listen(
   }
 }
 
-/** From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection. */
-function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void {
-  const names = [
-    "write",
-    "env",
-    "sys",
-    "import",
-    ...net ? ["net" as const] : [],
-    ...read ? ["read" as const] : [],
-  ] as const;
-  for (const name of names) Deno.permissions.revokeSync({ name });
+/**
+ * From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection, and the
+ * data folder, for the metrics. Returns what the process may still do.
+ */
+function giveUpPermissions(
+  { net, read, folder }: { net: boolean; read: boolean; folder: string | undefined },
+): string[] {
+  const { permissions } = Deno;
+  for (const name of ["write", "env", "import"] as const) permissions.revokeSync({ name });
+  if (net) permissions.revokeSync({ name: "net" });
+  const isAll = permissions.querySync({ name: "read" }).state === "granted";
+  const keepsRoom = folder !== undefined && !(read && isAll);
+  // What is asked for by itself outlasts the whole, unless the whole was given without a path.
+  const keepsFolder = read && keepsRoom;
+  if (keepsFolder) permissions.requestSync({ name: "read", path: folder });
+  if (read) permissions.revokeSync({ name: "read", ...(keepsFolder && { path: "/" }) });
+  permissions.revokeSync({ name: "sys", ...(keepsRoom && { kind: "systemMemoryInfo" }) });
+  return [
+    ...PERMISSIONS.filter((name) => permissions.querySync({ name }).state === "granted"),
+    ...keepsFolder ? [`read:${folder}`] : read || isAll ? [] : ["read:/"],
+    ...keepsRoom ? ["sys:statfs"] : [],
+  ];
 }
 
 /** SIGHUP: reads the certificate again. A wrong one changes nothing. */
@@ -158,11 +173,12 @@ function renew(listener: Listener, settings: Settings): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, sideDoor, cacheBytes }: {
+  { port, services, sideDoor, cacheBytes, permissions }: {
     port: number;
     services: Inside["services"];
     sideDoor: SideDoor | undefined;
     cacheBytes: number | undefined;
+    permissions: readonly string[];
   },
 ): void {
   const { table, registry, metrics, isPassword } = services;
@@ -179,7 +195,7 @@ function logStart(
     operations: registry.size,
     tls: tlsCert !== undefined,
     password: isPassword !== undefined,
-    permissions: PERMISSIONS.filter(isGranted).join() || "none",
+    permissions: permissions.join() || "none",
   });
 }
 
@@ -187,10 +203,6 @@ function logStart(
 function countOf(services: Inside["services"]): { keys?: number } {
   const keys = keyCount(services);
   return keys === undefined ? {} : { keys };
-}
-
-function isGranted(name: (typeof PERMISSIONS)[number]): boolean {
-  return Deno.permissions.querySync({ name }).state === "granted";
 }
 
 /** Logs what the server did in its life. */

@@ -90,6 +90,16 @@ export const STATS: readonly Stat[] = [
   ofTable("disk_bytes", "gauge", "Size of the log on disk, in bytes"),
   ofTable("live_bytes", "gauge", "What the newest record of each key takes of the log, in bytes"),
   ofTable("dead_bytes", "gauge", "What all the other records take of the log, in bytes"),
+  gauge(
+    "disk_free_bytes",
+    "Room on the disk of the table, in bytes",
+    ({ metrics }) => metrics.dataFolder?.freeBytes,
+  ),
+  gauge(
+    "last_backup_timestamp_seconds",
+    "When the table was backed up last, in seconds since 1970",
+    ({ metrics }) => metrics.dataFolder?.lastBackup,
+  ),
   ofTable("disk_full", "gauge", "1 where the disk is full, and PUT is refused"),
   ofTable(
     "compacted_bytes_total",

@@ -163,7 +163,9 @@ testServer("the log tells of the start, the recovery and the end, with totals", 
     started!,
     /^info {2}Keyline has started version=\S+ deno=\S+ pid=\d+ host=127\.0\.0\.1 /,
   );
-  assertMatch(started!, / keys=20 .* tls=false password=false permissions=none$/);
+  const kept = `read:${server.data},sys:statfs`;
+  assertMatch(started!, / keys=20 .* tls=false password=false permissions=\S+$/);
+  assert(started!.endsWith(` permissions=${kept}`), started);
   assertMatch(
     stopped!,
     /^info {2}Keyline has stopped seconds=\d+ connections=1 refused=0 requests=1 /,
