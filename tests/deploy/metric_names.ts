@@ -1,0 +1,22 @@
+/**
+ * The names in queries of Prometheus, and those that a server gives, for the tests of what is built on them.
+ *
+ * @module
+ */
+
+import { STATS } from "../../server/stats.ts";
+
+/** The names of all that `/metrics` may have. */
+export const METRIC_NAMES: ReadonlySet<string> = new Set(
+  STATS.flatMap(({ name, type }) => {
+    const full = name.startsWith("process_") ? name : `keyline_${name}`;
+    return type === "histogram"
+      ? ["bucket", "sum", "count"].map((end) => `${full}_${end}`)
+      : [full];
+  }),
+);
+
+/** The metrics that a query asks for, but for `up`, which Prometheus itself makes. */
+export function metricsIn(query: string): string[] {
+  return query.match(/\b(keyline|process)_\w+/g) ?? [];
+}
