@@ -4,15 +4,14 @@
  * @module
  */
 
+import { fullName } from "../../admin/exposition.ts";
 import { STATS } from "../../server/stats.ts";
 
 /** The names of all that `/metrics` may have. */
 export const METRIC_NAMES: ReadonlySet<string> = new Set(
-  STATS.flatMap(({ name, type }) => {
-    const full = name.startsWith("process_") ? name : `keyline_${name}`;
-    return type === "histogram"
-      ? ["bucket", "sum", "count"].map((end) => `${full}_${end}`)
-      : [full];
+  STATS.flatMap((stat) => {
+    const ends = stat.type === "histogram" ? ["_bucket", "_sum", "_count"] : [""];
+    return ends.map((end) => fullName(stat) + end);
   }),
 );
 
