@@ -9,6 +9,7 @@ import { MemoryFullError } from "../tables/memtable/memory_full.ts";
 import type { DataFolder } from "./data_folder.ts";
 import type { Descriptors } from "./descriptors.ts";
 import { Histogram } from "./histogram.ts";
+import { SlowRequests } from "./slow_requests.ts";
 
 /** How long the requests of one operation took. */
 export class Latency {
@@ -90,11 +91,20 @@ export class Metrics {
   readonly loopDelay: Histogram = Histogram.ofSeconds();
   /** What is wrong now, in the order of its list. */
   alerts: readonly Alert[] = [];
+  /** The requests that held up the server. */
+  readonly slow: SlowRequests;
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
-  /** `startedAt` is in milliseconds since 1970. */
-  constructor({ version, startedAt }: { version: string; startedAt: number }) {
+  /** `startedAt` is in milliseconds since 1970, `slowMs` from when on a request is slow. */
+  constructor(
+    { version, startedAt, slowMs = Infinity }: {
+      version: string;
+      startedAt: number;
+      slowMs?: number;
+    },
+  ) {
+    this.slow = new SlowRequests(slowMs);
     this.version = version;
     this.startedAt = startedAt;
   }

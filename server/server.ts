@@ -10,9 +10,10 @@ import { Alerts } from "./alerts.ts";
 import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
-import { passwordCheck } from "./dispatch/password.ts";
 import { DataFolder } from "./data_folder.ts";
 import { surveyDescriptors, usedDescriptors } from "./descriptors.ts";
+import { Passwords } from "./dispatch/password.ts";
+import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
@@ -64,11 +65,11 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   if (settings.memory && settings.isDataGiven) {
     logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
   }
-  const isPassword = passwordCheck(settings);
+  const passwords = Passwords.of(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
-  const metrics = new Metrics({ version, startedAt: Date.now() });
+  const metrics = new Metrics({ version, startedAt: Date.now(), slowMs: settings.slowMs });
   const storage = await openStorage(settings, {
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
@@ -76,7 +77,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const { table, turn } = storage;
   const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
   if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
-  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
+  const services = {
+    table,
+    registry,
+    metrics,
+    clients: new Clients(),
+    now: Date.now,
+    ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
+  };
   // Signals first: one that arrives while the listener opens must find its handler.
   const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
   endOnSignals(async () => {
@@ -87,9 +95,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     await storage.close();
     logStop(services);
   });
+  const isInFiles = certificate !== undefined || passwords?.areInFiles === true;
   onHangUp(async () => {
-    if (certificate !== undefined) return renew((await opened.promise).listener, settings);
-    logEvent("warn", "SIGHUP is ignored: there is no certificate to read again");
+    const { listener } = await opened.promise;
+    if (certificate !== undefined) {
+      renew("certificate", () => listener.renew(readCertificate(settings)!));
+    }
+    if (passwords?.areInFiles) renew("password", () => passwords.readAgain());
+    if (!isInFiles) logEvent("warn", "SIGHUP is ignored: there is no file to read again");
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
   const descriptors = surveyDescriptors(settings.connectionsMax);
@@ -101,7 +114,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const isConnecting = settings.table !== undefined;
   const permissions = giveUpPermissions({
     net: !isConnecting && certificate === undefined,
-    read: certificate === undefined,
+    read: !isInFiles,
     folder,
   });
   new Alerts(services).start();
@@ -160,13 +173,13 @@ function giveUpPermissions(
   ];
 }
 
-/** SIGHUP: reads the certificate again. A wrong one changes nothing. */
-function renew(listener: Listener, settings: Settings): void {
+/** SIGHUP: reads a file again. A wrong one changes nothing. */
+function renew(what: string, readAgain: () => void): void {
   try {
-    listener.renew(readCertificate(settings)!);
-    logEvent("info", "The certificate was read again");
+    readAgain();
+    logEvent("info", `The ${what} was read again`);
   } catch (error) {
-    logEvent("error", `Cannot renew the certificate: ${(error as Error).message}`);
+    logEvent("error", `Cannot renew the ${what}: ${(error as Error).message}`);
   }
 }
 
@@ -181,7 +194,7 @@ function logStart(
     permissions: readonly string[];
   },
 ): void {
-  const { table, registry, metrics, isPassword } = services;
+  const { table, registry, metrics, accessOf } = services;
   logEvent("info", "Keyline has started", {
     version: metrics.version,
     deno: Deno.version.deno,
@@ -194,7 +207,7 @@ function logStart(
     ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
     operations: registry.size,
     tls: tlsCert !== undefined,
-    password: isPassword !== undefined,
+    password: accessOf !== undefined,
     permissions: permissions.join() || "none",
   });
 }

@@ -39,12 +39,14 @@ export const OPTIONS = {
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
   "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
+  "reader-password-file": { hint: "FILE", help: "the same for those who may only read" },
   insecure: { help: "listen on any address without a password" },
   "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
   "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
+  slow: { hint: "MS", preset: "10", help: "log requests that hold up the server for longer" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   "print-settings": {
     help: "show what is in force and where it is from, and exit",
@@ -95,6 +97,8 @@ export interface Settings {
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
+  /** The file whose first line is the password of those who may only read. */
+  readonly readerPasswordFile: string | undefined;
   /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
   /** Whether to listen on any address without a password. */
@@ -109,6 +113,8 @@ export interface Settings {
   readonly adminPort: number | undefined;
   /** The address of that port. */
   readonly adminHost: string;
+  /** How long a request may hold up the server without a line in the log, in milliseconds. */
+  readonly slowMs: number;
   /** How the lines of the log look. */
   readonly log: LogFormat;
   /** Whether to show the settings and end. */
@@ -170,6 +176,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     idleTimeout: seconds("idle-timeout", 0),
     writeTimeout: seconds("write-timeout", 0.1),
     passwordFile: given["password-file"],
+    readerPasswordFile: given["reader-password-file"],
     password: environment("KEYLINE_PASSWORD"),
     insecure: given.insecure,
     tlsCert: given["tls-cert"],
@@ -177,6 +184,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     disabled: (given.disable ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
     adminPort: given.admin === undefined ? undefined : whole("admin", PORTS),
     adminHost: given["admin-host"],
+    slowMs: whole("slow", { min: 1, max: 3_600_000 }),
     log: oneOf(called("log"), given.log, LOG_FORMATS),
     printSettings: given["print-settings"],
     help: given.help,

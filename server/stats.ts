@@ -108,7 +108,11 @@ export const STATS: readonly Stat[] = [
   ),
   ofTable("cache_hits_total", "counter", "Look-ups that found their value in memory"),
   ofTable("cache_misses_total", "counter", "Look-ups that had to read their value from disk"),
-  ofTable("damaged_records_total", "counter", "Damaged records that look-ups have met on disk"),
+  ofTable(
+    "damaged_records_total",
+    "counter",
+    "Damaged places that look-ups and compaction have met on disk",
+  ),
   ofTable("log_bytes", "gauge", "What the log in etcd adds to the snapshot, in bytes"),
   ofTable("snapshot_bytes", "gauge", "Size of the table's snapshot in etcd, in bytes"),
   ofTable("snapshots_total", "counter", "Snapshots that this server has written to etcd"),
@@ -151,6 +155,11 @@ export const STATS: readonly Stat[] = [
     "connections_timed_out_total",
     "Connections that were closed because their clients took too long",
     ({ metrics }) => metrics.timeouts.count,
+  ),
+  counter(
+    "slow_requests_total",
+    "Requests that held up the server for longer than --slow",
+    ({ metrics }) => metrics.slow.count,
   ),
   counter(
     "wrong_passwords_total",

@@ -16,7 +16,7 @@ export interface View {
 }
 
 /** The requests for lists that may be empty: the reply alone does not tell such a list from a number. */
-const LISTS = /^ *KEYS( |$)/i;
+const LISTS = /^ *(KEYS|CLIENTS)( |$)/i;
 const RESET = "\x1b[0m";
 const DIM = "\x1b[2m";
 /** The color of each exit code: green, yellow, red, red. */

@@ -90,8 +90,15 @@ diskTest("PUTs leave the room that DELETE and CLEAR need, however often they ask
       }
     }
     assertEquals(await client.ask("COUNT"), `200 OK ${stored.size}`);
+    assertEquals(await figureOf(client, "disk_full"), 1);
+    assert((await figureOf(client, "failed_requests"))! > 10);
+    assert((await figureOf(client, "disk_free_bytes"))! < 2 * MIB);
     assertEquals(await client.ask("CLEAR"), "200 OK");
     await untilWritable(client);
+    assertEquals(await figureOf(client, "disk_full"), 0);
+    // However often a PUT was refused, it begins once and ends once.
+    const told = server.log.filter((line) => /The disk (is full|has room)/.test(line));
+    assertEquals(told.length, 2, told.join("\n"));
   });
 });
 

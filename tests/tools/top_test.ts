@@ -86,8 +86,8 @@ testServer("elsewhere it prints a line a second, and ends when its reader does",
   await using server = await AdminServer.start({ args: ["--memory"] });
   const { text, code } = await firstLines(4, { args: ["--admin", String(server.port)] });
   const [head, line] = text.split("\n");
-  assertMatch(head!, /^ *time +req\/s +p50 +p99 .*memory  wrong$/);
-  assertMatch(line!, /^\d\d:\d\d:\d\d +\d.* MiB  -$/);
+  assertMatch(head!, /^ *time +req\/s +p50 +p99 .*memory {2}wrong$/);
+  assertMatch(line!, /^\d\d:\d\d:\d\d +\d.* MiB {2}-$/);
   assert(!text.includes("\u001b"), "no sequences for a terminal");
   assertEquals(code, 1);
 });
@@ -99,7 +99,7 @@ testServer("it gives the password, and says what is wrong in a line", async () =
   const without = await runTool("top", { args });
   assertEquals(without.code, 1);
   assertMatch(without.stderr, /^keyline top: The server wants a password: .*\n$/);
-  assertMatch((await firstLines(3, { args, env })).text, / MiB  -\n/);
+  assertMatch((await firstLines(3, { args, env })).text, / MiB {2}-\n/);
   const nobody = await runTool("top", { args: ["--admin", "1"] });
   assertEquals(nobody.code, 1);
   assertStringIncludes(nobody.stderr, "start the server with --admin PORT.\n");
@@ -148,8 +148,8 @@ Deno.test("what is wrong stands at the top of the screen, and at the end of a li
   const [, first, second] = top.draw({}).replaceAll(/\p{Cc}\[[A-Z]/gu, "").split("\r\n");
   assertMatch(first!, /^! DISK FULL for 1 min/);
   assertMatch(second!, /^! REQUESTS \\u001b\[2J for 1 s$/);
-  assertMatch(plainLine(frame), /  disk full, requests \\u001b\[2J\n$/);
-  assertMatch(plainLine(FRAME), /  -\n$/);
+  assertMatch(plainLine(frame), / {2}disk full, requests \\u001b\[2J\n$/);
+  assertMatch(plainLine(FRAME), / {2}-\n$/);
 });
 
 Deno.test("a screen is never larger than the terminal", () => {
