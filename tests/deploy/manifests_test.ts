@@ -15,6 +15,12 @@ import { Image, read } from "./image.ts";
 type Manifest = any;
 
 const PAGE = "docs/service.md";
+/** The types of Kubernetes, which name no other field than there is. */
+const TYPES = `
+import type { PersistentVolumeClaim, Service } from "npm:kubernetes-types@1.30.0/core/v1.d.ts";
+import type { StatefulSet } from "npm:kubernetes-types@1.30.0/apps/v1.d.ts";
+import type { CronJob, Job } from "npm:kubernetes-types@1.30.0/batch/v1.d.ts";
+`;
 
 testWith(["read"], "every variable in deploy/ and on its page is an option", () => {
   const known = new Set([...Object.keys(OPTIONS).map(variableOf), "KEYLINE_PASSWORD"]);
@@ -124,6 +130,38 @@ testServer("with the manifest of Kubernetes it starts, and its probes are answer
     assertEquals(await statusOf(port, { path, host }), 401);
   }
 });
+
+testServer("Kubernetes knows each field of its manifests", async () => {
+  const objects = ["keyline", "backup", "restore"].flatMap((name) =>
+    documentsOf(`kubernetes/${name}.yaml`)
+  );
+  const { success, stderr } = await checkTypes(objects);
+  assert(success, stderr);
+  const [service] = documentsOf("kubernetes/keyline.yaml");
+  service.spec.publishNotReadyAddress = true;
+  assertStringIncludes((await checkTypes([service])).stderr, "publishNotReadyAddress");
+});
+
+/** Checks objects against the types of Kubernetes, as the source of a program. */
+async function checkTypes(
+  objects: readonly Manifest[],
+): Promise<{ success: boolean; stderr: string }> {
+  const file = Deno.makeTempFileSync({ prefix: "keyline-test-", suffix: ".ts" });
+  const constants = objects.map((object, i) =>
+    `export const object${i}: ${object.kind} = ${JSON.stringify(object)};\n`
+  );
+  try {
+    Deno.writeTextFileSync(file, TYPES + constants.join(""));
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["check", "-q", "--lock=tests/deno.lock", "--frozen", file],
+      cwd: ROOT,
+      env: { NO_COLOR: "1" },
+    }).output();
+    return { success, stderr: new TextDecoder().decode(stderr) };
+  } finally {
+    Deno.removeSync(file);
+  }
+}
 
 /** The status of an answer; fetch would set the name itself. */
 async function statusOf(
