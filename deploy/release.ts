@@ -80,6 +80,11 @@ export async function makeRelease(
     }
   }
   await writeChecksums(dist);
+  if (await exists(new URL(".jsr_away", root))) {
+    say(
+      "NOTE      JSR can't be reached: the executables have the stand-in of offline/ in its place",
+    );
+  }
   const made = parts.length - missing;
   say(`${made} of ${parts.length} parts are made: see dist/ and its ${CHECKSUMS}`);
   return missing;
@@ -148,6 +153,14 @@ export async function run(
   // What stands before is progress, and what follows is for those who work on Deno.
   const [, why] = /error: (.*?)\s*(Stack backtrace:|$)/s.exec(err!) ?? [];
   throw new Error(why ?? err!.trim());
+}
+
+async function exists(file: URL): Promise<boolean> {
+  try {
+    return (await Deno.stat(file)).isFile;
+  } catch {
+    return false;
+  }
 }
 
 async function removeAll(folder: URL): Promise<void> {

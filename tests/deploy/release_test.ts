@@ -37,17 +37,19 @@ testServer(
     assertEquals(givenRuntime, [OWN], "the runtime of this system is for this system alone");
     assertMatch(said.at(-1)!, /^8 of 8 parts are made/);
     assertMatch(said.join("\n"), /^made {6}jsr:@keyline\/client@\d/m);
+    assert(!said.join("\n").includes("NOTE"));
   },
 );
 
 testServer("what can't be made is named with the reason, and the rest is made", async () => {
-  const { missing, said, names } = await release({ unreachable: [OTHER] });
+  const { missing, said, names } = await release({ unreachable: [OTHER], isJsrAway: true });
   assertEquals(missing, 1);
   const [line] = said.filter((line) => line.startsWith("NOT MADE"));
   assertEquals(line, `NOT MADE  ${nameFor(OTHER)}: no runtime\n          could be downloaded`);
   assertEquals(names.includes(nameFor(OTHER)), false);
   assertEquals(names.length, TARGETS.length + 1);
   assertMatch(said.at(-1)!, /^7 of 8 parts are made/);
+  assertMatch(said.at(-2)!, /^NOTE {6}JSR can't be reached/);
 });
 
 testServer("an executable that does not run is not part of a release", async () => {
@@ -71,10 +73,16 @@ testServer("why a program failed is what it said, without its progress", async (
 
 /** Makes a release with a compiler that writes the name of the target, and of a copy of the client if asked. */
 async function release(
-  { unreachable = [], version = `keyline ${config.version} (deno 2.9.6)`, isClientMade = false }: {
+  {
+    unreachable = [],
+    version = `keyline ${config.version} (deno 2.9.6)`,
+    isClientMade = false,
+    isJsrAway = false,
+  }: {
     unreachable?: readonly string[];
     version?: string;
     isClientMade?: boolean;
+    isJsrAway?: boolean;
   },
 ): Promise<Release> {
   const folder = tempFolder();
@@ -102,6 +110,7 @@ async function release(
   try {
     // A copy, because Deno publishes nothing that is not committed.
     await run(["cp", "-r", "client", folder], { cwd: ROOT, env: Deno.env.toObject() });
+    if (isJsrAway) Deno.writeTextFileSync(new URL(".jsr_away", root), "");
     Deno.mkdirSync(new URL("dist/", root));
     Deno.writeTextFileSync(new URL("dist/of-an-older-release", root), "");
     const env = { ...Deno.env.toObject(), DENORT_BIN: "/runtime" };
