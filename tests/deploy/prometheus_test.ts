@@ -10,15 +10,7 @@ import { parse } from "npm:yaml@2.9.1";
 import dashboard from "../../deploy/dashboard.json" with { type: "json" };
 import { AdminServer } from "../admin/admin_server.ts";
 import type { Client } from "../support/client.ts";
-import {
-  hasProgram,
-  isGranted,
-  ROOT,
-  runServer,
-  tempFolder,
-  testWith,
-  testWithProgram,
-} from "../support/harness.ts";
+import { ROOT, runServer, tempFolder, testWith, testWithProgram } from "../support/harness.ts";
 import { diskTest, withDisk } from "../support/small_disk.ts";
 import { eventually } from "../support/waiting.ts";
 import { METRIC_NAMES, metricsIn } from "./metric_names.ts";
@@ -76,23 +68,21 @@ testWithProgram("prometheus", "with all well no alert fires, and each panel has 
   assertEquals(firing, []);
 });
 
-if (!isGranted(["run"]) || hasProgram("prometheus")) {
-  diskTest("a disk that is full is an alert", async () => {
-    await withDisk(40, async (folder) => {
-      await using server = await AdminServer.start({ data: `${folder}/data` });
-      await using prometheus = await Prometheus.start(server.port);
-      using client = await server.process.connect();
-      await fill(client);
-      await eventually(
-        "the alert fires",
-        async () =>
-          (await prometheus.rules()).some(({ name, state }) =>
-            name === "KeylineDiskFull" && state === "firing"
-          ),
-      );
-    });
+diskTest("a disk that is full is an alert", async () => {
+  await withDisk(40, async (folder) => {
+    await using server = await AdminServer.start({ data: `${folder}/data` });
+    await using prometheus = await Prometheus.start(server.port);
+    using client = await server.process.connect();
+    await fill(client);
+    await eventually(
+      "the alert fires",
+      async () =>
+        (await prometheus.rules()).some(({ name, state }) =>
+          name === "KeylineDiskFull" && state === "firing"
+        ),
+    );
   });
-}
+}, { program: "prometheus" });
 
 /** PUTs until the disk is full. */
 async function fill(client: Client): Promise<void> {

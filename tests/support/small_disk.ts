@@ -5,12 +5,21 @@
  */
 
 import { assert } from "@std/assert";
-import { tempFolder, testServer } from "./harness.ts";
+import { tempFolder, testServer, testWithProgram } from "./harness.ts";
 
-/** A test that mounts disks; where none can be mounted it is ignored, and its name says so. */
-export function diskTest(name: string, fn: () => Promise<void>): void {
-  if (canMount()) testServer(name, fn);
-  else Deno.test({ name: `${name} (ignored: no tmpfs can be mounted)`, ignore: true, fn });
+/**
+ * A test that mounts disks, and may need a program; where none can be mounted, or the program is missing, it is
+ * ignored, and its name says so.
+ */
+export function diskTest(
+  name: string,
+  fn: () => Promise<void>,
+  { program }: { program?: string } = {},
+): void {
+  if (!canMount()) {
+    Deno.test({ name: `${name} (ignored: no tmpfs can be mounted)`, ignore: true, fn });
+  } else if (program === undefined) testServer(name, fn);
+  else testWithProgram(program, name, fn);
 }
 
 function canMount(): boolean {
