@@ -70,21 +70,6 @@ export const STATS: readonly Stat[] = [
     "Seconds since the server started",
     ({ metrics, now }) => Math.round((now() - metrics.startedAt) / 1_000),
   ),
-  gauge(
-    "process_start_time_seconds",
-    "When the server started, in seconds since 1970",
-    ({ metrics }) => metrics.startedAt / 1_000,
-  ),
-  gauge(
-    "process_open_fds",
-    "File descriptors in use: those of the start, and one for each client",
-    ({ metrics: { descriptors, connections } }) => descriptors && descriptors.used + connections,
-  ),
-  gauge(
-    "process_max_fds",
-    "File descriptors that there can be; where there are enough for all clients, those that need be",
-    ({ metrics }) => metrics.descriptors?.max,
-  ),
   gauge("keys", "Keys in the table", ({ keys }) => keys),
   ofTable("table_bytes", "gauge", "Memory that keys and values take, in bytes"),
   ofTable("disk_bytes", "gauge", "Size of the log on disk, in bytes"),
@@ -207,6 +192,21 @@ export const STATS: readonly Stat[] = [
     "memory_bytes",
     "Memory of the process (resident set), in bytes",
     () => Deno.memoryUsage().rss,
+  ),
+  gauge(
+    "process_start_time_seconds",
+    "When the server started, in seconds since 1970",
+    ({ metrics }) => metrics.startedAt / 1_000,
+  ),
+  gauge(
+    "process_open_fds",
+    "File descriptors in use: those of the start, and one for each client",
+    ({ metrics: { descriptors, connections } }) => descriptors && descriptors.used + connections,
+  ),
+  gauge(
+    "process_max_fds",
+    "File descriptors that there can be; where there are enough for all clients, those that need be",
+    ({ metrics }) => metrics.descriptors?.max,
   ),
   counter("cpu_seconds_total", "Processor time that the process has used, in seconds", cpuSeconds),
   counter(
