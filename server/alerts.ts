@@ -35,25 +35,31 @@ interface Check {
   count?(look: Look): number;
   /** What to log when that begins and when it ends; nothing where it is logged elsewhere. */
   readonly events?: readonly [begins: string, ends: string];
+  /** Whether it makes requests and commits fail, so that these need no lines of their own. */
+  readonly isCause?: true;
+  /** Whether a cause explains it. */
+  readonly isSymptom?: true;
   /** What to log of the last time. */
   last?(metrics: Metrics): string | undefined;
 }
 
 /** The checks, in the order in which people should hear of them. */
 const CHECKS: readonly Check[] = [
-  { name: "disk full", isNow: ({ stats }) => stats.disk_full === 1 },
+  { name: "disk full", isCause: true, isNow: ({ stats }) => stats.disk_full === 1 },
   { name: "memory full", count: ({ metrics }) => metrics.memoryRefusals },
-  { name: "etcd lost", isNow: ({ stats }) => stats.engine_reached === 0 },
-  { name: "etcd full", isNow: ({ stats }) => stats.engine_full === 1 },
+  { name: "etcd lost", isCause: true, isNow: ({ stats }) => stats.engine_reached === 0 },
+  { name: "etcd full", isCause: true, isNow: ({ stats }) => stats.engine_full === 1 },
   { name: "values damaged", isNow: ({ stats }) => (stats.damaged_records ?? 0) > 0 },
   {
     name: "commits failing",
+    isSymptom: true,
     count: ({ metrics }) => metrics.commitsFailed,
     events: ["Commits fail", "Commits do not fail any more"],
     last: ({ lastFailure }) => lastFailure,
   },
   {
     name: "requests failing",
+    isSymptom: true,
     count: failedRequests,
     events: ["Requests are answered 500", "Requests are not answered 500 any more"],
     last: ({ lastFailure }) => lastFailure,
@@ -90,6 +96,8 @@ interface Known {
   countBefore: number;
   /** When the count grew last, by the clock of the looks; undefined where that is long ago. */
   grownAt: number | undefined;
+  /** Whether the log has that it has begun. */
+  isLogged: boolean;
 }
 
 /** Something that clients do, which is counted, and told when its count has grown. */
@@ -122,6 +130,7 @@ export class Alerts {
     count: 0,
     countBefore: 0,
     grownAt: undefined,
+    isLogged: false,
   }));
   readonly #timeouts = new Habit("Clients were closed, because they took too long");
   readonly #wrong = new Habit("Wrong passwords were given");
@@ -135,9 +144,13 @@ export class Alerts {
   look(now: number): void {
     const { metrics, table } = this.#watched;
     const look = { ...this.#watched, stats: table.stats() };
+    const isExplained = CHECKS.some(({ isCause, isNow }) => isCause && isNow?.(look));
     metrics.alerts = CHECKS.flatMap((check, i): Alert[] => {
-      const since = this.#sinceOf(check, this.#known[i]!, { look, now });
-      return since === undefined ? [] : [{ name: check.name, since }];
+      const known = this.#known[i]!;
+      this.#count(check, known, { look, now, isExplained });
+      const isActive = known.grownAt !== undefined || check.isNow?.(look) === true;
+      known.since = isActive ? known.since ?? look.now() : undefined;
+      return known.since === undefined ? [] : [{ name: check.name, since: known.since }];
     });
     this.#timeouts.look(metrics.timeouts, now);
     this.#wrong.look(metrics.wrongPasswords, now);
@@ -149,41 +162,28 @@ export class Alerts {
     Deno.unrefTimer(setInterval(() => this.look(performance.now()), LOOK_MS));
   }
 
-  #sinceOf(
-    check: Check,
+  /** Notes whether a count has grown, and logs that it does so, or has not for a while. */
+  #count(
+    { count: countNow, events, isSymptom, last }: Check,
     known: Known,
-    { look, now }: { look: Look; now: number },
-  ): number | undefined {
-    const count = check.count?.(look) ?? 0;
-    const hasGrown = count > known.count;
-    if (hasGrown && known.grownAt === undefined) {
-      known.countBefore = known.count;
-      begin(check, { count: count - known.count, metrics: look.metrics });
-    }
-    known.count = count;
-    if (hasGrown) known.grownAt = now;
-    else if (known.grownAt !== undefined && now - known.grownAt >= QUIET_MS) {
+    { look, now, isExplained }: { look: Look; now: number; isExplained: boolean },
+  ): void {
+    const before = known.count;
+    known.count = countNow?.(look) ?? 0;
+    if (known.count > before) {
+      if (known.grownAt === undefined) known.countBefore = before;
+      known.grownAt = now;
+      if (known.isLogged || events === undefined || (isSymptom && isExplained)) return;
+      known.isLogged = true;
+      const why = last?.(look.metrics);
+      const count = known.count - before;
+      logEvent("warn", events[0], { count, ...(why !== undefined && { last: why }) });
+    } else if (known.grownAt !== undefined && now - known.grownAt >= QUIET_MS) {
       known.grownAt = undefined;
-      end(check, count - known.countBefore);
+      if (known.isLogged) logEvent("info", events![1], { count: known.count - known.countBefore });
+      known.isLogged = false;
     }
-    const isActive = known.grownAt !== undefined || check.isNow?.(look) === true;
-    known.since = isActive ? known.since ?? look.now() : undefined;
-    return known.since;
   }
-}
-
-function begin(
-  { events, last }: Check,
-  { count, metrics }: { count: number; metrics: Metrics },
-): void {
-  if (events === undefined) return;
-  const why = last?.(metrics);
-  logEvent("warn", events[0], { count, ...(why !== undefined && { last: why }) });
-}
-
-/** Tells that it is over, and how often it was. */
-function end({ events }: Check, count: number): void {
-  if (events !== undefined) logEvent("info", events[1], { count });
 }
 
 function slowCommits({ commitSeconds: { bounds, counts } }: Metrics): number {

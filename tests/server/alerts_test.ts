@@ -183,6 +183,28 @@ Deno.test("requests that are answered 500 are told with why, those of a failed c
   ]);
 });
 
+Deno.test("what a state explains is on the list and not in the log, until there is another reason", async () => {
+  const watched = new Watched();
+  const log = await logOf(async () => {
+    watched.table.said = { disk_full: 1 };
+    watched.table.failure = new TableError("disk full");
+    await watched.ask("PUT a 1");
+    watched.pass(100);
+    await watched.ask("PUT a 1");
+    watched.pass(1);
+    assertEquals(watched.wrong, [["disk full", 1], ["requests failing", 101]]);
+    watched.table.said = { damaged_records: 1 };
+    watched.pass(10);
+    watched.table.failure = new TableError("something else");
+    await watched.ask("PUT a 1");
+    watched.pass(100);
+  });
+  assertEquals(log.map(eventOf), [
+    'warn  Requests are answered 500 count=1 last="something else"',
+    "info  Requests are not answered 500 any more count=2",
+  ]);
+});
+
 Deno.test("memory is full while it refuses changes, and for a minute after", async () => {
   const watched = new Watched();
   await logOf(async () => {
