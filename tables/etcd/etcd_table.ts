@@ -125,8 +125,7 @@ export class EtcdTable {
    * are undone then.
    */
   async commit(deadline: number): Promise<boolean> {
-    const { now = Date.now } = this.#options;
-    const begunAt = now();
+    const begunAt = (this.#options.now ?? Date.now)();
     try {
       const isDone = this.replica.isChanged
         ? await this.#append(deadline)
@@ -136,14 +135,13 @@ export class EtcdTable {
       return isDone;
     } catch (error) {
       this.replica.undoTurn();
-      const isLost = error instanceof LostPlaceError;
-      if (isLost || (error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
-      if (!isLost) {
-        this.#health.noteFailure(error);
-        throw error;
+      if (error instanceof LostPlaceError) {
+        await this.#reload(deadline);
+        return false;
       }
-      await this.#reload(deadline);
-      return false;
+      if ((error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
+      this.#health.noteFailure(error);
+      throw error;
     }
   }
 
@@ -294,6 +292,8 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
+      engine_reached: Number(this.#health.isReached),
+      engine_full: Number(this.#health.isFull),
       writable: this.isReadable && !this.#health.isFull ? 1 : 0,
     };
   }
