@@ -1,18 +1,12 @@
 /**
  * Asks the server in its own words: requests go through a turn, like those of a connection. So nobody
- * here sees a change that is not durable, and it works with any table.
+ * here sees a change that is not durable, and it works with any table. The metrics count none of them: they
+ * are about the requests of clients, and whoever looks at a server should not change what it shows.
  *
  * @module
  */
 
-import {
-  answer,
-  counted,
-  type GateContext,
-  prepare,
-  type Request,
-  run,
-} from "../server/dispatch/gate.ts";
+import { type GateContext, prepare, type Request, run } from "../server/dispatch/gate.ts";
 import type { Line } from "../server/input/line.ts";
 import type { Lines } from "../server/input/lines.ts";
 import { type Reply, serverError } from "../server/reply.ts";
@@ -51,7 +45,7 @@ class Asker implements Member, RemoteMember {
   }
 
   answer(request: Request): Answered {
-    const reply = answer(request, this.#context);
+    const reply = run(request, this.#context);
     // A Promise is not waited for: nothing that is asked here returns one.
     this.replies.push(
       (reply instanceof Promise ? serverError("not answered at once") : reply).wire,
@@ -83,9 +77,7 @@ class Asker implements Member, RemoteMember {
     this.replies.length = this.#released;
   }
 
-  count(request: Request, reply: Reply): void {
-    counted(request, reply, this.#context);
-  }
+  count(): void {}
 
   release(rest: Lines | undefined, failure?: Reply): void {
     this.rest = rest;
