@@ -60,9 +60,8 @@ export class Live {
     this.#watchers.add(response);
     response.on("close", () => this.#watchers.delete(response));
     response.on("error", () => this.#watchers.delete(response));
-    const { table, registry, metrics: { version, startedAt } } = this.#source;
-    const operations = [...registry].map(({ verb }) => verb.toLowerCase());
-    const server = { version, startedAt, table: table.location, operations };
+    const { table, metrics: { version, startedAt } } = this.#source;
+    const server = { version, startedAt, table: table.location };
     response.write(`retry: 2000\nevent: server\ndata: ${JSON.stringify(server)}\n\n`);
     this.#sendHistory(response, request.headers["last-event-id"]);
   }
