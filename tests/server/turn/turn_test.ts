@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
-import { refused } from "../../../server/dispatch/gate.ts";
+import { refused } from "../../../server/dispatch/request.ts";
 import type { Lines } from "../../../server/input/lines.ts";
 import { linesIn } from "../../support/line_cuts.ts";
 import { Metrics } from "../../../server/metrics.ts";
@@ -36,6 +36,7 @@ function makeTurn() {
     const member: Member = {
       prepare: (line) => refused(line, okay),
       answer: () => "goes on",
+      noteSlow() {},
       release(_rest, failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
