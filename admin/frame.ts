@@ -7,6 +7,7 @@
 
 import { keyCount, type Source } from "../server/stats.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
+import type { SlowRequest } from "../server/slow_requests.ts";
 
 /** How long something took, in seconds. */
 export interface Quantiles {
@@ -54,6 +55,8 @@ export interface Frame {
   readonly diskReads: number | null;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;
+  /** Requests that held up the server, the oldest first. */
+  readonly slow: readonly SlowRequest[];
 }
 
 /** Makes frames. */
@@ -94,6 +97,7 @@ export class FrameMaker {
     const turns = sumOf(this.#before.countsSince("turn", turnRequests));
     const inTurns = this.#before.since("in turns", turnRequests.sum);
     const late = this.#before.countsSince("loop", loopDelay);
+    const slow = this.#before.since("slow", metrics.slow.count);
     return {
       at: time(),
       operations,
@@ -112,6 +116,7 @@ export class FrameMaker {
       disk: disk_bytes ?? null,
       diskReads: cache_misses === undefined ? null : rate("disk reads", cache_misses),
       loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
+      slow: slow === 0 ? [] : metrics.slow.last.slice(-slow),
     };
   }
 }

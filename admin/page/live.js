@@ -5,7 +5,7 @@ import { byId, show } from "./elements.js";
 import { lastOf } from "./format.js";
 import { showLost, showNow, showServer } from "./now.js";
 import { showOperations } from "./operations.js";
-import { showSlow } from "./slow.js";
+import { addSlow, replaceSlow } from "./slow.js";
 
 /** The server sends a frame per second: after so long without one the connection is lost. */
 const SILENCE_MS = 5_000;
@@ -16,13 +16,21 @@ let charts;
 let seenAt = performance.now();
 
 const events = new EventSource("/events");
-events.addEventListener("server", (event) => showServer(JSON.parse(event.data)));
+events.addEventListener("server", (event) => {
+  const facts = JSON.parse(event.data);
+  showServer(facts);
+  replaceSlow(facts.slow);
+});
 events.addEventListener("history", (event) => {
   frames.length = 0;
   take(JSON.parse(event.data));
 });
 events.addEventListener("missed", (event) => take(JSON.parse(event.data)));
-events.addEventListener("frame", (event) => take([JSON.parse(event.data)]));
+events.addEventListener("frame", (event) => {
+  const frame = JSON.parse(event.data);
+  take([frame]);
+  addSlow(frame.slow);
+});
 events.addEventListener("error", () => {
   // A closed source stays closed, after an error that is not about the network.
   if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5_000);
@@ -45,7 +53,6 @@ function take(more) {
   if (last === undefined) return;
   showNow(last);
   showOperations(frames, secondsOf(frames));
-  showSlow(frames, secondsOf(frames));
   showPast();
 }
 

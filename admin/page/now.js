@@ -68,7 +68,7 @@ export function showNow(frame) {
   const times = alerts.map(({ since }) => `for ${span((at - since) / 1_000)}`);
   if (alerts.length === 1) return showWell("failing", names[0], times);
   const lines = names.map((name, i) => `${name}, ${times[i]}`);
-  showWell("failing", `${alerts.length} things fail`, lines);
+  showWell("failing", `${alerts.length} things are wrong`, lines);
 }
 
 /** Shows that the server is silent, so that the figures are old. */

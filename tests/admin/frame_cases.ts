@@ -8,11 +8,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
 import type { Frame } from "../../admin/frame.ts";
+import type { SlowRequest } from "../../server/slow_requests.ts";
 import { type Bench, pageTest, textsOf } from "./browser.ts";
 
 const NOW = Date.UTC(2026, 0, 1, 12);
 const QUANTILES = { p50: 0.001, p99: 0.01, p999: 0.01 };
-/** A frame without what not every server tells. */
+/** A frame without alerts. */
 const FRAME: Omit<Frame, "alerts"> = {
   at: NOW,
   operations: { get: { rate: 900, ...QUANTILES }, put: { rate: 100, ...QUANTILES } },
@@ -31,9 +32,19 @@ const FRAME: Omit<Frame, "alerts"> = {
   disk: 1e8,
   diskReads: 0,
   loopDelay: 0.001,
+  slow: [],
 };
 const ADDRESS = "[2001:db8:1234:5678:9abc:def0:1234:5678]:54321";
-const ONLY = { latency: "#e58a00" };
+const SLOW = {
+  at: NOW,
+  verb: "KEYS",
+  requests: 1,
+  milliseconds: 10,
+  bytes: 2_048,
+  address: ADDRESS,
+};
+/** The colour of p99, and paler of p99.9. */
+const P99 = "#e58a00";
 
 framesTest("the title says the span that is shown, which is as much as there is", async (open) => {
   const page = await open();
@@ -51,7 +62,7 @@ framesTest("the title says the span that is shown, which is as much as there is"
   const { from, until } = await page.$eval(
     "#charts figure:nth-child(2) canvas",
     extentOf,
-    ONLY.latency,
+    P99,
   );
   assert(from < 0.15 && until > 0.95, `${from} to ${until}`);
   await give(page, seconds(300));
@@ -66,7 +77,7 @@ framesTest("p99 is seen where p99.9 is the same, and so is that", async (open) =
   const [strong, pale] = await page.$eval(
     "#charts figure:nth-child(2) canvas",
     rowsOf,
-    ONLY.latency,
+    P99,
   );
   assert(strong! > 0, "p99");
   assert(pale! > strong!, "p99.9 is seen on both sides of it");
@@ -94,7 +105,9 @@ framesTest("legends say the values of now, or of the pointer, and stay where the
   assertEquals(await boxesOf(page, ".legend li"), before);
   // An operation that turns up later takes a place that was kept for it.
   const { operations } = FRAME;
-  await give(page, [{ ...FRAME, operations: { ...operations, add: operations.put! } }], "frame");
+  await give(page, [{ ...FRAME, operations: { ...operations, add: operations.put! } }], {
+    event: "frame",
+  });
   await page.mouse.move(0, 0);
   assertEquals(await textsOf(page, "#charts figure:nth-child(1) li:visible span"), [
     ...["GET", "PUT", "ADD"],
@@ -107,18 +120,18 @@ framesTest("what fails is the answer to the first question", async (open) => {
   await give(page, [{ ...FRAME, alerts: [] }]);
   assertEquals(await wellOf(page), ["Yes", "up for 1 h 0 min"]);
   const full = { name: "disk full", since: NOW - 65_000 };
-  await give(page, [{ ...FRAME, alerts: [full] }], "frame");
+  await give(page, [{ ...FRAME, alerts: [full] }], { event: "frame" });
   assertEquals(await wellOf(page), ["Disk full", "for 1 min 5 s"]);
   assertEquals(await page.getAttribute("#well", "data-state"), "failing");
   assertEquals(await page.title(), "Disk full – Keyline: data");
   const failing = { name: "commits fail", since: NOW };
-  await give(page, [{ ...FRAME, alerts: [full, failing] }], "frame");
+  await give(page, [{ ...FRAME, alerts: [full, failing] }], { event: "frame" });
   assertEquals(await wellOf(page), [
-    "2 things fail",
+    "2 things are wrong",
     "Disk full, for 1 min 5 s",
     "Commits fail, for 0 s",
   ]);
-  await give(page, [FRAME], "frame");
+  await give(page, [FRAME], { event: "frame" });
   assertEquals(await wellOf(page), ["Yes", "up for 1 h 0 min"]);
   assertEquals(await page.title(), "Keyline: data");
 });
@@ -128,20 +141,17 @@ framesTest("slow requests are listed, the newest first, and the last 128 if aske
 ) => {
   const page = await open();
   await give(page, [FRAME]);
-  assertEquals(await page.isVisible("#slow-requests"), false, "nothing is said of any");
-  await give(page, [{ ...FRAME, slow: [] }]);
-  assertEquals(await page.textContent("#slow"), "No slow requests in the last second.");
-  const frames = seconds(130).map((frame, i) => ({
-    ...frame,
-    slow: [{ at: frame.at, verb: "KEYS", milliseconds: 10 + i, bytes: 2_048, address: ADDRESS }],
-  }));
-  await give(page, frames);
+  assertEquals(await page.textContent("#slow"), "None has held up the server.");
+  assertEquals(await page.isVisible("#all-slow"), false);
+  const slow = seconds(127).map(({ at }) => ({ ...SLOW, at }));
+  await give(page, [FRAME], { slow });
+  const more = [{ ...SLOW, requests: 3 }, { ...SLOW, verb: "PUT", milliseconds: 139 }];
+  await give(page, [{ ...FRAME, slow: more }], { event: "frame", slow });
   assertEquals(await page.locator("#slow tr").count(), 8);
-  assertEquals((await textsOf(page, "#slow tr:first-child td")).slice(1), [
-    `KEYS ${ADDRESS}`,
-    "139 ms",
-    "2.00 KiB",
-  ]);
+  assertEquals(
+    (await textsOf(page, "#slow tr:nth-child(-n + 2) td")).filter((_, i) => i % 4 > 0),
+    [`PUT ${ADDRESS}`, "139 ms", "2.00 KiB", `KEYS and 2 more ${ADDRESS}`, "10.0 ms", "2.00 KiB"],
+  );
   await page.click("text=Show all 128");
   assertEquals(await page.locator("#slow tr").count(), 128);
   await page.click("text=Show the last 8");
@@ -169,15 +179,9 @@ for (const width of [320, 360]) {
         }]),
       ),
       alerts: [{ name: "file descriptors are short", since: 0 }, { name: "disk full", since: 0 }],
-      slow: [{
-        at: NOW,
-        verb: "PERSIST",
-        milliseconds: 999,
-        bytes: 1_023 * 1_024,
-        address: ADDRESS,
-      }],
     };
-    await give(page, seconds(40).map(({ at }) => ({ ...frame, at })));
+    const slow = [{ ...SLOW, verb: "PERSIST", milliseconds: 999, bytes: 1_023 * 1_024 }];
+    await give(page, seconds(40).map(({ at }) => ({ ...frame, at })), { slow });
     await page.click("#keys button");
     await page.waitForSelector("#entry:not([hidden])");
     assertEquals(await page.evaluate(`[document.documentElement.scrollWidth, innerWidth]`), [
@@ -216,9 +220,12 @@ function seconds(count: number): (typeof FRAME)[] {
 async function give(
   page: Page,
   frames: readonly (typeof FRAME & Record<string, unknown>)[],
-  event: "history" | "frame" = "history",
+  { event = "history", slow = [] }: {
+    event?: "history" | "frame";
+    slow?: readonly SlowRequest[];
+  } = {},
 ): Promise<void> {
-  const server = { version: "1.0.0", table: "data", startedAt: NOW - 3_600_000 };
+  const server = { version: "1.0.0", table: "data", startedAt: NOW - 3_600_000, slow };
   const data = event === "history" ? frames : frames[0];
   for (const [type, value] of [["server", server], [event, data]]) {
     const text = JSON.stringify(JSON.stringify(value));
