@@ -43,4 +43,6 @@ export async function ask(
 /** A session whose requests are not a client's. */
 class UncountedSession extends Session {
   override count(): void {}
+
+  override noteSlow(): void {}
 }
