@@ -175,7 +175,7 @@ class Chart {
           y: { range, distr: isLogarithmic ? 3 : 1 },
         },
         axes: [
-          { ...axis, size: 28, space: 70, values: (_plot, ticks) => ticks.map(clock) },
+          { ...axis, size: 28, space: 90, values: (_plot, ticks) => ticks.map(clock) },
           {
             ...axis,
             size: 64,
