@@ -166,7 +166,7 @@ class Chart {
       {
         width: this.#canvas.clientWidth,
         height: this.#height,
-        padding: [8, 12, 0, 0],
+        padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { sync: { key: "keyline" }, drag: { x: false, y: false } },
         hooks: { setCursor: [() => this.#showValues()] },

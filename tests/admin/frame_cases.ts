@@ -189,6 +189,8 @@ for (const width of [320, 360]) {
       width,
     ]);
     assertEquals(await page.evaluate(faultsOfLayout), []);
+    const edges = await page.$$eval("#charts canvas", inkAtEdgesOf);
+    assertEquals(edges, Array(6).fill(0), "a time or a number reaches beyond its chart");
   });
 }
 
@@ -247,6 +249,17 @@ async function boxesOf(page: Page, selector: string): Promise<unknown> {
 }
 
 // What follows runs in the browser.
+
+/** How many pixels of each canvas something is drawn on at its left or right edge. */
+// deno-lint-ignore no-explicit-any
+function inkAtEdgesOf(canvases: any[]): number[] {
+  return canvases.map((canvas) =>
+    [0, canvas.width - 1].flatMap((x) => {
+      const { data } = canvas.getContext("2d").getImageData(x, 0, 1, canvas.height);
+      return Array.from(data as Uint8ClampedArray).filter((value, i) => i % 4 === 3 && value > 0);
+    }).length
+  );
+}
 
 /** Where the pixels of this colour begin and end, as shares of the width of a canvas. */
 // deno-lint-ignore no-explicit-any
