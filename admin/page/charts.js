@@ -175,7 +175,12 @@ class Chart {
           y: { range, distr: isLogarithmic ? 3 : 1 },
         },
         axes: [
-          { ...axis, size: 28, space: 90, values: (_plot, ticks) => ticks.map(clock) },
+          {
+            ...axis,
+            size: 28,
+            space: this.figure.className === "large" ? 90 : 60,
+            values: (_plot, ticks) => ticks.map(clock),
+          },
           {
             ...axis,
             size: 64,

@@ -53,21 +53,25 @@ framesTest("the title says the span that is shown, which is as much as there is"
     for (const seconds of [120, 900, 3_600]) {
       await page.check(`#span input[value='${seconds}']`);
       titles.push(await page.textContent("#past"));
+      const times = await page.$$eval("#charts canvas", inkBelowOf);
+      assertEquals(times.map((ink) => ink > 0), Array(6).fill(true), "each chart says when");
     }
     return titles;
   };
-  await give(page, seconds(40));
+  // Not at a round time, which every axis has.
+  const until = NOW + 240_000;
+  await give(page, seconds(40, until));
   assertEquals(await titles(), Array(3).fill("The last 40 seconds"));
   // The line begins where the chart does, with the hour chosen.
-  const { from, until } = await page.$eval(
+  const line = await page.$eval(
     "#charts figure:nth-child(2) canvas",
     extentOf,
     P99,
   );
-  assert(from < 0.15 && until > 0.95, `${from} to ${until}`);
-  await give(page, seconds(300));
+  assert(line.from < 0.15 && line.until > 0.9, `${line.from} to ${line.until}`);
+  await give(page, seconds(300, until));
   assertEquals(await titles(), ["The last 2 minutes", "The last 5 minutes", "The last 5 minutes"]);
-  await give(page, seconds(3_600));
+  await give(page, seconds(3_600, until));
   assertEquals(await titles(), ["The last 2 minutes", "The last 15 minutes", "The last hour"]);
 });
 
@@ -213,9 +217,12 @@ function framesTest(
   });
 }
 
-/** So many frames, a second apart, that end now. */
-function seconds(count: number): (typeof FRAME)[] {
-  return Array.from({ length: count }, (_, i) => ({ ...FRAME, at: NOW - (count - 1 - i) * 1_000 }));
+/** So many frames, a second apart. */
+function seconds(count: number, until = NOW): (typeof FRAME)[] {
+  return Array.from({ length: count }, (_, i) => ({
+    ...FRAME,
+    at: until - (count - 1 - i) * 1_000,
+  }));
 }
 
 /** Gives frames to the page, as all that there are or one more. */
@@ -249,6 +256,17 @@ async function boxesOf(page: Page, selector: string): Promise<unknown> {
 }
 
 // What follows runs in the browser.
+
+/** On how many pixels of each canvas something is drawn where the times of its axis stand. */
+// deno-lint-ignore no-explicit-any
+function inkBelowOf(canvases: any[]): number[] {
+  return canvases.map((canvas) => {
+    const { data } = canvas.getContext("2d")
+      .getImageData(0, canvas.height - 18, canvas.width, 18);
+    return Array.from(data as Uint8ClampedArray).filter((value, i) => i % 4 === 3 && value > 0)
+      .length;
+  });
+}
 
 /** How many pixels of each canvas something is drawn on at its left or right edge. */
 // deno-lint-ignore no-explicit-any
