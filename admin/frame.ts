@@ -8,6 +8,7 @@
 import { keyCount, type Source } from "../server/stats.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
 import type { SlowRequest } from "../server/slow_requests.ts";
+import type { Alert } from "../server/metrics.ts";
 
 /** How long something took, in seconds. */
 export interface Quantiles {
@@ -57,6 +58,8 @@ export interface Frame {
   readonly loopDelay: number | null;
   /** Requests that held up the server, the oldest first. */
   readonly slow: readonly SlowRequest[];
+  /** What is wrong at its end. */
+  readonly alerts: readonly Alert[];
 }
 
 /** Makes frames. */
@@ -117,6 +120,7 @@ export class FrameMaker {
       diskReads: cache_misses === undefined ? null : rate("disk reads", cache_misses),
       loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
       slow: slow === 0 ? [] : metrics.slow.last.slice(-slow),
+      alerts: metrics.alerts,
     };
   }
 }

@@ -50,7 +50,7 @@ export function showServer(facts) {
 /** Shows a frame. */
 export function showNow(frame) {
   for (const showFigure of figures) showFigure(frame);
-  const { rate, connections, latency, at, alerts = [] } = frame;
+  const { rate, connections, latency, at, alerts } = frame;
   show(byId("rate"), number(rate));
   show(
     byId("clients"),

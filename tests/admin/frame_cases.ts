@@ -13,8 +13,7 @@ import { type Bench, pageTest, textsOf } from "./browser.ts";
 
 const NOW = Date.UTC(2026, 0, 1, 12);
 const QUANTILES = { p50: 0.001, p99: 0.01, p999: 0.01 };
-/** A frame without alerts. */
-const FRAME: Omit<Frame, "alerts"> = {
+const FRAME: Frame = {
   at: NOW,
   operations: { get: { rate: 900, ...QUANTILES }, put: { rate: 100, ...QUANTILES } },
   rate: 1_000,
@@ -32,6 +31,7 @@ const FRAME: Omit<Frame, "alerts"> = {
   disk: 1e8,
   diskReads: 0,
   loopDelay: 0.001,
+  alerts: [],
   slow: [],
 };
 const ADDRESS = "[2001:db8:1234:5678:9abc:def0:1234:5678]:54321";
@@ -121,7 +121,7 @@ framesTest("legends say the values of now, or of the pointer, and stay where the
 
 framesTest("what fails is the answer to the first question", async (open) => {
   const page = await open();
-  await give(page, [{ ...FRAME, alerts: [] }]);
+  await give(page, [FRAME]);
   assertEquals(await wellOf(page), ["Yes", "up for 1 h 0 min"]);
   const full = { name: "disk full", since: NOW - 65_000 };
   await give(page, [{ ...FRAME, alerts: [full] }], { event: "frame" });
@@ -218,7 +218,7 @@ function framesTest(
 }
 
 /** So many frames, a second apart. */
-function seconds(count: number, until = NOW): (typeof FRAME)[] {
+function seconds(count: number, until = NOW): Frame[] {
   return Array.from({ length: count }, (_, i) => ({
     ...FRAME,
     at: until - (count - 1 - i) * 1_000,
@@ -228,7 +228,7 @@ function seconds(count: number, until = NOW): (typeof FRAME)[] {
 /** Gives frames to the page, as all that there are or one more. */
 async function give(
   page: Page,
-  frames: readonly (typeof FRAME & Record<string, unknown>)[],
+  frames: readonly Frame[],
   { event = "history", slow = [] }: {
     event?: "history" | "frame";
     slow?: readonly SlowRequest[];
