@@ -155,6 +155,17 @@ pageTest(
   },
 );
 
+pageTest("it says what fails on the server", async ({ server, open }) => {
+  const page = await open();
+  await page.waitForSelector("#well[data-state=live]");
+  using _client = await server.process.connect();
+  using other = await server.process.connect();
+  assertMatch((await other.line())!, /^503 /);
+  await page.waitForSelector("#well[data-state=failing]");
+  assertEquals(await page.textContent("#state"), "Clients refused");
+  assertMatch(await page.title(), /^Clients refused – Keyline: /);
+}, { env: { KEYLINE_MAX_CONNECTIONS: "1" } });
+
 pageTest("it is dark where that is wished for, and asks for the password", async (
   { server, open },
 ) => {
