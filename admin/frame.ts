@@ -111,7 +111,7 @@ export class FrameMaker {
       batch: turns === 0 ? null : round(inTurns / turns),
       received: rate("received", metrics.bytesReceived),
       sent: rate("sent", metrics.bytesSent),
-      refused: rate("refused", metrics.connectionsRefused),
+      refused: rate("refused", metrics.refusals.count),
       malformed: rate("malformed", metrics.malformed),
       connections: metrics.connections,
       keys: keyCount(this.#source) ?? null,
