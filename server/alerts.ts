@@ -7,7 +7,7 @@
  */
 
 import { logEvent, tellFaults } from "./event_log.ts";
-import type { Alert, Metrics } from "./metrics.ts";
+import type { Alert, Incidents, Metrics } from "./metrics.ts";
 import { failedRequests, type Source } from "./stats.ts";
 
 /** From when on a commit is slow, in seconds: most take some hundred microseconds. */
@@ -74,7 +74,7 @@ const CHECKS: readonly Check[] = [
   },
   {
     name: "clients refused",
-    count: ({ metrics }) => metrics.connectionsRefused,
+    count: ({ metrics }) => metrics.refusals.count,
     events: ["Clients were refused, because there are too many", "No more clients are refused"],
   },
   {
@@ -100,25 +100,22 @@ interface Known {
   isLogged: boolean;
 }
 
-/** Something that clients do, which is counted, and told when its count has grown. */
+/** Something that clients do: a line of the log for each host that did it, for programs that ban hosts. */
 class Habit {
   readonly #event: string;
-  #told = 0;
   #toldAt = -Infinity;
 
   constructor(event: string) {
     this.#event = event;
   }
 
-  /** Tells of what came since it last did, unless that was a moment ago. */
-  look({ count, last }: { count: number; last: string | undefined }, now: number): void {
-    if (count === this.#told || now - this.#toldAt < REPEAT_MS) return;
-    logEvent("warn", this.#event, {
-      count: count - this.#told,
-      ...(last !== undefined && { last }),
-    });
-    this.#told = count;
-    this.#toldAt = now;
+  /** Logs what came since it last did, unless that was a moment ago. */
+  look(incidents: Incidents, now: number): void {
+    if (now - this.#toldAt < REPEAT_MS) return;
+    for (const [host, count] of incidents.takeHosts()) {
+      logEvent("warn", this.#event, { from: host === "" ? "others" : host, count });
+      this.#toldAt = now;
+    }
   }
 }
 
@@ -132,8 +129,9 @@ export class Alerts {
     grownAt: undefined,
     isLogged: false,
   }));
-  readonly #timeouts = new Habit("Clients were closed, because they took too long");
-  readonly #wrong = new Habit("Wrong passwords were given");
+  readonly #timeouts = new Habit("A client was closed, because it took too long");
+  readonly #refusals = new Habit("A client was refused");
+  readonly #wrong = new Habit("A wrong password was given");
 
   /** What is wrong goes to the list of the metrics, whenever `look` is called. */
   constructor(watched: Watched) {
@@ -153,6 +151,7 @@ export class Alerts {
       return known.since === undefined ? [] : [{ name: check.name, since: known.since }];
     });
     this.#timeouts.look(metrics.timeouts, now);
+    this.#refusals.look(metrics.refusals, now);
     this.#wrong.look(metrics.wrongPasswords, now);
     tellFaults(now);
   }

@@ -19,17 +19,29 @@ export class Latency {
   pending = 0;
 }
 
-/** What clients did that an operator may want to know of: how often, and who did it last. */
+/** How many hosts to count by themselves between two lines of the log. */
+const HOSTS_MAX = 16;
+
+/** What clients did that an operator may want to know of: how often, and from where. */
 export class Incidents {
   /** How often. */
   count = 0;
-  /** The address of the client that did it last, where it is known. */
-  last: string | undefined;
+  /** How often from each host since these were taken; the empty string stands for hosts that are too many. */
+  #hosts = new Map<string, number>();
 
-  /** Counts one. */
+  /** Counts one, of a client with this address: host and port. */
   note(address: string | undefined): void {
     this.count++;
-    this.last = address;
+    const host = (address ?? "").replace(/:\d+$/, "");
+    const name = this.#hosts.has(host) || this.#hosts.size < HOSTS_MAX ? host : "";
+    this.#hosts.set(name, (this.#hosts.get(name) ?? 0) + 1);
+  }
+
+  /** How often from each host since the last call; empty where none. */
+  takeHosts(): ReadonlyMap<string, number> {
+    const hosts = this.#hosts;
+    if (hosts.size > 0) this.#hosts = new Map();
+    return hosts;
   }
 }
 
@@ -60,7 +72,7 @@ export class Metrics {
   /** Connections that have been accepted, refused ones not counted. */
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
-  connectionsRefused = 0;
+  readonly refusals: Incidents = new Incidents();
   /** Connections that were closed because their clients took too long. */
   readonly timeouts: Incidents = new Incidents();
   /** Wrong passwords, on the port of the lines and on the admin port. */

@@ -225,7 +225,7 @@ function logStop({ registry, metrics }: Inside["services"]): void {
   logEvent("info", "Keyline has stopped", {
     seconds: Math.round((Date.now() - metrics.startedAt) / 1_000),
     connections: metrics.connectionsAccepted,
-    refused: metrics.connectionsRefused,
+    refused: metrics.refusals.count,
     requests,
     malformed: metrics.malformed,
     commits: metrics.commitSeconds.count,

@@ -134,7 +134,7 @@ export const STATS: readonly Stat[] = [
   counter(
     "connections_refused_total",
     "Connections that were refused because there were too many",
-    ({ metrics }) => metrics.connectionsRefused,
+    ({ metrics }) => metrics.refusals.count,
   ),
   counter(
     "connections_timed_out_total",

@@ -9,7 +9,7 @@ import { Connection, type ConnectionOptions, type Limits } from "./connection.ts
 import { refuse } from "./farewell.ts";
 import { logFault } from "../event_log.ts";
 import { busy } from "../reply.ts";
-import type { Socket } from "./socket.ts";
+import { addressOf, type Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
 import { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 
@@ -129,7 +129,7 @@ export class Listener {
       : new TlsSocket(socket, context, this.#options.turn.slice);
     if (this.#isDraining) return this.#refuse(wrapped, "shutting down");
     if (metrics.connections >= limits.connectionsMax) {
-      metrics.connectionsRefused++;
+      metrics.refusals.note(addressOf(socket));
       return this.#refuse(wrapped, "too many connections; try again later");
     }
     const connection = new Connection(wrapped, {

@@ -112,7 +112,7 @@ const FAILURES: readonly {
   },
   {
     name: "clients refused",
-    fail: (metrics) => metrics.connectionsRefused++,
+    fail: (metrics) => metrics.refusals.note("192.0.2.1:1"),
     log: [
       "warn  Clients were refused, because there are too many count=1",
       "info  No more clients are refused count=100",
@@ -137,18 +137,23 @@ for (const { name, fail, log: expected } of FAILURES) {
       assertEquals(watched.wrong, []);
       watched.pass(100);
     });
-    assertEquals(log.map(eventOf), expected);
+    assertEquals(withoutHosts(log), expected);
   });
+}
+
+/** The events of a log, without the lines that name hosts. */
+function withoutHosts(log: readonly string[]): string[] {
+  return log.map(eventOf).filter((event) => !event.includes("A client was refused"));
 }
 
 Deno.test("what failed before, and is over, begins again with a line and a time of its own", async () => {
   const watched = new Watched();
   const log = await logOf(() => {
     for (let round = 0; round < 2; round++) {
-      watched.metrics.connectionsRefused += 5;
+      for (let i = 0; i < 5; i++) watched.metrics.refusals.note("192.0.2.1:1");
       watched.pass(100);
     }
-    watched.metrics.connectionsRefused += 5;
+    for (let i = 0; i < 5; i++) watched.metrics.refusals.note("192.0.2.1:1");
     watched.pass(1);
     assertEquals(watched.wrong, [["clients refused", 201]]);
   });
@@ -156,7 +161,7 @@ Deno.test("what failed before, and is over, begins again with a line and a time 
     "warn  Clients were refused, because there are too many",
     "info  No more clients are refused",
   ];
-  assertEquals(log.map(eventOf), [
+  assertEquals(withoutHosts(log), [
     ...[`${begins} count=5`, `${ends} count=5`],
     ...[`${begins} count=5`, `${ends} count=5`, `${begins} count=5`],
   ]);
@@ -228,7 +233,7 @@ Deno.test("a start with too few descriptors is told until the next one", () => {
   assertEquals(watched.wrong, []);
 });
 
-Deno.test("wrong passwords and clients that took too long are told with the last address", async () => {
+Deno.test("wrong passwords and clients that took too long are told by host, and of few hosts by name", async () => {
   const watched = new Watched();
   const { metrics } = watched;
   const log = await logOf(() => {
@@ -238,11 +243,16 @@ Deno.test("wrong passwords and clients that took too long are told with the last
     metrics.timeouts.note("[2001:db8::1]:7");
     metrics.timeouts.note(undefined);
     watched.pass(40);
+    for (let i = 0; i < 100; i++) metrics.wrongPasswords.note(`198.51.100.${i}:1`);
+    watched.pass(1);
   });
+  const hosts = Array.from({ length: 16 }, (_, i) => `from=198.51.100.${i} count=1`);
   assertEquals(log.map(eventOf), [
-    "warn  Wrong passwords were given count=1 last=192.0.2.1:1",
-    "warn  Clients were closed, because they took too long count=2",
-    "warn  Wrong passwords were given count=100000 last=192.0.2.2:99999",
+    "warn  A wrong password was given from=192.0.2.1 count=1",
+    "warn  A client was closed, because it took too long from=[2001:db8::1] count=1",
+    "warn  A client was closed, because it took too long from=others count=1",
+    "warn  A wrong password was given from=192.0.2.2 count=100000",
+    ...[...hosts, "from=others count=84"].map((rest) => `warn  A wrong password was given ${rest}`),
   ]);
   assertEquals(watched.wrong, []);
 });

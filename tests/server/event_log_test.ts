@@ -134,9 +134,9 @@ testServer("the log has the address of who gives a wrong password, or takes too 
   const told = (event: RegExp) =>
     eventually(`${event}`, () => process.log.some((line) => event.test(line)));
   await told(
-    /warn {2}Clients were closed, because they took too long count=1 last=127\.0\.0\.1:\d+$/,
+    /warn {2}A client was closed, because it took too long from=127\.0\.0\.1 count=1$/,
   );
-  await told(/warn {2}Wrong passwords were given count=\d last=127\.0\.0\.1:\d+$/);
+  await told(/warn {2}A wrong password was given from=127\.0\.0\.1 count=\d$/);
   const right = { headers: { authorization: "Bearer sesame" } };
   const { body } = await server.get("metrics", right);
   assertMatch(body, /^keyline_wrong_passwords_total 2$/m);
@@ -180,7 +180,7 @@ testServer("with --log json a start that fails is told as JSON", async () => {
   assertMatch(JSON.parse(stderr).event, /^Keyline: Cannot listen on/);
 });
 
-testServer("refused clients are told of by their number", async () => {
+testServer("refused clients are told by their number, and by where they come from", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory", "--max-connections", "1"],
   });
@@ -193,4 +193,6 @@ testServer("refused clients are told of by their number", async () => {
   await eventually("it is told", () => server.output.includes("Clients were refused"));
   const lines = server.log.filter((line) => line.includes("refused,"));
   assertEquals(lines.length, 1);
+  const from = /warn {2}A client was refused from=127\.0\.0\.1 count=\d$/;
+  await eventually("it has the host", () => server.log.some((line) => from.test(line)));
 });
