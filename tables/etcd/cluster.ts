@@ -26,7 +26,10 @@ export interface ClusterOptions {
 /** Nobody knows whether a transaction took place. */
 export class UncertainError extends Error {}
 
-/** The engine takes no changes until somebody makes room; reads go on. */
+/**
+ * The engine takes no changes until somebody makes room; reads go on. It may have taken the change that it
+ * answered so: a node looks again after it has applied a transaction.
+ */
 export class EngineFullError extends TableError {
   /** Says so to clients. */
   constructor(options?: ErrorOptions) {
@@ -105,7 +108,7 @@ export class Cluster {
 
   /**
    * Tries once to carry out a transaction. Throws UncertainError where nobody knows whether it took
-   * place, TableError where it certainly did not.
+   * place, EngineFullError where a look at the engine tells, TableError where it certainly did not.
    */
   once(txn: Txn, deadline: number): Promise<TxnResult> {
     return this.#once(TXN, txn, deadline);

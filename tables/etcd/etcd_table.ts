@@ -155,8 +155,8 @@ export class EtcdTable {
     await this.commit(deadline);
     if (!this.#health.isFull) return;
     const { isDone, entries } = await this.#log.append(emptyEntry(), deadline);
-    if (!isDone) return this.#apply(entries);
-    this.#health.noteRoom();
+    if (isDone) this.#health.noteRoom();
+    else this.#apply(entries);
   }
 
   /** Ends a turn: what it has changed and not committed is undone. */
@@ -175,6 +175,7 @@ export class EtcdTable {
 
   /** Ends the use of the table. */
   async close(): Promise<void> {
+    this.#health.close();
     const ended = this.#snapshots?.close();
     this.#cluster.close();
     await ended;
@@ -194,8 +195,7 @@ export class EtcdTable {
   }
 
   async #append(deadline: number): Promise<boolean> {
-    const entry = this.replica.toEntry();
-    const { isDone, entries, isAll } = await this.#log.append(entry, deadline);
+    const { isDone, entries, isAll } = await this.#log.append(this.replica.toEntry(), deadline);
     if (isDone) {
       this.replica.commit();
       this.#health.noteRoom();

@@ -6,12 +6,12 @@
  */
 
 import { messageOf } from "../durable/errors.ts";
-import type { Report } from "../report.ts";
+import { NO_REPORT, type Report } from "../report.ts";
 import { EngineFullError, TooLargeError } from "./cluster.ts";
 
 /** The health of an engine. */
 export class Health {
-  readonly #report: Report;
+  #report: Report;
   #isReached = true;
   #isFull = false;
   #isStarted = false;
@@ -35,6 +35,11 @@ export class Health {
   noteStart(): void {
     this.noteReached();
     this.#isStarted = true;
+  }
+
+  /** Tells nothing any more: calls that are under way fail when the table is closed. */
+  close(): void {
+    this.#report = NO_REPORT;
   }
 
   /** Notes an answer. */
