@@ -9,7 +9,8 @@
 import { messageOf, OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, TableError } from "../table.ts";
-import { Cluster, NotReachedError } from "./cluster.ts";
+import { Cluster } from "./cluster.ts";
+import { NotReachedError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
 import { Health } from "./health.ts";

@@ -17,6 +17,7 @@ import {
   variableOf,
 } from "../../server/settings.ts";
 import { unknownVariables } from "../../server/variables.ts";
+import { testWith } from "../support/harness.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
@@ -283,22 +284,26 @@ Deno.test("a variable is named after its flag", () => {
 
 const SECRETS = { KEYLINE_PASSWORD: "open sesame", KEYLINE_ETCD_PASSWORD: "sesame two" };
 
-Deno.test("what is printed of the settings has each of them once, and where it is from", () => {
-  const variables = { KEYLINE_PORT: "7000", KEYLINE_DATA: "my data", KEYLINE_ETCD_USER: "u" };
-  const args = ["--port", "1", "--insecure", "--cache", "128"];
-  const rows = printedRows(args, variables);
-  const names = withVariable().map((name) => `--${name}`);
-  assertEquals(rows.map(([name]) => name).filter((name) => name!.startsWith("--")), names);
-  const found = Object.fromEntries(rows.map(([name, ...rest]) => [name, rest]));
-  assertEquals(found["--port"], ["1", "option"]);
-  assertEquals(found["--data"], ['"my data"', "variable"]);
-  assertEquals(found["--insecure"], ["on", "option"]);
-  assertEquals(found["--memory"], ["off", "default"]);
-  assertEquals(found["--cache"], ["128", "option"]);
-  assertEquals(found["--tls-cert"], ["-", "default"]);
-  assertEquals(found["KEYLINE_ETCD_USER"], ["u", "variable"]);
-  assertEquals(found["KEYLINE_PASSWORD"], ["-", "default"]);
-});
+testWith(
+  ["sys"],
+  "what is printed of the settings has each of them once, and where it is from",
+  () => {
+    const variables = { KEYLINE_PORT: "7000", KEYLINE_DATA: "my data", KEYLINE_ETCD_USER: "u" };
+    const args = ["--port", "1", "--insecure", "--cache", "128"];
+    const rows = printedRows(args, variables);
+    const names = withVariable().map((name) => `--${name}`);
+    assertEquals(rows.map(([name]) => name).filter((name) => name!.startsWith("--")), names);
+    const found = Object.fromEntries(rows.map(([name, ...rest]) => [name, rest]));
+    assertEquals(found["--port"], ["1", "option"]);
+    assertEquals(found["--data"], ['"my data"', "variable"]);
+    assertEquals(found["--insecure"], ["on", "option"]);
+    assertEquals(found["--memory"], ["off", "default"]);
+    assertEquals(found["--cache"], ["128", "option"]);
+    assertEquals(found["--tls-cert"], ["-", "default"]);
+    assertEquals(found["KEYLINE_ETCD_USER"], ["u", "variable"]);
+    assertEquals(found["KEYLINE_PASSWORD"], ["-", "default"]);
+  },
+);
 
 Deno.test("no secret is printed with the settings, but that there is one", () => {
   const text = printedSettings(["--memory"], (name) => SECRETS[name as keyof typeof SECRETS]);
