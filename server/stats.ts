@@ -70,7 +70,9 @@ export const STATS: readonly Stat[] = [
     ({ metrics, now }) => Math.round((now() - metrics.startedAt) / 1_000),
   ),
   gauge("keys", "Keys in the table", ({ keys }) => keys),
-  ofTable("table_bytes", "gauge", "Memory that keys and values take, in bytes"),
+  ofTable("table_bytes", "gauge", "Memory that the table takes, in bytes"),
+  ofTable("table_bytes_max", "gauge", "Memory that the table may take, in bytes"),
+  ofTable("evicted_keys_total", "counter", "Keys that were removed because memory was full"),
   ofTable("disk_bytes", "gauge", "Size of the log on disk, in bytes"),
   ofTable("live_bytes", "gauge", "What the newest record of each key takes of the log, in bytes"),
   ofTable(
@@ -94,7 +96,7 @@ export const STATS: readonly Stat[] = [
   ofTable(
     "writable",
     "gauge",
-    "1 where the table takes changes, 0 where the disk is full or failed",
+    "1 where the table takes changes, 0 where the disk or memory is full, or the disk failed",
   ),
   gauge("connections", "Clients that are connected", ({ metrics }) => metrics.connections),
   counter(

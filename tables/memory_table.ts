@@ -60,7 +60,7 @@ export class MemoryTable implements Table {
   }
 
   get(key: TextLike): Text | undefined {
-    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    const ref = this.#read(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
   }
 
@@ -73,7 +73,7 @@ export class MemoryTable implements Table {
   }
 
   entry(key: TextLike): Entry | undefined {
-    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    const ref = this.#read(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);
   }
 
@@ -162,12 +162,29 @@ export class MemoryTable implements Table {
   }
 
   stats(): Record<string, number> {
-    return { table_bytes: this.#memtable.bytes, expired_keys: this.#expiredKeys, writable: 1 };
+    const { budget, isEvictingEntries, evictedKeys } = this.#memtable;
+    return {
+      table_bytes: budget.usedBytes,
+      ...(budget.bytesMax < Infinity && { table_bytes_max: budget.bytesMax }),
+      ...(isEvictingEntries && { evicted_keys: evictedKeys }),
+      expired_keys: this.#expiredKeys,
+      writable: Number(isEvictingEntries || budget.room > 0),
+    };
   }
 
   close(): void {}
 
+  /** The record of a key that has not expired, which counts as used; NO_REF if there is none. */
+  #read(key: Text): number {
+    const ref = this.#memtable.findVisible(key, this.#now);
+    if (ref !== NO_REF && this.#memtable.isEvictingEntries) {
+      this.#memtable.records.setRecent(ref, true);
+    }
+    return ref;
+  }
+
   #write(key: Text, value: Text, version: number, expiresAt: number): void {
+    this.#memtable.makeRoom(key, value, { version, expiresAt, place: 0 });
     const logged = this.#log.length;
     const place = this.#log.add({ kind: KIND.PUT, key, value, version, expiresAt });
     try {
