@@ -18,7 +18,7 @@ import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
-import { openStorage } from "./storage.ts";
+import { openStorage, type Storage } from "./storage.ts";
 import { unknownVariables } from "./variables.ts";
 import { Watch } from "./watch.ts";
 
@@ -101,7 +101,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   });
   new Watch(metrics).start();
   const { port } = listener;
-  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes });
+  logStart(settings, { port, services, sideDoor, storage });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
 }
 
@@ -157,11 +157,11 @@ function renew(listener: Listener, settings: Settings): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, sideDoor, cacheBytes }: {
+  { port, services, sideDoor, storage: { cacheBytes, memoryBytesMax } }: {
     port: number;
     services: Inside["services"];
     sideDoor: SideDoor | undefined;
-    cacheBytes: number | undefined;
+    storage: Pick<Storage, "cacheBytes" | "memoryBytesMax">;
   },
 ): void {
   const { table, registry, metrics, isPassword } = services;
@@ -174,6 +174,7 @@ function logStart(
     ...(sideDoor && { admin: sideDoor.url }),
     table: table.location,
     ...countOf(services),
+    max_memory: `${memoryBytesMax / MIB} MiB`,
     ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
     operations: registry.size,
     tls: tlsCert !== undefined,

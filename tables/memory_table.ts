@@ -8,6 +8,7 @@
 import { type Change, KIND } from "./change.ts";
 import { NO_REF } from "./memtable/arena.ts";
 import { Memtable } from "./memtable/memtable.ts";
+import { NO_REPORT, type Report } from "./report.ts";
 import { type Clock, type Entry, type KeyPage, NO_EXPIRY, type Page, type Table } from "./table.ts";
 import { asText, Text, type TextLike } from "./text.ts";
 
@@ -15,6 +16,8 @@ import { asText, Text, type TextLike } from "./text.ts";
 const SWEEP_KEYS_MAX = 1_000;
 /** The most expired keys that a page passes over, so that no page holds up other clients. */
 const SKIPPED_KEYS_MAX = 10_000;
+/** Memory that was full counts as free once this share of the bound is. */
+const FREE_SHARE = 1 / 64;
 const NOTHING = Text.of("");
 
 /** Takes the changes of a turn before they are made, and lets the last of them go again. */
@@ -35,6 +38,8 @@ export interface MemoryTableOptions {
   readonly memtable?: Memtable;
   /** What is told each change. */
   readonly log?: ChangeLog;
+  /** What is told when memory gets full. */
+  readonly report?: Report;
 }
 
 const NO_LOG: ChangeLog = { length: 0, add: () => 0, undo() {} };
@@ -45,6 +50,9 @@ export class MemoryTable implements Table {
   readonly #now: Clock;
   readonly #memtable: Memtable;
   readonly #log: ChangeLog;
+  readonly #report: Report;
+  /** Whether memory was reported to be full. */
+  #isFull = false;
   /** The last version that was given. */
   version = 0;
   /** How many expired keys have been removed. */
@@ -52,11 +60,13 @@ export class MemoryTable implements Table {
 
   /** Creates a table. */
   constructor(
-    { now = Date.now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions = {},
+    { now = Date.now, memtable = new Memtable(), log = NO_LOG, report = NO_REPORT }:
+      MemoryTableOptions = {},
   ) {
     this.#now = now;
     this.#memtable = memtable;
     this.#log = log;
+    this.#report = report;
   }
 
   get(key: TextLike): Text | undefined {
@@ -85,9 +95,17 @@ export class MemoryTable implements Table {
 
   expire(key: TextLike, expiresAt: number | null): boolean {
     const text = asText(key);
+    const ref = this.#read(text);
+    if (ref === NO_REF) return false;
+    // First the room: to make some may move or evict the entry.
+    this.#memtable.makeRoom(text, this.#memtable.records.valueLength(ref), expiresAt ?? 0);
     const entry = this.entry(text);
-    if (entry === undefined) return false;
-    this.#write(text, entry.value, entry.version, expiresAt ?? 0);
+    return entry !== undefined && this.rewrite(text, { ...entry, expiresAt });
+  }
+
+  /** Stores an entry as it is, with its version. */
+  rewrite(key: Text, { value, version, expiresAt }: Entry): true {
+    this.#write(key, value, version, expiresAt ?? 0);
     return true;
   }
 
@@ -141,9 +159,19 @@ export class MemoryTable implements Table {
 
   maintain(): boolean {
     if (this.#memtable.mark() > 0) return true; // Not within a turn.
+    this.noteFull();
     const isMore = this.sweep();
     this.#memtable.commit();
     return this.#memtable.maintain() || isMore;
+  }
+
+  /** Reports when memory gets full, and when some of it is free again. */
+  noteFull(): void {
+    const { spareBytes, budget } = this.#memtable;
+    if (this.#isFull ? spareBytes < FREE_SHARE * budget.bytesMax : spareBytes > 0) return;
+    this.#isFull = !this.#isFull;
+    if (this.#isFull) this.#report("warn", "Memory is full: PUT is refused until keys are removed");
+    else this.#report("info", "Memory has room again, and PUT works");
   }
 
   /** Removes at most so many of the keys that have expired, as a change of the turn; true if there may be more. */
@@ -162,13 +190,13 @@ export class MemoryTable implements Table {
   }
 
   stats(): Record<string, number> {
-    const { budget, isEvictingEntries, evictedKeys } = this.#memtable;
+    const { budget, evicts, evictedKeys, spareBytes } = this.#memtable;
     return {
       table_bytes: budget.usedBytes,
       ...(budget.bytesMax < Infinity && { table_bytes_max: budget.bytesMax }),
-      ...(isEvictingEntries && { evicted_keys: evictedKeys }),
+      ...(evicts === "entries" && { evicted_keys: evictedKeys }),
       expired_keys: this.#expiredKeys,
-      writable: Number(isEvictingEntries || budget.room > 0),
+      writable: Number(spareBytes > 0),
     };
   }
 
@@ -177,14 +205,13 @@ export class MemoryTable implements Table {
   /** The record of a key that has not expired, which counts as used; NO_REF if there is none. */
   #read(key: Text): number {
     const ref = this.#memtable.findVisible(key, this.#now);
-    if (ref !== NO_REF && this.#memtable.isEvictingEntries) {
-      this.#memtable.records.setRecent(ref, true);
-    }
+    const { evicts, records } = this.#memtable;
+    if (evicts === "entries" && ref !== NO_REF) records.setRecent(ref, true);
     return ref;
   }
 
   #write(key: Text, value: Text, version: number, expiresAt: number): void {
-    this.#memtable.makeRoom(key, value, { version, expiresAt, place: 0 });
+    this.#memtable.makeRoom(key, value.length, expiresAt);
     const logged = this.#log.length;
     const place = this.#log.add({ kind: KIND.PUT, key, value, version, expiresAt });
     try {

@@ -7,6 +7,7 @@
  */
 
 import { messageOf, OpenError } from "../durable/errors.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, TableError } from "../table.ts";
 import { Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
@@ -23,6 +24,8 @@ import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot
 export interface EtcdOptions extends EtcdLocation {
   /** How long the engine may take for a request, in milliseconds. */
   readonly timeout: number;
+  /** How much memory the copy may take before it refuses more; by default as much as there is. */
+  readonly budget?: MemoryBudget;
   /** Set where the nodes speak TLS. */
   readonly tls?: TlsOptions | undefined;
   /** Set where the cluster asks for a name and a password. */
@@ -70,7 +73,7 @@ export class EtcdTable {
   #isFull = false;
 
   private constructor(options: EtcdOptions) {
-    const { timeout, prefix, now = Date.now } = options;
+    const { timeout, prefix, budget, now = Date.now, report = NO_REPORT } = options;
     this.#options = options;
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
@@ -81,6 +84,8 @@ export class EtcdTable {
     this.replica = new Replica({
       location: formatLocation(options),
       now,
+      budget,
+      report,
       stats: () => this.#stats(),
     });
   }
@@ -304,7 +309,7 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
-      writable: this.isReadable && !this.#isFull ? 1 : 0,
+      ...(!this.isReadable || this.#isFull) && { writable: 0 },
     };
   }
 }

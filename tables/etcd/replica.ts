@@ -8,6 +8,8 @@
 import { type Change, KIND, sizeOfChange } from "../change.ts";
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
+import { NO_REPORT, type Report } from "../report.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import {
   type Clock,
@@ -31,6 +33,10 @@ export interface ReplicaOptions {
   readonly location: string;
   /** The clock by which keys expire. */
   readonly now: Clock;
+  /** How much memory the copy may take before it refuses more; undefined for as much as there is. */
+  readonly budget?: MemoryBudget | undefined;
+  /** What is told when memory gets full. */
+  readonly report?: Report;
   /** What STATS tells about the engine. */
   readonly stats: () => Record<string, number>;
 }
@@ -47,7 +53,7 @@ export interface Chunk {
 export class Replica implements TableView {
   readonly location: string;
   readonly #options: ReplicaOptions;
-  #memtable = new Memtable();
+  #memtable: Memtable;
   #table: MemoryTable;
   readonly #gathered = new ChangeWriter();
   /** The last version that the log knows. */
@@ -59,6 +65,7 @@ export class Replica implements TableView {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.location = options.location;
+    this.#memtable = this.#newMemtable();
     this.#table = this.#newTable();
   }
 
@@ -154,7 +161,8 @@ export class Replica implements TableView {
   /** Forgets everything, and begins with a snapshot whose first part was taken at this version. */
   reset(version: number): void {
     this.#gathered.clear();
-    this.#memtable = new Memtable();
+    this.#memtable.close();
+    this.#memtable = this.#newMemtable();
     this.#table = this.#newTable();
     this.#table.version = this.#version = version;
   }
@@ -206,9 +214,14 @@ export class Replica implements TableView {
     return isMore;
   }
 
+  #newMemtable(): Memtable {
+    const { budget } = this.#options;
+    return new Memtable(budget && { budget });
+  }
+
   #newTable(): MemoryTable {
-    const { now } = this.#options;
-    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered });
+    const { now, report = NO_REPORT } = this.#options;
+    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered, report });
   }
 
   #apply({ kind, key, value, version, expiresAt }: Change): void {

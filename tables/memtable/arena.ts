@@ -88,10 +88,9 @@ export class Arena {
   }
 
   /** Whether a record's room fits such a value and expiry, without wasting half of it. */
-  fits(ref: number, value: Text, { expiresAt }: Fields): boolean {
+  fits(ref: number, valueLength: number, expiresAt: number): boolean {
     const view = this.#view(ref);
     const at = offsetOf(ref);
-    const valueLength = value.end - value.start;
     if (valueLength > INLINE_BYTES_MAX || !isInlineAt(view, at)) return false;
     const size = roomFor(keyLengthAt(view, at), valueLength, expiresAt);
     const capacity = capacityAt(view, at);

@@ -12,8 +12,6 @@ import { SlabWalk } from "./slab_walk.ts";
 /** What eviction takes: values, which a log has, or whole entries. */
 export type Evicted = "values" | "entries";
 
-const NONE: ReadonlySet<number> = new Set();
-
 /** Visits slabs, one after the other. */
 export class Evictor {
   readonly #evicts: Evicted;
@@ -26,32 +24,16 @@ export class Evictor {
     this.#evicts = evicts;
   }
 
-  /** Does a step; true if there is more to do. Throws MemoryFullError. */
-  step(contents: Contents, hotBytesMax: number): boolean {
-    if (contents.arena.hotBytes <= hotBytesMax) return false;
-    return this.#visit(contents, { isHurried: false, touched: NONE });
-  }
-
-  /**
-   * Does a step within a turn, and passes by what that has changed. It spares nothing else, so that a few steps
-   * make room. False where there is nothing to visit. Throws MemoryFullError.
-   */
-  hurry(contents: Contents, touched: ReadonlySet<number>): boolean {
-    return this.#visit(contents, { isHurried: true, touched });
-  }
-
-  #visit(
-    contents: Contents,
-    { isHurried, touched }: { isHurried: boolean; touched: ReadonlySet<number> },
-  ): boolean {
+  /** Does a step; true if there is more to do. A hurried one spares nothing. Throws MemoryFullError. */
+  step(contents: Contents, hotBytesMax: number, { isHurried = false } = {}): boolean {
     const { arena } = contents;
+    if (arena.hotBytes <= hotBytesMax) return false;
     if (this.#walk.isOver(arena)) {
       const number = arena.slabs.nextHot(this.#walk.number);
       if (number === undefined) return false;
       this.#walk.begin(arena, number);
     }
     this.#walk.step(arena, (ref) => {
-      if (touched.has(ref)) return 0;
       if (arena.isRecent(ref) && !isHurried) {
         arena.setRecent(ref, false);
         return 0;

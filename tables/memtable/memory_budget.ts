@@ -18,8 +18,8 @@ export const RESERVE_BYTES = 8_388_608;
 
 /** Counts memory, against a bound. */
 export class MemoryBudget {
-  /** The most memory to hold, in bytes. */
-  readonly bytesMax: number;
+  /** The most memory to hold, in bytes. It may change at any time. */
+  bytesMax: number;
   #bytes = 0;
   /** Freed memory that is kept, by size. */
   readonly #kept = new Map<number, Memory[]>();

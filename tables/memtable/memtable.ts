@@ -46,18 +46,20 @@ export interface MemtableOptions extends ContentsOptions {
 export class Memtable {
   /** The memory that all of this takes, and the bound on it. */
   readonly budget: MemoryBudget;
-  /** Whether entries go where memory ends, so that it matters which ones are read. */
-  readonly isEvictingEntries: boolean;
+  /** What goes where memory ends; undefined for nothing. */
+  readonly evicts: Evicted | undefined;
   readonly #options: ContentsOptions;
   #contents: Contents;
   readonly #journal: Journal;
   readonly #reclaimer: Reclaimer;
+  /** How much of the journal was final before the turn has ended, in bytes. */
+  #finalBytes = 0;
   readonly #prefetcher = new Prefetcher();
 
   /** An empty memtable. */
   constructor({ budget = new MemoryBudget(), evicts, ...options }: MemtableOptions = {}) {
     this.budget = budget;
-    this.isEvictingEntries = evicts === "entries";
+    this.evicts = evicts;
     this.#options = { ...options, budget };
     this.#contents = new Contents(this.#options);
     this.#journal = new Journal(budget);
@@ -77,6 +79,11 @@ export class Memtable {
   /** The memory that the records take, in bytes. */
   get bytes(): number {
     return this.#contents.arena.bytes;
+  }
+
+  /** How much more can be stored once all has gone that may, in bytes; below 0 where memory is full. */
+  get spareBytes(): number {
+    return this.budget.room + (this.evicts === undefined ? 0 : this.records.hotBytes);
   }
 
   /** The number of keys. */
@@ -134,7 +141,7 @@ export class Memtable {
       this.#journal.noteAdded({ hash, ref, logged });
       return ref;
     }
-    if (typeof value !== "number" && arena.fits(before, value, fields)) {
+    if (typeof value !== "number" && arena.fits(before, value.length, fields.expiresAt)) {
       this.#journal.noteOverwritten(this.#contents, { hash, ref: before, logged });
       this.#overwrite(before, value, fields);
       return before;
@@ -167,11 +174,17 @@ export class Memtable {
   }
 
   /**
-   * Gives a cold record its value, and returns the record, which must not have been put in this turn. `undo` does
-   * not revert it. Throws MemoryFullError.
+   * Gives a cold record its value, and returns the record, which must not have been put in this turn; NO_REF where
+   * there is no room, and it stays cold. `undo` does not revert it.
    */
   warm(ref: number, value: Text): number {
-    return this.#contents.warm(ref, value);
+    if (this.budget.room < Arena.bytesOutside(value.length)) return NO_REF;
+    try {
+      return this.#contents.warm(ref, value);
+    } catch (error) {
+      if (error instanceof MemoryFullError) return NO_REF;
+      throw error;
+    }
   }
 
   /** Notes that the log has the newest record of a key at another place. `undo` does not revert it. */
@@ -228,12 +241,15 @@ export class Memtable {
 
   /** A savepoint for `undo`, valid until the next commit; 0 if nothing has changed since the last one. */
   mark(): number {
-    return this.#journal.length;
+    return this.#finalBytes + this.#journal.length;
   }
 
   /** Reverts every change since the mark. Returns how much was logged there; undefined if nothing changed. */
   undo(mark: number): number | undefined {
-    const { contents, discarded, logged } = this.#journal.undo(this.#contents, mark);
+    const { contents, discarded, logged } = this.#journal.undo(
+      this.#contents,
+      Math.max(0, mark - this.#finalBytes),
+    );
     this.#contents = contents;
     for (const each of discarded) this.#reclaimer.discard(each);
     return logged;
@@ -241,23 +257,32 @@ export class Memtable {
 
   /** Makes the changes final. */
   commit(): void {
+    this.#finalBytes = 0;
     if (this.#journal.length === 0) return;
     for (const each of this.#journal.commit(this.#contents)) this.#reclaimer.discard(each);
   }
 
   /**
-   * Makes sure that a value can be put under a key, within the bound on memory; `put` itself asks for none, so that
-   * what is durable already finds a place. Throws MemoryFullError.
+   * Makes sure that a value of this length can be put under a key, within the bound on memory; `put` itself asks for
+   * none, so that what is durable already finds a place. It may change any record. Throws MemoryFullError.
    */
-  makeRoom(key: Text, value: Text, fields: Fields): void {
-    const bytes = Arena.bytesOutside(value.length);
-    if (this.budget.room >= bytes || this.#reclaimer.freeDiscards(bytes)) return;
-    // What CLEAR has removed goes with the commit, which is about to come.
-    if (this.budget.room + this.#journal.clearedBytes >= bytes) return;
+  makeRoom(key: Text, valueLength: number, expiresAt: number): void {
+    const { budget, evicts } = this;
+    const bytes = Arena.bytesOutside(valueLength);
+    if (budget.room >= bytes || this.#reclaimer.freeDiscards(bytes)) return;
+    // What CLEAR has removed goes when the turn ends, and so do values that a log has.
+    const leaving = this.#journal.clearedBytes + (evicts === "values" ? this.records.hotBytes : 0);
+    if (budget.room + leaving >= bytes) return;
     const ref = this.find(key);
-    if (ref !== NO_REF && this.records.fits(ref, value, fields)) return;
-    const touched = new Set([ref, ...this.#journal.leaving(), ...this.#journal.standing()]);
-    if (!this.#reclaimer.evict(this.#contents, bytes, touched)) throw new MemoryFullError();
+    if (ref !== NO_REF && this.records.fits(ref, valueLength, expiresAt)) return;
+    if (evicts === "entries") {
+      // Records must not move within a turn: so what it has changed up to here is final.
+      const mark = this.mark();
+      this.commit();
+      this.#finalBytes = mark;
+      if (this.#reclaimer.evict(this.#contents, bytes)) return;
+    }
+    throw new MemoryFullError();
   }
 
   /**
@@ -268,6 +293,13 @@ export class Memtable {
   maintain({ hotBytesMax = Infinity }: { hotBytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.
     return this.#reclaimer.step(this.#contents, hotBytesMax);
+  }
+
+  /** Gives all memory back. The memtable must not be used any longer. */
+  close(): void {
+    for (const piece of this.#contents.pieces()) this.budget.free(piece);
+    for (const piece of this.#journal.pieces()) this.budget.free(piece);
+    while (this.#reclaimer.freeSome());
   }
 
   /** Throws an error where index, orders, counts or the budget do not agree with the records. */

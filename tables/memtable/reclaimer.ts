@@ -1,6 +1,6 @@
 /**
  * Reclaims a memtable's memory: frees what CLEAR has removed, closes gaps, and evicts. Between turns it keeps up
- * with what was added. Within a turn it makes room only where there is none, without what the turn has changed.
+ * with what was added.
  *
  * @module
  */
@@ -31,8 +31,8 @@ const GAPS = {
 } as const;
 /** From this share of the bound on, memory is short. */
 const TIGHT_SHARE = 7 / 8;
-/** The most steps of eviction for one value within a turn: what two slabs of the largest records take. */
-const HURRIED_STEPS_MAX = 64;
+/** How many steps of eviction for one value spare what was read. */
+const PATIENT_STEPS_MAX = 64;
 
 /** What a reclaimer works with. */
 export interface ReclaimerOptions {
@@ -63,7 +63,12 @@ export class Reclaimer {
     return this.#evictor.evictedKeys;
   }
 
-  /** Whether the memory of all contents that nobody needs has been freed. */
+  /** Frees some of the contents that nobody needs; false if there are none. */
+  freeSome(): boolean {
+    return this.#discards.step();
+  }
+
+  /** Whether there are none. */
   get isDone(): boolean {
     return this.#discards.isEmpty;
   }
@@ -103,21 +108,16 @@ export class Reclaimer {
     return true;
   }
 
-  /**
-   * Evicts until there is room for so many bytes, whatever has been read, but none of the records in `touched`:
-   * the turn has changed them. False if that is not enough.
-   */
-  evict(contents: Contents, bytes: number, touched: ReadonlySet<number>): boolean {
-    if (this.#evicts === undefined) return false;
-    try {
-      for (let step = 0; this.#budget.room < bytes; step++) {
-        if (step === HURRIED_STEPS_MAX || !this.#evictor.hurry(contents, touched)) return false;
-      }
-      return true;
-    } catch (error) {
-      if (error instanceof MemoryFullError) return false;
-      throw error;
+  /** Evicts until there is room for so many bytes; not within a turn. False if that is not enough. */
+  evict(contents: Contents, bytes: number): boolean {
+    for (let step = 0; this.#budget.room < bytes; step++) {
+      // After many steps, what was read is spared no longer: nobody should wait until all has been visited.
+      const isHurried = step > PATIENT_STEPS_MAX;
+      const hasMore = this.#cleaner.step(contents, this.#gapsLimit(contents)) ||
+        this.#evictor.step(contents, 0, { isHurried });
+      if (!hasMore) return false;
     }
+    return true;
   }
 
   get #isShort(): boolean {
@@ -127,7 +127,8 @@ export class Reclaimer {
 
   /** How large all gaps may be. Where nothing is evicted, they are all the room that DELETE has left. */
   #gapsLimit({ arena: { slabs } }: Contents): GapsLimit {
-    if (this.#evicts === undefined && this.#budget.room < SLAB_BYTES) return GAPS.full;
+    const { room, bytesMax } = this.#budget;
+    if (this.#evicts === undefined && room < headroom(bytesMax)) return GAPS.full;
     return this.#isShort || slabs.isTight ? GAPS.short : GAPS.usual;
   }
 
