@@ -83,7 +83,7 @@ export class Memtable {
 
   /** How much more can be stored once all has gone that may, in bytes; below 0 where memory is full. */
   get spareBytes(): number {
-    return this.budget.room + (this.evicts === undefined ? 0 : this.records.hotBytes);
+    return this.#reclaimer.spareBytes(this.#contents);
   }
 
   /** The number of keys. */

@@ -78,6 +78,11 @@ export class Reclaimer {
     this.#discards.add(contents);
   }
 
+  /** How much more can be stored once all has gone that may, in bytes; below 0 where memory is full. */
+  spareBytes({ arena }: Contents): number {
+    return this.#budget.room + (this.#evicts === undefined ? 0 : arena.hotBytes);
+  }
+
   /**
    * Does a step, or as many as keep up with what was added since this was called last; not within a turn. True if
    * there is more to do.
@@ -125,11 +130,10 @@ export class Reclaimer {
     return usedBytes > TIGHT_SHARE * bytesMax;
   }
 
-  /** How large all gaps may be. Where nothing is evicted, they are all the room that DELETE has left. */
-  #gapsLimit({ arena: { slabs } }: Contents): GapsLimit {
-    const { room, bytesMax } = this.#budget;
-    if (this.#evicts === undefined && room < headroom(bytesMax)) return GAPS.full;
-    return this.#isShort || slabs.isTight ? GAPS.short : GAPS.usual;
+  /** How large all gaps may be. Where nothing is left to evict, they are all the room that DELETE has made. */
+  #gapsLimit(contents: Contents): GapsLimit {
+    if (this.spareBytes(contents) < headroom(this.#budget.bytesMax)) return GAPS.full;
+    return this.#isShort || contents.arena.slabs.isTight ? GAPS.short : GAPS.usual;
   }
 
   /** What values and their records may take, so that there is room for the next turn beside all the rest. */
