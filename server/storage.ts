@@ -18,7 +18,8 @@ import { MemoryShare } from "./memory_share.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
-import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
+import type { TurnLike } from "./dispatch/session.ts";
+import { RemoteTurn } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */
@@ -59,7 +60,6 @@ export async function openStorage(settings: Settings, options: StorageOptions): 
   const table = cacheBytes === undefined
     ? new MemoryTable({
       memtable: new Memtable({ budget, evicts: evict ? "entries" : undefined }),
-      report: logEvent,
     })
     : new DurableTable(data, { cacheBytes, budget, report: logEvent });
   new Maintenance(table, options.onFatal).run();

@@ -8,7 +8,6 @@
 import { type Change, KIND } from "./change.ts";
 import { NO_REF } from "./memtable/arena.ts";
 import { Memtable } from "./memtable/memtable.ts";
-import { NO_REPORT, type Report } from "./report.ts";
 import { type Clock, type Entry, type KeyPage, NO_EXPIRY, type Page, type Table } from "./table.ts";
 import { asText, Text, type TextLike } from "./text.ts";
 
@@ -16,8 +15,6 @@ import { asText, Text, type TextLike } from "./text.ts";
 const SWEEP_KEYS_MAX = 1_000;
 /** The most expired keys that a page passes over, so that no page holds up other clients. */
 const SKIPPED_KEYS_MAX = 10_000;
-/** Memory that was full counts as free once this share of the bound is. */
-const FREE_SHARE = 1 / 64;
 const NOTHING = Text.of("");
 
 /** Takes the changes of a turn before they are made, and lets the last of them go again. */
@@ -38,8 +35,6 @@ export interface MemoryTableOptions {
   readonly memtable?: Memtable;
   /** What is told each change. */
   readonly log?: ChangeLog;
-  /** What is told when memory gets full. */
-  readonly report?: Report;
 }
 
 const NO_LOG: ChangeLog = { length: 0, add: () => 0, undo() {} };
@@ -50,23 +45,18 @@ export class MemoryTable implements Table {
   readonly #now: Clock;
   readonly #memtable: Memtable;
   readonly #log: ChangeLog;
-  readonly #report: Report;
-  /** Whether memory was reported to be full. */
-  #isFull = false;
   /** The last version that was given. */
   version = 0;
   /** How many expired keys have been removed. */
   #expiredKeys = 0;
 
-  /** Creates a table. */
+  /** Without options, the table is empty, goes by the clock of the system, and tells nobody its changes. */
   constructor(
-    { now = Date.now, memtable = new Memtable(), log = NO_LOG, report = NO_REPORT }:
-      MemoryTableOptions = {},
+    { now = Date.now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions = {},
   ) {
     this.#now = now;
     this.#memtable = memtable;
     this.#log = log;
-    this.#report = report;
   }
 
   get(key: TextLike): Text | undefined {
@@ -159,19 +149,9 @@ export class MemoryTable implements Table {
 
   maintain(): boolean {
     if (this.#memtable.mark() > 0) return true; // Not within a turn.
-    this.noteFull();
     const isMore = this.sweep();
     this.#memtable.commit();
     return this.#memtable.maintain() || isMore;
-  }
-
-  /** Reports when memory gets full, and when some of it is free again. */
-  noteFull(): void {
-    const { spareBytes, budget } = this.#memtable;
-    if (this.#isFull ? spareBytes < FREE_SHARE * budget.bytesMax : spareBytes > 0) return;
-    this.#isFull = !this.#isFull;
-    if (this.#isFull) this.#report("warn", "Memory is full: PUT is refused until keys are removed");
-    else this.#report("info", "Memory has room again, and PUT works");
   }
 
   /** Removes at most so many of the keys that have expired, as a change of the turn; true if there may be more. */
@@ -190,13 +170,13 @@ export class MemoryTable implements Table {
   }
 
   stats(): Record<string, number> {
-    const { budget, evicts, evictedKeys, spareBytes } = this.#memtable;
+    const { budget, evicts, evictedKeys } = this.#memtable;
     return {
       table_bytes: budget.usedBytes,
       ...(budget.bytesMax < Infinity && { table_bytes_max: budget.bytesMax }),
       ...(evicts === "entries" && { evicted_keys: evictedKeys }),
       expired_keys: this.#expiredKeys,
-      writable: Number(spareBytes > 0),
+      writable: 1,
     };
   }
 

@@ -74,6 +74,8 @@ export class DurableTable implements Table {
   readonly #cacheBytes: number;
   readonly #slotBytes: number;
   #hits = 0;
+  /** How often compaction has met damage. */
+  #damageCompacted = 0;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
@@ -100,7 +102,7 @@ export class DurableTable implements Table {
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
-      this.#table = new MemoryTable({ now, memtable, log: this.#log, report });
+      this.#table = new MemoryTable({ now, memtable, log: this.#log });
       this.#table.version = this.#log.version;
       this.#compactor = new Compactor(this.#log, { memtable, slotBytes: this.#slotBytes });
       this.#reader = new ColdReader({ log: this.#log, memtable, report });
@@ -211,7 +213,6 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
-      this.#table.noteFull();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
@@ -227,15 +228,18 @@ export class DurableTable implements Table {
   }
 
   stats(): Record<string, number> {
+    const live = this.#memtable.liveBytes.total;
     return {
       ...this.#table.stats(),
       disk_bytes: this.#log.bytes,
-      live_bytes: this.#memtable.liveBytes.total,
+      disk_full: Number(this.#log.isFull),
+      live_bytes: live,
+      dead_bytes: this.#log.filledBytes - live,
       compacted_bytes: this.#compactor.copiedBytes,
       cache_hits: this.#hits,
       cache_misses: this.#reader.count,
-      damaged_records: this.#reader.damagedCount,
-      ...(this.#faults.fatal !== undefined || this.#log.isFull) && { writable: 0 },
+      damaged_records: this.#reader.damagedCount + this.#damageCompacted,
+      writable: Number(this.#faults.fatal === undefined && !this.#log.isFull),
     };
   }
 
@@ -340,6 +344,7 @@ export class DurableTable implements Table {
       return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
+      this.#damageCompacted++;
       this.#report("error", "The log can't be compacted", { file: this.#log.path, error });
       return false;
     }

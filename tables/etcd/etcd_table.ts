@@ -73,7 +73,7 @@ export class EtcdTable {
   #isFull = false;
 
   private constructor(options: EtcdOptions) {
-    const { timeout, prefix, budget, now = Date.now, report = NO_REPORT } = options;
+    const { timeout, prefix, budget, now = Date.now } = options;
     this.#options = options;
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
@@ -85,7 +85,6 @@ export class EtcdTable {
       location: formatLocation(options),
       now,
       budget,
-      report,
       stats: () => this.#stats(),
     });
   }
@@ -309,7 +308,9 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
-      ...(!this.isReadable || this.#isFull) && { writable: 0 },
+      engine_reached: Number(this.#isReached),
+      engine_full: Number(this.#isFull),
+      writable: this.isReadable && !this.#isFull ? 1 : 0,
     };
   }
 }

@@ -8,7 +8,6 @@
 import { type Change, KIND, sizeOfChange } from "../change.ts";
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
-import { NO_REPORT, type Report } from "../report.ts";
 import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import {
@@ -35,8 +34,6 @@ export interface ReplicaOptions {
   readonly now: Clock;
   /** How much memory the copy may take before it refuses more; undefined for as much as there is. */
   readonly budget?: MemoryBudget | undefined;
-  /** What is told when memory gets full. */
-  readonly report?: Report;
   /** What STATS tells about the engine. */
   readonly stats: () => Record<string, number>;
 }
@@ -220,8 +217,8 @@ export class Replica implements TableView {
   }
 
   #newTable(): MemoryTable {
-    const { now, report = NO_REPORT } = this.#options;
-    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered, report });
+    const { now } = this.#options;
+    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered });
   }
 
   #apply({ kind, key, value, version, expiresAt }: Change): void {

@@ -50,7 +50,7 @@ export class Contents {
   /** Lists what was loaded; undefined if that is done. */
   #lister: Lister | undefined;
 
-  /** No records. */
+  /** Empty; `log` says how large the segments are in which records will have their places. */
   constructor({ log = NO_LOG, budget = new MemoryBudget(), ...options }: ContentsOptions) {
     this.arena = new Arena({ ...options, budget });
     this.index = new HashIndex(budget);

@@ -56,7 +56,7 @@ export class Memtable {
   #finalBytes = 0;
   readonly #prefetcher = new Prefetcher();
 
-  /** An empty memtable. */
+  /** Empty; after `clear` its contents are made anew with the same options. */
   constructor({ budget = new MemoryBudget(), evicts, ...options }: MemtableOptions = {}) {
     this.budget = budget;
     this.evicts = evicts;
@@ -79,11 +79,6 @@ export class Memtable {
   /** The memory that the records take, in bytes. */
   get bytes(): number {
     return this.#contents.arena.bytes;
-  }
-
-  /** How much more can be stored once all has gone that may, in bytes; below 0 where memory is full. */
-  get spareBytes(): number {
-    return this.#reclaimer.spareBytes(this.#contents);
   }
 
   /** The number of keys. */

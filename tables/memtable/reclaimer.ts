@@ -78,11 +78,6 @@ export class Reclaimer {
     this.#discards.add(contents);
   }
 
-  /** How much more can be stored once all has gone that may, in bytes; below 0 where memory is full. */
-  spareBytes({ arena }: Contents): number {
-    return this.#budget.room + (this.#evicts === undefined ? 0 : arena.hotBytes);
-  }
-
   /**
    * Does a step, or as many as keep up with what was added since this was called last; not within a turn. True if
    * there is more to do.
@@ -131,9 +126,11 @@ export class Reclaimer {
   }
 
   /** How large all gaps may be. Where nothing is left to evict, they are all the room that DELETE has made. */
-  #gapsLimit(contents: Contents): GapsLimit {
-    if (this.spareBytes(contents) < headroom(this.#budget.bytesMax)) return GAPS.full;
-    return this.#isShort || contents.arena.slabs.isTight ? GAPS.short : GAPS.usual;
+  #gapsLimit({ arena }: Contents): GapsLimit {
+    const { room, bytesMax } = this.#budget;
+    const evictable = this.#evicts === undefined ? 0 : arena.hotBytes;
+    if (room + evictable < headroom(bytesMax)) return GAPS.full;
+    return this.#isShort || arena.slabs.isTight ? GAPS.short : GAPS.usual;
   }
 
   /** What values and their records may take, so that there is room for the next turn beside all the rest. */
