@@ -24,7 +24,7 @@ Deno.test("a copy that is full refuses PUT, and takes in what other servers have
       const texts = { key: Text.of(`other ${++version}`), value: Text.of(value) };
       writer.add({ kind: KIND.PUT, ...texts, version, expiresAt: 0 });
     }
-    return writer.entry({ mark: { server: 1, attempt: version }, version });
+    return writer.entry({ version, time: 0 });
   };
   assertThrows(() => {
     for (let i = 0;; i++) replica.put(`own ${i}`, value);
