@@ -16,7 +16,6 @@ import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
-import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
 import { makeFile, removeFile } from "./new_file.ts";
 import { openSource, partOf, type Source } from "./source.ts";
@@ -161,12 +160,7 @@ function* writeLive(
   }
   // One turn at least: it has the last version.
   commit();
-  for (const segment of log.segments) {
-    const hasRoom = segment !== log.active && indexRoom(segment.indexBytes, segment.size) > 0;
-    const index = hasRoom ? makeIndex(file, segment) : undefined;
-    if (index !== undefined) log.writeIndex(segment, index);
-    yield { keys, fraction: 1 };
-  }
+  yield { keys, fraction: 1 };
   const { sequence, active } = log;
   const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
   return { state, bytes: active.start + active.end };

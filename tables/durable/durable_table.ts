@@ -17,7 +17,7 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, compareTexts, type Memory, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
 import { assertThat, DiskFullError, tableError } from "./errors.ts";
@@ -27,8 +27,6 @@ import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
-import type { Segment } from "./log/segment.ts";
-import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { openErrorOf, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
@@ -208,13 +206,12 @@ export class DurableTable implements Table {
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
       const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
-      const isIndexing = this.#writeIndex();
       const isPreparing = this.#prepareNext(0);
       this.#log.shrink();
       this.#noteSequence();
       const isListing = this.#memtable.listSome();
       const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
-      return isMore || isCompacting || isIndexing || isPreparing || isListing || isEvicting;
+      return isMore || isCompacting || isPreparing || isListing || isEvicting;
     });
   }
 
@@ -375,26 +372,5 @@ export class DurableTable implements Table {
   #noteFull(): void {
     this.#log.isFull = true;
     this.#report("warn", "The disk is full: PUT is refused until there is room");
-  }
-
-  /** Writes the index of a sealed segment that has none; true if there was one. */
-  #writeIndex(): boolean {
-    const segment = this.#log.segments.find((each) =>
-      !each.isIndexed && each !== this.#log.active && indexRoom(each.indexBytes, each.size) > 0
-    );
-    if (segment === undefined) return false;
-    segment.isIndexed = true;
-    const index = this.#makeIndex(segment);
-    if (index !== undefined) this.#log.writeIndex(segment, index);
-    return true;
-  }
-
-  /** The index of a segment; undefined where it has none, or can't be read: then GET will tell. */
-  #makeIndex(segment: Segment): Memory | undefined {
-    try {
-      return makeIndex(this.#folder.log, segment);
-    } catch {
-      return undefined;
-    }
   }
 }

@@ -48,7 +48,7 @@ const STEP_RECORDS = 8_192;
 const WHAT = {
   turn: "a turn can't be read",
   record: "a record can't be read",
-  digest: "a turn does not have the records that it was written with",
+  records: "a turn does not have the records that it was written with",
 } as const;
 
 /** What is found in a log. */
@@ -95,7 +95,6 @@ export class Inspection {
       throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
     }
     if (stateError !== undefined) this.#note(undefined, stateError);
-    for (const { header } of this.segments) this.version = Math.max(this.version, header.version);
   }
 
   /** Reads everything. */
@@ -118,12 +117,22 @@ export class Inspection {
   /** The pieces of all segments, in order. */
   *pieces(): Generator<PlacedPiece> {
     let memory;
-    for (const segment of this.segments) {
+    for (const [i, segment] of this.segments.entries()) {
+      const { seed, size } = segment;
+      const last = this.#lastSequenceOf(i);
+      if (last === segment.header.sequence) continue;
       memory = readSegment(this.#source.log, segment, memory);
       const isEndKnown = this.#chainError === undefined && segment === this.segments.at(-1);
-      const end = isEndKnown ? segment.end : segment.size;
-      for (const piece of piecesOf(memory, { seed: segment.seed, end })) yield { segment, piece };
+      const end = isEndKnown ? segment.end : size;
+      for (const piece of piecesOf(memory, { seed, end, last })) yield { segment, piece };
     }
+  }
+
+  /** The sequence number of the last turn of a segment, by the one that follows; undefined if that is not known. */
+  #lastSequenceOf(position: number): number | undefined {
+    const [segment, next] = [this.segments[position]!, this.segments[position + 1]];
+    const isKnown = next?.number === segment.number + 1 && !this.#survey.headless.has(next);
+    return isKnown ? next.header.sequence : undefined;
   }
 
   *#read(): Steps<void> {
@@ -159,7 +168,7 @@ export class Inspection {
     }
     return {
       segment,
-      index: new IndexCheck(this.#source.log, segment),
+      index: new IndexCheck(this.#source.log, segment, this.#lastSequenceOf(this.#position)),
       last: undefined,
       isDamaged: false,
       end: SEGMENT_HEADER_BYTES,
@@ -207,7 +216,7 @@ export class Inspection {
     reading.end = Math.max(reading.end, end);
     if (what === "turn") this.#isGap = true;
     // The index knows what was there; without one, the record itself may say whose it is.
-    const changes = what === "digest"
+    const changes = what === "records"
       ? []
       : index.within(offset, end) ?? (change === undefined ? [] : [change]);
     for (const each of changes) this.#lose(each, place);
@@ -241,17 +250,14 @@ export class Inspection {
   #leave({ segment, index, last, isDamaged, end }: SegmentReading): void {
     segment.end = end;
     if (index.isThere) this.indexes++;
-    const next = this.segments[this.#position + 1];
-    if (next === undefined) return;
-    if (last?.next === undefined) {
+    const lastSequence = this.#lastSequenceOf(this.#position);
+    if (lastSequence === undefined) return;
+    if (last?.sequence !== lastSequence) {
       const place = segment.start + end;
       for (const each of index.within(end, Infinity) ?? []) this.#lose(each, place);
       this.#note(place, `the end of segment ${segment.number} can't be read`);
       this.#isGap = true;
       return;
-    }
-    if (last.next !== next.slot && next.number === segment.number + 1) {
-      this.#note(next.start, `segment ${next.number} is not where the one before says`);
     }
     if (!isDamaged && !index.agreesWith(last)) {
       this.#note(

@@ -133,8 +133,7 @@ export function reseal(
     const turn = turnHeaderAt(memory, at, segment.seed)!;
     at += turn.length;
     if (turn.sequence !== sequence) continue;
-    const one = new Memory(memory.bytes.subarray(turn.offset, turn.offset + turn.length));
-    return sealTurn(one, { ...turn, sequence: to, seed: segment.seed });
+    return sealTurn(memory, { ...turn, sequence: to, seed: segment.seed });
   }
 }
 

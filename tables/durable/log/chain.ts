@@ -13,15 +13,15 @@ import { Memory } from "../../text.ts";
 import type { PositionedFile } from "./file.ts";
 import {
   ALIGNMENT,
-  damageOf,
   decodeSegmentHeader,
+  isWholeTurn,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
   TURN_HEADER_BYTES,
   type TurnHeader,
   turnHeaderAt,
 } from "./format.ts";
-import { Segment } from "./segment.ts";
+import { Segment, slotsOf } from "./segment.ts";
 
 /** Something is wrong with the log. The message names the place, not the file. */
 export class DamageError extends Error {
@@ -59,8 +59,8 @@ export interface Turns {
   readonly turns: readonly TurnHeader[];
   /** Where the next turn would begin, from the start of the segment. */
   readonly end: number;
-  /** Why there is none: a turn that is damaged or torn; undefined if nothing looks like one. */
-  readonly brokenAt: number | undefined;
+  /** The sequence number of the last one; without any, that of the turn before them. */
+  readonly sequence: number;
 }
 
 /** What is known of a log before it is read: nothing of a copy, whose first slot says it. */
@@ -72,30 +72,26 @@ export interface Identity {
 }
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
-export function findChain(file: PositionedFile, identity = identityOf(file)): Chain {
+export function findChain(file: PositionedFile, identity: Identity = firstHeader(file)): Chain {
   const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
-  let number = found.keys().reduce((a, b) => Math.max(a, b));
-  let active = segmentOf(found, number);
-  let turns = readTurns(file, active);
-  // The newest ones may have no turn yet: one that was begun before a crash, and one that was prepared.
-  while (turns.turns.length === 0 && number > 1) {
-    active = segmentOf(found, --number);
-    turns = readTurns(file, active);
-  }
-  const header = turns.turns.at(-1);
-  const last = header && { segment: active, header };
-  if (header?.next !== undefined) {
-    active = segmentOf(found, number + 1);
-    if (active.slot !== header.next) throw missing(number + 1);
-    turns = readTurns(file, active);
-  }
+  const active = segmentOf(found, found.keys().reduce((a, b) => Math.max(a, b)));
+  const turns = readTurns(file, active);
   checkRest(active, turns);
   active.end = turns.end;
+  let last = lastOf(active, turns);
+  // The first turn of a segment may be torn: then the last one is in a segment before.
+  for (let number = active.number - 1; last === undefined && number > 0; number--) {
+    const before = segmentOf(found, number);
+    last = lastOf(before, readTurns(file, before));
+  }
+  const sequence = last?.header.sequence ?? 0;
+  if (sequence !== turns.sequence) throw missingTurns(active, sequence);
   const oldest = Math.max(last?.header.oldest ?? 0, active.header.oldest);
   const segments: Segment[] = [];
   for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
   segments.push(active);
+  checkNext(file, segments);
   return { segments, last };
 }
 
@@ -112,56 +108,61 @@ export function readTurns(file: PositionedFile, segment: Segment, reused?: Memor
   const memory = readSegment(file, segment, reused);
   const turns: TurnHeader[] = [];
   let end = SEGMENT_HEADER_BYTES;
+  let { sequence } = segment.header;
   for (;;) {
     const turn = turnHeaderAt(memory, end, segment.seed);
-    const before = turns.at(-1);
-    if (turn === undefined) {
-      const isAny = end + TURN_HEADER_BYTES <= memory.bytes.length &&
-        memory.view.getUint32(end, true) !== 0;
-      return { memory, turns, end, brokenAt: isAny ? end : undefined };
-    }
-    const follows = before === undefined || turn.sequence === before.sequence + 1;
-    if (!follows) return { memory, turns, end, brokenAt: end };
-    const brokenAt = damageOf(memory, turn, segment.seed);
-    if (brokenAt !== undefined) return { memory, turns, end, brokenAt };
+    const isNext = turn?.sequence === sequence + 1 && isWholeTurn(memory, turn, segment.seed);
+    if (!isNext) return { memory, turns, end, sequence };
     turns.push(turn);
     end += turn.length;
-    if (turn.next !== undefined) return { memory, turns, end, brokenAt: undefined };
+    sequence++;
   }
 }
 
+/** The turns of a segment do not follow those of the segment before it. */
+export function missingTurns({ start }: Segment, sequence: number): DamageError {
+  return new DamageError(start, `the turns after ${sequence} are missing`);
+}
+
 /** Looks for a turn behind the end: the one between was whole once. Throws DamageError. */
-export function checkRest(segment: Segment, { memory, turns, end, brokenAt }: Turns): void {
+function checkRest(segment: Segment, { memory, end, sequence }: Turns): void {
   // Behind the end there may be a part of the turn that was under way, but not of a later one.
-  const after = turns.at(-1)?.sequence ?? 0;
-  for (let at = end; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
+  for (let at = end + ALIGNMENT; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
     const turn = turnHeaderAt(memory, at, segment.seed);
-    if (turn === undefined || turn.sequence <= after + 1 || at === end) continue;
+    if (turn === undefined || turn.sequence <= sequence + 1) continue;
     throw new DamageError(
-      segment.start + (brokenAt ?? end),
+      segment.start + end,
       `a turn can't be read, but one after it can, at byte ${segment.start + at}`,
     );
   }
 }
 
-function identityOf(file: PositionedFile): Identity {
-  const memory = new Memory(SEGMENT_HEADER_BYTES);
-  const length = file.read(memory.bytes, 0);
-  const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
-  if (header === undefined) {
-    throw new DamageError(0, "it does not begin with a segment of Keyline's log");
+/** Looks for a segment that follows, whose header can't be read: it is written with the first turn. Throws DamageError. */
+function checkNext(file: PositionedFile, segments: readonly Segment[]): void {
+  const { header } = segments.at(-1)!;
+  const taken = slotsOf(segments);
+  const next = new Segment({ ...header, number: header.number + 1 }, 0, 0);
+  const memory = new Memory(TURN_HEADER_BYTES);
+  for (let slot = 0; slot * header.slotBytes < file.size(); slot++) {
+    const at = slot * header.slotBytes + SEGMENT_HEADER_BYTES;
+    if (taken.has(slot) || file.read(memory.bytes, at) < TURN_HEADER_BYTES) continue;
+    if (turnHeaderAt(memory, 0, next.seed) !== undefined) throw missing(next.number);
   }
-  return header;
+}
+
+/** The header in a slot; undefined if there is no whole one. */
+export function readHeader(file: PositionedFile, at: number): SegmentHeader | undefined {
+  const memory = new Memory(SEGMENT_HEADER_BYTES);
+  return file.read(memory.bytes, at) < SEGMENT_HEADER_BYTES
+    ? undefined
+    : decodeSegmentHeader(memory);
 }
 
 /** The headers of all slots that are of this log, also of segments that are no longer needed. */
 export function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
-  const size = file.size();
-  const memory = new Memory(SEGMENT_HEADER_BYTES);
   const found: Found[] = [];
-  for (let at = 0; at < size; at += slotBytes) {
-    const length = file.read(memory.bytes, at);
-    const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
+  for (let at = 0; at < file.size(); at += slotBytes) {
+    const header = readHeader(file, at);
     if (header?.salt !== salt || header.slotBytes !== slotBytes) continue;
     found.push({ header, slot: at / slotBytes });
   }
@@ -174,6 +175,17 @@ export interface Found {
   readonly header: SegmentHeader;
   /** The slot in which it stands. */
   readonly slot: number;
+}
+
+function firstHeader(file: PositionedFile): SegmentHeader {
+  const header = readHeader(file, 0);
+  if (header !== undefined) return header;
+  throw new DamageError(0, "it does not begin with a segment of Keyline's log");
+}
+
+function lastOf(segment: Segment, { turns }: Turns): LastTurn | undefined {
+  const header = turns.at(-1);
+  return header && { segment, header };
 }
 
 function segmentOf(found: ReadonlyMap<number, Found>, number: number): Segment {

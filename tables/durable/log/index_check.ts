@@ -18,9 +18,9 @@ export class IndexCheck {
   #next = 0;
   #isWrong = false;
 
-  /** Reads the index of a segment, if it has a whole one. */
-  constructor(file: PositionedFile, segment: Segment) {
-    this.#index = readIndex(file, segment);
+  /** Reads the index of a segment, if it has a whole one, up to the last turn where that is known. */
+  constructor(file: PositionedFile, segment: Segment, sequence: number | undefined) {
+    this.#index = readIndex(file, segment, sequence);
     this.#entries = this.#index === undefined ? [] : [...entriesOf(this.#index)];
   }
 

@@ -9,11 +9,11 @@ import { KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
 import type { Memory, Text } from "../../text.ts";
-import { type Chain, DamageError, readTurns } from "./chain.ts";
+import { type Chain, missingTurns, readTurns, type Turns } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import { changeIn, recordBytesAt, TURN_HEADER_BYTES, type TurnHeader } from "./format.ts";
 import type { Segment } from "./segment.ts";
-import { entriesOf, entryBytes, readIndex, type SegmentIndex } from "./segment_index.ts";
+import { entriesOf, readIndex, type SegmentIndex } from "./segment_index.ts";
 
 /** What is loaded. */
 export interface Loading {
@@ -28,36 +28,29 @@ export interface Loading {
 }
 
 /** Loads all segments, and returns how many records were read. Throws DamageError. */
-export function load({ file, chain, memtable, hotBytesMax }: Loading): number {
+export function load({ file, chain: { segments }, memtable, hotBytesMax }: Loading): number {
   let records = 0;
   let memory: Memory | undefined;
-  let sequence: number | undefined;
-  for (const segment of chain.segments) {
-    const isActive = segment === chain.segments.at(-1);
-    const index = isActive ? undefined : readIndex(file, segment);
+  let { sequence } = segments[0]!.header;
+  for (const [i, segment] of segments.entries()) {
+    if (segment.header.sequence !== sequence) throw missingTurns(segment, sequence);
+    const next = segments[i + 1]?.header.sequence;
+    const index = next === undefined ? undefined : readIndex(file, segment, next);
     if (index !== undefined) {
       records += loadIndex(memtable, segment, index);
       segment.end = index.end;
-      segment.isIndexed = true;
-      // The first turn is not read: its segment follows the one before if its last turn says so.
       sequence = index.sequence;
-      memtable.commit();
-      continue;
+    } else {
+      const read = readTurns(file, segment, memory);
+      memory = read.memory;
+      for (const turn of read.turns) {
+        records += loadTurn(memtable, segment, { memory, turn, hotBytesMax });
+      }
+      // Only the last segment gets an index.
+      if (next === undefined) addToIndex(segment, read);
+      segment.end = read.end;
+      sequence = read.sequence;
     }
-    const read = readTurns(file, segment, memory);
-    memory = read.memory;
-    const first = read.turns[0];
-    if (sequence !== undefined && first !== undefined && first.sequence !== sequence + 1) {
-      throw new DamageError(segment.start, `the turns after ${sequence} are missing`);
-    }
-    if (!isActive && read.turns.at(-1)?.next === undefined) {
-      throw new DamageError(segment.start + read.end, "a turn can't be read, and others follow it");
-    }
-    for (const turn of read.turns) {
-      records += loadTurn(memtable, segment, { memory, turn, hotBytesMax });
-    }
-    segment.end = read.end;
-    sequence = read.turns.at(-1)?.sequence ?? sequence;
     memtable.commit();
   }
   return records;
@@ -81,18 +74,23 @@ function loadTurn(
 ): number {
   const end = turn.offset + turn.length;
   for (let at = turn.offset + TURN_HEADER_BYTES; at < end;) {
-    const change = readChange(memory, changeIn(at));
-    const { kind, key, value, version, expiresAt } = change;
+    const { kind, key, value, version, expiresAt } = readChange(memory, changeIn(at));
     if (kind === KIND.PUT) {
       const stored = memtable.records.hotBytes < hotBytesMax ? value : value.length;
       memtable.put(key, stored, { version, expiresAt, place: segment.start + at });
     } else {
       removeBy(memtable, kind, key);
     }
-    segment.indexBytes += entryBytes(change);
     at += recordBytesAt(memory, at, end)!;
   }
   return turn.count;
+}
+
+function addToIndex({ index }: Segment, { memory, turns }: Turns): void {
+  for (const { offset, length } of turns) {
+    const at = offset + TURN_HEADER_BYTES;
+    index.add(memory, { from: at, to: offset + length, at });
+  }
 }
 
 function removeBy(memtable: Memtable, kind: number, key: Text): void {

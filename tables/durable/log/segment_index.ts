@@ -1,19 +1,19 @@
 /**
- * The index of a sealed segment: what each of its records says, without the values, and where it is. A start
- * reads it instead of the whole segment. It stands at the end of the segment's room, is written when there is
- * time, and nothing rests on it: without it, or where it is damaged, the segment itself is read.
+ * The index of a segment: what each of its records says, without the values, and where it is. A start reads it
+ * instead of the whole segment. It is made of what each turn appends, and written to the end of the segment's
+ * room once the log goes on in the next one. Nothing rests on it: without it, or where it is damaged, the
+ * segment itself is read.
  *
  * A segment of small records has none: it would not be much smaller than they are.
  *
  * @module
  */
 
-import { type Change, changeBytes, copyHeadOfChange, readHeadOfChange } from "../../change.ts";
-import { Memory } from "../../text.ts";
+import { type Change, changeBytes, headBytesAt, readHeadOfChange } from "../../change.ts";
+import { copyText, Memory, Text } from "../../text.ts";
 import { checksum } from "./checksum.ts";
 import type { PositionedFile } from "./file.ts";
-import { aligned, changeIn, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
-import { readTurns } from "./chain.ts";
+import { aligned, changeIn, recordBytesAt } from "./format.ts";
 import type { Segment } from "./segment.ts";
 
 /** The most that an index takes of its segment. */
@@ -59,14 +59,80 @@ export function entryBytes({ key, expiresAt }: Pick<Change, "key" | "expiresAt">
   return OFFSET_BYTES + changeBytes(key.length, 0, expiresAt);
 }
 
-/** The room that an index of so many bytes takes; 0 if it is not worth it. */
-export function indexRoom(bytes: number, segmentBytes: number): number {
-  const room = aligned(bytes) + TRAILER_BYTES;
-  return room > segmentBytes * SHARE_MAX ? 0 : room;
+/** The index of a segment that is being filled. */
+export class IndexBuilder {
+  readonly #bytesMax: number;
+  #memory = new Memory(0);
+  #length = 0;
+
+  /** An index without entries, of a segment of this size. */
+  constructor(segmentBytes: number) {
+    this.#bytesMax = segmentBytes * SHARE_MAX;
+  }
+
+  /** The room that it takes with so many bytes of entries more; 0 if that would not be worth it. */
+  roomWith(bytes: number): number {
+    const room = aligned(this.#length + bytes) + TRAILER_BYTES;
+    return room > this.#bytesMax ? 0 : room;
+  }
+
+  /** Adds an entry for each of these records, which are in memory from an offset on, and in the segment at a place. */
+  add(memory: Memory, { from, to, at }: { from: number; to: number; at: number }): void {
+    for (let record = from; record < to; record += recordBytesAt(memory, record, to)!) {
+      const start = changeIn(record);
+      const head = new Text(memory, start, start + headBytesAt(memory, start));
+      if (this.roomWith(OFFSET_BYTES + head.length) === 0) return this.#drop();
+      const entry = this.#length;
+      this.#length += OFFSET_BYTES + head.length;
+      if (this.#length > this.#memory.bytes.length) this.#grow();
+      this.#memory.view.setUint32(entry, (at + record - from) / UNIT_BYTES, true);
+      copyText(head, this.#memory, entry + OFFSET_BYTES);
+    }
+  }
+
+  /** The bytes of the index, with what the last turn says; undefined if it is not worth it. */
+  finish(
+    { end, sequence, version }: Omit<SegmentIndex, "entries">,
+    seed: number,
+  ): Uint8Array | undefined {
+    const size = this.roomWith(0);
+    if (size === 0) return undefined;
+    const length = size - TRAILER_BYTES;
+    const index = new Memory(size);
+    index.bytes.set(this.#memory.bytes.subarray(0, this.#length));
+    const { view } = index;
+    view.setUint32(length + MAGIC, MAGIC_NUMBER, true);
+    view.setUint32(length + LENGTH, length, true);
+    view.setUint32(length + END, end / UNIT_BYTES, true);
+    view.setFloat64(length + SEQUENCE, sequence, true);
+    view.setFloat64(length + VERSION, version, true);
+    view.setUint32(length + CHECKSUM, sumOf(index, length, seed), true);
+    this.#drop();
+    return index.bytes;
+  }
+
+  /** Frees the memory: from now on it is not worth it. */
+  #drop(): void {
+    this.#memory = new Memory(0);
+    this.#length = Infinity;
+  }
+
+  #grow(): void {
+    const grown = new Memory(2 * this.#length);
+    grown.bytes.set(this.#memory.bytes);
+    this.#memory = grown;
+  }
 }
 
-/** Reads the index of a segment; undefined if it has no whole one. */
-export function readIndex(file: PositionedFile, segment: Segment): SegmentIndex | undefined {
+/**
+ * Reads the index of a segment whose last turn has this sequence number, or of one whose last turn is not known;
+ * undefined if it has no whole one.
+ */
+export function readIndex(
+  file: PositionedFile,
+  segment: Segment,
+  sequence?: number,
+): SegmentIndex | undefined {
   const trailer = new Memory(TRAILER_BYTES);
   const at = segment.start + segment.size - TRAILER_BYTES;
   if (file.read(trailer.bytes, at) < TRAILER_BYTES) return undefined;
@@ -78,9 +144,12 @@ export function readIndex(file: PositionedFile, segment: Segment): SegmentIndex 
   const { view } = memory;
   const sum = view.getUint32(length + CHECKSUM, true);
   if (sumOf(memory, length, segment.seed) !== sum) return undefined;
+  const last = view.getFloat64(length + SEQUENCE, true);
+  // After a crash, the log may have gone on in this segment behind its index.
+  if (sequence !== undefined && last !== sequence) return undefined;
   return {
     end: view.getUint32(length + END, true) * UNIT_BYTES,
-    sequence: view.getFloat64(length + SEQUENCE, true),
+    sequence: last,
     version: view.getFloat64(length + VERSION, true),
     entries: new Memory(memory.bytes.subarray(0, length)),
   };
@@ -95,36 +164,6 @@ export function* entriesOf({ entries }: Pick<SegmentIndex, "entries">): Generato
     yield { ...change, offset };
     at += OFFSET_BYTES + changeBytes(change.key.length, 0, change.expiresAt);
   }
-}
-
-/** Makes the index of a sealed segment from its records; undefined if they are damaged, or it has no room. */
-export function makeIndex(file: PositionedFile, segment: Segment): Memory | undefined {
-  const { memory, turns } = readTurns(file, segment);
-  const last = turns.at(-1);
-  if (last?.next === undefined) return undefined;
-  const index = new Memory(indexRoom(segment.indexBytes, segment.size));
-  const length = index.bytes.length - TRAILER_BYTES;
-  // The room was kept free for another size, if turns were undone, or the segment was made for a large one.
-  if (last.offset + last.length + index.bytes.length > segment.size) return undefined;
-  let at = 0;
-  for (const turn of turns) {
-    const end = turn.offset + turn.length;
-    for (let record = turn.offset + TURN_HEADER_BYTES; record < end;) {
-      index.view.setUint32(at, record / UNIT_BYTES, true);
-      at += OFFSET_BYTES;
-      at += copyHeadOfChange(memory, changeIn(record), index, at);
-      record += recordBytesAt(memory, record, end)!;
-    }
-  }
-  if (at > length) throw new Error("An index is larger than its segment has counted");
-  const { view } = index;
-  view.setUint32(length + MAGIC, MAGIC_NUMBER, true);
-  view.setUint32(length + LENGTH, length, true);
-  view.setUint32(length + END, (last.offset + last.length) / UNIT_BYTES, true);
-  view.setFloat64(length + SEQUENCE, last.sequence, true);
-  view.setFloat64(length + VERSION, last.version, true);
-  view.setUint32(length + CHECKSUM, sumOf(index, length, segment.seed), true);
-  return index;
 }
 
 /** The checksum of an index: that of the trailer, seeded by that of the entries. */
