@@ -95,7 +95,7 @@ function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Cop
     const found = yield* part(inspecting, { from: 0, to: 1 / 3 });
     // First the state: a start that finds it alone misses the log, and doesn't take the folder for a new one.
     yield* makeFile(statePath, function* (file) {
-      writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false });
+      writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false, keys: 0 });
     });
     const seal = (state: TableState) => rewriteState(statePath, state);
     const copied = yield* makeFile(
@@ -162,7 +162,7 @@ function* writeLive(
   commit();
   yield { keys, fraction: 1 };
   const { sequence, active } = log;
-  const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
+  const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true, keys };
   return { state, bytes: active.start + active.end };
 }
 

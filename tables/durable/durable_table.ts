@@ -36,6 +36,8 @@ const EXCESS_SLOTS_MAX = 2;
 /** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
 const COMPACT_BYTES = 1_048_576;
 const TIGHT_STEPS = 8;
+/** The size of the smallest record of a key, in bytes. */
+const RECORD_BYTES_MIN = recordBytes(1, 1, 0);
 /** More than CLEAR takes in the log, and than DELETE does, in bytes. */
 const CLEAR_BYTES = 256;
 const DELETION_BYTES_MAX = 1_100;
@@ -87,7 +89,12 @@ export class DurableTable implements Table {
       const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      const records = memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes }));
+      // The file may have been made up.
+      const keys = Math.min(state.state.keys, file.size() / RECORD_BYTES_MIN);
+      const records = memtable.load(
+        keys,
+        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
+      );
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
@@ -246,7 +253,8 @@ export class DurableTable implements Table {
       this.undo(0);
       const { sequence } = this.#log;
       try {
-        this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+        const keys = this.#memtable.size;
+        this.#folder.state.write({ sequence, isClosed: true, keys }, { isSynced: true });
       } catch (error) {
         // Whatever was committed is durable without it.
         this.#report("error", "The state of the table can't be written", { error });
@@ -270,7 +278,7 @@ export class DurableTable implements Table {
   #noteSequence(): void {
     const { state } = this.#folder;
     const { sequence } = this.#log;
-    if (state.state.sequence !== sequence) state.write({ sequence });
+    if (state.state.sequence !== sequence) state.write({ sequence, keys: this.#memtable.size });
   }
 
   #checkRoom(keyLength: number, valueLength: number): void {

@@ -19,6 +19,8 @@ const PART_BITS_MAX = 16;
 const LOAD_MAX = 0.8;
 /** A part whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
+/** The load of parts that are made for a number of references: low enough that hardly any must grow. */
+const LOAD_EXPECTED = 0.75;
 /** The share of its slots by which a part grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
 
@@ -66,6 +68,15 @@ export class HashIndex {
       i += 2;
       if (i === slots.length) i = 0;
     }
+  }
+
+  /** Makes room for so many references, in an empty index: growing step by step takes longer than adding them. */
+  expect(size: number): void {
+    const slots = size / LOAD_EXPECTED;
+    while (slots > PART_SLOTS_MAX * 2 ** this.#bits && this.#bits < PART_BITS_MAX) this.#bits++;
+    const count = 2 ** this.#bits;
+    this.#parts = Array.from({ length: count }, () => new Part(this.#bits, slots / count));
+    this.#bytes = this.#parts.reduce((sum, { slots }) => sum + slots.byteLength, 0);
   }
 
   /** Makes room for one more reference with this hash. Throws MemoryFullError, with nothing changed. */
@@ -137,10 +148,10 @@ class Part {
   slots: Int32Array<ArrayBuffer>;
   #size = 0;
 
-  /** An empty part with room for so many references, and for some more. */
-  constructor(bits: number, size = 0) {
+  /** An empty part with so many slots. */
+  constructor(bits: number, slots = 0) {
     this.bits = bits;
-    this.slots = freeSlots(Math.ceil((1 + GROWTH) * size / LOAD_MAX));
+    this.slots = freeSlots(Math.ceil(slots));
   }
 
   /** Whether the next reference would make it larger than a part may be. */
@@ -200,7 +211,11 @@ class Part {
     const bits = this.bits + 1;
     let ones = 0;
     for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
-    const halves: [Part, Part] = [new Part(bits, this.#size - ones), new Part(bits, ones)];
+    const slotsFor = (size: number) => (1 + GROWTH) * size / LOAD_MAX;
+    const halves: [Part, Part] = [
+      new Part(bits, slotsFor(this.#size - ones)),
+      new Part(bits, slotsFor(ones)),
+    ];
     for (let i = 0; i < slots.length; i += 2) {
       if (slots[i] !== 0) halves[firstBits(slots[i]!, bits) & 1]!.add(slots[i]!, slots[i + 1]!);
     }

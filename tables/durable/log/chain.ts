@@ -22,6 +22,7 @@ import {
   turnHeaderAt,
 } from "./format.ts";
 import { Segment, slotsOf } from "./segment.ts";
+import { Window } from "./window.ts";
 
 /** Something is wrong with the log. The message names the place, not the file. */
 export class DamageError extends Error {
@@ -51,16 +52,24 @@ export interface LastTurn {
   readonly header: TurnHeader;
 }
 
-/** The turns of one segment, as far as they are whole. */
-export interface Turns {
-  /** The bytes of the segment. */
+/** A turn that was read. */
+export interface ReadTurn {
+  /** Its header, with its offset from the start of the segment. */
+  readonly header: TurnHeader;
+  /** Its bytes, until the next one is read. */
   readonly memory: Memory;
-  /** The turns, in order; their offsets are from the start of the segment. */
-  readonly turns: readonly TurnHeader[];
+  /** Where it starts in them. */
+  readonly at: number;
+}
+
+/** How far the turns of a segment can be read. */
+interface End {
+  /** The last turn; undefined if there is none. */
+  readonly last: LastTurn | undefined;
+  /** Its sequence number; without it, that of the turn before the segment. */
+  readonly sequence: number;
   /** Where the next turn would begin, from the start of the segment. */
   readonly end: number;
-  /** The sequence number of the last one; without any, that of the turn before them. */
-  readonly sequence: number;
 }
 
 /** What is known of a log before it is read: nothing of a copy, whose first slot says it. */
@@ -76,17 +85,17 @@ export function findChain(file: PositionedFile, identity: Identity = firstHeader
   const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
   const active = segmentOf(found, found.keys().reduce((a, b) => Math.max(a, b)));
-  const turns = readTurns(file, active);
-  checkRest(active, turns);
-  active.end = turns.end;
-  let last = lastOf(active, turns);
+  const { end, sequence, ...rest } = endOf(file, active);
+  active.end = end;
+  checkRest(file, active, sequence);
+  let { last } = rest;
   // The first turn of a segment may be torn: then the last one is in a segment before.
   for (let number = active.number - 1; last === undefined && number > 0; number--) {
-    const before = segmentOf(found, number);
-    last = lastOf(before, readTurns(file, before));
+    ({ last } = endOf(file, segmentOf(found, number)));
   }
-  const sequence = last?.header.sequence ?? 0;
-  if (sequence !== turns.sequence) throw missingTurns(active, sequence);
+  if (sequence !== (last?.header.sequence ?? 0)) {
+    throw missingTurns(active, last?.header.sequence ?? 0);
+  }
   const oldest = Math.max(last?.header.oldest ?? 0, active.header.oldest);
   const segments: Segment[] = [];
   for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
@@ -103,20 +112,29 @@ export function readSegment(file: PositionedFile, segment: Segment, reused?: Mem
   return memory;
 }
 
-/** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
-export function readTurns(file: PositionedFile, segment: Segment, reused?: Memory): Turns {
-  const memory = readSegment(file, segment, reused);
-  const turns: TurnHeader[] = [];
-  let end = SEGMENT_HEADER_BYTES;
+/** The turns of a segment, as far as they follow each other and are whole. */
+export function* readTurns(file: PositionedFile, segment: Segment): Generator<ReadTurn> {
+  const window = new Window(file);
+  const { start, size, seed } = segment;
   let { sequence } = segment.header;
-  for (;;) {
-    const turn = turnHeaderAt(memory, end, segment.seed);
-    const isNext = turn?.sequence === sequence + 1 && isWholeTurn(memory, turn, segment.seed);
-    if (!isNext) return { memory, turns, end, sequence };
-    turns.push(turn);
-    end += turn.length;
+  for (let offset = SEGMENT_HEADER_BYTES; offset < size;) {
+    const place = start + offset;
+    let at = window.show(place, TURN_HEADER_BYTES);
+    const header = at === undefined ? undefined : turnHeaderAt(window.memory, at, seed);
+    if (header?.sequence !== sequence + 1 || offset + header.length > size) return;
+    at = window.show(place, header.length);
+    if (at === undefined || !isWholeTurn(window.memory, { ...header, offset: at }, seed)) return;
+    yield { header: { ...header, offset }, memory: window.memory, at };
+    offset += header.length;
     sequence++;
   }
+}
+
+function endOf(file: PositionedFile, segment: Segment): End {
+  let last: LastTurn | undefined;
+  for (const { header } of readTurns(file, segment)) last = { segment, header };
+  const end = last === undefined ? SEGMENT_HEADER_BYTES : last.header.offset + last.header.length;
+  return { last, end, sequence: last?.header.sequence ?? segment.header.sequence };
 }
 
 /** The turns of a segment do not follow those of the segment before it. */
@@ -125,13 +143,15 @@ export function missingTurns({ start }: Segment, sequence: number): DamageError 
 }
 
 /** Looks for a turn behind the end: the one between was whole once. Throws DamageError. */
-function checkRest(segment: Segment, { memory, end, sequence }: Turns): void {
+function checkRest(file: PositionedFile, segment: Segment, sequence: number): void {
+  const memory = readSegment(file, segment);
   // Behind the end there may be a part of the turn that was under way, but not of a later one.
-  for (let at = end + ALIGNMENT; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
+  const from = segment.end + ALIGNMENT;
+  for (let at = from; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
     const turn = turnHeaderAt(memory, at, segment.seed);
     if (turn === undefined || turn.sequence <= sequence + 1) continue;
     throw new DamageError(
-      segment.start + end,
+      segment.start + segment.end,
       `a turn can't be read, but one after it can, at byte ${segment.start + at}`,
     );
   }
@@ -181,11 +201,6 @@ function firstHeader(file: PositionedFile): SegmentHeader {
   const header = readHeader(file, 0);
   if (header !== undefined) return header;
   throw new DamageError(0, "it does not begin with a segment of Keyline's log");
-}
-
-function lastOf(segment: Segment, { turns }: Turns): LastTurn | undefined {
-  const header = turns.at(-1);
-  return header && { segment, header };
 }
 
 function segmentOf(found: ReadonlyMap<number, Found>, number: number): Segment {

@@ -5,15 +5,14 @@
  * @module
  */
 
-import { KIND, readChange } from "../../change.ts";
+import { type Change, KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
-import type { Memory, Text } from "../../text.ts";
-import { type Chain, missingTurns, readTurns, type Turns } from "./chain.ts";
+import type { Text } from "../../text.ts";
+import { type Chain, missingTurns, readTurns } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
-import { changeIn, recordBytesAt, TURN_HEADER_BYTES, type TurnHeader } from "./format.ts";
-import type { Segment } from "./segment.ts";
-import { entriesOf, readIndex, type SegmentIndex } from "./segment_index.ts";
+import { changeIn, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
+import { entriesOf, readIndex } from "./segment_index.ts";
 
 /** What is loaded. */
 export interface Loading {
@@ -27,74 +26,91 @@ export interface Loading {
   readonly hotBytesMax: number;
 }
 
+/** How many changes are made at a time: what it takes to look up their keys is read ahead together. */
+const BATCH_CHANGES = 64;
+
 /** Loads all segments, and returns how many records were read. Throws DamageError. */
-export function load({ file, chain: { segments }, memtable, hotBytesMax }: Loading): number {
-  let records = 0;
-  let memory: Memory | undefined;
+export function load({ file, chain: { segments }, ...loading }: Loading): number {
+  const loader = new Loader(loading);
   let { sequence } = segments[0]!.header;
   for (const [i, segment] of segments.entries()) {
     if (segment.header.sequence !== sequence) throw missingTurns(segment, sequence);
     const next = segments[i + 1]?.header.sequence;
     const index = next === undefined ? undefined : readIndex(file, segment, next);
     if (index !== undefined) {
-      records += loadIndex(memtable, segment, index);
+      for (const { offset, valueLength: value, ...head } of entriesOf(index)) {
+        loader.add({ ...head, value }, segment.start + offset);
+      }
       segment.end = index.end;
       sequence = index.sequence;
     } else {
-      const read = readTurns(file, segment, memory);
-      memory = read.memory;
-      for (const turn of read.turns) {
-        records += loadTurn(memtable, segment, { memory, turn, hotBytesMax });
+      for (const { header, memory, at } of readTurns(file, segment)) {
+        const [first, to] = [at + TURN_HEADER_BYTES, at + header.length];
+        const place = segment.start + header.offset - at;
+        for (let record = first; record < to; record += recordBytesAt(memory, record, to)!) {
+          loader.add(readChange(memory, changeIn(record)), place + record);
+        }
+        loader.flush();
+        // Only the last segment gets an index.
+        const places = { from: first, to, at: header.offset + TURN_HEADER_BYTES };
+        if (next === undefined) segment.index.add(memory, places);
+        segment.end = header.offset + header.length;
+        sequence = header.sequence;
       }
-      // Only the last segment gets an index.
-      if (next === undefined) addToIndex(segment, read);
-      segment.end = read.end;
-      sequence = read.sequence;
     }
-    memtable.commit();
+    loader.flush();
   }
-  return records;
+  return loader.records;
 }
 
-function loadIndex(memtable: Memtable, segment: Segment, index: SegmentIndex): number {
-  let records = 0;
-  for (const { kind, key, valueLength, version, expiresAt, offset } of entriesOf(index)) {
-    const place = segment.start + offset;
-    if (kind === KIND.PUT) memtable.put(key, valueLength, { version, expiresAt, place });
-    else removeBy(memtable, kind, key);
-    records++;
-  }
-  return records;
-}
+/** A change, or the head of one: then its value is a length alone. */
+type Loaded = Omit<Change, "value"> & { readonly value: Text | number };
 
-function loadTurn(
-  memtable: Memtable,
-  segment: Segment,
-  { memory, turn, hotBytesMax }: { memory: Memory; turn: TurnHeader; hotBytesMax: number },
-): number {
-  const end = turn.offset + turn.length;
-  for (let at = turn.offset + TURN_HEADER_BYTES; at < end;) {
-    const { kind, key, value, version, expiresAt } = readChange(memory, changeIn(at));
+/** Makes the changes of a log in a memtable, some at a time. */
+class Loader {
+  readonly #memtable: Memtable;
+  readonly #hotBytesMax: number;
+  readonly #changes: Loaded[] = [];
+  readonly #keys: Text[] = [];
+  readonly #places: number[] = [];
+  records = 0;
+
+  constructor({ memtable, hotBytesMax }: Pick<Loading, "memtable" | "hotBytesMax">) {
+    this.#memtable = memtable;
+    this.#hotBytesMax = hotBytesMax;
+  }
+
+  /** Adds a change, whose bytes must stay as they are until `flush`, and its place. */
+  add(change: Loaded, place: number): void {
+    this.#changes.push(change);
+    this.#keys.push(change.key);
+    this.#places.push(place);
+    if (this.#keys.length === BATCH_CHANGES) this.#makeChanges();
+  }
+
+  /** Makes all changes final. */
+  flush(): void {
+    this.#makeChanges();
+    this.#memtable.commit();
+  }
+
+  #makeChanges(): void {
+    this.#memtable.prefetch(this.#keys);
+    for (let i = 0; i < this.#keys.length; i++) this.#make(this.#changes[i]!, this.#places[i]!);
+    this.records += this.#keys.length;
+    this.#changes.length = this.#keys.length = this.#places.length = 0;
+  }
+
+  #make({ kind, key, value, version, expiresAt }: Loaded, place: number): void {
+    const memtable = this.#memtable;
     if (kind === KIND.PUT) {
-      const stored = memtable.records.hotBytes < hotBytesMax ? value : value.length;
-      memtable.put(key, stored, { version, expiresAt, place: segment.start + at });
+      const isKept = typeof value === "number" || memtable.records.hotBytes < this.#hotBytesMax;
+      memtable.put(key, isKept ? value : value.length, { version, expiresAt, place });
+    } else if (kind === KIND.CLEAR) {
+      memtable.clear();
     } else {
-      removeBy(memtable, kind, key);
+      const ref = memtable.find(key);
+      if (ref !== NO_REF) memtable.remove(ref);
     }
-    at += recordBytesAt(memory, at, end)!;
   }
-  return turn.count;
-}
-
-function addToIndex({ index }: Segment, { memory, turns }: Turns): void {
-  for (const { offset, length } of turns) {
-    const at = offset + TURN_HEADER_BYTES;
-    index.add(memory, { from: at, to: offset + length, at });
-  }
-}
-
-function removeBy(memtable: Memtable, kind: number, key: Text): void {
-  if (kind === KIND.CLEAR) return memtable.clear();
-  const ref = memtable.find(key);
-  if (ref !== NO_REF) memtable.remove(ref);
 }

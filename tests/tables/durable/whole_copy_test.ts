@@ -192,6 +192,7 @@ testWithFolder("a backup that somebody has made up does not keep a restore busy"
       slotBytes,
       sequence: 0,
       isClosed: true,
+      keys: 0,
     });
     state.write({});
     file.close();
