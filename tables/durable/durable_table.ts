@@ -212,9 +212,9 @@ export class DurableTable implements Table {
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
+      this.#log.shrink();
       const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
       const isPreparing = this.#prepareNext(0);
-      this.#log.shrink();
       this.#noteSequence();
       const isListing = this.#memtable.listSome();
       const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
@@ -346,8 +346,9 @@ export class DurableTable implements Table {
 
   /** How many bytes a step of compaction reads that is no part of a turn. */
   #bytesToCompact(): number {
-    if (!this.#log.isFull) return this.#compactor.excessBytes() > 0 ? COMPACT_BYTES : 0;
-    return this.#compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    const compactor = this.#compactor;
+    if (this.#log.isFull) return compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    return compactor.excessBytes() > 0 || compactor.isMoving() ? COMPACT_BYTES : 0;
   }
 
   #compactShare(): number {

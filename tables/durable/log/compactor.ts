@@ -29,6 +29,8 @@ import { Window } from "./window.ts";
 
 /** The log may take so many times what is live, besides the active segment. */
 const SPACE_MAX = 2.5;
+/** How much must be written before segments are moved to give room back, as a share of all. */
+const MOVED_SHARE = 1 / 4;
 /** On a full disk, what can be gained at least, in slots. */
 const GAIN_SHARE = 1 / 4;
 /** What the headers in a segment of copies take, in bytes; and more than that, in slots. */
@@ -61,6 +63,9 @@ export class Compactor {
   #done: Segment[] = [];
   /** The segment in which damage was found: nothing behind it can be compacted. */
   #damaged: Segment | undefined;
+  /** Up to which segment all are moved towards the start of the file; and from which one on that may be repeated. */
+  #moveTo = 0;
+  #moveAgain = 0;
   /** How many bytes it has copied. */
   copiedBytes = 0;
 
@@ -86,6 +91,23 @@ export class Compactor {
   excessBytes(): number {
     const used = this.#log.usedSlots - this.#done.reduce((sum, { slots }) => sum + slots, 0);
     return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
+  }
+
+  /**
+   * Whether to move segments towards the start of the file, because most of it is free and can't be given back.
+   * It begins with the active one, and passes each once. Throws errors of the system.
+   */
+  isMoving(): boolean {
+    const log = this.#log;
+    if (!log.hasManyFree) return false;
+    const { number } = log.active;
+    if (number >= this.#moveAgain) {
+      this.#moveTo = number;
+      // What is copied is paid for by what was written.
+      this.#moveAgain = number + Math.ceil(MOVED_SHARE * log.usedSlots) + 1;
+      log.goOn();
+    }
+    return log.segments[0]!.number <= this.#moveTo;
   }
 
   /** How much room of one segment it takes to compact the oldest one, in bytes. */

@@ -264,8 +264,18 @@ export class Log implements ChangeLog {
 
   /** Gives free slots at the end of the file back to the file system, where there are many. */
   shrink(): void {
-    const keep = SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
-    if (this.#slots.free.length > 2 * keep) this.#slots.shrink(keep);
+    if (this.hasManyFree) this.#slots.shrink(this.#keptSlots);
+  }
+
+  /** Whether many slots are free: if `shrink` leaves them, a segment is at the end of the file. */
+  get hasManyFree(): boolean {
+    return this.#slots.free.length > 2 * this.#keptSlots;
+  }
+
+  /** Goes on in another segment, which is as near to the start of the file as there is room. Throws errors of the system. */
+  goOn(): void {
+    assertThat(this.length === 0, "nothing is moved");
+    if (!this.#isFresh) this.#goOn(NOTHING);
   }
 
   /** Reads a record into memory of its size, without verifying it. Returns how many bytes were there. */
@@ -320,6 +330,10 @@ export class Log implements ChangeLog {
   /** Closes the file. */
   close(): void {
     this.#file.close();
+  }
+
+  get #keptSlots(): number {
+    return SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
   }
 
   /** Where the gathered memory begins in the file, for which its first part has no room. */
