@@ -12,6 +12,7 @@ import { OpenError } from "./errors.ts";
 import { DamageError, readSegment } from "./log/chain.ts";
 import { recordBytes, SEGMENT_HEADER_BYTES, type TurnHeader } from "./log/format.ts";
 import { IndexCheck } from "./log/index_check.ts";
+import { INDEX_KIND, readIndex } from "./log/segment_index.ts";
 import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
 import type { Segment } from "./log/segment.ts";
 import { identityIn, type Survey, survey } from "./log/survey.ts";
@@ -57,7 +58,7 @@ export class Inspection {
   readonly memtable: Memtable;
   /** All that is wrong. */
   readonly damage: Damage[] = [];
-  /** The keys whose newest record is lost, with its place. */
+  /** The keys whose newest record is lost, with its place, or that of the index that names it. */
   readonly lost = new Map<string, number>();
   /** The last version that the table is known to have given. */
   version = 0;
@@ -130,9 +131,14 @@ export class Inspection {
 
   /** The sequence number of the last turn of a segment, by the one that follows; undefined if that is not known. */
   #lastSequenceOf(position: number): number | undefined {
+    return this.#nextTo(position)?.header.sequence;
+  }
+
+  /** The segment that follows one, where its header can be read. */
+  #nextTo(position: number): Segment | undefined {
     const [segment, next] = [this.segments[position]!, this.segments[position + 1]];
     const isKnown = next?.number === segment.number + 1 && !this.#survey.headless.has(next);
-    return isKnown ? next.header.sequence : undefined;
+    return isKnown ? next : undefined;
   }
 
   *#read(): Steps<void> {
@@ -163,12 +169,16 @@ export class Inspection {
     while (this.segments[this.#position] !== segment) this.#position++;
     const before = this.segments[this.#position - 1]?.number ?? 0;
     this.#noteMissing({ from: before, to: segment.number });
+    if (this.#survey.missing.includes(segment.number - 1)) {
+      const entries = readIndex(this.#source.log, segment) ?? [];
+      for (const each of entries) this.#lose(each, segment.start + segment.header.index);
+    }
     if (this.#survey.headless.has(segment)) {
       this.#note(segment.start, `the header of segment ${segment.number} can't be read`);
     }
     return {
       segment,
-      index: new IndexCheck(this.#source.log, segment, this.#lastSequenceOf(this.#position)),
+      index: new IndexCheck(this.#source.log, this.#nextTo(this.#position)),
       last: undefined,
       isDamaged: false,
       end: SEGMENT_HEADER_BYTES,
@@ -198,6 +208,9 @@ export class Inspection {
 
   #takeRecord(reading: SegmentReading, { offset, length, change }: RecordPiece): void {
     const { kind, key, value, version, expiresAt } = change;
+    reading.end = Math.max(reading.end, offset + length);
+    reading.index.take(offset, change);
+    if (kind === INDEX_KIND) return;
     this.version = Math.max(this.version, version);
     this.#forgetLoss(change);
     if (kind === KIND.PUT) {
@@ -205,8 +218,6 @@ export class Inspection {
       this.memtable.put(key, value.length, { version, expiresAt, place });
     } else this.#remove(change);
     this.memtable.commit();
-    reading.index.take(offset, change);
-    reading.end = Math.max(reading.end, offset + length);
   }
 
   #takeDamage(reading: SegmentReading, { offset, end, what, change }: DamagePiece): void {
@@ -218,7 +229,8 @@ export class Inspection {
     // The index knows what was there; without one, the record itself may say whose it is.
     const changes = what === "records"
       ? []
-      : index.within(offset, end) ?? (change === undefined ? [] : [change]);
+      : (index.within(offset, end) ?? (change === undefined ? [] : [change]))
+        .filter(({ kind }) => kind !== INDEX_KIND);
     for (const each of changes) this.#lose(each, place);
     const [first] = changes;
     const others = changes.length > 1 ? ` and ${changes.length - 1} more` : "";
@@ -259,7 +271,7 @@ export class Inspection {
       this.#isGap = true;
       return;
     }
-    if (!isDamaged && !index.agreesWith(last)) {
+    if (!isDamaged && !index.isRight) {
       this.#note(
         segment.start,
         `the index of segment ${segment.number} is not that of its records`,

@@ -116,8 +116,8 @@ export function versionsIn({ memtable }: Inspection): Map<string, number> {
 /** A segment with an index, of which keys are live. */
 export function indexedIn(log: Log, state: TableState): Segment {
   const { memtable, segments } = inspectLog(log, state);
-  const found = segments.find((segment) =>
-    readIndex(log.file(), segment) !== undefined && memtable.liveBytes.in(segment.slot) > 0
+  const found = segments.slice(0, -1).find(({ slot }, i) =>
+    readIndex(log.file(), segments[i + 1]!) !== undefined && memtable.liveBytes.in(slot) > 0
   );
   assert(found !== undefined, "there is one");
   return found;

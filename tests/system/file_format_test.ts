@@ -58,7 +58,6 @@ testWith(["read"], "the page has the size of slots, and the structures have no g
       ["The header of a segment", 40],
       ["The header of a turn", 40],
       ["A record", 28],
-      ["The trailer of an index", 32],
       ["An entry of an index", 28],
       ["A copy of the state", 40],
     ] as const
@@ -108,7 +107,6 @@ class Reader {
     segment: layoutOf("The header of a segment"),
     turn: layoutOf("The header of a turn"),
     record: layoutOf("A record"),
-    trailer: layoutOf("The trailer of an index"),
     entry: layoutOf("An entry of an index"),
   };
   readonly #entries = new Map<string, Stored>();
@@ -143,7 +141,7 @@ class Reader {
     for (let number = oldest; headers.has(number); number++) {
       const segment = headers.get(number)!;
       assertEquals(segment.header.sequence, sequence ?? segment.header.sequence);
-      sequence = this.#readSegment(segment, headers.get(number + 1)?.header.sequence);
+      sequence = this.#readSegment(segment, headers.get(number + 1));
     }
     assertEquals(sequence, this.#state.sequence);
     assertEquals(this.#state.closed, 1);
@@ -153,27 +151,22 @@ class Reader {
   /** Reads the turns of a segment, whose last one the next segment says, and returns its sequence number. */
   #readSegment(
     { at: start, header }: { at: number; header: Fields },
-    next: number | undefined,
+    next: { at: number; header: Fields } | undefined,
   ): number {
     const seed = header.salt! ^ Math.imul(header.number!, 0x9e3779b1);
-    let last: Fields | undefined;
     let sequence = header.sequence!;
     const places: number[] = [];
     let at = start + 40;
-    while (sequence !== next && at + 40 <= this.#log.bytes.length) {
+    while (sequence !== next?.header.sequence && at + 40 <= this.#log.bytes.length) {
       const turn = fieldsAt(this.#log, at, this.#layouts.turn);
       if (next === undefined && turn.magic !== 0x31544c4b) break;
       assertEquals(turn.checksum, sumOf(this.#log, at + 8, at + 40, seed));
       assertEquals(turn.sequence, ++sequence);
       this.#readRecords(at, { turn, seed, start, places });
-      last = turn;
       at += turn.length!;
     }
     if (header.slots! > 1) this.large++;
-    const end = start + header.slots! * header["slot size"]!;
-    if (next !== undefined) {
-      this.#compareIndex({ end, seed, last: last!, places, filled: at - start });
-    }
+    if (next?.header.index) this.#compareIndex(next.at + next.header.index * 8, places);
     return sequence;
   }
 
@@ -197,7 +190,7 @@ class Reader {
         const version = record.version!;
         this.#entries.set(name, { value: this.#text(value, end), version, expiry });
       } else if (kind === 2) this.#entries.delete(name);
-      else this.#entries.clear();
+      else if (kind === 3) this.#entries.clear();
       places.push(at - start);
       at = Math.ceil(end / 8) * 8;
     }
@@ -205,29 +198,13 @@ class Reader {
     assertEquals(turn.records, sumOf(this.#log, from + 40, at, seed));
   }
 
-  #compareIndex({ end, seed, last, places, filled }: {
-    end: number;
-    seed: number;
-    last: Fields;
-    places: readonly number[];
-    filled: number;
-  }): void {
-    const at = end - 32;
-    const trailer = fieldsAt(this.#log, at, this.#layouts.trailer);
-    if (trailer.magic !== 0x31494c4b) return;
+  #compareIndex(at: number, places: readonly number[]): void {
     this.indexed++;
-    const from = at - trailer.length!;
-    const entriesSum = sumOf(this.#log, from, at, seed);
-    assertEquals(trailer.checksum, sumOf(this.#log, at + 8, end, entriesSum));
-    assertEquals([trailer.end! * 8, trailer.sequence, trailer.version], [
-      filled,
-      last.sequence,
-      last.version,
-    ]);
-    const indexed: number[] = [];
-    for (let entryAt = from; entryAt + 20 <= at;) {
+    const record = fieldsAt(this.#log, at, this.#layouts.record);
+    assertEquals([record.kind, record["key length"]], [4, 0]);
+    const [from, indexed] = [at + 20, []] as [number, number[]];
+    for (let entryAt = from; entryAt < from + record["value length"]!;) {
       const entry = fieldsAt(this.#log, entryAt, this.#layouts.entry);
-      if (entry.place === 0) break;
       indexed.push(entry.place! * 8);
       entryAt += (entry.kind! >= 256 ? 28 : 20) + entry["key length"]!;
     }

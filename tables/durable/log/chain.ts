@@ -15,13 +15,14 @@ import {
   ALIGNMENT,
   decodeSegmentHeader,
   isWholeTurn,
+  seedOf,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
   TURN_HEADER_BYTES,
   type TurnHeader,
   turnHeaderAt,
 } from "./format.ts";
-import { Segment, slotsOf } from "./segment.ts";
+import { Segment } from "./segment.ts";
 import { Window } from "./window.ts";
 
 /** Something is wrong with the log. The message names the place, not the file. */
@@ -82,12 +83,16 @@ export interface Identity {
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity: Identity = firstHeader(file)): Chain {
-  const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
+  // A copy is made while a server writes: what is read first must be no newer than what is read then.
+  const heads = readHeads(file, identity.slotBytes);
+  const found = new Map(headersIn(heads, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
   const active = segmentOf(found, found.keys().reduce((a, b) => Math.max(a, b)));
+  checkNext(heads, active);
+  const memory = readSegment(file, active);
   const { end, sequence, ...rest } = endOf(file, active);
   active.end = end;
-  checkRest(file, active, sequence);
+  checkRest(memory, active, sequence);
   let { last } = rest;
   // The first turn of a segment may be torn: then the last one is in a segment before.
   for (let number = active.number - 1; last === undefined && number > 0; number--) {
@@ -100,7 +105,6 @@ export function findChain(file: PositionedFile, identity: Identity = firstHeader
   const segments: Segment[] = [];
   for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
   segments.push(active);
-  checkNext(file, segments);
   return { segments, last };
 }
 
@@ -143,8 +147,7 @@ export function missingTurns({ start }: Segment, sequence: number): DamageError 
 }
 
 /** Looks for a turn behind the end: the one between was whole once. Throws DamageError. */
-function checkRest(file: PositionedFile, segment: Segment, sequence: number): void {
-  const memory = readSegment(file, segment);
+function checkRest(memory: Memory, segment: Segment, sequence: number): void {
   // Behind the end there may be a part of the turn that was under way, but not of a later one.
   const from = segment.end + ALIGNMENT;
   for (let at = from; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
@@ -158,16 +161,10 @@ function checkRest(file: PositionedFile, segment: Segment, sequence: number): vo
 }
 
 /** Looks for a segment that follows, whose header can't be read: it is written with the first turn. Throws DamageError. */
-function checkNext(file: PositionedFile, segments: readonly Segment[]): void {
-  const { header } = segments.at(-1)!;
-  const taken = slotsOf(segments);
-  const next = new Segment({ ...header, number: header.number + 1 }, 0, 0);
-  const memory = new Memory(TURN_HEADER_BYTES);
-  for (let slot = 0; slot * header.slotBytes < file.size(); slot++) {
-    const at = slot * header.slotBytes + SEGMENT_HEADER_BYTES;
-    if (taken.has(slot) || file.read(memory.bytes, at) < TURN_HEADER_BYTES) continue;
-    if (turnHeaderAt(memory, 0, next.seed) !== undefined) throw missing(next.number);
-  }
+function checkNext(heads: readonly Memory[], { header, number }: Segment): void {
+  const seed = seedOf({ salt: header.salt, number: number + 1 });
+  const isBegun = (head: Memory) => turnHeaderAt(head, SEGMENT_HEADER_BYTES, seed) !== undefined;
+  if (heads.some(isBegun)) throw missing(number + 1);
 }
 
 /** The header in a slot; undefined if there is no whole one. */
@@ -179,12 +176,26 @@ export function readHeader(file: PositionedFile, at: number): SegmentHeader | un
 }
 
 /** The headers of all slots that are of this log, also of segments that are no longer needed. */
-export function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
-  const found: Found[] = [];
+export function readHeaders(file: PositionedFile, identity: Identity): Found[] {
+  return headersIn(readHeads(file, identity.slotBytes), identity);
+}
+
+/** What each slot begins with: the headers of a segment and of its first turn. */
+function readHeads(file: PositionedFile, slotBytes: number): Memory[] {
+  const heads: Memory[] = [];
   for (let at = 0; at < file.size(); at += slotBytes) {
-    const header = readHeader(file, at);
-    if (header?.salt !== salt || header.slotBytes !== slotBytes) continue;
-    found.push({ header, slot: at / slotBytes });
+    const head = new Memory(SEGMENT_HEADER_BYTES + TURN_HEADER_BYTES);
+    file.read(head.bytes, at);
+    heads.push(head);
+  }
+  return heads;
+}
+
+function headersIn(heads: readonly Memory[], { salt, slotBytes }: Identity): Found[] {
+  const found: Found[] = [];
+  for (const [slot, head] of heads.entries()) {
+    const header = decodeSegmentHeader(head);
+    if (header?.salt === salt && header.slotBytes === slotBytes) found.push({ header, slot });
   }
   return found;
 }

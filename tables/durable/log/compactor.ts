@@ -22,9 +22,8 @@ import {
   TURN_HEADER_BYTES,
   turnHeaderAt,
 } from "./format.ts";
-import type { Log, Need } from "./log.ts";
+import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
-import { entryBytes } from "./segment_index.ts";
 import { Window } from "./window.ts";
 
 /** The log may take so many times what is live, besides the active segment. */
@@ -215,11 +214,10 @@ export class Compactor {
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
     if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
-    const need = this.#needOf(ref);
-    if (need.bytes !== length) throw this.#damage(segment);
-    if (!this.#log.fits(need)) {
+    if (this.#bytesOf(ref) !== length) throw this.#damage(segment);
+    if (!this.#log.fits(length)) {
       if (this.#log.length > 0) return 0;
-      this.#log.makeRoom(need);
+      this.#log.makeRoom(length);
     }
     if (this.#memtable.records.isCold(ref)) {
       offset = this.#show(segment, length) ?? -1;
@@ -238,11 +236,9 @@ export class Compactor {
   }
 
   /** What the record takes in the log, by what memory knows of it. */
-  #needOf(ref: number): Need {
+  #bytesOf(ref: number): number {
     const { records } = this.#memtable;
-    const [key, expiresAt] = [records.key(ref), records.expiresAt(ref)];
-    const bytes = recordBytes(key.length, records.valueLength(ref), expiresAt);
-    return { bytes, indexBytes: entryBytes({ key, expiresAt }) };
+    return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
   /** Where in the window the next bytes of a segment are; undefined if the file ends before. */

@@ -32,6 +32,7 @@ const SLOTS = 16; // u32
 const SLOT_SIZE = 20; // u32
 const FIRST_SEQUENCE = 24; // f64
 const FIRST_OLDEST = 32; // u32
+const INDEX = 36; // u32, in units of eight bytes
 /** The size of a segment's header, in bytes. */
 export const SEGMENT_HEADER_BYTES = 40;
 
@@ -64,6 +65,8 @@ export interface SegmentHeader {
   readonly sequence: number;
   /** The number of the oldest segment that was needed when it was begun. */
   readonly oldest: number;
+  /** Where the record with the index of the segment before starts, in bytes from its own start; 0 if there is none. */
+  readonly index: number;
 }
 
 /** What the header of a turn says, and where the turn is. */
@@ -99,7 +102,7 @@ export function writeSegmentHeader(header: SegmentHeader, memory: Memory): void 
   view.setUint32(SLOT_SIZE, header.slotBytes, true);
   view.setFloat64(FIRST_SEQUENCE, header.sequence, true);
   view.setUint32(FIRST_OLDEST, header.oldest, true);
-  view.setUint32(FIRST_OLDEST + 4, 0, true);
+  view.setUint32(INDEX, header.index / ALIGNMENT, true);
   const sum = checksum(memory, SALT, SEGMENT_HEADER_BYTES, header.salt);
   view.setUint32(CHECKSUM, sum, true);
 }
@@ -119,6 +122,7 @@ export function decodeSegmentHeader(memory: Memory, offset = 0): SegmentHeader |
     slotBytes: view.getUint32(offset + SLOT_SIZE, true),
     sequence: view.getFloat64(offset + FIRST_SEQUENCE, true),
     oldest: view.getUint32(offset + FIRST_OLDEST, true),
+    index: view.getUint32(offset + INDEX, true) * ALIGNMENT,
   };
 }
 

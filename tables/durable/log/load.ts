@@ -11,8 +11,8 @@ import type { Memtable } from "../../memtable/memtable.ts";
 import type { Text } from "../../text.ts";
 import { type Chain, missingTurns, readTurns } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
-import { changeIn, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
-import { entriesOf, readIndex } from "./segment_index.ts";
+import { changeIn, recordBytes, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
+import { INDEX_KIND, readIndex } from "./segment_index.ts";
 
 /** What is loaded. */
 export interface Loading {
@@ -35,14 +35,14 @@ export function load({ file, chain: { segments }, ...loading }: Loading): number
   let { sequence } = segments[0]!.header;
   for (const [i, segment] of segments.entries()) {
     if (segment.header.sequence !== sequence) throw missingTurns(segment, sequence);
-    const next = segments[i + 1]?.header.sequence;
-    const index = next === undefined ? undefined : readIndex(file, segment, next);
+    const next = segments[i + 1];
+    const index = next && readIndex(file, next);
     if (index !== undefined) {
-      for (const { offset, valueLength: value, ...head } of entriesOf(index)) {
+      for (const { offset, valueLength: value, ...head } of index) {
         loader.add({ ...head, value }, segment.start + offset);
+        segment.end = offset + recordBytes(head.key.length, value, head.expiresAt);
       }
-      segment.end = index.end;
-      sequence = index.sequence;
+      sequence = next!.header.sequence;
     } else {
       for (const { header, memory, at } of readTurns(file, segment)) {
         const [first, to] = [at + TURN_HEADER_BYTES, at + header.length];
@@ -108,7 +108,7 @@ class Loader {
       memtable.put(key, isKept ? value : value.length, { version, expiresAt, place });
     } else if (kind === KIND.CLEAR) {
       memtable.clear();
-    } else {
+    } else if (kind !== INDEX_KIND) {
       const ref = memtable.find(key);
       if (ref !== NO_REF) memtable.remove(ref);
     }

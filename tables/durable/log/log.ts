@@ -24,7 +24,6 @@ import {
   writeSegmentHeader,
 } from "./format.ts";
 import { Segment, slotsOf } from "./segment.ts";
-import { entryBytes } from "./segment_index.ts";
 import { Slots } from "./slots.ts";
 
 /** How many slots are kept beside the active segment: the next one, and one in reserve for a full disk. */
@@ -55,16 +54,6 @@ export interface Commit {
   readonly oldest: number;
 }
 
-/** What a record takes. */
-export interface Need {
-  /** Its size, in bytes. */
-  readonly bytes: number;
-  /** The size of its entry in the index, in bytes. */
-  readonly indexBytes: number;
-}
-
-const NOTHING: Need = { bytes: 0, indexBytes: 0 };
-
 /** What is in front of the records that are gathered: room for the headers of the segment and of the turn. */
 const HEAD_BYTES = SEGMENT_HEADER_BYTES + TURN_HEADER_BYTES;
 
@@ -93,7 +82,6 @@ export class Log implements ChangeLog {
   #isFresh = false;
   /** The turn that is being gathered. */
   readonly #gathered = new TurnBuffer({ headBytes: HEAD_BYTES });
-  #gatheredIndexBytes = 0;
   /** The last turn that was committed. */
   #sequence: number;
   #version: number;
@@ -120,7 +108,10 @@ export class Log implements ChangeLog {
   static create(file: PositionedFile, { salt, slotBytes = SLOT_BYTES }: LogOptions): void {
     new Slots(file, { slotBytes, taken: new Set(), mayReuse: () => true }).grow();
     const memory = new Memory(SEGMENT_HEADER_BYTES);
-    writeSegmentHeader({ salt, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1 }, memory);
+    writeSegmentHeader(
+      { salt, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1, index: 0 },
+      memory,
+    );
     file.write(memory.bytes, 0);
     file.sync();
   }
@@ -169,20 +160,18 @@ export class Log implements ChangeLog {
   add(change: Change): number {
     const at = this.#gathered.claim(sizeOfRecord(change));
     writeRecord(change, this.#gathered.memory, at);
-    this.#gatheredIndexBytes += entryBytes(change);
     return this.#begin + at;
   }
 
   /** Drops the turn's last records: those after it had this length. */
   undo(length: number): void {
     this.#gathered.truncate(HEAD_BYTES + length);
-    // What their entries would take stays counted: it is an upper bound.
-    if (length === 0) this.#clear();
+    if (length === 0) this.#gathered.clear();
   }
 
   /** How many bytes more the turn can take in its segment. */
   get roomLeft(): number {
-    return Math.max(0, this.#roomIn(this.active, NOTHING));
+    return Math.max(0, this.#roomIn(this.active));
   }
 
   /** How many slots there are for what follows, the next one included. */
@@ -201,16 +190,16 @@ export class Log implements ChangeLog {
       (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
-  /** Whether the active segment has room for the turn and so much more. */
-  fits(more = NOTHING): boolean {
-    return this.#roomIn(this.active, more) >= 0;
+  /** Whether the active segment has room for the turn and so many bytes more. */
+  fits(more = 0): boolean {
+    return this.#roomIn(this.active) >= more;
   }
 
   /**
-   * Goes on in another segment where the active one lacks the room for the turn and so much more, and returns
+   * Goes on in another segment where the active one lacks the room for the turn and so many bytes more, and returns
    * where the turn's records are now. Throws errors of the system and TableError.
    */
-  makeRoom(more = NOTHING): Moved | undefined {
+  makeRoom(more = 0): Moved | undefined {
     return this.fits(more) ? undefined : this.#goOn(more);
   }
 
@@ -221,6 +210,7 @@ export class Log implements ChangeLog {
   commit({ version, oldest }: Commit): void {
     assertThat(this.fits(), "a turn has room in its segment");
     const { active } = this;
+    const index = this.#addIndex();
     const { memory, length: to } = this.#gathered;
     const turn = {
       offset: SEGMENT_HEADER_BYTES,
@@ -230,16 +220,18 @@ export class Log implements ChangeLog {
       oldest,
     };
     sealTurn(memory, { ...turn, seed: active.seed });
-    if (this.#isFresh) writeSegmentHeader(active.header, memory);
+    if (this.#isFresh) writeSegmentHeader({ ...active.header, index }, memory);
     const from = this.#isFresh ? 0 : SEGMENT_HEADER_BYTES;
     this.#file.write(memory.bytes.subarray(from, to), this.#begin + from);
     this.#sync();
     this.#isFresh = false;
+    active.reserved = 0;
+    this.#segments.at(-2)?.index.drop();
     active.index.add(memory, { from: HEAD_BYTES, to, at: active.end + TURN_HEADER_BYTES });
     active.end += turn.length;
     this.#sequence++;
     this.#version = version;
-    this.#clear();
+    this.#gathered.clear();
     this.#releaseBefore(oldest);
   }
 
@@ -275,7 +267,7 @@ export class Log implements ChangeLog {
   /** Goes on in another segment, which is as near to the start of the file as there is room. Throws errors of the system. */
   goOn(): void {
     assertThat(this.length === 0, "nothing is moved");
-    if (!this.#isFresh) this.#goOn(NOTHING);
+    if (!this.#isFresh) this.#goOn(0);
   }
 
   /** Reads a record into memory of its size, without verifying it. Returns how many bytes were there. */
@@ -341,26 +333,21 @@ export class Log implements ChangeLog {
     return this.active.start + this.active.end - SEGMENT_HEADER_BYTES;
   }
 
-  /** How many bytes a segment has left with the turn and so much more; less than 0 if it lacks some. */
-  #roomIn({ size, end, index }: Segment, more: Need): number {
-    const indexBytes = index.roomWith(this.#gatheredIndexBytes + more.indexBytes);
-    return size - indexBytes - end - TURN_HEADER_BYTES - this.length - more.bytes;
+  /** How many bytes a segment has left with the turn; less than 0 if it lacks some. */
+  #roomIn({ size, end, reserved }: Segment): number {
+    return size - end - reserved - TURN_HEADER_BYTES - this.length;
   }
 
-  /** Goes on in a segment that has room for the turn and so much more. */
-  #goOn(more: Need): Moved {
+  /** Goes on in a segment that has room for the turn and so many bytes more. */
+  #goOn(more: number): Moved {
     const from = this.#begin + HEAD_BYTES;
-    const sealed = this.#isFresh ? undefined : this.active;
     if (this.#isFresh) this.#discardActive();
     let slots = 1;
-    let next = this.#segmentIn(0, slots);
-    while (this.#roomIn(next, more) < 0) next = this.#segmentIn(0, ++slots);
-    const slot = this.#slots.take(slots) ?? this.#slots.extend(slots);
-    next = this.#segmentIn(slot, slots);
+    while (this.#roomIn(this.#segmentIn(0, slots)) < more) slots++;
+    const next = this.#segmentIn(this.#slots.take(slots) ?? this.#slots.extend(slots), slots);
     this.#segments.push(next);
     this.#use(next);
     this.#isFresh = true;
-    if (sealed !== undefined) this.#writeIndex(sealed);
     return { from, to: from + this.length, by: this.#begin + HEAD_BYTES - from };
   }
 
@@ -373,16 +360,20 @@ export class Log implements ChangeLog {
       slotBytes: this.#slotBytes,
       sequence: this.#sequence,
       oldest: this.#segments[0]!.number,
+      index: 0,
     };
-    return new Segment(header, slot, SEGMENT_HEADER_BYTES);
+    const segment = new Segment(header, slot, SEGMENT_HEADER_BYTES);
+    segment.reserved = this.active.index.recordBytes;
+    return segment;
   }
 
-  /** Writes the index of a segment that is full. It need not be durable. */
-  #writeIndex({ index, start, size, end, seed }: Segment): void {
-    const bytes = index.finish({ end, sequence: this.#sequence, version: this.#version }, seed);
-    // Room was kept for it, but not in a segment that was made for one large turn.
-    if (bytes === undefined || end + bytes.length > size) return;
-    this.#file.write(bytes, start + size - bytes.length);
+  /** Adds the index of the segment before to the first turn of one, and returns where; 0 if there is none. */
+  #addIndex(): number {
+    const record = this.#isFresh ? this.#segments.at(-2)?.index.record : undefined;
+    if (record === undefined) return 0;
+    const at = this.#gathered.claim(sizeOfRecord(record));
+    writeRecord(record, this.#gathered.memory, at);
+    return at;
   }
 
   /** Gives back the active segment, whose first turn was not committed, so that its number is free for another one. */
@@ -414,11 +405,6 @@ export class Log implements ChangeLog {
   #use(segment: Segment): void {
     for (let i = 0; i < segment.slots; i++) this.#bySlot[segment.slot + i] = segment;
     this.#usedSlots += segment.slots;
-  }
-
-  #clear(): void {
-    this.#gathered.clear();
-    this.#gatheredIndexBytes = 0;
   }
 
   /** Never called again after a failure: nobody knows then what is on the disk. */

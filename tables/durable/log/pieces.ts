@@ -18,6 +18,7 @@ import {
   type TurnHeader,
   turnHeaderAt,
 } from "./format.ts";
+import { INDEX_KIND } from "./segment_index.ts";
 
 /** The longest key, in bytes. */
 const KEY_BYTES_MAX = 1_024;
@@ -160,6 +161,7 @@ function damagedChange(memory: Memory, at: number, end: number): Change | undefi
 /** Whether this can be a change: a checksum is not computed of anything else. */
 function isChange({ kind, key, value }: Change): boolean {
   if (kind === KIND.CLEAR) return key.length === 0 && value.length === 0;
+  if (kind === INDEX_KIND) return key.length === 0;
   if (key.length === 0 || key.length > KEY_BYTES_MAX) return false;
   return kind === KIND.PUT ? value.length > 0 : kind === KIND.DELETE && value.length === 0;
 }

@@ -17,8 +17,10 @@ export class Segment {
   readonly seed: number;
   /** Where the next turn goes, in bytes from its start. */
   end: number;
-  /** What its index will be made of, while it is filled. */
+  /** What its index is made of, while it is filled. */
   readonly index: IndexBuilder;
+  /** What its first turn takes for the index of the segment before, in bytes, until that is written. */
+  reserved = 0;
 
   /** A segment that is filled up to `end`. */
   constructor(header: SegmentHeader, slot: number, end: number) {
@@ -26,7 +28,7 @@ export class Segment {
     this.slot = slot;
     this.seed = seedOf(header);
     this.end = end;
-    this.index = new IndexBuilder(this.size);
+    this.index = new IndexBuilder(header.slotBytes);
   }
 
   /** Its number. */

@@ -18,7 +18,6 @@ import type { PositionedFile } from "./file.ts";
 import { seedOf, SEGMENT_HEADER_BYTES, type TurnHeader, turnHeaderAt } from "./format.ts";
 import { hasPieces, piecesOf } from "./pieces.ts";
 import { Segment, slotsOf } from "./segment.ts";
-import { readIndex } from "./segment_index.ts";
 
 /** The smallest size of a slot, in bytes, and what sizes are multiples of. */
 const SLOT_BYTES_MIN = 4_096;
@@ -98,10 +97,10 @@ function findHeadless(
   const seed = seedOf({ salt, number });
   for (let slot = 0; slot * slotBytes < file.size(); slot++) {
     if (taken.has(slot)) continue;
-    const header = { salt, number, slots: 1, slotBytes, sequence: NaN, oldest: 0 };
+    const header = { salt, number, slots: 1, slotBytes, sequence: NaN, oldest: 0, index: 0 };
     const first = new Segment(header, slot, SEGMENT_HEADER_BYTES);
     const memory = readSegment(file, first);
-    if (!hasPieces(memory, seed) && readIndex(file, first) === undefined) continue;
+    if (!hasPieces(memory, seed)) continue;
     // Only a segment of one large turn has several slots.
     const turn = turnHeaderAt(memory, SEGMENT_HEADER_BYTES, seed);
     const needed = SEGMENT_HEADER_BYTES + (turn?.length ?? 0);

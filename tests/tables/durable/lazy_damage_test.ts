@@ -60,7 +60,7 @@ function indexed(): Files {
   table.close();
   const log = disk.open(LOG);
   const { segments } = findChain(log);
-  assert(readIndex(log, segments[0]!) !== undefined);
+  assert(readIndex(log, segments[1]!) !== undefined);
   return disk.contents();
 }
 

@@ -32,6 +32,7 @@ const HEADER = {
   slotBytes: 4_096,
   sequence: 2 ** 40,
   oldest: 5,
+  index: 2 ** 34,
 };
 const CHANGES: Change[] = [
   change(KIND.PUT, "a", "value", { version: 2 ** 47 - 1 }),

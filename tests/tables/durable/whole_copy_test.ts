@@ -182,7 +182,7 @@ testWithFolder(
 testWithFolder("a backup that somebody has made up does not keep a restore busy", (folder) => {
   const path = `${folder}/copy`;
   for (const slotBytes of [0, 1, 4_095]) {
-    const header = { salt: 1, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1 };
+    const header = { salt: 1, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1, index: 0 };
     const bytes = new Uint8Array(20_000);
     writeSegmentHeader(header, new Memory(bytes));
     Deno.writeFileSync(path, bytes);
