@@ -10,43 +10,21 @@
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
-import type { Request } from "../dispatch/gate.ts";
-import { logEvent } from "../event_log.ts";
+import type { Request } from "../dispatch/request.ts";
+import type { Session } from "../dispatch/session.ts";
+import { logFault } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
-import type { Time } from "./time.ts";
-
-/** A connection, as a batch sees it. */
-export interface RemoteMember {
-  /** How many more bytes of replies it takes. */
-  readonly room: number;
-  /** Makes a request of a line. */
-  prepare(line: Line): Request;
-  /** The request, or one that is refused in its place. */
-  admit(request: Request): Request;
-  /** Runs a request that was admitted. */
-  run(request: Request): Reply | Promise<Reply>;
-  /** Whether it has room for a reply; where it has none, it waits for that before it submits more. */
-  fits(reply: Reply): boolean;
-  /** Takes a copy of a reply, which does not leave yet. */
-  take(reply: Reply): void;
-  /** Drops the replies that have not left. */
-  drop(): void;
-  /** Counts the reply with which a request leaves. */
-  count(request: Request, reply: Reply): void;
-  /** Lets the replies leave, once in each turn. The rest is the lines that were not served. */
-  release(rest: Lines | undefined): void;
-  /** Ends the connection without a reply. */
-  close(): void;
-}
+import type { Time } from "../time.ts";
+import { isTimedAlone, type Stopwatch } from "./stopwatch.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {
   /** Whose lines they are. */
-  readonly member: RemoteMember;
+  readonly member: Session;
   /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
   /** When they came, by the turn's time. */
@@ -88,6 +66,8 @@ export interface BatchOptions {
   readonly metrics: Metrics;
   /** The time by which it goes. */
   readonly time: Time;
+  /** What finds requests that hold up the server. */
+  readonly stopwatch: Stopwatch;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
   /** Why the table can't be used at all; undefined where it can. */
@@ -169,7 +149,7 @@ export class Batch {
     this.#options.table.end();
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) {
-      logEvent("error", "Cannot tell whether a turn took place", { why: messageOf(error) });
+      logFault("Cannot tell whether a turn took place", messageOf(error));
     }
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
@@ -183,7 +163,7 @@ export class Batch {
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
         member.release(undefined);
-        member.close();
+        member.client.end();
         resolve();
         continue;
       }
@@ -223,7 +203,7 @@ export class Batch {
           this.#refusal = new TableError("others keep changing the table");
         }
       } catch (error) {
-        if (isChanged) metrics.countFailedCommit();
+        if (isChanged) metrics.countFailedCommit(error as Error);
         if (!isChanged || !table.isReadable || !(error instanceof TableError)) throw error;
         // A full engine can still be read.
         this.#refusal = error;
@@ -272,7 +252,11 @@ export class Batch {
     }
     replica.isTouched = false;
     const mark = replica.mark();
+    const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
+    stopwatch?.start();
     const reply = member.run(request);
+    stopwatch?.count(request, member);
+    stopwatch?.look();
     return reply instanceof Promise
       ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
       : this.#end(group, slot, { reply, mark });
@@ -285,7 +269,7 @@ export class Batch {
   ): boolean {
     const { table, table: { replica } } = this.#options;
     let reply = given;
-    // The gate leaves what a handler did that has failed late; but nobody else has run here meanwhile.
+    // `run` leaves what a handler did that has failed late; but nobody else has run here meanwhile.
     if (reply.code === 500) replica.undo(mark);
     slot.isSettled = !replica.isTouched;
     slot.isChanging = replica.mark() > mark;

@@ -304,6 +304,8 @@ export class EtcdTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
+      engine_reached: Number(this.#isReached),
+      engine_full: Number(this.#isFull),
       writable: this.isReadable && !this.#isFull ? 1 : 0,
     };
   }
