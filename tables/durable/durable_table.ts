@@ -211,11 +211,13 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
+      this.#log.shrink();
+      // Before anything is in the turn: to move segments, the log goes on in another one.
+      const compactBytes = this.#bytesToCompact();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
-      this.#log.shrink();
-      const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
+      const isCompacting = this.#commitTurn({ compactBytes });
       const isPreparing = this.#prepareNext(0);
       this.#noteSequence();
       const isListing = this.#memtable.listSome();

@@ -12,6 +12,7 @@ import { OpenError } from "./errors.ts";
 import { DamageError, readSegment } from "./log/chain.ts";
 import { recordBytes, SEGMENT_HEADER_BYTES, type TurnHeader } from "./log/format.ts";
 import { IndexCheck } from "./log/index_check.ts";
+import { makeChange } from "./log/load.ts";
 import { INDEX_KIND, readIndex } from "./log/segment_index.ts";
 import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
 import type { Segment } from "./log/segment.ts";
@@ -207,16 +208,12 @@ export class Inspection {
   }
 
   #takeRecord(reading: SegmentReading, { offset, length, change }: RecordPiece): void {
-    const { kind, key, value, version, expiresAt } = change;
     reading.end = Math.max(reading.end, offset + length);
     reading.index.take(offset, change);
-    if (kind === INDEX_KIND) return;
-    this.version = Math.max(this.version, version);
+    if (change.kind === INDEX_KIND) return;
+    this.version = Math.max(this.version, change.version);
     this.#forgetLoss(change);
-    if (kind === KIND.PUT) {
-      const place = reading.segment.start + offset;
-      this.memtable.put(key, value.length, { version, expiresAt, place });
-    } else this.#remove(change);
+    makeChange(this.memtable, change, { place: reading.segment.start + offset });
     this.memtable.commit();
   }
 

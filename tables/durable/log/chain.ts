@@ -167,12 +167,11 @@ function checkNext(heads: readonly Memory[], { header, number }: Segment): void 
   if (heads.some(isBegun)) throw missing(number + 1);
 }
 
-/** The header in a slot; undefined if there is no whole one. */
-export function readHeader(file: PositionedFile, at: number): SegmentHeader | undefined {
+/** The header of a segment at this place; undefined if there is no whole one. */
+export function readHeader(file: PositionedFile, place: number): SegmentHeader | undefined {
   const memory = new Memory(SEGMENT_HEADER_BYTES);
-  return file.read(memory.bytes, at) < SEGMENT_HEADER_BYTES
-    ? undefined
-    : decodeSegmentHeader(memory);
+  file.read(memory.bytes, place);
+  return decodeSegmentHeader(memory);
 }
 
 /** The headers of all slots that are of this log, also of segments that are no longer needed. */

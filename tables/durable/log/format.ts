@@ -108,21 +108,21 @@ export function writeSegmentHeader(header: SegmentHeader, memory: Memory): void 
 }
 
 /** Reads the header of a segment; undefined if there is no whole one. */
-export function decodeSegmentHeader(memory: Memory, offset = 0): SegmentHeader | undefined {
+export function decodeSegmentHeader(memory: Memory): SegmentHeader | undefined {
   const { view } = memory;
-  if (offset + SEGMENT_HEADER_BYTES > memory.bytes.length) return undefined;
-  if (view.getUint32(offset, true) !== SEGMENT_MAGIC) return undefined;
-  const salt = view.getUint32(offset + SALT, true);
-  const sum = checksum(memory, offset + SALT, offset + SEGMENT_HEADER_BYTES, salt);
-  if (sum !== view.getUint32(offset + CHECKSUM, true)) return undefined;
+  if (SEGMENT_HEADER_BYTES > memory.bytes.length) return undefined;
+  if (view.getUint32(0, true) !== SEGMENT_MAGIC) return undefined;
+  const salt = view.getUint32(SALT, true);
+  const sum = checksum(memory, SALT, SEGMENT_HEADER_BYTES, salt);
+  if (sum !== view.getUint32(CHECKSUM, true)) return undefined;
   return {
     salt,
-    number: view.getUint32(offset + NUMBER, true),
-    slots: view.getUint32(offset + SLOTS, true),
-    slotBytes: view.getUint32(offset + SLOT_SIZE, true),
-    sequence: view.getFloat64(offset + FIRST_SEQUENCE, true),
-    oldest: view.getUint32(offset + FIRST_OLDEST, true),
-    index: view.getUint32(offset + INDEX, true) * ALIGNMENT,
+    number: view.getUint32(NUMBER, true),
+    slots: view.getUint32(SLOTS, true),
+    slotBytes: view.getUint32(SLOT_SIZE, true),
+    sequence: view.getFloat64(FIRST_SEQUENCE, true),
+    oldest: view.getUint32(FIRST_OLDEST, true),
+    index: view.getUint32(INDEX, true) * ALIGNMENT,
   };
 }
 

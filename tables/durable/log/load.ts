@@ -12,7 +12,7 @@ import type { Text } from "../../text.ts";
 import { type Chain, missingTurns, readTurns } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import { changeIn, recordBytes, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
-import { INDEX_KIND, readIndex } from "./segment_index.ts";
+import { readIndex } from "./segment_index.ts";
 
 /** What is loaded. */
 export interface Loading {
@@ -64,7 +64,7 @@ export function load({ file, chain: { segments }, ...loading }: Loading): number
 }
 
 /** A change, or the head of one: then its value is a length alone. */
-type Loaded = Omit<Change, "value"> & { readonly value: Text | number };
+export type Loaded = Omit<Change, "value"> & { readonly value: Text | number };
 
 /** Makes the changes of a log in a memtable, some at a time. */
 class Loader {
@@ -95,22 +95,30 @@ class Loader {
   }
 
   #makeChanges(): void {
-    this.#memtable.prefetch(this.#keys);
-    for (let i = 0; i < this.#keys.length; i++) this.#make(this.#changes[i]!, this.#places[i]!);
+    const memtable = this.#memtable;
+    memtable.prefetch(this.#keys);
+    for (const [i, change] of this.#changes.entries()) {
+      const isKept = memtable.records.hotBytes < this.#hotBytesMax;
+      makeChange(memtable, change, { place: this.#places[i]!, isKept });
+    }
     this.records += this.#keys.length;
     this.#changes.length = this.#keys.length = this.#places.length = 0;
   }
+}
 
-  #make({ kind, key, value, version, expiresAt }: Loaded, place: number): void {
-    const memtable = this.#memtable;
-    if (kind === KIND.PUT) {
-      const isKept = typeof value === "number" || memtable.records.hotBytes < this.#hotBytesMax;
-      memtable.put(key, isKept ? value : value.length, { version, expiresAt, place });
-    } else if (kind === KIND.CLEAR) {
-      memtable.clear();
-    } else if (kind !== INDEX_KIND) {
-      const ref = memtable.find(key);
-      if (ref !== NO_REF) memtable.remove(ref);
-    }
+/** Makes a change of the log in a memtable: what is at this place, with its value if that is kept and there. */
+export function makeChange(
+  memtable: Memtable,
+  { kind, key, value, version, expiresAt }: Loaded,
+  { place, isKept = false }: { place: number; isKept?: boolean },
+): void {
+  if (kind === KIND.PUT) {
+    const stored = isKept || typeof value === "number" ? value : value.length;
+    memtable.put(key, stored, { version, expiresAt, place });
+  } else if (kind === KIND.CLEAR) {
+    memtable.clear();
+  } else if (kind === KIND.DELETE) {
+    const ref = memtable.find(key);
+    if (ref !== NO_REF) memtable.remove(ref);
   }
 }

@@ -13,9 +13,9 @@ import { FOLDER } from "./table_run.ts";
 const SLOT_BYTES = 4_096;
 
 /** A table of so many keys of 500 bytes each, whose last segments are at the end of the file. */
-function filled(keys: number): { disk: FakeDisk; table: DurableTable } {
+function filled(keys: number, now = () => 0): { disk: FakeDisk; table: DurableTable } {
   const disk = new FakeDisk();
-  const table = new DurableTable(FOLDER, { slotBytes: SLOT_BYTES, cacheBytes: 0, disk });
+  const table = new DurableTable(FOLDER, { slotBytes: SLOT_BYTES, cacheBytes: 0, now, disk });
   for (let i = 0; i < keys; i++) {
     table.put(`key-${i}`, `${i}`.padEnd(500, "x"));
     table.commit();
@@ -59,4 +59,17 @@ Deno.test("the newest keys are moved from the end of the file when the others ar
   }
   assertEquals(table.stats().compacted_bytes, copied);
   for (let i = 900; i < 1_000; i++) assert(table.get(`key-${i}`)!.length === 500);
+});
+
+Deno.test("keys that expire meanwhile are removed, and the file shrinks", () => {
+  let now = 0;
+  const { table } = filled(1_000, () => now);
+  table.clear();
+  table.put("gone", "x", { expiresAt: 1 });
+  table.commit();
+  now = 2;
+  maintainAll(table);
+  table.check();
+  assertEquals([table.count(), table.stats().expired_keys], [0, 1]);
+  assert(slots(table) <= 8, `${slots(table)} slots`);
 });
