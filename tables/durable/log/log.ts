@@ -224,9 +224,7 @@ export class Log implements ChangeLog {
     const from = this.#isFresh ? 0 : SEGMENT_HEADER_BYTES;
     this.#file.write(memory.bytes.subarray(from, to), this.#begin + from);
     this.#sync();
-    this.#isFresh = false;
-    active.reserved = 0;
-    this.#segments.at(-2)?.index.drop();
+    if (this.#isFresh) this.#begun();
     active.index.add(memory, { from: HEAD_BYTES, to, at: active.end + TURN_HEADER_BYTES });
     active.end += turn.length;
     this.#sequence++;
@@ -365,6 +363,13 @@ export class Log implements ChangeLog {
     const segment = new Segment(header, slot, SEGMENT_HEADER_BYTES);
     segment.reserved = this.active.index.recordBytes;
     return segment;
+  }
+
+  /** The active segment is in the file, and the index of the one before in it. */
+  #begun(): void {
+    this.#isFresh = false;
+    this.active.reserved = 0;
+    this.#segments.at(-2)?.index.drop();
   }
 
   /** Adds the index of the segment before to the first turn of one, and returns where; 0 if there is none. */
