@@ -18,7 +18,7 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, compareTexts, type Memory, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
 import { assertThat, DiskFullError, tableError } from "./errors.ts";
@@ -28,8 +28,6 @@ import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
-import type { Segment } from "./log/segment.ts";
-import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { openErrorOf, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
@@ -39,6 +37,8 @@ const EXCESS_SLOTS_MAX = 2;
 /** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
 const COMPACT_BYTES = 1_048_576;
 const TIGHT_STEPS = 8;
+/** The size of the smallest record of a key, in bytes. */
+const RECORD_BYTES_MIN = recordBytes(1, 1, 0);
 /** More than CLEAR takes in the log, and than DELETE does, in bytes. */
 const CLEAR_BYTES = 256;
 const DELETION_BYTES_MAX = 1_100;
@@ -98,7 +98,12 @@ export class DurableTable implements Table {
       });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      const records = memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes }));
+      // The file may have been made up.
+      const keys = Math.min(state.state.keys, file.size() / RECORD_BYTES_MIN);
+      const records = memtable.load(
+        keys,
+        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
+      );
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
@@ -213,17 +218,18 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
+      this.#log.shrink();
+      // Before anything is in the turn: to move segments, the log goes on in another one.
+      const compactBytes = this.#bytesToCompact();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
-      const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
-      const isIndexing = this.#writeIndex();
+      const isCompacting = this.#commitTurn({ compactBytes });
       const isPreparing = this.#prepareNext(0);
-      this.#log.shrink();
       this.#noteSequence();
       const isListing = this.#memtable.listSome();
       const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
-      return isMore || isCompacting || isIndexing || isPreparing || isListing || isEvicting;
+      return isMore || isCompacting || isPreparing || isListing || isEvicting;
     });
   }
 
@@ -261,7 +267,8 @@ export class DurableTable implements Table {
       this.undo(0);
       const { sequence } = this.#log;
       try {
-        this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+        const keys = this.#memtable.size;
+        this.#folder.state.write({ sequence, isClosed: true, keys }, { isSynced: true });
       } catch (error) {
         // Whatever was committed is durable without it.
         this.#report("error", "The state of the table can't be written", { error });
@@ -283,7 +290,7 @@ export class DurableTable implements Table {
   #noteSequence(): void {
     const { state } = this.#folder;
     const { sequence } = this.#log;
-    if (state.state.sequence !== sequence) state.write({ sequence });
+    if (state.state.sequence !== sequence) state.write({ sequence, keys: this.#memtable.size });
   }
 
   #checkRoom(keyLength: number, valueLength: number): void {
@@ -352,8 +359,9 @@ export class DurableTable implements Table {
 
   /** How many bytes a step of compaction reads that is no part of a turn. */
   #bytesToCompact(): number {
-    if (!this.#log.isFull) return this.#compactor.excessBytes() > 0 ? COMPACT_BYTES : 0;
-    return this.#compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    const compactor = this.#compactor;
+    if (this.#log.isFull) return compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    return compactor.excessBytes() > 0 || compactor.isMoving() ? COMPACT_BYTES : 0;
   }
 
   #compactShare(): number {
@@ -386,26 +394,5 @@ export class DurableTable implements Table {
   #noteFull(): void {
     this.#log.isFull = true;
     this.#report("warn", "The disk is full: PUT is refused until there is room");
-  }
-
-  /** Writes the index of a sealed segment that has none; true if there was one. */
-  #writeIndex(): boolean {
-    const segment = this.#log.segments.find((each) =>
-      !each.isIndexed && each !== this.#log.active && indexRoom(each.indexBytes, each.size) > 0
-    );
-    if (segment === undefined) return false;
-    segment.isIndexed = true;
-    const index = this.#makeIndex(segment);
-    if (index !== undefined) this.#log.writeIndex(segment, index);
-    return true;
-  }
-
-  /** The index of a segment; undefined where it has none, or can't be read: then GET will tell. */
-  #makeIndex(segment: Segment): Memory | undefined {
-    try {
-      return makeIndex(this.#folder.log, segment);
-    } catch {
-      return undefined;
-    }
   }
 }

@@ -20,6 +20,8 @@ const PART_BITS_MAX = 16;
 const LOAD_MAX = 0.8;
 /** A part whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
+/** The load of parts that are made for a number of references: low enough that hardly any must grow. */
+const LOAD_EXPECTED = 0.75;
 /** The share of its slots by which a part grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
 
@@ -33,6 +35,7 @@ export function firstPair(hash: number, slots: Int32Array): number {
 
 /** References by the hash of their key. The caller compares the keys. */
 export class HashIndex {
+  readonly #budget: MemoryBudget;
   /** By the first bits of a hash. Neighbours may be the same part, which has fewer bits in common then. */
   #parts: Part[];
   /** How many bits these are. */
@@ -41,6 +44,7 @@ export class HashIndex {
 
   /** An empty index, whose memory comes from this budget. */
   constructor(budget: MemoryBudget = new MemoryBudget()) {
+    this.#budget = budget;
     this.#parts = [new Part(budget, 0)];
   }
 
@@ -66,6 +70,22 @@ export class HashIndex {
       i += 2;
       if (i === slots.length) i = 0;
     }
+  }
+
+  /**
+   * Makes room for so many references, in an empty index: growing step by step takes longer than adding them.
+   * Throws MemoryFullError where the system has no memory.
+   */
+  expect(size: number): void {
+    const slots = size / LOAD_EXPECTED;
+    while (slots > PART_SLOTS_MAX * 2 ** this.#bits && this.#bits < PART_BITS_MAX) this.#bits++;
+    const count = 2 ** this.#bits;
+    const [empty] = this.#parts;
+    this.#parts = Array.from(
+      { length: count },
+      () => new Part(this.#budget, this.#bits, slots / count),
+    );
+    empty!.free();
   }
 
   /** Makes room for one more reference with this hash. Throws MemoryFullError, with nothing changed. */
@@ -140,11 +160,11 @@ class Part {
   readonly #budget: MemoryBudget;
   #size = 0;
 
-  /** An empty part with room for so many references, and for some more. Throws MemoryFullError. */
-  constructor(budget: MemoryBudget, bits: number, size = 0) {
+  /** An empty part with so many slots. Throws MemoryFullError. */
+  constructor(budget: MemoryBudget, bits: number, slots = 0) {
     this.bits = bits;
     this.#budget = budget;
-    this.slots = this.#freeSlots(Math.ceil((1 + GROWTH) * size / LOAD_MAX));
+    this.slots = this.#freeSlots(Math.ceil(slots));
   }
 
   /** Whether the next reference would make it larger than a part may be. */
@@ -205,10 +225,11 @@ class Part {
     let ones = 0;
     for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
     const budget = this.#budget;
-    const zeros = new Part(budget, bits, this.#size - ones);
+    const slotsFor = (size: number) => (1 + GROWTH) * size / LOAD_MAX;
+    const zeros = new Part(budget, bits, slotsFor(this.#size - ones));
     let halves: [Part, Part];
     try {
-      halves = [zeros, new Part(budget, bits, ones)];
+      halves = [zeros, new Part(budget, bits, slotsFor(ones))];
     } catch (error) {
       zeros.free();
       throw error;

@@ -194,8 +194,9 @@ export class Memtable {
     return this.#journal.standing();
   }
 
-  /** Loads many records with `put` and `remove`, which are listed only afterwards, by `listSome`. */
-  load<Result>(put: () => Result): Result {
+  /** Loads about so many records with `put` and `remove`, which are listed only afterwards, by `listSome`. */
+  load<Result>(size: number, put: () => Result): Result {
+    this.#contents.index.expect(size);
     this.#contents.beginLoading();
     const result = put();
     this.#contents.endLoading();

@@ -113,3 +113,17 @@ Deno.test("a reference that is not in the index can't be removed or replaced", (
   assertThrows(() => index.replace(8, { from: 1, to: 2 }), Error, "Cannot find a reference");
   assertEquals(search(index, 7), [1]);
 });
+
+Deno.test("an index that expects references hardly grows when they come, and finds them", () => {
+  for (const count of [0, 1, 1_000, 200_000]) {
+    const budget = new MemoryBudget();
+    const index = new HashIndex(budget);
+    index.expect(count);
+    const before = budget.bytes;
+    const hashes = Array.from({ length: count }, (_, i) => hashOf(Text.of(`key-${i}`)));
+    for (const [i, hash] of hashes.entries()) index.add(hash, i + 1);
+    assert(budget.bytes <= 1.02 * before, `${count}: from ${before} to ${budget.bytes} bytes`);
+    assert(budget.bytes <= 12 * count + 1_000, `${budget.bytes} bytes`);
+    for (const [i, hash] of hashes.entries()) assert(search(index, hash).includes(i + 1));
+  }
+});
