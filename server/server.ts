@@ -7,12 +7,12 @@
 
 import type { TableView } from "../tables/table.ts";
 import type { Services } from "./command.ts";
-import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
 import { passwordCheck } from "./dispatch/password.ts";
 import { clientsThatFit } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
+import type { TurnLike } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
 import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { GateContext } from "../../server/dispatch/gate.ts";
+import type { RequestContext } from "../../server/dispatch/request.ts";
 import { loadCommands, Registry } from "../../server/dispatch/registry.ts";
 import { Metrics } from "../../server/metrics.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
@@ -25,7 +25,7 @@ export interface ContextOptions {
 export function contextWith(
   commands: Commands,
   { table = new MemoryTable(), isPassword, now = Date.now }: ContextOptions = {},
-): GateContext & { readonly table: Table } {
+): RequestContext & { readonly table: Table } {
   return {
     table,
     registry: new Registry(
@@ -41,7 +41,7 @@ export function contextWith(
 /** A context with every command of `commands/`. It needs permission to read. */
 export async function contextOfAll(
   options: ContextOptions = {},
-): Promise<GateContext & { readonly table: Table }> {
+): Promise<RequestContext & { readonly table: Table }> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return contextWith(Object.fromEntries(commands), options);
 }

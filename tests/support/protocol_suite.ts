@@ -9,9 +9,9 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Command } from "../../server/command.ts";
 import { Connection } from "../../server/connections/connection.ts";
-import { WrongPasswords } from "../../server/connections/wrong_passwords.ts";
+import { WrongPasswords } from "../../server/dispatch/wrong_passwords.ts";
 import { compileArity, usageOf } from "../../server/dispatch/arity.ts";
-import type { GateContext } from "../../server/dispatch/gate.ts";
+import type { RequestContext } from "../../server/dispatch/request.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { IMPATIENT } from "./clock.ts";
@@ -22,7 +22,7 @@ import { collected } from "./protocol_collection.ts";
 import { bytesOf, type ProtocolCase, type ServerName, SERVERS } from "./protocol_case.ts";
 import { type Cut, failuresOf, memoryPeer } from "./protocol_peer.ts";
 
-type Contexts = Record<ServerName, GateContext>;
+type Contexts = Record<ServerName, RequestContext>;
 
 /** Cases of more bytes are not sent byte by byte: a packet for each would take minutes. */
 const SINGLE_BYTES_MAX = 8_192;

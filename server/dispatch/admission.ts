@@ -1,64 +1,56 @@
 /**
- * What a client may do before it has finished its handshake and given the password. Its connection asks here
- * about each request, about each turn, and once in a while.
+ * What a client may do before it has given the password. A session has one where a password is set; it asks
+ * about each request, and about each turn.
  *
  * @module
  */
 
 import type { Client } from "../command.ts";
-import { refused, type Request } from "../dispatch/gate.ts";
-import { badRequest, busy } from "../reply.ts";
-import type { Time, Timer } from "../turn/time.ts";
-import type { Socket } from "./socket.ts";
+import { badRequest, busy, unauthorized } from "../reply.ts";
+import type { Time, Timer } from "../time.ts";
+import { refused, type Request } from "./request.ts";
 import type { WrongPasswords } from "./wrong_passwords.ts";
 
 /** The longest line of a client that has not given the password, in bytes. */
 export const UNAUTHORIZED_LINE_MAX = 1_024;
-/** How long the handshake and the password may take, in seconds. */
-const SECONDS_MAX = 30;
+
+/** Where a client comes from, and what its guesses are counted with. */
+export interface Guesser {
+  /** The address that its guesses are counted for, without the port. */
+  readonly hostname: string;
+  /** The wrong passwords of all clients. */
+  readonly wrongPasswords: WrongPasswords;
+  /** The time by which it waits. */
+  readonly time: Time;
+}
 
 /** The admission of one client. */
 export class Admission {
   readonly #client: Client;
-  readonly #socket: Pick<Socket, "remoteAddr" | "isHandshaking">;
-  readonly #wrongPasswords: WrongPasswords;
-  readonly #time: Time;
-  /** How many sweeps it has taken so far. */
-  #sweeps = 0;
+  readonly #guesser: Guesser;
   /** How many wrong passwords of this client have been counted for its address. */
   #counted = 0;
   #pause: (PromiseWithResolvers<void> & { readonly timer: Timer }) | undefined;
 
   /** A client that has just come. */
-  constructor(
-    client: Client,
-    { socket, wrongPasswords, time }: {
-      socket: Pick<Socket, "remoteAddr" | "isHandshaking">;
-      wrongPasswords: WrongPasswords;
-      time: Time;
-    },
-  ) {
+  constructor(client: Client, guesser: Guesser) {
     this.#client = client;
-    this.#socket = socket;
-    this.#wrongPasswords = wrongPasswords;
-    this.#time = time;
+    this.#guesser = guesser;
   }
 
   /** The request, or in its place one that is refused, because of what it is before the password. */
   check(request: Request): Request {
     if (this.#client.authorized) return request;
-    const { line } = request;
+    const { line, operation } = request;
     if (line.end - line.start > UNAUTHORIZED_LINE_MAX) {
       return refused(line, badRequest("line too long"));
     }
-    if (!this.#wrongPasswords.isRefused(this.#hostname)) return request;
+    if (operation !== undefined && operation.command.open !== true) {
+      return { ...request, reply: unauthorized };
+    }
+    const { wrongPasswords, hostname } = this.#guesser;
+    if (!wrongPasswords.isRefused(hostname)) return request;
     return { ...request, reply: busy("too many wrong passwords; try again later") };
-  }
-
-  /** Whether the client takes too long. Asked at this interval, in seconds. */
-  isOverdue(interval: number): boolean {
-    if (this.#client.authorized && this.#socket.isHandshaking !== true) return false;
-    return this.#sweeps++ * interval >= SECONDS_MAX;
   }
 
   /** Whether the client has given a wrong password since the last pause. */
@@ -68,10 +60,11 @@ export class Admission {
 
   /** Begins the pause that a wrong password costs. */
   pause(): void {
+    const { wrongPasswords, hostname, time } = this.#guesser;
     this.#counted = this.#client.wrongPasswords;
     const pause = Promise.withResolvers<void>();
-    const ms = this.#wrongPasswords.count(this.#hostname);
-    this.#pause = { ...pause, timer: this.#time.after(ms, pause.resolve) };
+    const ms = wrongPasswords.count(hostname);
+    this.#pause = { ...pause, timer: time.after(ms, pause.resolve) };
   }
 
   /** Whether a pause is under way. */
@@ -89,9 +82,5 @@ export class Admission {
   close(): void {
     this.#pause?.timer.cancel();
     this.#pause?.resolve();
-  }
-
-  get #hostname(): string {
-    return (this.#socket.remoteAddr as Deno.NetAddr).hostname;
   }
 }
