@@ -100,6 +100,18 @@ Deno.test("LineReader recognises lines of printable ASCII, wherever their packet
   assertEquals(isPrintable([a, CR, 0, a, LF]), true, "nor is its return key");
 });
 
+Deno.test("LineReader recognises printable ASCII at every place of a long line", () => {
+  const line = new Uint8Array(300).fill(0x61);
+  line[299] = 0x0a;
+  for (let at = 190; at < 260; at++) {
+    for (const byte of [0x00, 0x09, 0x1f, 0x20, 0x7e, 0x7f, 0x80, 0xfe]) {
+      const reader = new LineReader({ lineBytesMax: 300 });
+      const { isPrintable } = take(reader, line.with(at, byte))!;
+      assertEquals(isPrintable, byte >= 0x20 && byte < 0x7f, `byte ${byte} at ${at}`);
+    }
+  }
+});
+
 Deno.test("LineReader keeps an unfinished line when its room is used again", () => {
   const reader = new LineReader({ lineBytesMax: 100 });
   assertEquals(take(reader, "GET a"), undefined);
