@@ -6,6 +6,7 @@
  */
 
 import { Histogram } from "./histogram.ts";
+import { SlowRequests } from "./slow_requests.ts";
 
 /** How long the requests of one operation took. */
 export class Latency {
@@ -63,11 +64,20 @@ export class Metrics {
   isDraining = false;
   /** How late the event loop was, in seconds: measured where somebody looks at it, else empty. */
   readonly loopDelay: Histogram = Histogram.ofSeconds();
+  /** The requests that held up the server. */
+  readonly slow: SlowRequests;
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
-  /** Counts from zero; `startedAt` is in milliseconds since 1970. */
-  constructor({ version, startedAt }: { version: string; startedAt: number }) {
+  /** Counts from zero; `startedAt` is in milliseconds since 1970, `slowMs` from when on a request is slow. */
+  constructor(
+    { version, startedAt, slowMs = Infinity }: {
+      version: string;
+      startedAt: number;
+      slowMs?: number;
+    },
+  ) {
+    this.slow = new SlowRequests(slowMs);
     this.version = version;
     this.startedAt = startedAt;
   }

@@ -33,12 +33,14 @@ export const OPTIONS = {
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
   "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
+  "reader-password-file": { hint: "FILE", help: "the same for those who may only read" },
   insecure: { help: "listen on any address without a password" },
   "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
   "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
+  slow: { hint: "MS", preset: "10", help: "log requests that hold up the server for longer" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   help: { help: "show this and exit" },
   version: { help: "show the version and exit" },
@@ -76,6 +78,8 @@ export interface Settings {
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
+  /** The file whose first line is the password of those who may only read. */
+  readonly readerPasswordFile: string | undefined;
   /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
   /** Whether to listen on any address without a password. */
@@ -90,6 +94,8 @@ export interface Settings {
   readonly adminPort: number | undefined;
   /** The address of that port. */
   readonly adminHost: string;
+  /** How long a request may hold up the server without a line in the log, in milliseconds. */
+  readonly slowMs: number;
   /** How the lines of the log look. */
   readonly log: LogFormat;
   /** Whether to show the help text and end. */
@@ -167,6 +173,7 @@ export function readSettings(
     idleTimeout: seconds("idle-timeout", 0),
     writeTimeout: seconds("write-timeout", 0.1),
     passwordFile: text("password-file"),
+    readerPasswordFile: text("reader-password-file"),
     password: environment("KEYLINE_PASSWORD"),
     insecure: switchOf("insecure", given("insecure")),
     tlsCert: text("tls-cert"),
@@ -174,6 +181,7 @@ export function readSettings(
     disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
     adminPort: text("admin") === undefined ? undefined : whole("admin", PORTS),
     adminHost: text("admin-host")!,
+    slowMs: whole("slow", { min: 1, max: 3_600_000 }),
     log: oneOf(called("log"), { given: text("log")!, words: LOG_FORMATS }),
     help: switchOf("help", flags.help),
     version: switchOf("version", flags.version),

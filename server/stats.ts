@@ -113,6 +113,11 @@ export const STATS: readonly Stat[] = [
     ({ metrics }) => metrics.timeouts.count,
   ),
   counter(
+    "slow_requests_total",
+    "Requests that held up the server for longer than --slow",
+    ({ metrics }) => metrics.slow.count,
+  ),
+  counter(
     "wrong_passwords_total",
     "Wrong passwords that were given",
     ({ metrics }) => metrics.wrongPasswords.count,

@@ -6,9 +6,9 @@
  * @module
  */
 
-import type { Services } from "../command.ts";
 import { UNAUTHORIZED_LINE_MAX } from "../dispatch/admission.ts";
 import { Outbox, type Recipient } from "../dispatch/outbox.ts";
+import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
 import { Session, type TurnLike } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
@@ -33,7 +33,7 @@ export interface Limits {
 /** What all connections of a server share. */
 export interface ConnectionOptions {
   /** What handlers work with; a session adds its client. */
-  readonly services: Omit<RequestContext, "client">;
+  readonly services: Omit<RequestContext, "client"> & { readonly clients: Clients };
   /** The turn that they join. */
   readonly turn: TurnLike;
   /** What bounds each of them. */
@@ -54,7 +54,7 @@ export class Connection implements Recipient {
   readonly #socket: Socket;
   readonly #turn: TurnLike;
   readonly #limits: Limits;
-  readonly #metrics: Services["metrics"];
+  readonly #services: ConnectionOptions["services"];
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
   readonly #session: Session;
@@ -73,7 +73,7 @@ export class Connection implements Recipient {
     this.#socket = socket;
     this.#turn = turn;
     this.#limits = limits;
-    this.#metrics = services.metrics;
+    this.#services = services;
     this.#lines = new LineReader(limits);
     this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
     this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
@@ -81,9 +81,11 @@ export class Connection implements Recipient {
     this.#session = new Session({
       services,
       outbox: this.#outbox,
+      id: services.clients.nextId(),
       address: () => addressOf(socket),
-      guesser: services.isPassword && { hostname, wrongPasswords, time: turn.slice.time },
+      guesser: services.accessOf && { hostname, wrongPasswords, time: turn.slice.time },
     });
+    services.clients.add(this.#session.client);
     if (this.#session.isAuthorized) this.#trust();
   }
 
@@ -115,6 +117,7 @@ export class Connection implements Recipient {
     this.#isClosed = true;
     this.#socket.close();
     this.#session.close();
+    this.#services.clients.remove(this.#session.client);
   }
 
   /** Closes the connection where it has taken too long. Called at this interval, in seconds. */
@@ -131,12 +134,13 @@ export class Connection implements Recipient {
   }
 
   #timeOut(): void {
-    this.#metrics.timeouts.note(addressOf(this.#socket));
+    this.#services.metrics.timeouts.note(addressOf(this.#socket));
     this.close();
   }
 
   onProgress(bytes: number): void {
-    this.#metrics.bytesSent += bytes;
+    this.#services.metrics.bytesSent += bytes;
+    this.#session.client.bytesSent += bytes;
     this.#stuckSweeps = 0;
     this.#silentSweeps = 0;
   }
@@ -144,6 +148,8 @@ export class Connection implements Recipient {
   /** Answers packet after packet. Returns whether the client has left. */
   async #servePackets(): Promise<boolean> {
     const session = this.#session;
+    const { client } = session;
+    const { metrics, now } = this.#services;
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
@@ -153,9 +159,11 @@ export class Connection implements Recipient {
       if (length === null) return true;
       if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
-      this.#metrics.bytesReceived += length;
+      metrics.bytesReceived += length;
+      client.bytesReceived += length;
+      client.activeAt = now();
       if (isFirst && isTlsHello(room[0]!)) {
-        this.#metrics.malformed++;
+        metrics.malformed++;
         this.#outbox.add(final(badRequest("TLS is not spoken on this port")));
         this.#outbox.release();
         return false;

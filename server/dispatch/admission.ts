@@ -1,6 +1,6 @@
 /**
- * What a client may do before it has given the password. A session has one where a password is set; it asks
- * about each request, and about each turn.
+ * What a client may do before it has given the password, and with that of readers. A session has one where a
+ * password is set; it asks about each request, and about each turn.
  *
  * @module
  */
@@ -38,19 +38,23 @@ export class Admission {
     this.#guesser = guesser;
   }
 
-  /** The request, or in its place one that is refused, because of what it is before the password. */
+  /** The request, or in its place one that is refused, because of what this client may do. */
   check(request: Request): Request {
-    if (this.#client.authorized) return request;
+    const { access } = this.#client;
+    if (access === "all") return request;
     const { line, operation } = request;
+    if (access === "read") {
+      return operation?.command.changes === true ? { ...request, reply: unauthorized } : request;
+    }
     if (line.end - line.start > UNAUTHORIZED_LINE_MAX) {
       return refused(line, badRequest("line too long"));
     }
-    if (operation !== undefined && operation.command.open !== true) {
-      return { ...request, reply: unauthorized };
-    }
     const { wrongPasswords, hostname } = this.#guesser;
-    if (!wrongPasswords.isRefused(hostname)) return request;
-    return { ...request, reply: busy("too many wrong passwords; try again later") };
+    if (wrongPasswords.isRefused(hostname)) {
+      return { ...request, reply: busy("too many wrong passwords; try again later") };
+    }
+    if (operation === undefined || operation.command.open) return request;
+    return { ...request, reply: unauthorized };
   }
 
   /** Whether the client has given a wrong password since the last pause. */

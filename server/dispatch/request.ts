@@ -82,7 +82,8 @@ export function run({ operation, args, reply }: Request, context: Context): Repl
 }
 
 /** Counts the reply with which a request leaves. */
-export function count({ operation }: Request, reply: Reply, { metrics }: Context): void {
+export function count({ operation }: Request, reply: Reply, { metrics, client }: Context): void {
+  client.requests++;
   if (operation === undefined) {
     if (reply === unsupported) metrics.unsupported++;
     else metrics.malformed++;

@@ -38,6 +38,8 @@ export interface SessionOptions {
   readonly services: Omit<RequestContext, "client">;
   /** Where its replies go. */
   readonly outbox: Outbox;
+  /** Its number among those that are connected; 0 by default, for one that is not. */
+  readonly id?: number;
   /** Where it comes from, for the log. */
   readonly address?: () => string | undefined;
   /** Set where it must give the password first. */
@@ -49,6 +51,8 @@ const COSTLY_BYTES = 1_024;
 
 /** The requests and the replies of one client. */
 export class Session {
+  /** What is known of it. */
+  readonly client: Client;
   readonly #context: RequestContext;
   readonly #outbox: Outbox;
   readonly #admission: Admission | undefined;
@@ -56,6 +60,8 @@ export class Session {
   #isNew = true;
   /** Whether a reply has ended it: nothing that follows is run. */
   #isOver = false;
+  /** The size of its last reply. */
+  #replyBytes = 0;
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
   /** Whether a reply has not fitted: its request is answered once all others have been sent. */
@@ -64,22 +70,33 @@ export class Session {
   #promised: Promise<Reply> | undefined;
 
   /** A client that has just come. */
-  constructor({ services, outbox, address, guesser }: SessionOptions) {
-    const client: Client = {
-      authorized: guesser === undefined,
+  constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
+    const now = services.now();
+    this.client = {
+      id,
+      access: guesser === undefined ? "all" : undefined,
       wrongPasswords: 0,
       get address() {
         return address?.();
       },
+      since: now,
+      activeAt: now,
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      get bytesWaiting() {
+        return outbox.size;
+      },
+      end: () => outbox.abort(),
     };
-    this.#context = { ...services, client };
+    this.#context = { ...services, client: this.client };
     this.#outbox = outbox;
-    this.#admission = guesser && new Admission(client, guesser);
+    this.#admission = guesser && new Admission(this.client, guesser);
   }
 
-  /** Whether it may do everything, because it has given the password or need not. */
+  /** Whether it has given a password, or need not. */
   get isAuthorized(): boolean {
-    return this.#context.client.authorized;
+    return this.client.access !== undefined;
   }
 
   /** Whether a reply has ended it, or its client has gone. */
@@ -179,6 +196,7 @@ export class Session {
 
   /** Takes a copy of a reply, which does not leave yet. */
   take(reply: Reply): void {
+    this.#replyBytes = reply.length;
     this.#outbox.add(reply);
     this.#isOver = reply.last;
   }
@@ -193,6 +211,21 @@ export class Session {
     count(request, reply, this.#context);
   }
 
+  /** Notes that a request held up the server: for so many milliseconds, together with those before it. */
+  noteSlow(
+    { line, operation }: Request,
+    { ms, requests }: { ms: number; requests: number },
+  ): void {
+    this.#context.metrics.slow.note({
+      at: this.#context.now(),
+      verb: operation?.verb ?? "",
+      requests,
+      milliseconds: ms,
+      bytes: line.end - line.start + this.#replyBytes,
+      address: this.client.address,
+    });
+  }
+
   /**
    * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
    * the lines that were not taken.
@@ -202,11 +235,6 @@ export class Session {
     // Nobody but this client waits for what a wrong password costs.
     if (failure === undefined && this.#admission?.hasGuessedWrong) this.#admission.pause();
     else this.#outbox.release(failure);
-  }
-
-  /** Ends it without a reply: its client is sent away. */
-  abort(): void {
-    this.#outbox.abort();
   }
 
   /** Waits for nothing any more: its client has gone. */

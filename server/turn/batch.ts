@@ -19,6 +19,7 @@ import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
 import type { Time } from "../time.ts";
+import { isTimedAlone, type Stopwatch } from "./stopwatch.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {
@@ -65,6 +66,8 @@ export interface BatchOptions {
   readonly metrics: Metrics;
   /** The time by which it goes. */
   readonly time: Time;
+  /** What finds requests that hold up the server. */
+  readonly stopwatch: Stopwatch;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
   /** Why the table can't be used at all; undefined where it can. */
@@ -160,7 +163,7 @@ export class Batch {
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
         member.release(undefined);
-        member.abort();
+        member.client.end();
         resolve();
         continue;
       }
@@ -249,7 +252,11 @@ export class Batch {
     }
     replica.isTouched = false;
     const mark = replica.mark();
+    const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
+    stopwatch?.start();
     const reply = member.run(request);
+    stopwatch?.count(request, member);
+    stopwatch?.look();
     return reply instanceof Promise
       ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
       : this.#end(group, slot, { reply, mark });

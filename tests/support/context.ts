@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Clients } from "../../server/dispatch/clients.ts";
 import type { RequestContext } from "../../server/dispatch/request.ts";
 import { loadCommands, Registry } from "../../server/dispatch/registry.ts";
 import { Metrics } from "../../server/metrics.ts";
@@ -19,29 +20,48 @@ export interface ContextOptions {
   readonly table?: Table;
   readonly isPassword?: (guess: string) => boolean;
   readonly now?: Clock;
+  readonly slowMs?: number;
+}
+
+/** A context whose table tests can commit, and whose clients connections can join. */
+export interface TestContext extends RequestContext {
+  readonly table: Table;
+  readonly clients: Clients;
 }
 
 /** A context with these commands alone. It reads no file, so that tests can do without permissions. */
 export function contextWith(
   commands: Commands,
-  { table = new MemoryTable(), isPassword, now = Date.now }: ContextOptions = {},
-): RequestContext & { readonly table: Table } {
+  { table = new MemoryTable(), isPassword, now = Date.now, slowMs = Infinity }: ContextOptions = {},
+): TestContext {
   return {
     table,
     registry: new Registry(
       Object.entries(commands).map(([name, command]) => [name.toUpperCase(), command]),
     ),
-    metrics: new Metrics({ version: "0.0.0", startedAt: now() }),
+    metrics: new Metrics({ version: "0.0.0", startedAt: now(), slowMs }),
     now,
-    client: { authorized: isPassword === undefined, wrongPasswords: 0 },
-    ...(isPassword && { isPassword }),
+    clients: new Clients(),
+    client: {
+      id: 0,
+      access: isPassword === undefined ? "all" : undefined,
+      wrongPasswords: 0,
+      since: now(),
+      activeAt: now(),
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      bytesWaiting: 0,
+      end() {},
+    },
+    ...(isPassword && { accessOf: (guess) => isPassword(guess) ? "all" : undefined }),
   };
 }
 
 /** A context with every command of `commands/`. It needs permission to read. */
 export async function contextOfAll(
   options: ContextOptions = {},
-): Promise<RequestContext & { readonly table: Table }> {
+): Promise<TestContext> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return contextWith(Object.fromEntries(commands), options);
 }

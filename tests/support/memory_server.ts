@@ -17,13 +17,12 @@ import quit from "../../commands/quit.ts";
 import type { Command, Context } from "../../server/command.ts";
 import { Connection, type Limits } from "../../server/connections/connection.ts";
 import { WrongPasswords } from "../../server/dispatch/wrong_passwords.ts";
-import type { RequestContext } from "../../server/dispatch/request.ts";
 import type { Time } from "../../server/time.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { type Entry, TableError } from "../../tables/table.ts";
 import type { Text, TextLike } from "../../tables/text.ts";
-import { type Commands, contextWith } from "./context.ts";
+import { type Commands, contextWith, type TestContext } from "./context.ts";
 import { STOPPED } from "./clock.ts";
 import { MemorySocket } from "./memory_socket.ts";
 
@@ -88,20 +87,23 @@ export interface MemoryServerOptions {
   readonly isPassword?: (guess: string) => boolean;
   /** The time of its turns; it stands still where it is left out. */
   readonly time?: Time;
+  readonly slowMs?: number;
 }
 
 /** The server; a connection for each client that connects. */
 export class MemoryServer {
   readonly table: FakeTable = new FakeTable();
-  readonly services: RequestContext;
+  readonly services: TestContext;
   readonly #turn: Turn;
   readonly #limits: Limits;
   readonly #wrongPasswords: WrongPasswords;
 
   /** A server without clients. */
-  constructor({ limits, commands, isPassword, time = STOPPED }: MemoryServerOptions = {}) {
+  constructor(
+    { limits, commands, isPassword, time = STOPPED, slowMs = Infinity }: MemoryServerOptions = {},
+  ) {
     const { table } = this;
-    const options = { table, ...(isPassword && { isPassword }) };
+    const options = { table, slowMs, ...(isPassword && { isPassword }) };
     this.services = contextWith({ ...COMMANDS, ...commands }, options);
     this.#turn = new Turn({ table, metrics: this.services.metrics, onFatal: () => {}, time });
     this.#wrongPasswords = new WrongPasswords(time);

@@ -36,6 +36,7 @@ function makeTurn() {
     const member: Member = {
       prepare: (line) => refused(line, okay),
       answer: () => "goes on",
+      noteSlow() {},
       release(_rest, failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
