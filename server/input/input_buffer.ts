@@ -29,6 +29,8 @@ export class InputBuffer {
   /** The size for packets, which follows theirs. */
   #packetBytes = BYTES_MIN;
   #smallPackets = 0;
+  /** What `room` returned last. */
+  #room: Uint8Array<ArrayBuffer> = this.memory.bytes.subarray(0, -1);
   /** How long the last long line was, so that the next one finds memory of its size at once. */
   #longBytes = 0;
 
@@ -53,7 +55,11 @@ export class InputBuffer {
       const least = Math.min(ROOM_BYTES_MIN, size / 4);
       if (size - 1 - this.end < least) this.ensure(least);
     }
-    return this.memory.bytes.subarray(this.end, this.memory.bytes.length - 1);
+    // Most clients read to the same place again and again: a view for each packet would be garbage.
+    const { bytes } = this.memory;
+    const last = this.#room;
+    if (last.buffer === bytes.buffer && last.byteOffset === this.end) return last;
+    return this.#room = bytes.subarray(this.end, bytes.length - 1);
   }
 
   /** Makes sure of room for so many more bytes, and one more. */
