@@ -29,6 +29,8 @@ export interface Lines {
   readonly isPrintable: boolean;
   /** For each line, the index of its fault among LINE_FAULTS; undefined where no line has one. */
   readonly faults: Uint8Array | undefined;
+  /** When the first of them may be answered, where it waits for the disk; it does so only once. */
+  readonly ready?: Promise<void> | undefined;
 }
 
 const TOO_LONG = LINE_FAULTS.indexOf("too long");

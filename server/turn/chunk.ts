@@ -137,7 +137,7 @@ export function headOf(lines: Lines): Lines {
 /** The lines that are left, which stay where they are; undefined where none are. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
-  { taken, from }: { taken: number; from: number },
+  { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },
 ): Lines | undefined {
   if (taken === count) return undefined;
   return {
@@ -145,6 +145,7 @@ export function restOf(
     count: count - taken,
     isPrintable,
     faults: faults?.subarray(taken),
+    ready,
   };
 }
 
