@@ -10,7 +10,7 @@ import { type Answer, json } from "./answer.ts";
 import { ask } from "./asker.ts";
 
 /** How many keys a page has at most. */
-const PAGE_KEYS_MAX = 100;
+const PAGE_KEYS_MAX = 25;
 /** How much of a value is shown, in UTF-16 units. */
 const SHOWN_MAX = 4_096;
 const KEY_BYTES_MAX = 1_024;

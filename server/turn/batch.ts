@@ -12,7 +12,7 @@ import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
@@ -149,7 +149,7 @@ export class Batch {
     this.#options.table.end();
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) {
-      logEvent("error", "Cannot tell whether a turn took place", { why: messageOf(error) });
+      logFault("Cannot tell whether a turn took place", messageOf(error));
     }
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
@@ -203,7 +203,7 @@ export class Batch {
           this.#refusal = new TableError("others keep changing the table");
         }
       } catch (error) {
-        if (isChanged) metrics.countFailedCommit();
+        if (isChanged) metrics.countFailedCommit(error as Error);
         if (!isChanged || !table.isReadable || !(error instanceof TableError)) throw error;
         // A full engine can still be read.
         this.#refusal = error;

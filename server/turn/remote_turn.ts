@@ -8,7 +8,7 @@
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
@@ -201,6 +201,6 @@ export class RemoteTurn implements TurnLike {
 
 function errorOf(error: unknown): TableError {
   if (error instanceof TableError) return error;
-  logEvent("error", "Cannot begin a turn", { error });
+  logFault("Cannot begin a turn", error);
   return new TableError("internal error");
 }

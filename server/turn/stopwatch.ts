@@ -11,7 +11,7 @@ import type { Session } from "../dispatch/session.ts";
 import type { Time } from "../time.ts";
 
 /** What is told of slow requests: a session. */
-type Charged = Pick<Session, "noteSlow">;
+export type Charged = Pick<Session, "noteSlow">;
 
 /** The stopwatch of a turn. */
 export class Stopwatch {

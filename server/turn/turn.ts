@@ -12,7 +12,7 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
@@ -197,19 +197,30 @@ export class Turn implements TurnLike {
         this.#metrics.countCommit(now - startedAt);
       }
     } catch (caught) {
-      error = this.#errorOf(caught);
+      error = errorOf(caught);
+      this.#metrics.countFailedCommit(error, answered(arrivals, { first, rests }));
     }
     const failure = error && serverError(error.message);
     for (let i = 0; i < rests.length; i++) arrivals[first + i]!.member.release(rests[i], failure);
     if (error?.fatal) this.#onFatal(error);
     return now;
   }
+}
 
-  /** What a commit that failed tells the clients. The table is as it was before the turn. */
-  #errorOf(error: unknown): TableError {
-    this.#metrics.countFailedCommit();
-    logEvent("error", "Cannot commit", { error });
-    // Any other error is a mistake of ours, and must not end the server for everybody.
-    return error instanceof TableError ? error : new TableError("internal error");
-  }
+/** What a commit that failed tells the clients. The table is as it was before the turn. */
+function errorOf(error: unknown): TableError {
+  logFault("Cannot commit", error);
+  // Any other error is a mistake of ours, and must not end the server for everybody.
+  return error instanceof TableError ? error : new TableError("internal error");
+}
+
+/** How many lines of these arrivals were answered. */
+function answered(
+  arrivals: readonly Arrival[],
+  { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
+): number {
+  return rests.reduce(
+    (sum, rest, i) => sum + arrivals[first + i]!.lines.count - (rest?.count ?? 0),
+    0,
+  );
 }
