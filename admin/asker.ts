@@ -9,7 +9,7 @@
 import { Outbox } from "../server/dispatch/outbox.ts";
 import { Session } from "../server/dispatch/session.ts";
 import { serverError } from "../server/reply.ts";
-import type { Inside } from "../server/server.ts";
+import type { ServerParts } from "../server/server.ts";
 import { Text } from "../tables/text.ts";
 
 /** A reply: lines that begin `CODE-`, and one that begins `CODE `. */
@@ -18,7 +18,7 @@ const REPLY = /(?:\d{3}-[^\n]*\n)*\d{3} [^\n]*\n/g;
 /** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
 export async function ask(
   requests: readonly string[],
-  { services, turn }: Pick<Inside, "services" | "turn">,
+  { services, turn }: Pick<ServerParts, "services" | "turn">,
 ): Promise<string[]> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let wire = "";

@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import { type Bench, measureCells, measureCurves } from "./cells.ts";
 import { measureFloods } from "./flood.ts";
+import { measureEviction } from "./evict.ts";
 import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
 import { measureMore } from "./more.ts";
@@ -27,6 +28,7 @@ What to measure; the table by default
   --more            larger values, tables and crowds; start, memory, longest stalls
   --huge            the same, and a start with 10,000,000 keys
   --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
+  --evict           how often full caches have what they are asked for
   --flood           round trips of polite clients while another floods the server
 
 How
@@ -71,6 +73,7 @@ async function main(options: Options): Promise<void> {
   endOnSignals(tidy);
   try {
     if (options.etcd) return await overEtcd(options, folder);
+    if (options.evict) return await fullCaches(options);
     if (options.flood) return await besideFloods(options, folder);
     const results = await measure(options, folder);
     const tables = [mainTable, wideTable, moreTable].map((table) => table(results));
@@ -97,6 +100,10 @@ async function overEtcd(options: Options, folder: string): Promise<void> {
 async function besideFloods({ seconds }: Options, folder: string): Promise<void> {
   const progress = (line: string) => console.error(line);
   console.log(await measureFloods({ folder, seconds, progress }));
+}
+
+async function fullCaches({ quick }: Options): Promise<void> {
+  console.log(await measureEviction({ quick, progress: (line) => console.error(line) }));
 }
 
 async function measure(options: Options, folder: string): Promise<Results> {
@@ -204,6 +211,7 @@ function parseFlags(args: readonly string[]) {
         more: { type: "boolean", default: false },
         huge: { type: "boolean", default: false },
         etcd: { type: "boolean", default: false },
+        evict: { type: "boolean", default: false },
         flood: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },

@@ -8,10 +8,13 @@
 import { DurableTable } from "../tables/durable/durable_table.ts";
 import type { EtcdLocation } from "../tables/etcd/location.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
+import { MemoryBudget } from "../tables/memtable/memory_budget.ts";
+import { Memtable } from "../tables/memtable/memtable.ts";
 import type { TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
 import { Maintenance } from "./maintenance.ts";
-import { cacheBytesByDefault } from "./memory.ts";
+import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
+import { MemoryShare } from "./memory_share.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
@@ -27,6 +30,8 @@ export interface Storage {
   readonly turn: TurnLike;
   /** How much memory values may take, in bytes; undefined where all of them are in memory. */
   readonly cacheBytes?: number;
+  /** How much memory the process may take, in bytes. */
+  readonly memoryBytesMax: number;
   /** Ends the use of the table. */
   close(): void | Promise<void>;
 }
@@ -41,18 +46,27 @@ export interface StorageOptions {
 
 /** Opens the table that the settings name. Throws UsageError and OpenError. */
 export async function openStorage(settings: Settings, options: StorageOptions): Promise<Storage> {
-  const { memory, data } = settings;
+  const { memory, data, evict } = settings;
+  const memoryBytesMax = settings.memoryBytesMax ?? memoryBytesMaxByDefault();
+  const budget = new MemoryBudget();
+  new MemoryShare(budget, { bytesMax: memoryBytesMax }).start();
   if (settings.table !== undefined) {
-    return await openEtcd(settings.table, { settings, metrics: options.metrics });
+    return {
+      ...await openEtcd(settings.table, { settings, metrics: options.metrics, budget }),
+      memoryBytesMax,
+    };
   }
   const cacheBytes = memory ? undefined : settings.cacheBytes ?? cacheBytesByDefault();
   const table = cacheBytes === undefined
-    ? new MemoryTable()
-    : new DurableTable(data, { cacheBytes, report: logEvent });
+    ? new MemoryTable({
+      memtable: new Memtable({ budget, evicts: evict ? "entries" : undefined }),
+    })
+    : new DurableTable(data, { cacheBytes, budget, report: logEvent });
   new Maintenance(table, options.onFatal).run();
   return {
     table,
     turn: new Turn({ table, ...options }),
+    memoryBytesMax,
     ...(cacheBytes !== undefined && { cacheBytes }),
     close: () => table.close(),
   };
@@ -60,13 +74,18 @@ export async function openStorage(settings: Settings, options: StorageOptions): 
 
 async function openEtcd(
   location: EtcdLocation,
-  { settings: { tableTimeout, etcd }, metrics }: { settings: Settings; metrics: Metrics },
-): Promise<Storage> {
+  { settings: { tableTimeout, etcd }, metrics, budget }: {
+    settings: Settings;
+    metrics: Metrics;
+    budget: MemoryBudget;
+  },
+): Promise<Omit<Storage, "memoryBytesMax">> {
   const { EtcdTable } = await loadEtcd();
   const timeout = tableTimeout * 1_000;
   const table = await EtcdTable.open({
     ...location,
     timeout,
+    budget,
     login: loginOf(etcd),
     tls: tlsOf(etcd),
     report: logEvent,

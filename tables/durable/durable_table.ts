@@ -7,6 +7,7 @@
 
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import {
@@ -46,6 +47,8 @@ const DELETION_BYTES_MAX = 1_100;
 export interface DurableTableOptions {
   /** How much memory values may take, in bytes. */
   readonly cacheBytes: number;
+  /** How much memory keys and values may take together; by default as much as there is. */
+  readonly budget?: MemoryBudget;
   /** The time by which keys expire. */
   readonly now?: Clock;
   /** The size of the log's slots, in bytes; tests set it low. */
@@ -84,7 +87,7 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
+    { cacheBytes, budget, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#report = report;
@@ -95,7 +98,11 @@ export class DurableTable implements Table {
       const { log: file, chain, state } = this.#folder;
       const { salt } = state.state;
       this.#slotBytes = state.state.slotBytes;
-      const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
+      const memtable = new Memtable({
+        log: { segmentBytes: this.#slotBytes, recordBytes },
+        ...(budget && { budget }),
+        evicts: "values",
+      });
       this.#memtable = memtable;
       const startedAt = performance.now();
       const records = memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes }));
@@ -119,8 +126,8 @@ export class DurableTable implements Table {
   }
 
   get(key: TextLike): Text | undefined {
-    const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
+    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    return ref === NO_REF ? undefined : this.#valueOf(ref);
   }
 
   prefetch(keys: readonly Text[]): void {
@@ -136,9 +143,8 @@ export class DurableTable implements Table {
     const ref = this.#memtable.findVisible(text, this.#now);
     if (ref === NO_REF) return undefined;
     const { records } = this.#memtable;
-    if (!records.isCold(ref)) return this.#memtable.entryOf(this.#find(text));
     // Who asks for the version or the expiry alone must not wait for the disk.
-    const valueOf = () => records.value(this.#find(text));
+    const valueOf = () => this.get(text)!;
     return {
       get value() {
         return valueOf();
@@ -156,10 +162,11 @@ export class DurableTable implements Table {
 
   expire(key: TextLike, expiresAt: number | null): boolean {
     const text = asText(key);
-    const ref = this.#find(text);
-    if (ref === NO_REF) return false;
-    this.#checkRoom(text.length, this.#memtable.records.valueLength(ref));
-    return this.#table.expire(text, expiresAt);
+    const entry = this.entry(text);
+    if (entry === undefined) return false;
+    const { value, version } = entry;
+    this.#checkRoom(text.length, value.length);
+    return this.#table.rewrite(text, { value, version, expiresAt });
   }
 
   delete(key: TextLike): void {
@@ -265,15 +272,13 @@ export class DurableTable implements Table {
     this.#folder[Symbol.dispose]();
   }
 
-  /** The record of a key, with its value; NO_REF if there is none. Throws TableError. */
-  #find(key: Text): number {
-    const ref = this.#memtable.findVisible(key, this.#now);
-    if (ref === NO_REF) return ref;
+  /** The value of a record, which counts as used. Throws TableError. */
+  #valueOf(ref: number): Text {
     const { records } = this.#memtable;
     if (records.isCold(ref)) return this.#reader.read(ref);
     this.#hits++;
     records.setRecent(ref, true);
-    return ref;
+    return records.value(ref);
   }
 
   /** Notes in the state what is durable. */

@@ -84,7 +84,8 @@ function loadTurn(
     const change = readChange(memory, changeIn(at));
     const { kind, key, value, version, expiresAt } = change;
     if (kind === KIND.PUT) {
-      const stored = memtable.records.hotBytes < hotBytesMax ? value : value.length;
+      const isHot = memtable.records.hotBytes < hotBytesMax && memtable.budget.room > 0;
+      const stored = isHot ? value : value.length;
       memtable.put(key, stored, { version, expiresAt, place: segment.start + at });
     } else {
       removeBy(memtable, kind, key);
