@@ -1,47 +1,39 @@
 /**
- * Fairness among thousands of clients: one that has been served waits behind all who were served before. The
- * turn counts whom it serves; connections wait for the `RoundRobin` before they read again.
+ * Fairness among thousands of clients: one that has been served waits until the others have been. The turn
+ * counts whom it serves; connections wait for the next of the `Rounds` before they read again.
  *
  * @module
  */
 
 import type { Metrics } from "../metrics.ts";
-import { REAL_TIME, type Time } from "../time.ts";
+import { REAL_TIME, type Time, type Timer } from "../time.ts";
 
 /** How many sockets Deno reads at a time: Tokio, under it, makes a task yield after so many operations. */
 const READS_MAX = 128;
-/** How many clients to let read at a time: somewhat fewer, so that the turn that serves them is not full. */
-const GROUP_CLIENTS = 120;
-/** Nobody waits any longer when no turn comes during this many timers in a row: one alone may fire too early. */
+/** A round has ended when no turn comes during this many timers in a row: one alone may fire too early. */
 const QUIET_TIMERS = 16;
 const TIMER_MS = 1;
-
-/** Clients that wait together. */
-interface Group {
-  /** How many they are. */
-  count: number;
-  /** Until when. */
-  readonly turn: PromiseWithResolvers<void>;
-}
+/** For how many rounds to rely on the size of one that ended in silence, because that silence costs time. */
+const ROUNDS_REMEMBERED = 64;
 
 /**
- * Round-robin service, for more clients than Deno reads at a time.
+ * Rounds of service, for more clients than Deno reads at a time. Nobody is served twice in a round.
  *
  * Deno reads the sockets that became ready last first. Where each client sends its next request as soon as
- * it has a reply, the same few would always be served, and the others would wait for seconds. And each time
- * it looks at all reads that are under way, however few it completes, so that there must not be thousands.
+ * it has a reply, the same few would always be served, and the others would wait for seconds.
  */
-export class RoundRobin {
+export class Rounds {
   readonly #metrics: Pick<Metrics, "connections">;
-  readonly #time: Time;
-  /** Those who have been served, in the order in which they were. */
-  #groups: Group[] = [];
-  /** Whether the last turn left nobody waiting who may read. */
+  /** How many clients this round has served. */
+  #served = 0;
+  /** How many clients are busy, as far as that is known, and for how many rounds to believe it. */
+  #busy = Infinity;
+  #roundsRemembered = 0;
+  /** Whether the last turn was not full. */
   #isLastPartial = false;
-  #isReleasing = false;
-  #hasTimer = false;
-  /** How many timers have fired since the last turn. */
-  #quietTimers = 0;
+  #round: PromiseWithResolvers<void> | undefined;
+  readonly #time: Time;
+  #timer: Timer | undefined;
 
   /** The metrics tell how many clients there are. */
   constructor(metrics: Pick<Metrics, "connections">, time: Time = REAL_TIME) {
@@ -49,46 +41,43 @@ export class RoundRobin {
     this.#time = time;
   }
 
-  /** When a client that has been served may read again; undefined: at once. */
+  /** The end of this round, for a client that has been served; undefined where nobody waits for it. */
   next(): Promise<void> | undefined {
-    if (this.#metrics.connections <= READS_MAX) return undefined;
-    if (this.#isLastPartial && this.#groups.length === 0) return undefined;
-    let group = this.#groups.at(-1);
-    if (group === undefined || group.count === GROUP_CLIENTS) {
-      group = { count: 0, turn: Promise.withResolvers() };
-      this.#groups.push(group);
-    }
-    group.count++;
-    this.#watch();
-    return group.turn.promise;
+    if (this.#metrics.connections <= READS_MAX || this.#isLastPartial) return undefined;
+    this.#round ??= Promise.withResolvers();
+    // A round always ends, whether or not any other client comes.
+    if (this.#timer === undefined) this.#endRoundIfQuiet(QUIET_TIMERS);
+    return this.#round.promise;
   }
 
-  /** Counts the clients that a turn has served. Where it was not full, those who wait longest may read next. */
+  /** Counts the clients that a turn has served. A turn that is not full leaves nobody waiting. */
   countTurn(clients: number): void {
-    this.#quietTimers = 0;
     this.#isLastPartial = clients < READS_MAX;
-    if (!this.#isLastPartial || this.#isReleasing || this.#groups.length === 0) return;
-    this.#isReleasing = true;
-    // The replies of the turn leave first. They are operations too, and would make one turn two.
-    this.#time.afterTick(() =>
-      this.#time.afterTick(() => {
-        this.#isReleasing = false;
-        this.#groups.shift()?.turn.resolve();
-      })
-    );
+    if (this.#round === undefined && this.#metrics.connections <= READS_MAX) return;
+    this.#timer?.cancel();
+    this.#served += clients;
+    const size = Math.min(this.#busy, this.#metrics.connections);
+    if (this.#isLastPartial || this.#served >= size) this.#endRound();
+    else this.#endRoundIfQuiet(QUIET_TIMERS);
   }
 
-  /** Makes sure that those who wait may read some time, also where those who may read are idle. */
-  #watch(): void {
-    if (this.#hasTimer) return;
-    this.#hasTimer = true;
-    this.#time.after(TIMER_MS, () => {
-      this.#hasTimer = false;
-      if (++this.#quietTimers >= QUIET_TIMERS) {
-        for (const { turn } of this.#groups) turn.resolve();
-        this.#groups = [];
-      }
-      if (this.#groups.length > 0) this.#watch();
-    });
+  #endRoundIfQuiet(timers: number): void {
+    if (timers > 0) {
+      this.#timer = this.#time.after(TIMER_MS, () => this.#endRoundIfQuiet(timers - 1));
+      return;
+    }
+    if (this.#served > 0) {
+      this.#busy = this.#served;
+      this.#roundsRemembered = ROUNDS_REMEMBERED;
+    }
+    this.#endRound();
+  }
+
+  #endRound(): void {
+    if (this.#roundsRemembered > 0 && --this.#roundsRemembered === 0) this.#busy = Infinity;
+    this.#served = 0;
+    this.#timer = undefined;
+    this.#round?.resolve();
+    this.#round = undefined;
   }
 }

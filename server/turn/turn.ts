@@ -19,7 +19,7 @@ import type { Metrics } from "../metrics.ts";
 import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
-import { RoundRobin } from "./fairness.ts";
+import { Rounds } from "./fairness.ts";
 import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
@@ -41,7 +41,7 @@ export class Turn implements TurnLike {
   readonly #table: Table;
   readonly #metrics: Metrics;
   readonly #onFatal: (error: unknown) => void;
-  readonly #roundRobin: RoundRobin;
+  readonly #rounds: Rounds;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
   readonly #ahead: LookAhead;
@@ -73,7 +73,7 @@ export class Turn implements TurnLike {
     this.#ahead = new LookAhead(this.#chunk, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
-    this.#roundRobin = new RoundRobin(metrics, time);
+    this.#rounds = new Rounds(metrics, time);
   }
 
   /**
@@ -99,7 +99,7 @@ export class Turn implements TurnLike {
 
   /** When a connection may read again after its turn; undefined: at once. */
   next(): Promise<void> | undefined {
-    return this.#roundRobin.next();
+    return this.#rounds.next();
   }
 
   async #run(): Promise<void> {
@@ -187,7 +187,7 @@ export class Turn implements TurnLike {
     arrivals: readonly Arrival[],
     { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
   ): number {
-    this.#roundRobin.countTurn(rests.length);
+    this.#rounds.countTurn(rests.length);
     let now = this.#time.now();
     let error: TableError | undefined;
     try {

@@ -1,5 +1,5 @@
 /**
- * Round-robin service: with more clients than Deno reads at a time, nobody is served twice while others wait. The
+ * Rounds: with more clients than Deno reads at a time, nobody is served twice while others wait. The
  * sockets have no network, and the time is the test's own.
  *
  * @module
@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import count from "../../../commands/count.ts";
 import { Connection } from "../../../server/connections/connection.ts";
 import { WrongPasswords } from "../../../server/dispatch/wrong_passwords.ts";
-import { RoundRobin } from "../../../server/turn/fairness.ts";
+import { Rounds } from "../../../server/turn/fairness.ts";
 import { Turn } from "../../../server/turn/turn.ts";
 import { ManualTime } from "../../support/clock.ts";
 import { contextWith } from "../../support/context.ts";
@@ -17,88 +17,96 @@ import { MemorySocket, until } from "../../support/memory_socket.ts";
 
 /** How many sockets Deno reads at a time. */
 const FULL = 128;
-/** How many timers of a millisecond the others may wait for idle clients, at most. */
+/** How many timers of a millisecond a round may wait for idle clients, at most. */
 const QUIET_TIMERS_MAX = 50;
 
 Deno.test("clients that fit in one turn do not wait", () => {
-  const roundRobin = new RoundRobin({ connections: FULL });
-  assertEquals(roundRobin.next(), undefined);
-  roundRobin.countTurn(FULL);
-  assertEquals(roundRobin.next(), undefined);
+  const rounds = new Rounds({ connections: FULL });
+  assertEquals(rounds.next(), undefined);
+  rounds.countTurn(FULL);
+  assertEquals(rounds.next(), undefined);
 });
 
-Deno.test("with too many for one turn, nobody who was served reads again before a turn is not full", async () => {
-  const { time, serve, endTurn } = crowdOf(1_000);
-  const waits = serve(FULL);
+Deno.test("with too many for one turn, each client waits until a turn is not full", async () => {
+  const time = new ManualTime();
+  const rounds = new Rounds({ connections: 1_000 }, time);
+  const round = watch(rounds.next());
   for (let i = 0; i < 5; i++) {
-    endTurn(FULL);
-    waits.push(...serve(FULL));
-    assertEquals(await overOf(waits), 0, `turn ${i}`);
+    rounds.countTurn(FULL);
+    assertEquals(await round.isOver(), false, `turn ${i}`);
+    assert(
+      await watch(rounds.next()).isOver() === false,
+      "a later client waits for the same round",
+    );
   }
-  endTurn(FULL - 1);
-  assert(await overOf(waits) > 0);
-  assert(time.fireAll() <= QUIET_TIMERS_MAX);
+  rounds.countTurn(FULL - 1);
+  assertEquals(await round.isOver(), true);
 });
 
-Deno.test("after each turn that is not full, those who were served first read again, and no more than fit", async () => {
-  const { time, serve, endTurn } = crowdOf(1_000);
-  const waits = Array.from({ length: 5 }, () => {
-    endTurn(FULL);
-    return serve(FULL);
-  }).flat();
-  let before = 0;
-  while (before < waits.length) {
-    endTurn(FULL - 1);
-    const over = await overOf(waits);
-    assert(over > before && over - before < FULL, `${over} after ${before}`);
-    assert(waits.slice(0, over).every(({ isOver }) => isOver), "the first of them first");
-    before = over;
+Deno.test("with too many for one turn, nobody waits once each client has had its turn", async () => {
+  const time = new ManualTime();
+  const rounds = new Rounds({ connections: 3 * FULL }, time);
+  const round = watch(rounds.next());
+  for (const expected of [false, false, true]) {
+    rounds.countTurn(FULL);
+    assertEquals(await round.isOver(), expected);
   }
-  assert(time.fireAll() <= QUIET_TIMERS_MAX);
+  const next = watch(rounds.next());
+  rounds.countTurn(FULL);
+  assertEquals(await next.isOver(), false, "and the next round is like the first");
+  rounds.countTurn(1);
 });
 
-Deno.test("the replies of a turn leave before others read", async () => {
-  const { time, serve, endTurn } = crowdOf(1_000);
-  const waits = serve(FULL);
-  endTurn(1, 1);
-  assertEquals(await overOf(waits), 0);
-  time.tick();
-  assert(await overOf(waits) > 0);
-  assert(time.fireAll() <= QUIET_TIMERS_MAX);
-});
-
-Deno.test("where those who may read are idle, all others read after a while", async () => {
-  const { time, serve, endTurn } = crowdOf(1_000);
-  endTurn(FULL);
-  const waits = serve(3 * FULL);
-  for (let fired = 0; await overOf(waits) === 0; fired++) {
-    assert(time.fire());
-    assert(fired <= QUIET_TIMERS_MAX);
+Deno.test("idle clients are waited for once in a while, and not for long", async () => {
+  const time = new ManualTime();
+  const rounds = new Rounds({ connections: FULL + 10 }, time);
+  const waited: number[] = [];
+  for (let i = 0; i < 160; i++) {
+    const round = watch(rounds.next());
+    rounds.countTurn(FULL);
+    if (!await round.isOver()) waited.push(i);
+    assert(time.fireAll() <= QUIET_TIMERS_MAX);
+    assertEquals(await round.isOver(), true);
   }
-  assertEquals(await overOf(waits), waits.length);
-  assertEquals(time.waiting, 0);
+  assertEquals(waited[0], 0, "at first nobody knows that they are idle");
+  assert(waited.length > 1, "later they may not be idle any more");
+  assert(waited.length < 10, `${waited.length} of 160 rounds waited for them`);
 });
 
-Deno.test("a turn during a quiet spell keeps the others waiting", async () => {
-  const { time, roundRobin, serve } = crowdOf(1_000);
-  roundRobin.countTurn(FULL);
-  serve(1);
+Deno.test("a turn during a quiet spell keeps the round going", async () => {
+  const time = new ManualTime();
+  const first = new Rounds({ connections: 1_000 }, time);
+  first.next();
+  first.countTurn(FULL);
   const quietTimers = time.fireAll();
-  const waits = serve(FULL);
+  const rounds = new Rounds({ connections: 1_000 }, time);
+  const round = watch(rounds.next());
   for (let i = 0; i < 5; i++) {
-    roundRobin.countTurn(FULL);
+    rounds.countTurn(FULL);
     for (let fired = 1; fired < quietTimers; fired++) assert(time.fire());
-    assertEquals(await overOf(waits), 0);
+    assertEquals(await round.isOver(), false);
   }
   assert(time.fire());
-  assertEquals(await overOf(waits), FULL);
+  assertEquals(await round.isOver(), true);
 });
 
 Deno.test("a client whose turn was not full does not wait, however many are idle", () => {
-  const { roundRobin } = crowdOf(1_000);
+  const rounds = new Rounds({ connections: 1_000 });
   for (let i = 0; i < 5; i++) {
-    roundRobin.countTurn(1);
-    assertEquals(roundRobin.next(), undefined);
+    rounds.countTurn(1);
+    assertEquals(rounds.next(), undefined);
+  }
+});
+
+Deno.test("a round ends by itself, also where a full turn was the last", async () => {
+  const time = new ManualTime();
+  const rounds = new Rounds({ connections: 1_000 }, time);
+  for (const countsTurn of [true, false]) {
+    if (countsTurn) rounds.countTurn(FULL);
+    const round = watch(rounds.next());
+    assertEquals(await round.isOver(), false);
+    assert(time.fireAll() <= QUIET_TIMERS_MAX);
+    assertEquals(await round.isOver(), true);
   }
 });
 
@@ -125,49 +133,16 @@ Deno.test(
     for (const { socket } of first) assertEquals(socket.unread, 1);
     last.socket.send("COUNT\r\n");
     assertEquals(await last.socket.reply(), "200 OK 0\r\n");
-    let areServed = false;
-    const replies = Promise.all(first.map(({ socket }) => socket.reply()));
-    replies.then(() => areServed = true);
-    await until(() => {
-      time.tick();
-      return areServed;
-    });
-    assertEquals(await replies, first.map(() => "200 OK 0\r\n"));
+    for (const { socket } of first) assertEquals(await socket.reply(), "200 OK 0\r\n");
     time.fireAll();
     for (const { socket } of [...first, last]) socket.finish();
     await Promise.all([...first, last].map(({ served }) => served));
   },
 );
 
-/** A client that waits. */
-interface Wait {
-  isOver: boolean;
-}
-
-/** So many clients, in a time of their own. */
-function crowdOf(connections: number) {
-  const time = new ManualTime();
-  const roundRobin = new RoundRobin({ connections }, time);
-  return {
-    time,
-    roundRobin,
-    /** Some have been served. */
-    serve: (clients: number): Wait[] =>
-      Array.from({ length: clients }, () => {
-        const wait = { isOver: false };
-        roundRobin.next()!.then(() => wait.isOver = true);
-        return wait;
-      }),
-    /** A turn ends, and then so many turns of the event loop. */
-    endTurn: (clients: number, ticks = 2) => {
-      roundRobin.countTurn(clients);
-      for (let tick = 0; tick < ticks; tick++) time.tick();
-    },
-  };
-}
-
-/** How many no longer wait. */
-async function overOf(waits: readonly Wait[]): Promise<number> {
-  await until(() => true);
-  return waits.filter(({ isOver }) => isOver).length;
+/** Whether a wait is over by now. */
+function watch(wait: Promise<void> | undefined): { isOver: () => Promise<boolean> } {
+  let isOver = wait === undefined;
+  wait?.then(() => isOver = true);
+  return { isOver: () => until(() => true).then(() => isOver) };
 }
