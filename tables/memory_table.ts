@@ -73,10 +73,6 @@ export class MemoryTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
-  readAhead(_key: Text): Promise<void> | undefined {
-    return undefined;
-  }
-
   entry(key: TextLike): Entry | undefined {
     const ref = this.#read(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);

@@ -73,6 +73,13 @@ export class DurableTable implements Table {
   readonly #now: Clock;
   readonly #cacheBytes: number;
   readonly #slotBytes: number;
+  readonly #readAhead = (key: Text): Promise<void> | undefined => {
+    const { records } = this.#memtable;
+    const ref = this.#memtable.find(key);
+    if (ref === NO_REF || !records.isCold(ref)) return undefined;
+    this.#reader.readAhead(ref);
+    return this.#reader.readOf(ref);
+  };
   #hits = 0;
   /** How often compaction has met damage. */
   #damageCompacted = 0;
@@ -132,13 +139,8 @@ export class DurableTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
-  readAhead(key: Text): Promise<void> | undefined {
-    const { records } = this.#memtable;
-    if (!records.hasCold) return undefined;
-    const ref = this.#memtable.find(key);
-    if (ref === NO_REF || !records.isCold(ref)) return undefined;
-    this.#reader.readAhead(ref);
-    return this.#reader.readOf(ref);
+  get readAhead(): ((key: Text) => Promise<void> | undefined) | undefined {
+    return this.#memtable.records.hasCold ? this.#readAhead : undefined;
   }
 
   entry(key: TextLike): Entry | undefined {

@@ -128,6 +128,21 @@ export class Contents {
     this.countLive(ref, -1);
   }
 
+  /** Does the same for a record that takes the place of another one of its key, which goes. */
+  relink(from: number, to: number): void {
+    if (this.arena.isListed(from)) {
+      this.byKey.replace(from, to);
+      this.arena.setListed(from, false);
+      this.arena.setListed(to, true);
+    } else if (!this.#isLoading) {
+      this.list(to);
+    }
+    this.unlinkExpiry(from);
+    this.linkExpiry(to);
+    this.countLive(from, -1);
+    this.countLive(to, 1);
+  }
+
   /** Adds a record to the order by expiry, where it expires. */
   linkExpiry(ref: number): void {
     if (this.arena.expiresAt(ref) === 0) return;

@@ -144,9 +144,8 @@ export class Memtable {
     this.#journal.reserve();
     // Copy first: `key` and `value` may be parts of the record that goes.
     const ref = arena.add(key, value, fields);
-    this.#contents.unlink(before);
     index.replace(hash, { from: before, to: ref });
-    this.#contents.link(ref);
+    this.#contents.relink(before, ref);
     this.#journal.noteMoved({ hash, ref, logged }, before);
     return ref;
   }

@@ -58,8 +58,6 @@ export class SyncEtcdTable implements Table {
 
   prefetch(): void {}
 
-  readAhead(): undefined {}
-
   entry(key: TextLike): Entry | undefined {
     const entry = this.#call("entry", String(key)) as (Entry & { value: string }) | undefined;
     return entry && { ...entry, value: Text.of(entry.value) };
