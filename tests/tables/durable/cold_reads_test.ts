@@ -43,10 +43,10 @@ function slowTable({ keys, valueBytes }: { keys: number; valueBytes: number }): 
 
 Deno.test("reads ahead are for 16 MiB at a time, and others follow when these are done", async () => {
   const { table, keys, reads } = slowTable({ keys: 24, valueBytes: MIB });
-  const begun = keys.map((key) => table.readAhead(key));
+  const begun = keys.map((key) => table.readAhead!(key));
   assertEquals([reads.count, begun.filter((read) => read !== undefined).length], [16, 16]);
   await Promise.all(begun);
-  const next = keys.slice(16).map((key) => table.readAhead(key));
+  const next = keys.slice(16).map((key) => table.readAhead!(key));
   assertEquals([reads.count, next.every((read) => read !== undefined)], [24, true]);
   await Promise.all(next);
   for (const key of keys) assertEquals(table.get(key)?.length, MIB);
@@ -55,9 +55,9 @@ Deno.test("reads ahead are for 16 MiB at a time, and others follow when these ar
 
 Deno.test("of small values, 1,024 are read ahead at a time", async () => {
   const { table, keys, reads } = slowTable({ keys: 1_100, valueBytes: 10 });
-  const begun = keys.map((key) => table.readAhead(key));
+  const begun = keys.map((key) => table.readAhead!(key));
   assertEquals(reads.count, 1_024);
   await Promise.all(begun);
-  for (const key of keys) table.readAhead(key);
+  for (const key of keys) table.readAhead!(key);
   assertEquals(reads.count, 1_100);
 });
