@@ -1,6 +1,6 @@
 /**
- * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings
- * first; `--help` and the table in the documents come from the list below.
+ * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings first;
+ * `--help` and the table in docs/options.md come from the list below.
  *
  * @module
  */
@@ -60,7 +60,7 @@ export const OPTIONS = {
   version: { help: "show the version and exit", noVariable: true },
 } as const satisfies Flags;
 
-/** What `--help` says of the server. */
+/** What `--help` says about the server. */
 export const HELP: string = helpText("Keyline: a key-value server that you can telnet to", {
   usage: "deno task start [options]",
   flags: OPTIONS,
@@ -79,7 +79,7 @@ export interface Settings {
   readonly port: number;
   /** The folder that holds the table. */
   readonly data: string;
-  /** Whether someone has named that folder. */
+  /** Whether the user named that folder. */
   readonly isDataGiven: boolean;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
@@ -87,13 +87,13 @@ export interface Settings {
   readonly table: EtcdLocation | undefined;
   /** How long etcd may take for a request, in seconds. */
   readonly tableTimeout: number;
-  /** How to get into etcd. It has no flags, because other users can see those of a process. */
+  /** How to log in to etcd. It has no flags, because other users can see the flags of a process. */
   readonly etcd: EtcdAccess;
-  /** How much memory values may take, in bytes; undefined for a share of the memory that there is. */
+  /** How much memory values may take, in bytes; undefined for a share of the machine's. */
   readonly cacheBytes: number | undefined;
-  /** How much memory the server may take, in bytes; undefined for a share of the memory that there is. */
+  /** How much memory the server may take, in bytes; undefined for a share of the machine's. */
   readonly memoryBytesMax: number | undefined;
-  /** Whether keys go where memory is full. */
+  /** Whether keys are evicted when memory is full. */
   readonly evict: boolean;
   /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
@@ -105,7 +105,7 @@ export interface Settings {
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
-  /** The file whose first line is the password of those who may only read. */
+  /** The file whose first line is the readers' password. */
   readonly readerPasswordFile: string | undefined;
   /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
@@ -159,7 +159,7 @@ const PORTS = { min: 0, max: 65_535 };
 export function readSettings(args: readonly string[], variables: Variables): Settings {
   const environment = (name: string) => variableIn(name, variables);
   const { flags: given, origins } = readOptions(args, variables);
-  /** The name of an option in a message: the way it was given. */
+  /** The name of an option in a message, as it was given. */
   const called = (name: Name) => origins[name] === "variable" ? variableOf(name) : `--${name}`;
   const whole = (name: Name, range: Range) => wholeNumber(called(name), `${given[name]}`, range);
   const seconds = (name: Name, min: number) => secondsOf(called(name), `${given[name]}`, { min });
@@ -221,7 +221,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   return settings;
 }
 
-/** Reads the options as texts, and where each is from. Throws UsageError. */
+/** Reads the options as texts, with the source of each. Throws UsageError. */
 export function readOptions(args: readonly string[], variables: Variables): Call<typeof OPTIONS> {
   if (args.some((arg) => /^--password(=|$)/.test(arg))) {
     throw new UsageError(

@@ -1,6 +1,6 @@
 /**
- * Which table a server has, and which turn goes with it: one of this process, in memory or on disk, or
- * one that lives in etcd. The start opens it; the client of etcd is loaded only where it is used.
+ * Which table a server has, and which turn goes with it: a table in this process, in memory or on disk, or
+ * one in etcd. The start opens it; the etcd client is loaded only if it is used.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface Storage {
   readonly table: TableView;
   /** What connections submit their lines to. */
   readonly turn: TurnLike;
-  /** How much memory values may take, in bytes; undefined where all of them are in memory. */
+  /** How much memory values may take, in bytes; undefined if all of them are in memory. */
   readonly cacheBytes?: number;
   /** How much memory the process may take, in bytes. */
   readonly memoryBytesMax: number;
@@ -40,7 +40,7 @@ export interface Storage {
 export interface StorageOptions {
   /** What it counts with. */
   readonly metrics: Metrics;
-  /** Called where the table can't go on: the server must end. */
+  /** Called if the table can't continue: the server must end. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -98,7 +98,7 @@ async function openEtcd(
   return { table: table.replica, turn, close };
 }
 
-/** Not by a name that Deno sees: it would look for the packages at every start, also without `--table`. */
+/** Not a literal name: Deno would then look for the packages at every start, even without `--table`. */
 async function loadEtcd(): Promise<typeof import("../tables/etcd/etcd_table.ts")> {
   try {
     return await import(new URL("../tables/etcd/etcd_table.ts", import.meta.url).href);
@@ -119,7 +119,7 @@ function loginOf({ user, password }: EtcdAccess): { user: string; password: stri
   );
 }
 
-/** The contents of the files for TLS; undefined where none is named, and the nodes speak none. */
+/** The contents of the files for TLS; undefined if none is named, and the nodes speak no TLS. */
 function tlsOf({ ca, cert, key }: EtcdAccess) {
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError("KEYLINE_ETCD_CERT and KEYLINE_ETCD_KEY go together: set both, or none.");

@@ -1,6 +1,6 @@
 /**
- * The time by which turns are timed: when to give way, and how long things took. The server has the real
- * one; a test brings its own, which stands still or goes on as the test says.
+ * The time by which turns are timed: when to yield, and how long work took. The server uses the real one; a
+ * test brings its own, which stands still or moves as the test says.
  *
  * @module
  */

@@ -52,12 +52,12 @@ export class Turn implements TurnLike {
   #arrivals: Arrival[] = [];
   /** Resolves once they have been served. One promise for all of them costs less than one for each. */
   #served = Promise.withResolvers<void>();
-  /** When the first of these arrivals came. */
+  /** When the first of these lines arrived. */
   #arrivedAt = 0;
   #isRunning = false;
   readonly #start = () => void this.#run();
 
-  /** `onFatal` is called after the replies where the table can't go on: the server must end. */
+  /** `onFatal` is called after the replies if the table can't continue: the server must end. */
   constructor(
     { table, metrics, onFatal, time = REAL_TIME }: {
       table: Table;
@@ -78,7 +78,7 @@ export class Turn implements TurnLike {
 
   /**
    * Answers the lines of a connection, commits, and releases their replies. Resolves once that is done for
-   * all connections that have submitted at the same time.
+   * all connections that submitted at the same time.
    */
   submit(member: Member, lines: Lines): Promise<void> {
     const { ready } = lines;
@@ -97,7 +97,7 @@ export class Turn implements TurnLike {
     return this.#served.promise;
   }
 
-  /** When a connection may read again after its turn; undefined: at once. */
+  /** When a connection may read again after its turn; undefined if at once. */
   next(): Promise<void> | undefined {
     return this.#rounds.next();
   }
@@ -180,7 +180,7 @@ export class Turn implements TurnLike {
   }
 
   /**
-   * Commits, and lets the replies of the arrivals from this one on leave, as many as there are rests. Returns
+   * Commits, and releases the replies of the arrivals from this one on, as many as there are rests. Returns
    * the time of the commit, by the turn's time.
    */
   #end(
