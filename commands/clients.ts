@@ -1,4 +1,4 @@
-/** CLIENTS [after]: who is connected, a page at a time. */
+/** CLIENTS [after]: the connected clients, a page at a time. */
 
 import type { Client, Command, Text } from "../server/command.ts";
 import { parseNatural } from "../server/number.ts";

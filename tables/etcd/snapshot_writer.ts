@@ -1,6 +1,6 @@
 /**
  * Writes a snapshot of the table in etcd once the log has grown, a part at a time between turns, and then
- * removes what nobody needs any more. Any number of servers may do it at once: one of them gets through.
+ * removes what is no longer needed. Any number of servers may do this at once: one of them succeeds.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import type { Chunk, Replica } from "./replica.ts";
 import type { Position, SharedLog } from "./shared_log.ts";
 import { type Current, encodeCurrent, type Home, readCurrent } from "./snapshot.ts";
 
-/** A snapshot whose parts are all there. */
+/** A snapshot with all of its parts. */
 interface Written {
   readonly current: Current;
-  /** Holds where they still are. */
+  /** Holds if they are still there. */
   readonly isThere: Compare;
 }
 
 /** When a snapshot is due, and how it is written; tests set these low. */
 export interface SnapshotLimits {
-  /** The log is not shortened before it has so many bytes, whatever the snapshot has. */
+  /** The log is not shortened before it has this many bytes, whatever the size of the snapshot. */
   readonly logBytesMin: number;
   /** About how many bytes a part has. */
   readonly chunkBytes: number;
@@ -33,11 +33,11 @@ export const SNAPSHOT_LIMITS: SnapshotLimits = {
   chunkBytes: 524_288,
 };
 
-/** With this many times the log that makes a snapshot due, turns wait for it. */
+/** Turns wait for the snapshot once the log is this many times as long as when a snapshot is due. */
 const LOG_SHARE_MAX = 3;
 /** How many entries to remove from the log at a time. */
 const TRIM_ENTRIES = 500;
-/** How long to wait after a snapshot that came to nothing, in milliseconds. */
+/** How long to wait after a failed snapshot, in milliseconds. */
 const PAUSE_MS = 1_000;
 
 /** Writes the snapshots of one server. */
@@ -52,9 +52,9 @@ export class SnapshotWriter {
   #isWriting = false;
   /** Makes the next part, as soon as no turn is under way. */
   #waiting: { run: () => void; giveUp: () => void } | undefined;
-  /** Ends when the snapshot that is being written does. */
+  /** Settles when the snapshot being written is done. */
   #task: Promise<void> = Promise.resolve();
-  /** What is on its way to the engine. */
+  /** The call to the engine under way. */
   #sending: Promise<unknown> = Promise.resolve();
   #pausedUntil = 0;
   #isClosed = false;
@@ -111,7 +111,7 @@ export class SnapshotWriter {
     await this.#sending.catch(() => {});
   }
 
-  /** Gives up the snapshot that is being written, and resolves when nothing is under way any more. */
+  /** Gives up the snapshot being written, and resolves when nothing is under way any more. */
   close(): Promise<void> {
     this.#isClosed = true;
     this.#waiting?.giveUp();
@@ -122,13 +122,13 @@ export class SnapshotWriter {
     return this.logBytes > share * Math.max(this.#limits.logBytesMin, this.#current.bytes);
   }
 
-  /** Goes on with the snapshot that counts now. */
+  /** Continues with the snapshot that counts now. */
   #goOn(current: Current): void {
     this.#current = current;
     this.#patience = 1 + Math.random();
   }
 
-  /** Writes a snapshot, makes it count, and removes what is needless then. */
+  /** Writes a snapshot, makes it count, and removes what is no longer needed. */
   async #write(): Promise<void> {
     const before = await readCurrent(this.#home);
     if (before.generation !== this.#current.generation) return this.#goOn(before);
@@ -190,7 +190,7 @@ export class SnapshotWriter {
     });
   }
 
-  /** Removes the parts of all other snapshots, and the entries that this one makes needless. */
+  /** Removes the parts of all other snapshots, and the entries that this one includes. */
   async #tidy(current: Current): Promise<void> {
     const { engine, space, timeout } = this.#home;
     const { generation, position } = current;
@@ -219,7 +219,10 @@ export class SnapshotWriter {
     });
   }
 
-  /** Holds while this is the snapshot that counts. By its value: after a restore, a revision may be another's. */
+  /**
+   * Holds while this is the snapshot that counts. Compares its value, because a revision may recur after a
+   * restore.
+   */
   #isCurrent(current: Current): Compare {
     return { key: this.#home.space.current, value: encodeCurrent(current) };
   }
