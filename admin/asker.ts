@@ -1,7 +1,7 @@
 /**
- * Asks the server in its own words: requests go through a session and a turn, like those of a connection. So
- * nobody here sees a change that is not durable, and it works with any table. The metrics count none of them:
- * they are about the requests of clients, and whoever looks at a server should not change what it shows.
+ * Sends requests to the server in its own protocol, through a session and a turn, like those of a connection.
+ * So the admin port never shows a change that is not durable, and works with any table. The metrics count
+ * none of these requests: looking at a server should not change its statistics.
  *
  * @module
  */

@@ -1,9 +1,10 @@
 /**
- * The admin port: metrics, health, the live page and a browser of keys, over HTTP. `main.ts` opens it where
- * `--admin` asks for it. It only reads, and is kept apart from the lines: nothing on their way knows of it.
+ * The admin port: metrics, health, the live page and a key browser, over HTTP. `main.ts` opens it if
+ * `--admin` is given. It only reads, and is separate from the protocol: nothing in a request's path knows
+ * about it.
  *
- * It stands on `node:http` rather than on `Deno.serve`, because that one lets a client take as long as it
- * likes over its header, and sets no limit to their number.
+ * It uses `node:http` rather than `Deno.serve`, which lets a client take as long as it likes over its header,
+ * and does not limit the number of clients.
  *
  * @module
  */
@@ -31,7 +32,7 @@ const TIMES_MS = {
 } as const;
 const HEADER_BYTES_MAX = 16_384;
 
-/** Opens the admin port. Throws StartError where it can't. */
+/** Opens the admin port. Throws StartError if it can't. */
 export async function openAdminServer(parts: ServerParts): Promise<AdminServer> {
   const { services, settings: { adminHost, adminPort } } = parts;
   const files = await loadFiles();

@@ -1,6 +1,6 @@
 /**
- * Chooses where `@std/streams` and `@std/assert` come from: JSR, or the stand-ins beside this file. Tasks
- * run it first, and give what it prints to Deno as a flag.
+ * Chooses where `@std/streams` and `@std/assert` come from: JSR, or the stand-ins beside this file. Tasks run
+ * it first, and pass its output to Deno as a flag.
  *
  * @module
  */

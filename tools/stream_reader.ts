@@ -14,7 +14,7 @@ import { ToolError } from "./program.ts";
 const LINE_BYTES_MAX = 65_536;
 /**
  * The largest block to accept, in bytes: the longest line that a server can be set to take, and a little
- * more, because memcached counts what an item has beside its value.
+ * more, because memcached also counts the rest of an item.
  */
 export const BLOCK_BYTES_MAX = 67_109_888;
 const [LF, CR] = [0x0a, 0x0d];
@@ -25,7 +25,7 @@ export interface Address extends SocketOptions {
   readonly name: string;
   /** How long it may take to accept a connection or to answer, in milliseconds. */
   readonly timeout: number;
-  /** Whether what it sends is taken at once, and held until it is asked for, so that it never waits. */
+  /** Whether to read everything it sends at once and hold it until needed, so that it never waits. */
   readonly isReadAhead?: boolean;
 }
 
@@ -136,7 +136,7 @@ export class StreamReader implements Disposable {
     this.#at = 0;
   }
 
-  /** Waits for a packet. Only now is silence the server's: between two calls, nobody reads it. */
+  /** Waits for a packet. Silence counts only here, because nothing is read between calls. */
   async #next(): Promise<Buffer> {
     let why = "it closed the connection";
     this.#socket.setTimeout(this.#timeout);
@@ -152,7 +152,7 @@ export class StreamReader implements Disposable {
   }
 }
 
-/** Returns a stream that takes all that a socket gives, without a bound. */
+/** Returns a stream that buffers everything from a socket, without a bound. */
 function readAhead(socket: Socket): Transform {
   const ahead = new Transform({
     highWaterMark: Number.MAX_SAFE_INTEGER,
