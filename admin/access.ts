@@ -38,8 +38,8 @@ export async function refusalOf(
   { host, accessOf, metrics }: AccessOptions,
 ): Promise<Answer | undefined> {
   const named = headers.host ?? "";
-  // A page of another origin may have this address by a name of its own (DNS rebinding). It has no
-  // password, so that with one any name will do.
+  // Another origin's page may reach this address under its own name (DNS rebinding). It does not know
+  // the password, so if one is set, any name will do.
   if (accessOf === undefined && !isOwnName(named, host)) {
     return plain(403, `Ask for this page by its address: "localhost", or the one of --admin-host.`);
   }
@@ -47,7 +47,7 @@ export async function refusalOf(
   if (origin !== undefined && hostOf(origin) !== named) {
     return plain(403, "This is for its own page, and not for another one.");
   }
-  // A link from elsewhere may lead to the page. Nothing else of another site may ask for anything.
+  // A link on another site may lead to the page. Other sites may request nothing else.
   if (headers["sec-fetch-site"] === "cross-site" && headers["sec-fetch-mode"] !== "navigate") {
     return plain(403, "This is for its own page, and not for another one.");
   }

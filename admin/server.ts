@@ -75,8 +75,8 @@ function handlerOf(
   ]);
   const busy = new WeakSet<Socket>();
   return async (request, response) => {
-    // Requests behind one that is not answered yet would be answered into memory without a bound, and a
-    // body would be read for as long as it comes. Neither browsers nor Prometheus send any.
+    // Requests after an unanswered one would fill memory with answers without bound, and a body would
+    // be read without end. Neither browsers nor Prometheus send either.
     const { socket } = request;
     if (busy.has(socket) || hasBody(request)) return void socket.destroy();
     busy.add(socket);
@@ -97,7 +97,7 @@ function handlerOf(
       const refusal = await refusalOf(request, { ...services, host: settings.adminHost });
       if (refusal !== undefined) return send(response, refusal);
       if (pathname === "/events") {
-        // The number of watchers has a bound of its own.
+        // Watchers have a separate limit.
         places.leave(socket);
         response.on("finish", () => places.take(socket));
         return live.join(request, response);

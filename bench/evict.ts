@@ -96,7 +96,7 @@ async function measure(
           const line = (await lines.next()).value!;
           const said = meaning(line);
           found ||= said === "hit";
-          // A hit of Redis and of memcached goes on with the value, and memcached ends each reply.
+          // In Redis and memcached, the value follows a hit, and memcached also ends each reply.
           if (cache === "keyline" || line === "END" || said === "miss") break;
           if (cache === "redis" && said === undefined) break;
         }

@@ -86,7 +86,7 @@ export class Link {
     const greeting = GREETING + authLine(settings.password);
     if (signal?.aborted) throw abortError(signal);
     const done = defer<void>();
-    // The first failure says why; a later one has nobody to listen.
+    // The first failure says why; nothing listens for a later one.
     done.promise.catch(() => {});
     const countMax = settings.password === undefined ? 1 : 2;
     let count = 0;

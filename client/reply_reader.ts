@@ -97,7 +97,7 @@ export class ReplyReader {
   }
 
   #restOfLine(part: Uint8Array): void {
-    // The line counts what it takes by itself.
+    // The line's own bytes are counted separately.
     this.#bytes -= this.#begunBytes;
     this.#append(part);
     const line = this.#begun.subarray(0, this.#begunBytes);

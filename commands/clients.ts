@@ -29,7 +29,7 @@ export default {
 } satisfies Command<[after?: Text]>;
 
 function lineOf(client: Client, now: number): string {
-  // A clock that is put back makes nobody younger than new.
+  // No client gets a negative age if the clock is set back.
   const secondsSince = (time: number) => (Math.max(0, now - time) / 1_000).toFixed(1);
   const figures = {
     access: client.access ?? "none",

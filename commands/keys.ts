@@ -22,7 +22,7 @@ export default {
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const { keys, hasMore } = table.keys({ prefix, after, limit: PAGE_KEYS_MAX });
     if (hasMore) return okLines(keys, ok(`${keys.length} more`));
-    // Such a prefix is one like any other; but who writes it mostly means that of another server.
+    // Such a prefix is valid; but whoever writes it mostly means another server's pattern.
     const isMistaken = keys.length === 0 && after === "" && /.\*$/.test(String(prefix));
     return okLines(keys, ok(isMistaken ? "0; a prefix needs no star" : keys.length));
   },

@@ -47,6 +47,6 @@ function remember(why: string): void {
   try {
     Deno.writeTextFileSync(AWAY, `${why}\n`);
   } catch {
-    // The project belongs to somebody else: then JSR is asked at each start.
+    // If the folder belongs to another user, JSR is asked at each start.
   }
 }

@@ -71,7 +71,7 @@ function freeDescriptors(enough: number, open: () => Descriptor): number {
     while (held.length < enough) held.push(open());
     return enough;
   } catch (error) {
-    // Where nothing can be opened for another reason, such as on Windows, the limit is not known.
+    // If opening fails for another reason, as on Windows, the limit is unknown.
     return (error as { code?: string }).code === "EMFILE" ? held.length : enough;
   } finally {
     for (const descriptor of held) descriptor.close();

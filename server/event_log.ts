@@ -73,7 +73,7 @@ export function logEvent(level: Level, event: string, details: Details = {}): vo
 export function logFault(event: string, error: unknown, now: number = performance.now()): void {
   const message = error instanceof Error ? error.message : String(error);
   const full = `${event}: ${message}`;
-  // What a client could make different each time counts as the same.
+  // Parts that a client could vary don't make a different kind.
   const key = faults.has(full) || faults.size < FAULTS_MAX ? full : event;
   const fault = faults.get(key);
   if (fault !== undefined) {

@@ -104,7 +104,7 @@ function boundsOf(
 ): Float64Array {
   const bounds: number[] = [];
   for (let power = from; power <= to; power++) {
-    // By way of decimal digits, so that a bound prints as 0.0003 and not as 0.00030000000000000003.
+    // Parsed from decimal digits, so that a bound prints as 0.0003 and not as 0.00030000000000000003.
     for (const step of steps) bounds.push(Number(`${step}e${power}`));
   }
   return Float64Array.from([...bounds, max].filter((bound) => bound >= min && bound <= max));

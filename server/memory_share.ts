@@ -52,8 +52,8 @@ export class MemoryShare {
     const hasGivenBack = rss < this.#rssMax - GIVEN_BACK_SHARE * this.#bytesMax;
     this.#rssMax = hasGivenBack ? rss : Math.max(this.#rssMax, rss);
     this.#heldMax = hasGivenBack ? held : Math.max(this.#heldMax, held);
-    // What the table has freed may still be held by the process, for the next use: so the difference of the moment is
-    // an upper bound alone, and only where the process grows beyond what it ever held do the others take more.
+    // The process may still hold what the table has freed, for reuse. So the current difference is only
+    // an upper bound, and the rest of the process has grown only if the process exceeds its peak.
     const least = Math.min(this.#others, rss - held);
     this.#others = Math.max(least, this.#rssMax - this.#heldMax);
     this.#budget.bytesMax = Math.max(TABLE_BYTES_MIN, this.#bytesMax - this.#others);

@@ -165,7 +165,8 @@ function giveUpPermissions(
   if (net) permissions.revokeSync({ name: "net" });
   const isAll = permissions.querySync({ name: "read" }).state === "granted";
   const keepsRoom = folder !== undefined && !(read && isAll);
-  // What is asked for by itself outlasts the whole, unless the whole was given without a path.
+  // A permission requested for one path survives revoking the whole, unless the whole was granted
+  // without a path.
   const keepsFolder = read && keepsRoom;
   if (keepsFolder) permissions.requestSync({ name: "read", path: folder });
   if (read) permissions.revokeSync({ name: "read", ...(keepsFolder && { path: "/" }) });

@@ -53,7 +53,7 @@ export class SlowRequests {
     this.#last.push(slow);
     if (this.#last.length > LAST_MAX) this.#last.shift();
     const { verb, requests, milliseconds, bytes, address } = slow;
-    // Each has taken its time, so that they can't come often enough to flood the log.
+    // Each took long, so they can't come often enough to flood the log.
     logEvent("warn", requests > 1 ? "Slow requests" : "Slow request", {
       verb,
       ...(requests > 1 && { requests }),

@@ -13,7 +13,7 @@ export interface Time {
   now(): number;
   /** Calls back after so many milliseconds. The event loop has looked at every socket by then. */
   after(ms: number, callback: () => void): Timer;
-  /** Calls back in the next turn of the event loop, once all that runs by itself has run. */
+  /** Calls back in the next turn of the event loop, after pending microtasks. */
   afterTick(callback: () => void): void;
 }
 

@@ -57,7 +57,7 @@ export class TimeSlice {
     this.#workedAt = now;
     if (this.#isFull || now - this.#startedAt <= FULL_MS) return;
     this.#isFull = true;
-    // Where nobody has more to do now, the event loop goes on by itself, and nobody need wait.
+    // If no more work is due now, the event loop continues on its own, and no code need wait.
     this.time.afterTick(() => this.#restart());
   }
 

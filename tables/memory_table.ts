@@ -88,7 +88,7 @@ export class MemoryTable implements Table {
     const text = asText(key);
     const ref = this.#read(text);
     if (ref === NO_REF) return false;
-    // First the room: to make some may move or evict the entry.
+    // First the room: making some may move or evict the entry.
     this.#memtable.makeRoom(text, this.#memtable.records.valueLength(ref), expiresAt ?? 0);
     const entry = this.entry(text);
     return entry !== undefined && this.rewrite(text, { ...entry, expiresAt });

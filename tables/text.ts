@@ -98,7 +98,7 @@ export function copyText(text: Text, to: Memory, offset: number): void {
     to.bytes.set(bytes.subarray(start, end), offset);
     return;
   }
-  // Eight bytes at a time. The engine makes no object of a big integer that is only copied.
+  // Eight bytes at a time. V8 makes no object of a big integer that is only copied.
   const target = to.view;
   let i = 0;
   for (; i + 8 <= length; i += 8) {

@@ -40,7 +40,7 @@ export interface Stop {
   readonly place: number;
   /** The reason. */
   readonly why: string;
-  /** Whether the item itself is wrong, so that it has to be left out to go on. */
+  /** Whether the item itself is wrong, so that it has to be left out to continue. */
   readonly isItem: boolean;
 }
 

@@ -79,7 +79,7 @@ export class StreamReader implements Disposable {
       const hint = tls && why === late ? "; does it speak TLS?" : "";
       throw new ToolError(`Cannot connect to ${name} on ${hostname}:${port}: ${why}${hint}`);
     }
-    // From now on, the error goes to whoever reads.
+    // From now on, the error goes to the reader.
     socket.on("error", () => {});
     socket.setTimeout(0);
     return new StreamReader(socket, address);
@@ -159,6 +159,6 @@ function readAhead(socket: Socket): Transform {
     // A packet may be a small part of a large block of memory.
     transform: (packet: Buffer, _encoding, done) => done(null, Buffer.from(packet)),
   });
-  // An error goes to whoever reads.
+  // An error goes to the reader.
   return pipeline(socket, ahead, () => {});
 }

@@ -107,7 +107,7 @@ export class Connection implements Recipient {
   async end(): Promise<void> {
     this.#isEnding = true;
     await this.#outbox.sent();
-    // A connection that is not waiting for bytes ends by itself after its current packet.
+    // A connection that is not waiting for bytes ends after its current packet.
     if (this.#isReading) this.close();
   }
 
@@ -174,7 +174,7 @@ export class Connection implements Recipient {
           slice.count();
         } else {
           isWhole = true;
-          // In two steps, because a packet is rarely held up, and a promise of its own would cost time.
+          // In two steps, because a packet rarely waits, and another promise would cost time.
           await this.#turn.submit(session, lines);
           if (session.isHeldUp) await session.serveRest(this.#turn);
         }

@@ -46,7 +46,7 @@ export async function refuse(
     if (!isClosed) socket.close();
     isClosed = true;
   };
-  // Without a TLS handshake the write would never end by itself.
+  // Without a TLS handshake, the write would never end.
   const timer = setTimeout(close, REFUSAL_MS);
   try {
     await socket.write(reply.bytes!);

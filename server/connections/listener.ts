@@ -106,13 +106,13 @@ export class Listener {
         if (isClosed(error)) return;
         const { code, message } = error as Error & { code?: string };
         logFault("Cannot accept a connection", message);
-        // A client that has left before it was accepted delays nobody else.
+        // A client that left before it was accepted delays no other.
         if (SHORTAGES.includes(code ?? "")) {
           this.#options.services.metrics.acceptFailures++;
           await delay(ACCEPT_RETRY_MS);
         }
       }
-      // Clients or errors that come at once would never let the event loop go on.
+      // A rush of clients or errors would otherwise block the event loop.
       slice.count();
       if (slice.isFull) await slice.next();
     }

@@ -38,7 +38,7 @@ export function splitArguments(line: Line, arity: Arity): Text[] | string {
   const { memory, end } = line;
   const { bytes } = memory;
   const { names, fields, keys } = arity;
-  // Of its full length from the start: a list that grows takes more room than it needs.
+  // Allocated at full length: a list that grows takes more memory than it needs.
   const args = new Array<Text>(names.length);
   let count = 0;
   let at = line.verbEnd + 1;

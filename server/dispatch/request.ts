@@ -18,7 +18,7 @@ import { splitArguments } from "./arity.ts";
 import type { Operation, Registry } from "./registry.ts";
 
 const NO_ARGS: readonly Text[] = [];
-// Made once: a client may send nothing but such lines.
+// Made once, because a client may send only such lines.
 const EMPTY_LINE = badRequest("empty line");
 const NO_TEXT: Readonly<Record<LineFault, Reply>> = {
   "too long": badRequest("line too long"),

@@ -123,7 +123,7 @@ export class Session {
         await this.#admission.pauseOver();
         this.#outbox.release();
       }
-      // All replies are released here: waiting for one that is not would never end.
+      // All replies are released here: waiting for an unreleased one would never end.
       if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
       this.#isWaiting = false;
       if (this.#promised !== undefined) {
@@ -131,7 +131,7 @@ export class Session {
         this.#promised = undefined;
         if (!this.#outbox.fits(reply)) await this.#outbox.sent();
         this.take(reply);
-        // What the handler has changed must be committed, even where no line is left.
+        // The handler's changes must be committed, even if no line is left.
         if (rest === undefined || this.isOver) rest = NO_LINES;
       } else if (this.isOver) {
         return;
@@ -232,7 +232,7 @@ export class Session {
    */
   release(rest: Lines | undefined, failure?: Reply): void {
     this.#rest = rest;
-    // Nobody but this client waits for what a wrong password costs.
+    // Only this client waits after a wrong password.
     if (failure === undefined && this.#admission?.hasGuessedWrong) this.#admission.pause();
     else this.#outbox.release(failure);
   }

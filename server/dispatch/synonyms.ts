@@ -45,6 +45,6 @@ const SYNONYMS: ReadonlyMap<string, Synonym> = new Map(
 
 /** Our operation for another server's verb, in any case; undefined if there is none. */
 export function synonymOf(word: string): Synonym | undefined {
-  // Verbs are ASCII: other letters, such as U+017F, have an upper case there too.
+  // Verbs are ASCII, but some other letters, such as U+017F, have an upper case in ASCII.
   return /^[!-~]+$/.test(word) ? SYNONYMS.get(word.toUpperCase()) : undefined;
 }

@@ -49,7 +49,7 @@ export class InputBuffer {
     if (size < this.#packetBytes || (this.length === 0 && size !== this.#packetBytes)) {
       this.#moveTo(takeMemory(this.#packetBytes));
     } else if (this.length < size / 4) {
-      // Little is moved, and the next packet finds all of the room.
+      // Little is moved, and the next packet has all of the room.
       if (this.start > 0) this.#moveTo(this.memory);
     } else {
       const least = Math.min(ROOM_BYTES_MIN, size / 4);
@@ -75,7 +75,8 @@ export class InputBuffer {
   add(length: number): void {
     this.end += length;
     const isFull = this.end === this.memory.bytes.length - 1;
-    // A packet that fills what is left behind an unfinished line may be the beginning of a large one.
+    // A packet that fills the rest of the buffer after an unfinished line may be the beginning of a
+    // large one.
     this.#smallPackets = !isFull && length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
     if (this.#smallPackets > SMALL_PACKETS_MAX) this.#packetBytes = BYTES_MIN;
     else if (isFull && this.lineBytesMax > BYTES_MIN) {

@@ -22,7 +22,7 @@ export class Splitter {
    */
   async split(text: string, count: number): Promise<string[]> {
     if (count === 0) return [];
-    // Asked before the text is there: a stream that somebody waits for takes it at once.
+    // Read before the text is written: a stream with a waiting reader takes it at once.
     const first = this.#reader.read();
     this.#writer.write(text);
     const lines = new Array<string>(count);

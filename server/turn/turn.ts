@@ -91,7 +91,8 @@ export class Turn implements TurnLike {
     this.#arrivals.push(arrival);
     if (!this.#isRunning) {
       this.#isRunning = true;
-      // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
+      // Deferred, so that other connections whose bytes arrived in the same turn of the event loop
+      // submit first.
       queueMicrotask(this.#start);
     }
     return this.#served.promise;
@@ -161,7 +162,8 @@ export class Turn implements TurnLike {
     let ready: Promise<void> | undefined;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
-      // What has waited must not wait again. The others go on meanwhile.
+      // A value that was waited for must not be waited for again. The other sessions continue
+      // meanwhile.
       const hasWaited = lines.ready !== undefined && taken === 0;
       ready = hasWaited ? undefined : this.#ahead.readAt(first + taken);
       if (ready !== undefined) break;
@@ -210,7 +212,7 @@ export class Turn implements TurnLike {
 /** What a commit that failed tells the clients. The table is as it was before the turn. */
 function errorOf(error: unknown): TableError {
   logFault("Cannot commit", error);
-  // Any other error is a mistake of ours, and must not end the server for everybody.
+  // Any other error is our mistake, and must not end the server.
   return error instanceof TableError ? error : new TableError("internal error");
 }
 

@@ -79,7 +79,7 @@ export class ColdReader {
     try {
       length = log.read(memory.bytes, place);
     } catch (cause) {
-      // One sector that can't be read is no reason to end the table: what else there is may be read.
+      // One unreadable sector is no reason to end the table: everything else may be readable.
       throw this.#damage(place, new TableError("the value can't be read from the disk", { cause }));
     }
     if (performance.now() - startedAt > SLOW_MS) this.#ahead = AHEAD_READS;
@@ -133,7 +133,7 @@ export class ColdReader {
       const warmed = memtable.warm(now, value);
       if (warmed !== NO_REF) memtable.records.setRecent(warmed, true);
     } catch {
-      // The request reads it itself, and is answered what is wrong.
+      // The request will read it itself, and report the error.
     }
   }
 

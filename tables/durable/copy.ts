@@ -96,7 +96,8 @@ function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Cop
   let isDone = false;
   try {
     const found = yield* part(inspecting, { from: 0, to: 1 / 3 });
-    // First the state: a start that finds it alone misses the log, and doesn't take the folder for a new one.
+    // First the state: a start that finds only the state reports a missing log, and doesn't take the
+    // folder for a new one.
     yield* makeFile(statePath, function* (file) {
       writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false, keys: 0 });
     });

@@ -23,7 +23,7 @@ const PREFIX = "keyline.";
 export function prepareDataFolder(folder: string): void {
   Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   const { mode } = Deno.statSync(folder);
-  // Null on Windows, where other rules apply.
+  // Null on Windows, which has other rules.
   if (((mode ?? 0) & WRITE_BY_OTHERS) !== 0) {
     throw new OpenError(
       `Cannot open the table in ${folder}: other users may write to this folder, and so replace ` +
@@ -42,7 +42,7 @@ export function prepareDataFolder(folder: string): void {
 export function openDataFile(path: string, { create = true } = {}): Deno.FsFile {
   const access = { read: true, write: true };
   const found = entryAt(path);
-  // A new file is created only where there is nothing, not even a link: O_EXCL of open(2).
+  // A new file is created only if there is nothing, not even a link: O_EXCL of open(2).
   if (found === undefined) {
     return Deno.openSync(path, { ...access, ...(create && { createNew: true, mode: FILE_MODE }) });
   }

@@ -77,7 +77,7 @@ export function syncFolder(folder: string): void {
   try {
     fd = fs.openSync(folder, "r");
   } catch (error) {
-    // A folder above the data folder: who may not read it did not put the data folder there.
+    // A parent of the data folder: a user who may not read it did not put the data folder there.
     if ((error as { code?: unknown }).code === "EACCES") return;
     throw error;
   }

@@ -105,7 +105,7 @@ export class DurableTable implements Table {
       });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      // The file may have been made up.
+      // The file may be forged.
       const keys = Math.min(state.state.keys, file.size() / RECORD_BYTES_MIN);
       const records = memtable.load(
         keys,
@@ -148,7 +148,7 @@ export class DurableTable implements Table {
     const ref = this.#memtable.findVisible(text, this.#now);
     if (ref === NO_REF) return undefined;
     const { records } = this.#memtable;
-    // Who asks for the version or the expiry alone must not wait for the disk.
+    // Reading the version or the expiry alone must not wait for the disk.
     const valueOf = () => this.get(text)!;
     return {
       get value() {
@@ -221,7 +221,7 @@ export class DurableTable implements Table {
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
       this.#log.shrink();
-      // Before anything is in the turn: to move segments, the log goes on in another one.
+      // Before anything is in the turn: to move segments, the log continues in another one.
       const compactBytes = this.#bytesToCompact();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
@@ -311,7 +311,7 @@ export class DurableTable implements Table {
     if (spareSlots > 0) {
       return Math.max(roomLeft, this.#slotBytes - length - neededBytes) - CLEAR_BYTES;
     }
-    // Where compaction has too little room already, only more deletions help.
+    // If compaction already has too little room, only more deletions help.
     return (roomLeft < neededBytes ? roomLeft : roomLeft - neededBytes) - CLEAR_BYTES;
   }
 
@@ -324,7 +324,7 @@ export class DurableTable implements Table {
     const { length } = log;
     let isCompacting: boolean;
     try {
-      // First the room: compaction asks what is live where.
+      // First the room: compaction needs to know the live bytes by slot.
       const moved = log.makeRoom();
       if (moved !== undefined) this.#moveTurn(moved);
       isCompacting = compactBytes > 0 && this.#compact(compactBytes);
@@ -341,7 +341,7 @@ export class DurableTable implements Table {
     try {
       this.#faults.attempt(() => this.#prepareNext(length));
     } catch {
-      // It is no failure of this turn, which is durable; the next one meets it.
+      // This turn is durable and has not failed; the next one will meet the error.
     }
     return isCompacting;
   }
@@ -349,7 +349,7 @@ export class DurableTable implements Table {
   /** Compacts some of the log into the turn; false if there was nothing to do. */
   #compact(bytes: number): boolean {
     try {
-      // On a full disk, what one segment needs is known to be there.
+      // On a full disk, the room for one segment is known to be there.
       return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
@@ -367,7 +367,7 @@ export class DurableTable implements Table {
   }
 
   #compactShare(): number {
-    // On a full disk the copies could keep the turn from its room: then only `maintain` compacts.
+    // On a full disk the copies could take the turn's room: then only `maintain` compacts.
     if (this.#log.isFull) return 0;
     const excess = this.#compactor.excessBytes();
     if (excess <= 0) return 0;

@@ -223,7 +223,7 @@ export class Inspection {
     reading.isDamaged = true;
     reading.end = Math.max(reading.end, end);
     if (what === "turn") this.#isGap = true;
-    // The index knows what was there; without one, the record itself may say whose it is.
+    // The index knows what was there; without one, the record itself may name its key.
     const changes = what === "records"
       ? []
       : (index.within(offset, end) ?? (change === undefined ? [] : [change]))

@@ -126,7 +126,7 @@ export class Cluster {
       this.#token = await this.#call(AUTHENTICATE, { name, password }, { deadline });
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      // Whatever became of it, the transaction has not been sent.
+      // However it failed, the transaction was not sent.
       throw new CallError(error.message, { status: error.status, isSent: false });
     }
   }

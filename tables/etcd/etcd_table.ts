@@ -167,7 +167,7 @@ export class EtcdTable {
   /** Ends a turn: its uncommitted changes are undone. */
   end(): void {
     this.replica.undoTurn();
-    // Nobody waits for it: a claim that stays costs others a moment.
+    // Not awaited: a claim that stays costs others a moment.
     this.#log.release(Date.now() + this.#options.timeout).catch(() => {});
   }
 

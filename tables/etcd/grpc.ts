@@ -63,9 +63,10 @@ export class CallError extends Error {
 }
 
 const OPTIONS: ClientOptions = {
-  // Only who sent a commit can tell whether it may be sent again.
+  // Only the sender of a commit knows whether it may be sent again.
   "grpc.enable_retries": 0,
-  // A node that is back is to be found soon; the presets wait for a second, then for up to two minutes.
+  // A node that is back should be found soon; by default, the library waits for a second, then for up
+  // to two minutes.
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
@@ -73,9 +74,10 @@ const OPTIONS: ClientOptions = {
   "grpc.max_receive_message_length": -1,
   // How much a node may send ahead of us, in bytes.
   "grpc-node.flow_control_window": 4_194_304,
-  // A new client has a new connection, not that of the one that it replaces.
+  // A new client makes a new connection instead of sharing that of the one that it replaces.
   "grpc.use_local_subchannel_pool": 1,
-  // The location and this file's options say all; nothing comes from the environment or from DNS records.
+  // The location and the options in this file are complete; nothing comes from the environment or from
+  // DNS records.
   "grpc.enable_http_proxy": 0,
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0,
@@ -84,7 +86,7 @@ const OPTIONS: ClientOptions = {
 /** The name in the TLS handshake with a node that has none. */
 const NO_NAME = "etcd.invalid";
 
-// What goes wrong is an error of a call, and the caller's to tell.
+// Failures are errors of calls, which the caller reports.
 setLogVerbosity(logVerbosity.NONE);
 
 /** One node. It connects when it is first called, and again after the connection has failed. */
@@ -101,7 +103,8 @@ export class Node {
   constructor(address: string, tls?: TlsOptions) {
     this.address = address;
     const host = address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    // An address is no name in the handshake (RFC 6066, section 3), and the library would put it there.
+    // An address is not allowed as the name in the handshake (RFC 6066, section 3), but the library
+    // would put it there.
     const isNamed = isIP(host) === 0;
     this.#options = isNamed ? OPTIONS : { ...OPTIONS, "grpc.ssl_target_name_override": NO_NAME };
     this.#credentials = tls === undefined

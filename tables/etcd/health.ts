@@ -57,7 +57,7 @@ export class Health {
   /** Notes that a call failed. */
   noteFailure(error: unknown): void {
     const isFull = error instanceof EngineFullError;
-    // These are answers to one change; whatever else it is, the next turn would meet it as well.
+    // These are answers to a single change; the next turn would meet any other error as well.
     if (isFull || error instanceof TooLargeError) this.noteReached();
     else if (this.#isReached) {
       this.#isReached = false;

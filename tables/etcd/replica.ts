@@ -212,7 +212,7 @@ export class Replica implements TableView {
   maintain(): boolean {
     if (this.isChanged) return true; // Not within a turn, whose changes are gathered.
     const isMore = this.#table.maintain();
-    // Expiry is not logged: each server removes what nobody can still find.
+    // Expiry is not logged: each server removes what no server can still find.
     this.#gathered.clear();
     return isMore;
   }

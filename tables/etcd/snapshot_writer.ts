@@ -136,7 +136,7 @@ export class SnapshotWriter {
     try {
       await this.#makeCount(await this.#writeChunks(generation), before);
     } finally {
-      // Whatever became of the calls: this tells whether it counts.
+      // However the calls ended, this shows whether it counts.
       const now = await readCurrent(this.#home);
       this.#goOn(now);
       if (now.generation === generation) {
@@ -149,8 +149,8 @@ export class SnapshotWriter {
   async #writeChunks(generation: string): Promise<Written> {
     const { space } = this.#home;
     let begun: { position: Position; version: number } | undefined;
-    // Each part is only stored where the one before it still is: who makes another snapshot count removes
-    // the parts of all others, and so does a restore of the engine.
+    // Each part is stored only if the one before it is still there: a server that makes another
+    // snapshot count removes the parts of all others, and so does a restore of the engine.
     let isThere: Compare[] = [];
     let [chunks, bytes] = [0, 0];
     let last: Text | undefined = Text.of("");
@@ -195,7 +195,7 @@ export class SnapshotWriter {
     const { engine, space, timeout } = this.#home;
     const { generation, position } = current;
     let { revision } = await this.#removeWhile(current, space.chunksBut(generation));
-    // The last of them stays: a server that has seen it and nothing more goes on from there.
+    // The last of them stays: a server that has seen no more than that continues from there.
     const needless = space.entries(0, position.start);
     for (let isMore = true; isMore;) {
       const { results } = await this.#do({
@@ -206,8 +206,9 @@ export class SnapshotWriter {
       const end = isMore ? after(kvs.at(-1)!.key) : needless.end;
       ({ revision } = await this.#removeWhile(current, [{ key: needless.key, end }]));
     }
-    // It is the removed that fills an engine: etcd compacts by the clock, however much that is by then. Where
-    // this fails, the next snapshot makes up for it; and another server may have been first.
+    // Removed entries are what fills an engine, and etcd's own compaction goes by the clock, not by
+    // their size. If this fails, the next snapshot makes up for it; and another server may have been
+    // first.
     await engine.compact(revision, Date.now() + timeout).catch(() => {});
   }
 

@@ -82,7 +82,7 @@ export interface Identity {
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity: Identity = firstHeader(file)): Chain {
-  // A copy is made while a server writes: what is read first must be no newer than what is read then.
+  // A copy is made while a server writes: what is read first must not be newer than what is read later.
   const heads = readHeads(file, identity.slotBytes);
   const found = new Map(headersIn(heads, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
@@ -147,7 +147,7 @@ export function missingTurns({ start }: Segment, sequence: number): DamageError 
 
 /** Looks for a turn after the end, which means that the one between was once whole. Throws DamageError. */
 function checkRest(memory: Memory, segment: Segment, sequence: number): void {
-  // Behind the end there may be a part of the turn that was under way, but not of a later one.
+  // After the end there may be part of the turn that was under way, but not of a later one.
   const from = segment.end + ALIGNMENT;
   for (let at = from; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
     const turn = turnHeaderAt(memory, at, segment.seed);

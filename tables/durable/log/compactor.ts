@@ -106,7 +106,7 @@ export class Compactor {
     const { number } = log.active;
     if (number >= this.#moveAgain) {
       this.#moveTo = number;
-      // What is copied is paid for by what was written.
+      // Writes pay for the copying.
       this.#moveAgain = number + Math.ceil(MOVED_SHARE * log.usedSlots) + 1;
       log.goOn();
     }
@@ -144,7 +144,7 @@ export class Compactor {
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;
-        // Damage may have hidden a record that is live: then its segment must stay.
+        // Damage may have hidden a live record: then its segment must stay.
         if (this.#liveBytesOf(segment) > this.#copiedFrom) throw this.#damage(segment);
       }
       this.#done.push(segment);
@@ -199,7 +199,7 @@ export class Compactor {
         continue;
       }
       const length = this.#copyRecord(segment);
-      if (length === 0) break; // The next turn goes on in another segment, and here.
+      if (length === 0) break; // The next turn continues in another segment, from this record.
       this.#at += length;
     }
     return this.#at - from;
@@ -213,7 +213,7 @@ export class Compactor {
     if (length === undefined) throw this.#damage(segment);
     const place = segment.start + this.#at;
     let change = readChange(window.memory, changeIn(offset));
-    // Nothing of this is verified yet, and a key that is too long would end behind what was read.
+    // None of this is verified yet, and the key may seem to end after what was read.
     if (change.key.end > window.length) throw this.#damage(segment);
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);

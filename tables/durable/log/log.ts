@@ -296,7 +296,7 @@ export class Log implements ChangeLog {
    */
   rewrite({ last }: Chain): void {
     const { active } = this;
-    // What is in a segment before the last was synced before the last one was begun.
+    // Earlier segments were synced before the last one was begun.
     const { offset, length } = last?.segment === active
       ? last.header
       : { offset: SEGMENT_HEADER_BYTES, length: 0 };
@@ -391,7 +391,7 @@ export class Log implements ChangeLog {
   /** Gives back the active segment, whose first turn was not committed, and frees its number. */
   #discardActive(): void {
     const { slot, slots, start } = this.active;
-    // A turn that failed may have written some of it.
+    // A failed turn may have written some of it.
     this.#file.write(new Uint8Array(HEAD_BYTES), start);
     this.#sync();
     this.#segments.pop();

@@ -101,7 +101,7 @@ export function* piecesOf(
         continue;
       }
     }
-    // Behind a damaged header, the records of its turn are read without it.
+    // After a damaged header, the records of its turn are read without it.
     const mayBeRecord = at < turnEnd || turn === undefined && at > SEGMENT_HEADER_BYTES;
     const limit = at < turnEnd ? turnEnd : end;
     const length = mayBeRecord ? wholeRecordAt(memory, at, { limit, seed }) : undefined;

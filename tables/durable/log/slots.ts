@@ -41,8 +41,8 @@ export class Slots {
     this.#slotBytes = slotBytes;
     this.#count = Math.floor(file.size() / slotBytes);
     for (const slot of taken) this.#count = Math.max(this.#count, slot + 1);
-    // The file may end within a slot. If a segment has that, turns go there, and nothing may be filled. If none has,
-    // there may be a header that was prepared, and all of it must be.
+    // The file may end within a slot. If a segment has that slot, turns go there, and nothing may be
+    // filled. If none has, there may be a prepared header, and all of the slot must be filled.
     this.#size = this.#count * slotBytes;
     for (let slot = 0; slot < this.#count; slot++) if (!taken.has(slot)) this.#free.push(slot);
   }
