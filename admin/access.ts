@@ -6,6 +6,7 @@
  */
 
 import type { IncomingMessage } from "node:http";
+import type { Access } from "../server/command.ts";
 import type { Metrics } from "../server/metrics.ts";
 import { type Answer, plain } from "./answer.ts";
 
@@ -15,8 +16,8 @@ export interface AccessOptions {
   readonly host: string;
   /** What counts wrong passwords. */
   readonly metrics: Metrics;
-  /** Where a password is set: whether a guess is right. */
-  readonly isPassword?: (guess: string) => boolean;
+  /** Where a password is set: what a guess opens. Nothing is changed here, so that of readers will do. */
+  readonly accessOf?: (guess: string) => Access | undefined;
 }
 
 /** How long an answer to a wrong password takes, and how many may wait for one: so many guesses a second. */
@@ -28,12 +29,12 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 /** Why a request is refused; undefined where it is not. */
 export async function refusalOf(
   { headers, socket }: IncomingMessage,
-  { host, isPassword, metrics }: AccessOptions,
+  { host, accessOf, metrics }: AccessOptions,
 ): Promise<Answer | undefined> {
   const named = headers.host ?? "";
   // A page of another origin may have this address by a name of its own (DNS rebinding). It has no
   // password, so that with one any name will do.
-  if (isPassword === undefined && !isOwnName(named, host)) {
+  if (accessOf === undefined && !isOwnName(named, host)) {
     return plain(403, `Ask for this page by its address: "localhost", or the one of --admin-host.`);
   }
   const { origin } = headers;
@@ -44,13 +45,13 @@ export async function refusalOf(
   if (headers["sec-fetch-site"] === "cross-site" && headers["sec-fetch-mode"] !== "navigate") {
     return plain(403, "This is for its own page, and not for another one.");
   }
-  if (isPassword === undefined) return undefined;
+  if (accessOf === undefined) return undefined;
   const guess = passwordIn(headers.authorization);
   if (guess !== undefined) {
     if (waiting >= WRONG_PASSWORDS_MAX) {
       return plain(429, "There are too many wrong passwords now: try again in a second.");
     }
-    if (isPassword(guess)) return undefined;
+    if (accessOf(guess) !== undefined) return undefined;
     metrics.wrongPasswords.note(`${socket.remoteAddress}:${socket.remotePort}`);
     waiting++;
     await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));

@@ -12,10 +12,10 @@ export default {
     401: "the password is wrong; the third time, the connection is closed",
   },
   open: true,
-  handler([password], { client, isPassword, metrics }) {
-    if (isPassword === undefined) return okay;
-    client.authorized = isPassword(String(password));
-    if (client.authorized) return okay;
+  handler([password], { client, accessOf, metrics }) {
+    if (accessOf === undefined) return okay;
+    client.access = accessOf(String(password));
+    if (client.access !== undefined) return okay;
     metrics.wrongPasswords.note(client.address);
     return ++client.wrongPasswords < WRONG_PASSWORDS_MAX ? unauthorized : final(unauthorized);
   },

@@ -12,6 +12,7 @@ export default {
     404: "the key has no value",
     409: "the key has changed since; it is left as it is",
   },
+  changes: true,
   handler([key, version, value], { table }) {
     const expected = parseInteger(version);
     if (expected === undefined || expected < 0n) {

@@ -7,6 +7,7 @@ export default {
   summary: "Remove every key",
   arity: [],
   replies: { 200: "the table is empty" },
+  changes: true,
   handler(_, { table }) {
     table.clear();
     return okay;

@@ -7,6 +7,7 @@ export default {
   summary: "Remove a key and its value",
   arity: ["key"],
   replies: { 200: "the key has no value now, whether or not it had one" },
+  changes: true,
   handler([key], { table }) {
     table.delete(key);
     return okay;

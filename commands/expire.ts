@@ -14,6 +14,7 @@ export default {
   arity: ["key", "seconds"],
   readsValue: true,
   replies: { 200: "the key expires then", 404: "the key has no value" },
+  changes: true,
   handler([key, seconds], { table, now }) {
     const milliseconds = parseSeconds(seconds);
     if (milliseconds === undefined) return badRequest(`seconds must be a number ${RANGE}`);

@@ -12,6 +12,7 @@ export default {
     200: "the new value; a missing key counts as 0; the expiry is kept",
     409: "the value is not a 64-bit integer, or the sum is not; it is left as it is",
   },
+  changes: true,
   handler([key, by], { table }) {
     const step = parseInteger(by ?? "1");
     if (step === undefined) return badRequest("the step is not a 64-bit integer");

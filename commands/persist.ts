@@ -8,6 +8,7 @@ export default {
   arity: ["key"],
   readsValue: true,
   replies: { 200: "the key does not expire", 404: "the key has no value" },
+  changes: true,
   handler([key], { table }) {
     return table.expire(key, null) ? okay : notFound;
   },

@@ -7,6 +7,7 @@ export default {
   summary: "Store a value under a key, replacing any other",
   arity: ["key", "value..."],
   replies: { 200: "the value is stored, and the key does not expire" },
+  changes: true,
   handler([key, value], { table }) {
     table.put(key, value);
     return okay;

@@ -46,6 +46,8 @@ export interface Command<Arguments extends readonly (Text | undefined)[] = never
   readonly replies: { readonly [code in Code]?: string };
   /** Set where a client may run it before it has given the password. */
   readonly open?: true;
+  /** Set where it changes the table or who is connected: it is not for those who may only read. */
+  readonly changes?: true;
   /**
    * Set where the handler asks for the value of its first key, or changes its expiry: a value that is only on
    * the disk is read ahead then, together with those of other requests. Without it the handler waits for it.
@@ -78,10 +80,12 @@ export interface Services {
   readonly registry: Operations;
   /** What the server counts. */
   readonly metrics: Metrics;
+  /** Who is connected. */
+  readonly clients: ConnectedClients;
   /** The clock by which keys expire. */
   readonly now: Clock;
-  /** Where a password is set: whether a guess is right. Takes the same time for every guess. */
-  readonly isPassword?: (guess: string) => boolean;
+  /** Where a password is set: what a guess opens, if it is right. Takes the same time for every guess. */
+  readonly accessOf?: (guess: string) => Access | undefined;
 }
 
 /** The operations on offer, in the order of their verbs. */
@@ -104,12 +108,47 @@ export interface OperationInfo {
   readonly latency: Latency;
 }
 
+/** The clients that are connected, by their numbers. */
+export interface ConnectedClients {
+  /** Those with a number above `after`, in order, so many at most. */
+  page(after: number, limit: number): ClientPage;
+  /** Ends the client with this number, as another one has asked for. False if there is none. */
+  end(id: number, by: Client): boolean;
+}
+
+/** Some of the clients that are connected. */
+export interface ClientPage {
+  /** In the order in which they came. */
+  readonly clients: readonly Client[];
+  /** Whether there are more. */
+  readonly hasMore: boolean;
+}
+
+/** What a client may do: everything, or only what changes nothing. */
+export type Access = "all" | "read";
+
 /** What the server remembers of one connection between its requests. */
 export interface Client {
-  /** False until AUTH succeeds; true from the start where no password is set. */
-  authorized: boolean;
+  /** Its number: no two get the same one. */
+  readonly id: number;
+  /** What it may do; undefined until AUTH succeeds, all from the start where no password is set. */
+  access: Access | undefined;
   /** How many wrong passwords it has given. */
   wrongPasswords: number;
   /** Where it comes from, for the log: address and port. */
   readonly address?: string | undefined;
+  /** When it came, in milliseconds since 1970. */
+  readonly since: number;
+  /** When it last sent something, in milliseconds since 1970. */
+  activeAt: number;
+  /** How many of its requests have been answered. */
+  requests: number;
+  /** How many bytes it has sent, those of TLS not counted. */
+  bytesReceived: number;
+  /** How many bytes of replies it has taken, those of TLS not counted. */
+  bytesSent: number;
+  /** How many bytes of replies wait for it. */
+  readonly bytesWaiting: number;
+  /** Sends it away, without a reply. */
+  end(): void;
 }

@@ -18,6 +18,12 @@ export function parseInteger(source: TextLike): bigint | undefined {
   return isInt64(value) ? value : undefined;
 }
 
+/** A whole number from 0 on, as in `42`; undefined where the text is not one, or has more than 15 digits. */
+export function parseNatural(source: TextLike): number | undefined {
+  const text = String(source);
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
 /** Whether a number fits in 64 bits. */
 export function isInt64(value: bigint): boolean {
   return value >= INT64_MIN && value <= INT64_MAX;

@@ -7,12 +7,13 @@
 
 import type { TableView } from "../tables/table.ts";
 import type { Services } from "./command.ts";
-import type { TurnLike } from "./turn/remote_turn.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
-import { passwordCheck } from "./dispatch/password.ts";
+import { Passwords } from "./dispatch/password.ts";
+import { Clients } from "./dispatch/clients.ts";
 import { clientsThatFit } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
+import type { TurnLike } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
 import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
@@ -65,7 +66,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   if (settings.memory && settings.isDataGiven) {
     logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
   }
-  const isPassword = passwordCheck(settings);
+  const passwords = Passwords.of(settings);
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
@@ -75,7 +76,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
   const { table, turn } = storage;
-  const services = { table, registry, metrics, now: Date.now, ...(isPassword && { isPassword }) };
+  const services = {
+    table,
+    registry,
+    metrics,
+    clients: new Clients(),
+    now: Date.now,
+    ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
+  };
   // Signals first: one that arrives while the listener opens must find its handler.
   const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
   endOnSignals(async () => {
@@ -86,9 +94,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     await storage.close();
     logStop(services);
   });
+  const isInFiles = certificate !== undefined || passwords?.areInFiles === true;
   onHangUp(async () => {
-    if (certificate !== undefined) return renew((await opened.promise).listener, settings);
-    logEvent("warn", "SIGHUP is ignored: there is no certificate to read again");
+    const { listener } = await opened.promise;
+    if (certificate !== undefined) {
+      renew("certificate", () => listener.renew(readCertificate(settings)!));
+    }
+    if (passwords?.areInFiles) renew("password", () => passwords.readAgain());
+    if (!isInFiles) logEvent("warn", "SIGHUP is ignored: there is no file to read again");
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
   const limits = { ...settings, connectionsMax: clientsThatFit(settings.connectionsMax) };
@@ -97,7 +110,7 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const isConnecting = settings.table !== undefined;
   giveUpPermissions({
     net: !isConnecting && certificate === undefined,
-    read: certificate === undefined,
+    read: !isInFiles,
   });
   new Watch(metrics).start();
   const { port } = listener;
@@ -144,13 +157,13 @@ function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void
   for (const name of names) Deno.permissions.revokeSync({ name });
 }
 
-/** SIGHUP: reads the certificate again. A wrong one changes nothing. */
-function renew(listener: Listener, settings: Settings): void {
+/** SIGHUP: reads a file again. A wrong one changes nothing. */
+function renew(what: string, readAgain: () => void): void {
   try {
-    listener.renew(readCertificate(settings)!);
-    logEvent("info", "The certificate was read again");
+    readAgain();
+    logEvent("info", `The ${what} was read again`);
   } catch (error) {
-    logEvent("error", `Cannot renew the certificate: ${(error as Error).message}`);
+    logEvent("error", `Cannot renew the ${what}: ${(error as Error).message}`);
   }
 }
 
@@ -164,7 +177,7 @@ function logStart(
     cacheBytes: number | undefined;
   },
 ): void {
-  const { table, registry, metrics, isPassword } = services;
+  const { table, registry, metrics, accessOf } = services;
   logEvent("info", "Keyline has started", {
     version: metrics.version,
     deno: Deno.version.deno,
@@ -177,7 +190,7 @@ function logStart(
     ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
     operations: registry.size,
     tls: tlsCert !== undefined,
-    password: isPassword !== undefined,
+    password: accessOf !== undefined,
     permissions: PERMISSIONS.filter(isGranted).join() || "none",
   });
 }

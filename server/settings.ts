@@ -33,6 +33,7 @@ export const OPTIONS = {
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
   "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
+  "reader-password-file": { hint: "FILE", help: "the same for those who may only read" },
   insecure: { help: "listen on any address without a password" },
   "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
   "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
@@ -76,6 +77,8 @@ export interface Settings {
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
+  /** The file whose first line is the password of those who may only read. */
+  readonly readerPasswordFile: string | undefined;
   /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
   /** Whether to listen on any address without a password. */
@@ -167,6 +170,7 @@ export function readSettings(
     idleTimeout: seconds("idle-timeout", 0),
     writeTimeout: seconds("write-timeout", 0.1),
     passwordFile: text("password-file"),
+    readerPasswordFile: text("reader-password-file"),
     password: environment("KEYLINE_PASSWORD"),
     insecure: switchOf("insecure", given("insecure")),
     tlsCert: text("tls-cert"),

@@ -15,7 +15,8 @@ import { cacheBytesByDefault } from "./memory.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type EtcdAccess, type Settings, StartError, UsageError } from "./settings.ts";
-import { RemoteTurn, type TurnLike } from "./turn/remote_turn.ts";
+import type { TurnLike } from "./dispatch/session.ts";
+import { RemoteTurn } from "./turn/remote_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */

@@ -1,36 +1,24 @@
 /**
- * One client: its bytes go in, its replies go out. The listener makes one for each accepted socket. A
- * connection reads packets, submits their lines to the turn, answers each line through the gate when the
- * turn calls it, and sends the replies when the turn has committed.
+ * The socket of one client: packets come in, replies go out, and whoever takes too long is sent away. The
+ * listener makes one for each accepted socket. A connection reads packets, gives their lines to its session,
+ * which answers them in a turn, and reads on once they have been answered.
  *
  * @module
  */
 
-import type { Client } from "../command.ts";
-import {
-  admit,
-  counted,
-  type GateContext,
-  malformed,
-  prepare,
-  refused,
-  type Request,
-  run,
-} from "../dispatch/gate.ts";
+import { UNAUTHORIZED_LINE_MAX } from "../dispatch/admission.ts";
+import { Outbox, type Recipient } from "../dispatch/outbox.ts";
+import type { Clients } from "../dispatch/clients.ts";
+import type { RequestContext } from "../dispatch/request.ts";
+import { Session, type TurnLike } from "../dispatch/session.ts";
+import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 import { logEvent } from "../event_log.ts";
-import { isHttp, isTlsHello } from "../input/foreign.ts";
-import type { Line } from "../input/line.ts";
-import { LineReader, type Lines, NO_LINES } from "../input/lines.ts";
+import { isTlsHello } from "../input/foreign.ts";
+import { LineReader } from "../input/lines.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
-import { badRequest, final, Reply } from "../reply.ts";
-import type { RemoteMember } from "../turn/batch.ts";
-import { Outbox, type Recipient } from "../turn/outbox.ts";
-import type { TurnLike } from "../turn/remote_turn.ts";
-import type { Answered, Member } from "../turn/turn.ts";
-import { Admission, UNAUTHORIZED_LINE_MAX } from "./admission.ts";
+import { badRequest, final } from "../reply.ts";
 import { linger } from "./farewell.ts";
 import { addressOf, isDisconnect, type Socket } from "./socket.ts";
-import type { WrongPasswords } from "./wrong_passwords.ts";
 
 /** What bounds one client. */
 export interface Limits {
@@ -44,8 +32,8 @@ export interface Limits {
 
 /** What all connections of a server share. */
 export interface ConnectionOptions {
-  /** What handlers work with; the gate adds the client. */
-  readonly services: Omit<GateContext, "client">;
+  /** What handlers work with; a session adds its client. */
+  readonly services: Omit<RequestContext, "client"> & { readonly clients: Clients };
   /** The turn that they join. */
   readonly turn: TurnLike;
   /** What bounds each of them. */
@@ -58,33 +46,24 @@ export interface ConnectionOptions {
 const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password. */
 const UNAUTHORIZED_UNSENT_MAX = 4_096;
-/** A reply of more bytes took some time to make, unless a table has it. */
-const COSTLY_BYTES = 1_024;
+/** How long the handshake and the password may take, in seconds. */
+const ADMISSION_SECONDS_MAX = 30;
 
 /** The connection of one client, from its first byte to its last. */
-export class Connection implements Member, RemoteMember, Recipient {
+export class Connection implements Recipient {
   readonly #socket: Socket;
   readonly #turn: TurnLike;
   readonly #limits: Limits;
-  readonly #client: Client;
-  readonly #context: GateContext;
-  readonly #admission: Admission;
+  readonly #services: ConnectionOptions["services"];
   readonly #lines: LineReader;
   readonly #outbox: Outbox;
+  readonly #session: Session;
 
-  /** The lines that it did not take in the last turn. */
-  #rest: Lines | undefined;
-  /** Whether a reply has not fitted: its request is answered once all others have been sent. */
-  #isWaiting = false;
-  /** The reply that a handler has promised. */
-  #promised: Promise<Reply> | undefined;
-  /** Whether the connection ends once its replies have been sent. */
-  #isLast = false;
-  /** Whether its first line has not come yet. */
-  #isNew = true;
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
+  /** How many sweeps it has taken so far to be let in. */
+  #waitingSweeps = 0;
   /** How many sweeps ago the client last sent a byte, and last took one. */
   #silentSweeps = 0;
   #stuckSweeps = 0;
@@ -94,23 +73,20 @@ export class Connection implements Member, RemoteMember, Recipient {
     this.#socket = socket;
     this.#turn = turn;
     this.#limits = limits;
-    this.#client = {
-      authorized: services.isPassword === undefined,
-      wrongPasswords: 0,
-      get address() {
-        return addressOf(socket);
-      },
-    };
-    this.#context = { ...services, client: this.#client };
-    this.#admission = new Admission(this.#client, {
-      socket,
-      wrongPasswords,
-      time: turn.slice.time,
-    });
+    this.#services = services;
     this.#lines = new LineReader(limits);
-    this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
     this.#lines.tailBytesMax = UNAUTHORIZED_LINE_MAX;
-    if (this.#client.authorized) this.#trust();
+    this.#outbox = new Outbox(socket, { recipient: this, bytesMax: UNAUTHORIZED_UNSENT_MAX });
+    const { hostname } = socket.remoteAddr as Deno.NetAddr;
+    this.#session = new Session({
+      services,
+      outbox: this.#outbox,
+      id: services.clients.nextId(),
+      address: () => addressOf(socket),
+      guesser: services.accessOf && { hostname, wrongPasswords, time: turn.slice.time },
+    });
+    services.clients.add(this.#session.client);
+    if (this.#session.isAuthorized) this.#trust();
   }
 
   /** Serves the client until it leaves or is sent away. Never throws. */
@@ -140,14 +116,15 @@ export class Connection implements Member, RemoteMember, Recipient {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#socket.close();
-    this.#outbox.close();
-    this.#admission.close();
+    this.#session.close();
+    this.#services.clients.remove(this.#session.client);
   }
 
   /** Closes the connection where it has taken too long. Called at this interval, in seconds. */
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
-    if (this.#admission.isOverdue(interval)) this.#timeOut();
+    const isLetIn = this.#session.isAuthorized && this.#socket.isHandshaking !== true;
+    if (!isLetIn && this.#waitingSweeps++ * interval >= ADMISSION_SECONDS_MAX) this.#timeOut();
     else if (this.#outbox.isSending) {
       if (this.#stuckSweeps++ * interval >= writeTimeout) this.#timeOut();
     } else if (this.#isReading) {
@@ -157,89 +134,22 @@ export class Connection implements Member, RemoteMember, Recipient {
   }
 
   #timeOut(): void {
-    this.#context.metrics.timeouts.note(this.#client.address);
+    this.#services.metrics.timeouts.note(addressOf(this.#socket));
     this.close();
   }
 
-  prepare(line: Line): Request {
-    const isFirst = this.#isNew;
-    this.#isNew = false;
-    if (isHttp(line, isFirst)) return refused(line, final(badRequest("HTTP is not spoken here")));
-    return prepare(line, this.#context);
-  }
-
-  answer(given: Request): Answered {
-    const { table } = this.#context;
-    const mark = table.mark();
-    const request = admit(this.#admission.check(given), this.#context);
-    const reply = run(request, this.#context);
-    if (!(reply instanceof Reply)) {
-      this.#promised = reply.then((late) => counted(request, late, this.#context));
-      return "stops";
-    }
-    if (!this.fits(reply)) {
-      table.undo(mark);
-      return "not taken";
-    }
-    this.take(counted(request, reply, this.#context));
-    const isStopping = reply.last || this.room < 0 || this.#isClosed ||
-      this.#admission.hasGuessedWrong ||
-      this.#isTooCostly(reply);
-    return isStopping ? "stops" : "goes on";
-  }
-
-  fits(reply: Reply): boolean {
-    this.#isWaiting = !this.#outbox.fits(reply);
-    return !this.#isWaiting;
-  }
-
-  /** Whether the slice of the server is used up after a reply that took some time to make. */
-  #isTooCostly({ bytes }: Reply): boolean {
-    if (bytes === undefined || bytes.length <= COSTLY_BYTES) return false;
-    const { slice } = this.#turn;
-    return slice.isUsedUp(slice.time.now());
-  }
-
-  get room(): number {
-    return this.#outbox.room;
-  }
-
-  admit(request: Request): Request {
-    return admit(this.#admission.check(request), this.#context);
-  }
-
-  run(request: Request): Reply | Promise<Reply> {
-    return run(request, this.#context);
-  }
-
-  take(reply: Reply): void {
-    this.#outbox.add(reply);
-    this.#isLast = reply.last;
-  }
-
-  drop(): void {
-    this.#outbox.drop();
-  }
-
-  count(request: Request, reply: Reply): void {
-    counted(request, reply, this.#context);
-  }
-
-  release(rest: Lines | undefined, failure?: Reply): void {
-    this.#rest = rest;
-    // Nobody but this client waits for what a wrong password costs.
-    if (failure === undefined && this.#admission.hasGuessedWrong) this.#admission.pause();
-    else this.#outbox.release(failure);
-  }
-
   onProgress(bytes: number): void {
-    this.#context.metrics.bytesSent += bytes;
+    this.#services.metrics.bytesSent += bytes;
+    this.#session.client.bytesSent += bytes;
     this.#stuckSweeps = 0;
     this.#silentSweeps = 0;
   }
 
   /** Answers packet after packet. Returns whether the client has left. */
   async #servePackets(): Promise<boolean> {
+    const session = this.#session;
+    const { client } = session;
+    const { metrics, now } = this.#services;
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       this.#isReading = true;
@@ -249,9 +159,12 @@ export class Connection implements Member, RemoteMember, Recipient {
       if (length === null) return true;
       if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
-      this.#context.metrics.bytesReceived += length;
+      metrics.bytesReceived += length;
+      client.bytesReceived += length;
+      client.activeAt = now();
       if (isFirst && isTlsHello(room[0]!)) {
-        this.#outbox.add(final(malformed("TLS is not spoken on this port", this.#context)));
+        metrics.malformed++;
+        this.#outbox.add(final(badRequest("TLS is not spoken on this port")));
         this.#outbox.release();
         return false;
       }
@@ -261,16 +174,17 @@ export class Connection implements Member, RemoteMember, Recipient {
           slice.count();
         } else {
           isWhole = true;
-          await this.#turn.submit(this, lines);
-          if (this.#isHeldUp) await this.#serveRest();
+          // In two steps, because a packet is rarely held up, and a promise of its own would cost time.
+          await this.#turn.submit(session, lines);
+          if (session.isHeldUp) await session.serveRest(this.#turn);
         }
-        if (this.#isLast || this.#isClosed || this.#isEnding) return false;
+        if (session.isOver || this.#isEnding) return false;
         if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
         if (!this.#lines.hasRest) break;
       }
       const others = isWhole ? this.#turn.next() : undefined;
       if (others !== undefined) await others;
-      if (this.#client.authorized) this.#trust();
+      if (session.isAuthorized) this.#trust();
     }
   }
 
@@ -278,31 +192,6 @@ export class Connection implements Member, RemoteMember, Recipient {
   #trust(): void {
     this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     this.#outbox.bytesMax = UNSENT_MAX;
-  }
-
-  /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
-  async #serveRest(): Promise<void> {
-    for (let rest = this.#rest;; rest = this.#rest) {
-      if (this.#admission.isPausing) {
-        await this.#admission.pauseOver();
-        this.#outbox.release();
-      }
-      // All replies are released here: waiting for one that is not would never end.
-      if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
-      this.#isWaiting = false;
-      if (this.#promised !== undefined) {
-        const reply = await this.#promised;
-        this.#promised = undefined;
-        if (!this.#outbox.fits(reply)) await this.#outbox.sent();
-        this.take(reply);
-        // What the handler has changed must be committed, even where no line is left.
-        if (rest === undefined || this.#isLast || this.#isClosed) rest = NO_LINES;
-      } else if (this.#isLast || this.#isClosed) {
-        return;
-      }
-      if (rest === undefined) return;
-      await this.#turn.submit(this, rest);
-    }
   }
 
   /**
@@ -316,11 +205,5 @@ export class Connection implements Member, RemoteMember, Recipient {
     const { slice } = this.#turn;
     slice.count();
     if (slice.isFull) await slice.next();
-  }
-
-  /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */
-  get #isHeldUp(): boolean {
-    return this.#rest !== undefined || this.#promised !== undefined || this.#admission.isPausing ||
-      this.room < 0;
   }
 }

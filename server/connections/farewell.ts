@@ -6,7 +6,7 @@
  */
 
 import type { Reply } from "../reply.ts";
-import type { TimeSlice } from "../turn/time_slice.ts";
+import type { TimeSlice } from "../time_slice.ts";
 import type { Socket } from "./socket.ts";
 
 /** How long to wait for the last bytes of a client, in milliseconds. */

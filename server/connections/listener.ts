@@ -11,7 +11,7 @@ import { Flood } from "./flood.ts";
 import { busy } from "../reply.ts";
 import type { Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
-import { WrongPasswords } from "./wrong_passwords.ts";
+import { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 
 /** Where to listen. */
 export interface Address {

@@ -13,7 +13,7 @@ import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { readSettingFile } from "../setting_file.ts";
 import type { Settings } from "../settings.ts";
-import type { TimeSlice } from "../turn/time_slice.ts";
+import type { TimeSlice } from "../time_slice.ts";
 import type { Socket } from "./socket.ts";
 
 /** A certificate and its key, both in PEM. */

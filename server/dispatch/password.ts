@@ -1,11 +1,12 @@
 /**
- * The password: where it comes from, and how to compare a guess with it. The start calls
- * `passwordCheck`; AUTH calls the function that it returns.
+ * The passwords: where they come from, and what a guess opens. The start reads them, SIGHUP reads their files
+ * again, and AUTH and the admin port ask.
  *
  * @module
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { Access } from "../command.ts";
 import { readSettingFile } from "../setting_file.ts";
 import { type Settings, UsageError } from "../settings.ts";
 import { Text } from "../../tables/text.ts";
@@ -17,49 +18,123 @@ const TAB = 0x09;
 /** A connection ends after this many wrong passwords. */
 export const WRONG_PASSWORDS_MAX = 3;
 
-/**
- * A function that tells whether a guess is the password, in the same time for every guess; undefined where
- * no password is set. Throws UsageError where other machines could reach the server without one.
- */
-export function passwordCheck(settings: Settings): ((guess: string) => boolean) | undefined {
-  const password = readPassword(settings);
-  if (password !== undefined && !canBeSent(password)) {
+/** What tells where the passwords are, and who could reach a server without one. */
+type PasswordSettings = Pick<
+  Settings,
+  | "password"
+  | "passwordFile"
+  | "readerPasswordFile"
+  | "host"
+  | "insecure"
+  | "adminPort"
+  | "adminHost"
+>;
+
+/** A password as it is kept: its digest, and what it opens. */
+interface Key {
+  readonly digest: Uint8Array;
+  readonly access: Access;
+}
+
+/** The passwords of a server. */
+export class Passwords {
+  readonly #settings: PasswordSettings;
+  #keys: readonly Key[];
+
+  private constructor(settings: PasswordSettings, keys: readonly Key[]) {
+    this.#settings = settings;
+    this.#keys = keys;
+  }
+
+  /**
+   * The passwords that these settings name; undefined where they name none. Throws UsageError for one that
+   * can't be used, and where other machines could reach the server without one.
+   */
+  static of(settings: PasswordSettings): Passwords | undefined {
+    const keys = readKeys(settings);
+    if (keys.length > 0) return new Passwords(settings, keys);
+    checkOpenness(settings);
+    return undefined;
+  }
+
+  /** What a guess opens; undefined where it is wrong. Takes the same time for every guess. */
+  accessOf(guess: string): Access | undefined {
+    // All digests are of one length, and timingSafeEqual compares every byte.
+    const digest = digestOf(guess);
+    const right = this.#keys.filter((key) => timingSafeEqual(digest, key.digest));
+    return right[0]?.access;
+  }
+
+  /** Whether there are files to read again. */
+  get areInFiles(): boolean {
+    return this.#settings.passwordFile !== undefined ||
+      this.#settings.readerPasswordFile !== undefined;
+  }
+
+  /** Reads the files again; who is connected stays so. Throws UsageError, and keeps all as it was. */
+  readAgain(): void {
+    this.#keys = readKeys(this.#settings);
+  }
+}
+
+function readKeys({ password, passwordFile, readerPasswordFile }: PasswordSettings): Key[] {
+  const all = passwordFile === undefined
+    ? password || undefined
+    : readPassword("--password-file", passwordFile);
+  const reader = readerPasswordFile === undefined
+    ? undefined
+    : readPassword("--reader-password-file", readerPasswordFile);
+  if (reader !== undefined && all === undefined) {
+    throw new UsageError(
+      "--reader-password-file needs a password for those who change the table: set " +
+        "KEYLINE_PASSWORD or --password-file.",
+    );
+  }
+  if (reader !== undefined && reader === all) {
+    throw new UsageError("The password of readers opens everything: choose two that differ.");
+  }
+  return [
+    ...all === undefined ? [] : [keyOf(all, "all")],
+    ...reader === undefined ? [] : [keyOf(reader, "read")],
+  ];
+}
+
+function keyOf(password: string, access: Access): Key {
+  if (!canBeSent(password)) {
     throw new UsageError(
       `Cannot use this password: AUTH takes at most ${PASSWORD_BYTES_MAX} bytes and no control ` +
         "characters. Choose another one.",
     );
   }
-  if (password?.trim() === "") {
+  if (password.trim() === "") {
     throw new UsageError(
       "Cannot use this password: it has nothing but spaces. Choose another one.",
     );
   }
-  if (password === undefined) {
-    if (settings.adminPort !== undefined && isOpenToOthers(settings.adminHost)) {
-      throw new UsageError(
-        `Cannot open the admin port on ${settings.adminHost} without a password: others could ` +
-          "reach it. Set KEYLINE_PASSWORD or --password-file.",
-      );
-    }
-    if (isOpenToOthers(settings.host) && !settings.insecure) {
-      throw new UsageError(
-        `Cannot listen on ${settings.host} without a password: others could reach it. Set ` +
-          "KEYLINE_PASSWORD or --password-file, or allow everybody with --insecure.",
-      );
-    }
-    return undefined;
-  }
-  // All digests are of one length, and timingSafeEqual compares every byte.
-  const digest = digestOf(password);
-  return (guess) => timingSafeEqual(digestOf(guess), digest);
+  return { digest: digestOf(password), access };
 }
 
-function readPassword({ password, passwordFile }: Settings): string | undefined {
-  if (passwordFile === undefined) return password === "" ? undefined : password;
-  const text = readSettingFile(passwordFile, `--password-file ${passwordFile}`);
+function readPassword(option: string, file: string): string {
+  const text = readSettingFile(file, `${option} ${file}`);
   const [line = ""] = text.split(/\r?\n/);
-  if (line === "") throw new UsageError(`--password-file ${passwordFile} has an empty first line.`);
+  if (line === "") throw new UsageError(`${option} ${file} has an empty first line.`);
   return line;
+}
+
+/** Throws UsageError where other machines could reach a server that has no password. */
+function checkOpenness({ host, insecure, adminPort, adminHost }: PasswordSettings): void {
+  if (adminPort !== undefined && isOpenToOthers(adminHost)) {
+    throw new UsageError(
+      `Cannot open the admin port on ${adminHost} without a password: others could ` +
+        "reach it. Set KEYLINE_PASSWORD or --password-file.",
+    );
+  }
+  if (isOpenToOthers(host) && !insecure) {
+    throw new UsageError(
+      `Cannot listen on ${host} without a password: others could reach it. Set ` +
+        "KEYLINE_PASSWORD or --password-file, or allow everybody with --insecure.",
+    );
+  }
 }
 
 function canBeSent(password: string): boolean {

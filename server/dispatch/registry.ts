@@ -156,7 +156,7 @@ function faultOfCommand(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null) {
     return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
   }
-  const { summary, arity, replies, open, readsValue, handler } = exported as Record<
+  const { summary, arity, replies, open, changes, readsValue, handler } = exported as Record<
     string,
     unknown
   >;
@@ -174,6 +174,9 @@ function faultOfCommand(exported: unknown): string | undefined {
   }
   if (open !== undefined && open !== true) {
     return "its open is not true. Write open: true, or remove it.";
+  }
+  if (changes !== undefined && changes !== true) {
+    return "its changes is not true. Write changes: true, or remove it.";
   }
   if (readsValue !== undefined && readsValue !== true) {
     return "its readsValue is not true. Write readsValue: true, or remove it.";

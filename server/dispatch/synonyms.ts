@@ -31,6 +31,7 @@ const WORDS: readonly (readonly [verb: string, words: string, as?: string])[] = 
   ["TTL", "PTTL EXPIRETIME"],
   ["KEYS", "SCAN LIST LS SHOW"],
   ["STATS", "INFO STATUS VERSION"],
+  ["CLIENTS", "CLIENT WHO"],
   ["AUTH", "LOGIN PASS PASSWORD USER"],
   ["QUIT", "EXIT BYE LOGOUT CLOSE LOGOFF DISCONNECT"],
   ["HELP", "COMMAND COMMANDS MAN ?"],

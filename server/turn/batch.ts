@@ -10,43 +10,20 @@
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
-import type { Request } from "../dispatch/gate.ts";
+import type { Request } from "../dispatch/request.ts";
+import type { Session } from "../dispatch/session.ts";
 import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
-import type { Time } from "./time.ts";
-
-/** A connection, as a batch sees it. */
-export interface RemoteMember {
-  /** How many more bytes of replies it takes. */
-  readonly room: number;
-  /** Makes a request of a line. */
-  prepare(line: Line): Request;
-  /** The request, or one that is refused in its place. */
-  admit(request: Request): Request;
-  /** Runs a request that was admitted. */
-  run(request: Request): Reply | Promise<Reply>;
-  /** Whether it has room for a reply; where it has none, it waits for that before it submits more. */
-  fits(reply: Reply): boolean;
-  /** Takes a copy of a reply, which does not leave yet. */
-  take(reply: Reply): void;
-  /** Drops the replies that have not left. */
-  drop(): void;
-  /** Counts the reply with which a request leaves. */
-  count(request: Request, reply: Reply): void;
-  /** Lets the replies leave, once in each turn. The rest is the lines that were not served. */
-  release(rest: Lines | undefined): void;
-  /** Ends the connection without a reply. */
-  close(): void;
-}
+import type { Time } from "../time.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {
   /** Whose lines they are. */
-  readonly member: RemoteMember;
+  readonly member: Session;
   /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
   /** When they came, by the turn's time. */
@@ -183,7 +160,7 @@ export class Batch {
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
         member.drop();
         member.release(undefined);
-        member.close();
+        member.client.end();
         resolve();
         continue;
       }
@@ -285,7 +262,7 @@ export class Batch {
   ): boolean {
     const { table, table: { replica } } = this.#options;
     let reply = given;
-    // The gate leaves what a handler did that has failed late; but nobody else has run here meanwhile.
+    // `run` leaves what a handler did that has failed late; but nobody else has run here meanwhile.
     if (reply.code === 500) replica.undo(mark);
     slot.isSettled = !replica.isTouched;
     slot.isChanging = replica.mark() > mark;

@@ -6,7 +6,7 @@
  */
 
 import type { Metrics } from "../metrics.ts";
-import { REAL_TIME, type Time, type Timer } from "./time.ts";
+import { REAL_TIME, type Time, type Timer } from "../time.ts";
 
 /** How many sockets Deno reads at a time: Tokio, under it, makes a task yield after so many operations. */
 const READS_MAX = 128;

@@ -7,7 +7,7 @@
 
 import type { Table } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
-import { keyOf, type Request } from "../dispatch/gate.ts";
+import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { type Chunk, lineAfter, lineAt } from "./chunk.ts";

@@ -7,16 +7,17 @@
 
 import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
 import { TableError } from "../../tables/table.ts";
+import type { Session, TurnLike } from "../dispatch/session.ts";
 import { logEvent } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
 import type { Metrics } from "../metrics.ts";
-import { type Arrival, Batch, type RemoteMember } from "./batch.ts";
+import { type Arrival, Batch } from "./batch.ts";
 import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
-import { REAL_TIME, type Time } from "./time.ts";
-import { TimeSlice } from "./time_slice.ts";
-import { LINES_A_LOOK, type Member } from "./turn.ts";
+import { REAL_TIME, type Time } from "../time.ts";
+import { TimeSlice } from "../time_slice.ts";
+import { LINES_A_LOOK } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
 const TURN_LINES_MAX = 8_192;
@@ -26,16 +27,6 @@ const GATHER_MS_MAX = 2;
 const EXPECTED_SHARE = 0.9;
 /** How often to follow the log while no turn comes, in milliseconds. */
 const IDLE_MS = 1_000;
-
-/** What takes the lines of connections: the turn of an embedded table, or of one that lives elsewhere. */
-export interface TurnLike {
-  /** Answers lines. Resolves when the member has been told which of them it did not take. */
-  submit(member: Member & RemoteMember, lines: Lines): Promise<void>;
-  /** When a connection may read again after its turn; undefined: at once. */
-  next(): Promise<void> | undefined;
-  /** How long the server may work at a time. */
-  readonly slice: TimeSlice;
-}
 
 /** The turns of a server. */
 export class RemoteTurn implements TurnLike {
@@ -76,7 +67,7 @@ export class RemoteTurn implements TurnLike {
   }
 
   /** Answers the lines of a connection. Resolves when it has been told which of them found no place. */
-  submit(member: RemoteMember, lines: Lines): Promise<void> {
+  submit(member: Session, lines: Lines): Promise<void> {
     return new Promise((resolve) => {
       this.#arrivals.push({ member, lines, arrivedAt: this.#time.now(), resolve });
       if (this.#arrivals.length >= this.#expected) this.#onComplete?.();

@@ -4,44 +4,27 @@
  *
  * Group commit and the gathering of replies are this one mechanism. It makes `200 OK` durable and fast at
  * once, and because replies to reads wait for the same commit, nobody ever sees a value that a crash could
- * still take back. Connections submit their lines; the turn has them make requests of the lines and answer
- * each, then it calls the table, then the connections again.
+ * still take back. Connections submit their lines; the turn has their sessions make requests of the lines
+ * and answer each, then it calls the table, then the sessions again.
  *
  * @module
  */
 
 import { type Table, TableError } from "../../tables/table.ts";
-import type { Request } from "../dispatch/gate.ts";
+import type { Session, TurnLike } from "../dispatch/session.ts";
 import { logEvent } from "../event_log.ts";
-import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
-import { type Reply, serverError } from "../reply.ts";
+import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { Rounds } from "./fairness.ts";
-import { REAL_TIME, type Time } from "./time.ts";
-import { TimeSlice } from "./time_slice.ts";
+import { REAL_TIME, type Time } from "../time.ts";
+import { TimeSlice } from "../time_slice.ts";
 
-/**
- * What became of a request: it was answered, and so may the next one be; or no more are taken for now; or not
- * even this one, because its reply does not fit: nothing has come of it.
- */
-export type Answered = "goes on" | "stops" | "not taken";
-
-/** A connection, as the turn sees it. */
-export interface Member {
-  /** Makes a request of a line. It may do so before it answers those that come earlier. */
-  prepare(line: Line): Request;
-  /** Answers a request. */
-  answer(request: Request): Answered;
-  /**
-   * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
-   * the lines that it did not take.
-   */
-  release(rest: Lines | undefined, failure?: Reply): void;
-}
+/** A session, as this turn sees it. */
+export type Member = Pick<Session, "prepare" | "answer" | "release">;
 
 /** Lines that wait for their turn. */
 interface Arrival {
@@ -55,7 +38,7 @@ interface Arrival {
 export const LINES_A_LOOK = 32;
 
 /** The turns of a server, one after another. */
-export class Turn {
+export class Turn implements TurnLike {
   readonly #table: Table;
   readonly #metrics: Metrics;
   readonly #onFatal: (error: unknown) => void;
@@ -189,7 +172,8 @@ export class Turn {
       taken++;
       next = lineAfter(this.#chunk.memory, request.line.end);
       if (answered === "stops") break;
-      if (taken % LINES_A_LOOK === 0 && this.slice.isUsedUp(this.#time.now())) break;
+      const isLook = answered === "took long" || taken % LINES_A_LOOK === 0;
+      if (isLook && this.slice.isUsedUp(this.#time.now())) break;
     }
     return restOf(lines, { taken, from: next - from });
   }

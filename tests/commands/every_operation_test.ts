@@ -36,6 +36,32 @@ testWith(["read"], "HELP shows each operation once, and each reply of each", asy
   }
 });
 
+testWith(
+  ["read"],
+  "an operation that changes the table or who is connected says so, and no other",
+  async () => {
+    const { registry } = await contextOfAll();
+    for (const { verb, command } of registry) {
+      const context = await contextOfAll();
+      const { table } = context;
+      table.put("key", "41", { expiresAt: Date.now() + 60_000 });
+      const version = String(table.entry("key")!.version);
+      table.commit();
+      let isKilled = false;
+      context.clients.add({ ...context.client, id: 1, end: () => void (isKilled = true) });
+      const values: Record<string, string> = {
+        key: verb === "ADD" ? "new" : "key",
+        version,
+        seconds: "5",
+      };
+      const args = command.arity.map((name) => values[name.replace(/\W/g, "")] ?? "1");
+      const { code } = await answer(Line.of([verb, ...args].join(" ")), context);
+      assert(code === 200 || verb === "HELP" && code === 404, `${verb}: ${code}`);
+      assertEquals(table.mark() > 0 || isKilled, command.changes === true, verb);
+    }
+  },
+);
+
 testWith(["read"], "a reply about an error holds no character that a client sent", async () => {
   const context = await contextOfAll();
   const hostile = [

@@ -104,12 +104,12 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   });
 }
 
-testServer("SIGHUP without TLS is ignored, with a line in the log", async () => {
+testServer("SIGHUP without a file to read is ignored, with a line in the log", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
   using client = await server.connect();
   assertEquals(await client.ask("PUT a 1"), "200 OK");
   server.signal("SIGHUP");
-  const told = "warn  SIGHUP is ignored: there is no certificate to read again";
+  const told = "warn  SIGHUP is ignored: there is no file to read again";
   await eventually("it is told", () => server.log.map(eventOf).includes(told));
   assertEquals(await client.ask("GET a"), "200 OK 1");
   assertEquals(await exitCode(server, "SIGTERM"), 0);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { REAL_TIME, type Time } from "../../server/turn/time.ts";
+import { REAL_TIME, type Time } from "../../server/time.ts";
 
 /** A clock that stands still; callbacks come as they do on a server. */
 export const STOPPED: Time = { ...REAL_TIME, now: () => 0 };

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { GateContext } from "../../server/dispatch/gate.ts";
+import { Clients } from "../../server/dispatch/clients.ts";
+import type { RequestContext } from "../../server/dispatch/request.ts";
 import { loadCommands, Registry } from "../../server/dispatch/registry.ts";
 import { Metrics } from "../../server/metrics.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
@@ -21,11 +22,17 @@ export interface ContextOptions {
   readonly now?: Clock;
 }
 
+/** A context whose table tests can commit, and whose clients connections can join. */
+export interface TestContext extends RequestContext {
+  readonly table: Table;
+  readonly clients: Clients;
+}
+
 /** A context with these commands alone. It reads no file, so that tests can do without permissions. */
 export function contextWith(
   commands: Commands,
   { table = new MemoryTable(), isPassword, now = Date.now }: ContextOptions = {},
-): GateContext & { readonly table: Table } {
+): TestContext {
   return {
     table,
     registry: new Registry(
@@ -33,15 +40,27 @@ export function contextWith(
     ),
     metrics: new Metrics({ version: "0.0.0", startedAt: now() }),
     now,
-    client: { authorized: isPassword === undefined, wrongPasswords: 0 },
-    ...(isPassword && { isPassword }),
+    clients: new Clients(),
+    client: {
+      id: 0,
+      access: isPassword === undefined ? "all" : undefined,
+      wrongPasswords: 0,
+      since: now(),
+      activeAt: now(),
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      bytesWaiting: 0,
+      end() {},
+    },
+    ...(isPassword && { accessOf: (guess) => isPassword(guess) ? "all" : undefined }),
   };
 }
 
 /** A context with every command of `commands/`. It needs permission to read. */
 export async function contextOfAll(
   options: ContextOptions = {},
-): Promise<GateContext & { readonly table: Table }> {
+): Promise<TestContext> {
   const commands = await loadCommands(new URL("commands/", ROOT));
   return contextWith(Object.fromEntries(commands), options);
 }

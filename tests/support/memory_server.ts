@@ -16,14 +16,13 @@ import put from "../../commands/put.ts";
 import quit from "../../commands/quit.ts";
 import type { Command, Context } from "../../server/command.ts";
 import { Connection, type Limits } from "../../server/connections/connection.ts";
-import { WrongPasswords } from "../../server/connections/wrong_passwords.ts";
-import type { GateContext } from "../../server/dispatch/gate.ts";
-import type { Time } from "../../server/turn/time.ts";
+import { WrongPasswords } from "../../server/dispatch/wrong_passwords.ts";
+import type { Time } from "../../server/time.ts";
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { type Entry, TableError } from "../../tables/table.ts";
 import type { Text, TextLike } from "../../tables/text.ts";
-import { type Commands, contextWith } from "./context.ts";
+import { type Commands, contextWith, type TestContext } from "./context.ts";
 import { STOPPED } from "./clock.ts";
 import { MemorySocket } from "./memory_socket.ts";
 
@@ -93,7 +92,7 @@ export interface MemoryServerOptions {
 /** The server; a connection for each client that connects. */
 export class MemoryServer {
   readonly table: FakeTable = new FakeTable();
-  readonly services: GateContext;
+  readonly services: TestContext;
   readonly #turn: Turn;
   readonly #limits: Limits;
   readonly #wrongPasswords: WrongPasswords;
@@ -114,9 +113,10 @@ export class MemoryServer {
     return { socket, connection, served: connection.serve() };
   }
 
-  /** A connection that is not served yet. */
-  accept(): Omit<MemoryClient, "served"> {
+  /** A connection that is not served yet, of a client at this address. */
+  accept(hostname?: string): Omit<MemoryClient, "served"> {
     const socket = new MemorySocket();
+    if (hostname !== undefined) socket.remoteAddr = { transport: "tcp", hostname, port: 1 };
     const [services, turn, limits] = [this.services, this.#turn, this.#limits];
     const wrongPasswords = this.#wrongPasswords;
     return {

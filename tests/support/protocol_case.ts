@@ -22,6 +22,8 @@ export interface ProtocolCase {
   readonly expect: readonly string[];
   /** Set where the server closes the connection by itself. */
   readonly ends?: true;
+  /** Set where its client must be the only one of its server: it is played in memory alone. */
+  readonly isAlone?: true;
   /** The server that it needs, where that is not the plain one. */
   readonly server?: ServerName;
 }

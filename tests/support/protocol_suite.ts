@@ -9,20 +9,21 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Command } from "../../server/command.ts";
 import { Connection } from "../../server/connections/connection.ts";
-import { WrongPasswords } from "../../server/connections/wrong_passwords.ts";
+import { WrongPasswords } from "../../server/dispatch/wrong_passwords.ts";
+import { Clients } from "../../server/dispatch/clients.ts";
 import { compileArity, usageOf } from "../../server/dispatch/arity.ts";
-import type { GateContext } from "../../server/dispatch/gate.ts";
+
 import { Turn } from "../../server/turn/turn.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { IMPATIENT } from "./clock.ts";
-import { type Commands, contextWith } from "./context.ts";
+import { type Commands, contextWith, type TestContext } from "./context.ts";
 import { linesWhereverCut } from "./line_cuts.ts";
 import { MemorySocket } from "./memory_socket.ts";
 import { collected } from "./protocol_collection.ts";
 import { bytesOf, type ProtocolCase, type ServerName, SERVERS } from "./protocol_case.ts";
 import { type Cut, failuresOf, memoryPeer } from "./protocol_peer.ts";
 
-type Contexts = Record<ServerName, GateContext>;
+type Contexts = Record<ServerName, TestContext>;
 
 /** Cases of more bytes are not sent byte by byte: a packet for each would take minutes. */
 const SINGLE_BYTES_MAX = 8_192;
@@ -151,7 +152,7 @@ async function playInMemory(
   const failures: string[] = [];
   const name = one.server ?? "plain";
   const table = new MemoryTable();
-  const services = { ...contexts[name], table };
+  const services = { ...contexts[name], table, clients: new Clients() };
   const onFatal = (error: unknown) => failures.push(`${one.name}: ${error}`);
   const limits = {
     idleTimeout: 0,

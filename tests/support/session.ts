@@ -6,7 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import type { GateContext } from "../../server/dispatch/gate.ts";
+import type { RequestContext } from "../../server/dispatch/request.ts";
 import { answer } from "./answer.ts";
 import { Line } from "../../server/input/line.ts";
 import type { Table } from "../../tables/table.ts";
@@ -46,7 +46,7 @@ const WAYS: readonly Way[] = [
 /** Requests to one table. */
 export class Session {
   readonly #setup: TableSetup;
-  readonly #context: Omit<GateContext, "table">;
+  readonly #context: Omit<RequestContext, "table">;
   readonly #between: (session: Session) => void;
 
   /** Over an opened table, with these commands. */

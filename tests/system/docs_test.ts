@@ -38,10 +38,6 @@ testWith(["read"], "deno task docs refuses a document that lacks its comments", 
   assertEquals(fill("X.md", { text, parts: ["new"] }).split(start)[1]!.split("\n")[1], "new");
 });
 
-testWith(["read"], "the README has at most 150 lines", () => {
-  assert(read("README.md").trimEnd().split("\n").length <= 150);
-});
-
 for (const [file, count] of [["README.md", 1], ["docs/recipes.md", 5]] as const) {
   testWith(["read"], `the sessions of ${file} run as they are printed`, async () => {
     const sessions = sessionsOf(read(file));

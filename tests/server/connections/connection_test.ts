@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { TimeSlice } from "../../../server/turn/time_slice.ts";
+import { TimeSlice } from "../../../server/time_slice.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { refuse } from "../../../server/connections/farewell.ts";
 import { busy, ok } from "../../../server/reply.ts";

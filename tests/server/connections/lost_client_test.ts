@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { okay } from "../../../server/reply.ts";
-import { REAL_TIME } from "../../../server/turn/time.ts";
+import { REAL_TIME } from "../../../server/time.ts";
 import { commandOf, countedTo, logOf, MemoryServer } from "../../support/memory_server.ts";
 import { settled, until } from "../../support/memory_socket.ts";
 

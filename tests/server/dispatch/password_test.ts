@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { runServer, ServerProcess, tempFolder, testServer } from "../../support/harness.ts";
-import { delay } from "../../support/waiting.ts";
+import { delay, eventually } from "../../support/waiting.ts";
 import { contextOfAll } from "../../support/context.ts";
 import { MemoryServer } from "../../support/memory_server.ts";
 import { settled } from "../../support/memory_socket.ts";
@@ -88,6 +88,106 @@ testServer("the first line of --password-file is the password", async () => {
   }
   Deno.removeSync(folder, { recursive: true });
 });
+
+testServer(
+  "with the password of readers a client can do what changes nothing, and no more",
+  async () => {
+    using setup = new TwoPasswords();
+    await using server = await setup.start();
+    using writer = await server.connect();
+    assertEquals(await writer.ask(`AUTH ${PASSWORD}`), "200 OK");
+    assertEquals(await writer.ask("PUT k v"), "200 OK");
+    using reader = await server.connect();
+    assertEquals(await reader.ask("GET k"), UNAUTHORIZED);
+    assertEquals(await reader.ask("AUTH reader"), "200 OK");
+    assertEquals(await reader.ask("GET k"), "200 OK v");
+    assertEquals(await reader.ask("COUNT"), "200 OK 1");
+    const { registry } = await contextOfAll();
+    for (const { verb, command } of registry) {
+      if (command.changes !== true) continue;
+      for (const rest of ["", " k", " k 1 v"]) {
+        assertEquals(await reader.ask(verb + rest), UNAUTHORIZED, verb + rest);
+      }
+    }
+    assertEquals(await reader.ask("GET k"), "200 OK v");
+    assertEquals(await reader.ask(`AUTH ${PASSWORD}`), "200 OK");
+    assertEquals(await reader.ask("DELETE k"), "200 OK");
+  },
+);
+
+testServer("SIGHUP reads the passwords again, and who is connected stays", async () => {
+  using setup = new TwoPasswords();
+  await using server = await setup.start();
+  using early = await server.connect();
+  assertEquals(await early.ask(`AUTH ${PASSWORD}`), "200 OK");
+  const hangUp = async (event: string) => {
+    const before = server.log.length;
+    server.signal("SIGHUP");
+    const isTold = () => server.log.slice(before).some((line) => line.includes(event));
+    await eventually(event, isTold);
+  };
+  setup.write("all", "new\n");
+  await hangUp("The password was read again");
+  assertEquals(await early.ask("PUT k v"), "200 OK");
+  using late = await server.connect();
+  assertEquals(await late.ask(`AUTH ${PASSWORD}`), UNAUTHORIZED);
+  assertEquals(await late.ask("AUTH new"), "200 OK");
+  assertEquals(await late.ask("PUT k w"), "200 OK");
+  // What can't be used changes nothing.
+  setup.write("reader", "new\n");
+  await hangUp("Cannot renew the password: The password of readers opens everything");
+  assertEquals(await late.ask("AUTH reader"), "200 OK");
+  assertEquals(await late.ask("PUT k x"), UNAUTHORIZED);
+});
+
+testServer("the password of readers needs another one beside it", async () => {
+  using setup = new TwoPasswords();
+  const start = (env = {}) =>
+    runServer(["--memory", "--port", "0", "--reader-password-file", setup.file("reader")], { env });
+  for (
+    const [env, why] of [[{}, "needs a password"], [
+      { KEYLINE_PASSWORD: "reader" },
+      "differ",
+    ]] as const
+  ) {
+    const { code, stderr } = await start(env);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, why);
+    assert(!stderr.includes(" reader "), stderr);
+  }
+});
+
+/** Files with the password of everything, and with that of readers. */
+class TwoPasswords {
+  readonly #folder = tempFolder();
+
+  constructor() {
+    this.write("all", `${PASSWORD}\n`);
+    this.write("reader", "reader\n");
+  }
+
+  file(name: string): string {
+    return `${this.#folder}/${name}`;
+  }
+
+  write(name: "all" | "reader", text: string): void {
+    Deno.writeTextFileSync(this.file(name), text);
+  }
+
+  start(): Promise<ServerProcess> {
+    const files = [
+      "--password-file",
+      this.file("all"),
+      "--reader-password-file",
+      this.file("reader"),
+    ];
+    return ServerProcess.start({ args: ["--memory", ...files] });
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
 
 testServer("a password that cannot be typed as it stands is refused, and not shown", async () => {
   const folder = tempFolder();

@@ -11,21 +11,14 @@ import auth from "../../../commands/auth.ts";
 import get from "../../../commands/get.ts";
 import incr from "../../../commands/incr.ts";
 import put from "../../../commands/put.ts";
-import {
-  admit,
-  counted,
-  type GateContext,
-  prepare,
-  type Request,
-  run,
-} from "../../../server/dispatch/gate.ts";
+import type { RequestContext } from "../../../server/dispatch/request.ts";
 import { Line } from "../../../server/input/line.ts";
-import { type Lines, NO_LINES } from "../../../server/input/lines.ts";
-import type { Reply } from "../../../server/reply.ts";
-import { Batch, type RemoteMember } from "../../../server/turn/batch.ts";
+import { NO_LINES } from "../../../server/input/lines.ts";
+import { Batch } from "../../../server/turn/batch.ts";
 import type { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
 import { Replica } from "../../../tables/etcd/replica.ts";
 import { type Table, TableError } from "../../../tables/table.ts";
+import { ArrayClient } from "../../support/array_client.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { contextWith } from "../../support/context.ts";
 
@@ -63,82 +56,25 @@ class FakeTable {
   }
 }
 
-class FakeMember implements RemoteMember {
-  readonly #context: GateContext;
-  readonly #roomMax: number;
-  replies: string[] = [];
-  /** How many of its lines found no place in the last turn. */
-  left = 0;
-  #released = 0;
-  isClosed = false;
-
-  constructor(context: GateContext, roomMax = Infinity) {
-    this.#context = context;
-    this.#roomMax = roomMax;
-  }
-
-  get room(): number {
-    return this.#roomMax - this.replies.join("").length;
-  }
-
-  prepare(line: Line): Request {
-    return prepare(line, this.#context);
-  }
-
-  admit(request: Request): Request {
-    return admit(request, this.#context);
-  }
-
-  run(request: Request): Reply | Promise<Reply> {
-    return run(request, this.#context);
-  }
-
-  fits({ length }: Reply): boolean {
-    return length <= this.room || this.room === this.#roomMax;
-  }
-
-  take(reply: Reply): void {
-    this.replies.push(reply.wire.trimEnd());
-  }
-
-  drop(): void {
-    this.replies.length = this.#released;
-  }
-
-  count(request: Request, reply: Reply): void {
-    counted(request, reply, this.#context);
-  }
-
-  release(rest: Lines | undefined): void {
-    this.#released = this.replies.length;
-    this.left = rest?.count ?? 0;
-  }
-
-  close(): void {
-    this.isClosed = true;
-  }
-}
-
 /** A server's table, with a clock that has run out where a test wants that. */
 class Setup {
   readonly table = new FakeTable();
-  readonly context: GateContext;
+  readonly context: RequestContext;
   guesses = 0;
 
   constructor() {
     const isPassword = () => ++this.guesses > 0;
     const table = this.table.replica as unknown as Table;
     this.context = contextWith({ add, auth, get, incr, put }, { table, isPassword });
-    this.context.client.authorized = true;
   }
 
-  member(roomMax?: number): FakeMember {
-    return new FakeMember(this.context, roomMax);
+  member(roomMax?: number): ArrayClient {
+    return new ArrayClient(this.context, roomMax === undefined ? {} : { roomMax });
   }
 
   /** Serves these lines in one turn. */
   async serve(
-    lines: ReadonlyMap<FakeMember, readonly string[]>,
+    lines: ReadonlyMap<ArrayClient, readonly string[]>,
     { deadline = Date.now() + 5_000 } = {},
   ): Promise<void> {
     const table = this.table as unknown as EtcdTable;
@@ -225,14 +161,14 @@ Deno.test("who changed something in a turn that is in doubt gets no reply, other
   setup.table.outcomes.push(() => new Error("nobody knows"));
   const [a, b] = [setup.member(), setup.member()];
   await setup.serve(new Map([[a, ["GET a", "PUT a 1"]], [b, ["GET b"]]]));
-  assertEquals([a.replies, a.isClosed], [[], true]);
-  assertEquals([b.replies, b.isClosed], [["500 ERROR the table's engine was lost"], false]);
+  assertEquals([a.replies, a.isGone], [[], true]);
+  assertEquals([b.replies, b.isGone], [["500 ERROR the table's engine was lost"], false]);
 });
 
 Deno.test("replies that have grown when requests run again wait until there is room", async () => {
   const setup = new Setup();
-  setup.table.outcomes.push(FakeTable.overtaken("a", "x".repeat(500)));
-  const member = setup.member(600);
+  setup.table.outcomes.push(FakeTable.overtaken("a", "x".repeat(1_500)));
+  const member = setup.member(2_000);
   await setup.serve(new Map([[member, Array(10).fill("GET a")]]));
   assertEquals([member.replies.length, member.left], [1, 9]);
   await setup.serve(new Map([[member, ["GET a"]]]));

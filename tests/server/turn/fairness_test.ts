@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import count from "../../../commands/count.ts";
 import { Connection } from "../../../server/connections/connection.ts";
-import { WrongPasswords } from "../../../server/connections/wrong_passwords.ts";
+import { WrongPasswords } from "../../../server/dispatch/wrong_passwords.ts";
 import { Rounds } from "../../../server/turn/fairness.ts";
 import { Turn } from "../../../server/turn/turn.ts";
 import { ManualTime } from "../../support/clock.ts";

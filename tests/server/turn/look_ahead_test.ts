@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import get from "../../../commands/get.ts";
 import help from "../../../commands/help.ts";
-import { prepare } from "../../../server/dispatch/gate.ts";
+import { prepare } from "../../../server/dispatch/request.ts";
 import type { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
 import { Chunk } from "../../../server/turn/chunk.ts";

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
-import { refused } from "../../../server/dispatch/gate.ts";
+import { refused } from "../../../server/dispatch/request.ts";
 import type { Lines } from "../../../server/input/lines.ts";
 import { linesIn } from "../../support/line_cuts.ts";
 import { Metrics } from "../../../server/metrics.ts";

@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Time } from "../turn/time.ts";
+import type { Time } from "../time.ts";
 
 /** How long a wrong password takes, in milliseconds: so many guesses an address has in the long run. */
 const WRONG_MS = 200;

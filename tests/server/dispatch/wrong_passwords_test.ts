@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { WrongPasswords } from "../../../server/connections/wrong_passwords.ts";
+import { WrongPasswords } from "../../../server/dispatch/wrong_passwords.ts";
 import { ManualTime } from "../../support/clock.ts";
 import { MemoryServer } from "../../support/memory_server.ts";
 import { settled } from "../../support/memory_socket.ts";
@@ -79,8 +79,7 @@ Deno.test("guesses from one address are few in the long run, on however many con
     time.ms += 1_000;
   }
   assert(looked > 100 && looked < 200, `${looked} of 2,000 were looked at`);
-  const [there, elsewhere] = [server.connect(), server.accept()];
-  elsewhere.socket.remoteAddr = { transport: "tcp", hostname: "192.0.2.1", port: 1 };
+  const [there, elsewhere] = [server.connect(), server.accept("192.0.2.1")];
   const served = elsewhere.connection.serve();
   time.ms -= 1_000;
   there.socket.send("AUTH sesame\n");

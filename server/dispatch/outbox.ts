@@ -1,6 +1,6 @@
 /**
- * The replies of one client on their way out. The connection adds each reply and releases them once the
- * turn has committed; until then they can still be replaced by a failure.
+ * The replies of one client on their way out. The session adds each reply and releases them once the turn
+ * has committed; until then they can still be replaced by a failure.
  *
  * @module
  */
@@ -8,6 +8,12 @@
 import { copyText, Memory, type Text } from "../../tables/text.ts";
 import { giveMemory, takeMemory } from "../memory_pool.ts";
 import { type Reply, VALUE_HEAD, VALUE_TAIL } from "../reply.ts";
+
+/** What takes replies: a socket, or what stands in for one. */
+export interface Sink {
+  /** Takes some of these bytes; resolves to how many. They must not change meanwhile. */
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<number>;
+}
 
 /** What an outbox calls. */
 export interface Recipient {
@@ -26,7 +32,7 @@ const NONE = new Memory(0);
 
 /** The replies of one client that have not been sent. */
 export class Outbox {
-  readonly #socket: Pick<Deno.Conn, "write">;
+  readonly #sink: Sink;
   readonly #recipient: Recipient;
   /** How many bytes it holds at most, unless a single reply is longer. */
   bytesMax: number;
@@ -53,12 +59,12 @@ export class Outbox {
     this.#recipient.close();
   };
 
-  /** An empty outbox, which writes to this socket, and holds so many bytes at most. */
+  /** An empty outbox, which writes to this sink, and holds so many bytes at most. */
   constructor(
-    socket: Pick<Deno.Conn, "write">,
+    sink: Sink,
     { recipient, bytesMax }: { recipient: Recipient; bytesMax: number },
   ) {
-    this.#socket = socket;
+    this.#sink = sink;
     this.#recipient = recipient;
     this.bytesMax = bytesMax;
   }
@@ -121,6 +127,16 @@ export class Outbox {
     this.#allSent = undefined;
   }
 
+  /** Whether the client has gone. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Sends the client away. */
+  abort(): void {
+    this.#recipient.close();
+  }
+
   /** Stops sending. */
   close(): void {
     this.#isClosed = true;
@@ -132,7 +148,7 @@ export class Outbox {
     this.#isSending = this.#sentLength < this.#releasedLength && !this.#isClosed;
     if (this.#isSending) {
       const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
-      this.#socket.write(bytes).then(this.#onSent, this.#onLost);
+      this.#sink.write(bytes).then(this.#onSent, this.#onLost);
     } else if (this.size === 0) {
       this.#releaseBuffer();
       this.#allSent?.resolve();

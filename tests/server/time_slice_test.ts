@@ -6,13 +6,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Listener } from "../../../server/connections/listener.ts";
-import { TimeSlice } from "../../../server/turn/time_slice.ts";
-import { Turn } from "../../../server/turn/turn.ts";
-import { ManualTime } from "../../support/clock.ts";
-import { commandOf, MemoryServer } from "../../support/memory_server.ts";
-import { okLines } from "../../../server/reply.ts";
-import { settled } from "../../support/memory_socket.ts";
+import { Listener } from "../../server/connections/listener.ts";
+import { TimeSlice } from "../../server/time_slice.ts";
+import { Turn } from "../../server/turn/turn.ts";
+import { ManualTime } from "../support/clock.ts";
+import { commandOf, MemoryServer } from "../support/memory_server.ts";
+import { okLines } from "../../server/reply.ts";
+import { settled } from "../support/memory_socket.ts";
 
 /** Longer than a slice, in milliseconds. */
 const LONG = 20;

@@ -7,7 +7,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { Outbox, type Recipient } from "../../../server/turn/outbox.ts";
+import { Outbox, type Recipient } from "../../../server/dispatch/outbox.ts";
 import { ok, type Reply, serverError } from "../../../server/reply.ts";
 import { Memory, Text } from "../../../tables/text.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";

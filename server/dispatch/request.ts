@@ -1,9 +1,8 @@
 /**
- * From a line to a reply. The gate is the only way to a handler, and the only place that catches what one
- * throws. A connection calls it twice for each line: it makes a request of the line, with the operation that
- * the registry finds and the arguments; later it answers the request. Making one asks nothing of the client
- * or the table, so that it can be done ahead. The gate sees no socket, so that tests can try the whole
- * protocol without one.
+ * From a line to a request, and from a request to its reply. `run` is the only way to a handler, and the only
+ * place that catches what one throws. A session makes a request of each line, with the operation that the
+ * registry finds and the arguments; later it runs the request. Making one asks nothing of the client or the
+ * table, so that it can be done ahead.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import type { Context } from "../command.ts";
 import { logEvent } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { LineFault } from "../input/lines.ts";
-import { badRequest, Reply, serverError, unauthorized, unsupported } from "../reply.ts";
+import { badRequest, Reply, serverError, unsupported } from "../reply.ts";
 import { splitArguments } from "./arity.ts";
 import type { Operation, Registry } from "./registry.ts";
 
@@ -26,8 +25,8 @@ const NO_TEXT: Readonly<Record<LineFault, Reply>> = {
   "not UTF-8": badRequest("line not UTF-8"),
 };
 
-/** What the gate works with: what a handler may use, and a registry that finds verbs in lines. */
-export interface GateContext extends Context {
+/** What requests are made and run with: what a handler may use, and a registry that finds verbs in lines. */
+export interface RequestContext extends Context {
   /** Finds the operation of a line. */
   readonly registry: Registry;
 }
@@ -40,12 +39,12 @@ export interface Request {
   readonly operation: Operation | undefined;
   /** Where the line has them. */
   readonly args: readonly Text[];
-  /** The gate's own reply, where the line is not well formed or no handler may see it. */
+  /** The reply that it has already, where the line is not well formed or no handler may see it. */
   readonly reply: Reply | undefined;
 }
 
 /** Makes a request of a line: finds its operation, and splits and checks its arguments. */
-export function prepare(line: Line, { registry }: Pick<GateContext, "registry">): Request {
+export function prepare(line: Line, { registry }: Pick<RequestContext, "registry">): Request {
   const operation = registry.operationOf(line);
   if (operation === undefined) return refused(line, refusalOf(line));
   const args = splitArguments(line, operation.arity);
@@ -59,25 +58,7 @@ export function keyOf({ operation, args }: Request): Text | undefined {
   return operation?.arity.keys[0] === true ? args[0] : undefined;
 }
 
-/**
- * The reply to a request; a Promise only where the handler returns one. The checks come in this order:
- * unknown verb 220, password 401, arguments 400, then the handler.
- */
-export function answer(request: Request, context: GateContext): Reply | Promise<Reply> {
-  const admitted = admit(request, context);
-  const reply = run(admitted, context);
-  if (reply instanceof Reply) return counted(admitted, reply, context);
-  return reply.then((late) => counted(admitted, late, context));
-}
-
-/** The request, or in its place one that is refused, where the client has yet to give the password. */
-export function admit(request: Request, { client }: Context): Request {
-  const { operation } = request;
-  if (client.authorized || operation === undefined || operation.command.open) return request;
-  return { ...request, reply: unauthorized };
-}
-
-/** A line that the gate, or the connection before it, answers without looking at its verb. */
+/** A request for a line whose verb does not matter, because the reply is known. */
 export function refused(line: Line, reply: Reply): Request {
   return { line, operation: undefined, args: NO_ARGS, reply };
 }
@@ -100,8 +81,9 @@ export function run({ operation, args, reply }: Request, context: Context): Repl
   }
 }
 
-/** Counts the reply with which a request leaves, and returns it. */
-export function counted({ operation }: Request, reply: Reply, { metrics }: Context): Reply {
+/** Counts the reply with which a request leaves. */
+export function count({ operation }: Request, reply: Reply, { metrics, client }: Context): void {
+  client.requests++;
   if (operation === undefined) {
     if (reply === unsupported) metrics.unsupported++;
     else metrics.malformed++;
@@ -109,13 +91,6 @@ export function counted({ operation }: Request, reply: Reply, { metrics }: Conte
     operation.answered[reply.code]!++;
     metrics.countAnswer(operation.latency);
   }
-  return reply;
-}
-
-/** The reply to what is no request: a line that is not text, or HTTP. */
-export function malformed(why: string, { metrics }: Pick<Context, "metrics">): Reply {
-  metrics.malformed++;
-  return badRequest(why);
 }
 
 /** The reply to a line that no operation has the verb of. */

@@ -1,0 +1,45 @@
+/** CLIENTS [after]: who is connected, a page at a time. */
+
+import type { Client, Command, Text } from "../server/command.ts";
+import { parseNatural } from "../server/number.ts";
+import { badRequest, ok, okLines } from "../server/reply.ts";
+
+/** How many clients a reply lists at most, so that no page holds up other clients. */
+const PAGE_CLIENTS_MAX = 500;
+
+export default {
+  summary: "List the clients that are connected to this server, a page at a time",
+  details:
+    "Each line has the number of a client, its address, and figures: `access` is `all`, `read`, or " +
+    "`none` before `AUTH`; `age` is how long ago it came, and `idle` how long ago it last sent something, " +
+    "both in seconds; `requests` is how many have been answered; `in`, `out` and `waiting` are the bytes that " +
+    "it has sent, that it has taken, and that wait for it. " +
+    `A page has at most ${PAGE_CLIENTS_MAX} clients. If there are more, the reply ends with \`more\`; the ` +
+    "next page begins after the last number of this one: `CLIENTS 512`.",
+  arity: ["after?"],
+  replies: { 200: "a line for each client, then their number, then `more` if there are more" },
+  handler([after], { clients, now }) {
+    const from = parseNatural(after ?? "0");
+    if (from === undefined) return badRequest("after is not the number of a client");
+    const page = clients.page(from, PAGE_CLIENTS_MAX);
+    const count = page.clients.length;
+    const lines = page.clients.map((client) => lineOf(client, now()));
+    return okLines(lines, ok(page.hasMore ? `${count} more` : count));
+  },
+} satisfies Command<[after?: Text]>;
+
+function lineOf(client: Client, now: number): string {
+  // A clock that is put back makes nobody younger than new.
+  const secondsSince = (time: number) => (Math.max(0, now - time) / 1_000).toFixed(1);
+  const figures = {
+    access: client.access ?? "none",
+    age: secondsSince(client.since),
+    idle: secondsSince(client.activeAt),
+    requests: client.requests,
+    in: client.bytesReceived,
+    out: client.bytesSent,
+    waiting: client.bytesWaiting,
+  };
+  const fields = Object.entries(figures).map(([name, value]) => `${name}=${value}`);
+  return [client.id, client.address ?? "unknown", ...fields].join(" ");
+}

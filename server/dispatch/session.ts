@@ -1,0 +1,227 @@
+/**
+ * One client, without its socket: it makes requests of the client's lines, answers them when the turn says
+ * so, and holds the replies until the turn has committed. A connection has one over a socket; the admin port
+ * and tests have one over an array.
+ *
+ * @module
+ */
+
+import type { Client } from "../command.ts";
+import { isHttp } from "../input/foreign.ts";
+import type { Line } from "../input/line.ts";
+import { type Lines, NO_LINES } from "../input/lines.ts";
+import { badRequest, final, Reply } from "../reply.ts";
+import type { TimeSlice } from "../time_slice.ts";
+import { Admission, type Guesser } from "./admission.ts";
+import type { Outbox } from "./outbox.ts";
+import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
+
+/** What answers lines: the turn of a table in this process, or of one that lives elsewhere. */
+export interface TurnLike {
+  /** Answers lines. Resolves when the session has been told which of them were not taken. */
+  submit(session: Session, lines: Lines): Promise<void>;
+  /** When a connection may read again after its turn; undefined: at once. */
+  next(): Promise<void> | undefined;
+  /** How long the server may work at a time. */
+  readonly slice: TimeSlice;
+}
+
+/**
+ * What became of a request: it was answered, and so may the next one be; or its reply took long to make; or
+ * no more are taken for now; or not even this one, because its reply does not fit: nothing has come of it.
+ */
+export type Answered = "goes on" | "took long" | "stops" | "not taken";
+
+/** What a session stands on. */
+export interface SessionOptions {
+  /** What handlers work with; the session adds its client. */
+  readonly services: Omit<RequestContext, "client">;
+  /** Where its replies go. */
+  readonly outbox: Outbox;
+  /** Its number among those that are connected; 0 by default, for one that is not. */
+  readonly id?: number;
+  /** Where it comes from, for the log. */
+  readonly address?: () => string | undefined;
+  /** Set where it must give the password first. */
+  readonly guesser?: Guesser | undefined;
+}
+
+/** A reply of more bytes took some time to make, unless a table has it. */
+const COSTLY_BYTES = 1_024;
+
+/** The requests and the replies of one client. */
+export class Session {
+  /** What is known of it. */
+  readonly client: Client;
+  readonly #context: RequestContext;
+  readonly #outbox: Outbox;
+  readonly #admission: Admission | undefined;
+  /** Whether its first line has not come yet. */
+  #isNew = true;
+  /** Whether a reply has ended it: nothing that follows is run. */
+  #isOver = false;
+  /** The lines that it did not take in the last turn. */
+  #rest: Lines | undefined;
+  /** Whether a reply has not fitted: its request is answered once all others have been sent. */
+  #isWaiting = false;
+  /** The reply that a handler has promised. */
+  #promised: Promise<Reply> | undefined;
+
+  /** A client that has just come. */
+  constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
+    const now = services.now();
+    this.client = {
+      id,
+      access: guesser === undefined ? "all" : undefined,
+      wrongPasswords: 0,
+      get address() {
+        return address?.();
+      },
+      since: now,
+      activeAt: now,
+      requests: 0,
+      bytesReceived: 0,
+      bytesSent: 0,
+      get bytesWaiting() {
+        return outbox.size;
+      },
+      end: () => outbox.abort(),
+    };
+    this.#context = { ...services, client: this.client };
+    this.#outbox = outbox;
+    this.#admission = guesser && new Admission(this.client, guesser);
+  }
+
+  /** Whether it has given a password, or need not. */
+  get isAuthorized(): boolean {
+    return this.client.access !== undefined;
+  }
+
+  /** Whether a reply has ended it, or its client has gone. */
+  get isOver(): boolean {
+    return this.#isOver || this.#outbox.isClosed;
+  }
+
+  /** Answers lines, all but those behind a reply that ends it. */
+  async serve(lines: Lines, turn: Pick<TurnLike, "submit">): Promise<void> {
+    await turn.submit(this, lines);
+    if (this.isHeldUp) await this.serveRest(turn);
+  }
+
+  /** Whether lines are left from a turn, or replies that must come or go before more lines are read. */
+  get isHeldUp(): boolean {
+    return this.#rest !== undefined || this.#promised !== undefined || this.room < 0 ||
+      this.#admission?.isPausing === true;
+  }
+
+  /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
+  async serveRest(turn: Pick<TurnLike, "submit">): Promise<void> {
+    for (let rest = this.#rest;; rest = this.#rest) {
+      if (this.#admission?.isPausing) {
+        await this.#admission.pauseOver();
+        this.#outbox.release();
+      }
+      // All replies are released here: waiting for one that is not would never end.
+      if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
+      this.#isWaiting = false;
+      if (this.#promised !== undefined) {
+        const reply = await this.#promised;
+        this.#promised = undefined;
+        if (!this.#outbox.fits(reply)) await this.#outbox.sent();
+        this.take(reply);
+        // What the handler has changed must be committed, even where no line is left.
+        if (rest === undefined || this.isOver) rest = NO_LINES;
+      } else if (this.isOver) {
+        return;
+      }
+      if (rest === undefined) return;
+      await turn.submit(this, rest);
+    }
+  }
+
+  /** Makes a request of a line. It may do so before it answers those that come earlier. */
+  prepare(line: Line): Request {
+    const isFirst = this.#isNew;
+    this.#isNew = false;
+    if (isHttp(line, isFirst)) return refused(line, final(badRequest("HTTP is not spoken here")));
+    return prepare(line, this.#context);
+  }
+
+  /** Answers a request within a turn that runs each request once. */
+  answer(given: Request): Answered {
+    const { table } = this.#context;
+    const mark = table.mark();
+    const request = this.admit(given);
+    const reply = this.run(request);
+    if (!(reply instanceof Reply)) {
+      this.#promised = reply.then((late) => {
+        this.count(request, late);
+        return late;
+      });
+      return "stops";
+    }
+    if (!this.fits(reply)) {
+      table.undo(mark);
+      return "not taken";
+    }
+    this.take(reply);
+    this.count(request, reply);
+    if (this.isOver || this.room < 0 || this.#admission?.hasGuessedWrong) return "stops";
+    const { bytes } = reply;
+    return bytes !== undefined && bytes.length > COSTLY_BYTES ? "took long" : "goes on";
+  }
+
+  /** How many more bytes of replies it takes; less than 0 where it holds too many. */
+  get room(): number {
+    return this.#outbox.room;
+  }
+
+  /** The request, or in its place one that is refused, where the client has yet to give the password. */
+  admit(request: Request): Request {
+    return this.#admission === undefined ? request : this.#admission.check(request);
+  }
+
+  /** Runs a request that was admitted. */
+  run(request: Request): Reply | Promise<Reply> {
+    return run(request, this.#context);
+  }
+
+  /** Whether there is room for a reply; where there is none, it waits for that before it submits more. */
+  fits(reply: Reply): boolean {
+    this.#isWaiting = !this.#outbox.fits(reply);
+    return !this.#isWaiting;
+  }
+
+  /** Takes a copy of a reply, which does not leave yet. */
+  take(reply: Reply): void {
+    this.#outbox.add(reply);
+    this.#isOver = reply.last;
+  }
+
+  /** Drops the replies that have not been released. */
+  drop(): void {
+    this.#outbox.drop();
+  }
+
+  /** Counts the reply with which a request leaves. */
+  count(request: Request, reply: Reply): void {
+    count(request, reply, this.#context);
+  }
+
+  /**
+   * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
+   * the lines that were not taken.
+   */
+  release(rest: Lines | undefined, failure?: Reply): void {
+    this.#rest = rest;
+    // Nobody but this client waits for what a wrong password costs.
+    if (failure === undefined && this.#admission?.hasGuessedWrong) this.#admission.pause();
+    else this.#outbox.release(failure);
+  }
+
+  /** Waits for nothing any more: its client has gone. */
+  close(): void {
+    this.#outbox.close();
+    this.#admission?.close();
+  }
+}
