@@ -7,7 +7,7 @@
 
 import { logEvent } from "./event_log.ts";
 
-/** What clients leave to others: the admin port, refusals that are on their way, files, nodes of etcd. */
+/** What clients leave to others: the admin port, refusals that are on their way, files, an engine. */
 const RESERVE = 128;
 
 /** A descriptor that is held for a moment. */

@@ -75,13 +75,13 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
-  const { table, turn } = storage;
+  const { table, turn, now } = storage;
   const services = {
     table,
     registry,
     metrics,
     clients: new Clients(),
-    now: Date.now,
+    now,
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
   // Signals first: one that arrives while the listener opens must find its handler.
@@ -144,7 +144,7 @@ function listen(
   }
 }
 
-/** From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection. */
+/** From here on nothing more can be opened, whatever a client sends; but an engine, after a lost connection. */
 function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void {
   const names = [
     "write",

@@ -7,7 +7,7 @@
 
 import { parseArgs } from "node:util";
 import { LOG_FORMATS, type LogFormat } from "./event_log.ts";
-import { type EtcdLocation, parseLocation } from "../tables/etcd/location.ts";
+import { ENGINE_VARIABLES, type EngineLocation, parseEngineLocation } from "../tables/engines.ts";
 
 /** How to write an option, what it means, and its default. */
 export interface Option {
@@ -25,8 +25,8 @@ export const OPTIONS = {
   port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
   data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
   memory: { help: "keep the table in memory, nothing on disk" },
-  table: { hint: "URL", help: "keep the table in etcd: etcd://HOST:PORT,HOST:PORT/PREFIX" },
-  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long etcd may take for a request" },
+  table: { hint: "URL", help: "keep the table in an engine: etcd://… or postgres://…" },
+  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long that may take for a request" },
   cache: { hint: "MIB", help: "memory for values, in MiB; else a quarter of the memory" },
   "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
@@ -59,12 +59,12 @@ export interface Settings {
   readonly isDataGiven: boolean;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
-  /** Where the table is, if it is in etcd. */
-  readonly table: EtcdLocation | undefined;
-  /** How long etcd may take for a request, in seconds. */
+  /** Where the table is, if it is in an engine. */
+  readonly table: EngineLocation | undefined;
+  /** How long the engine may take for a request, in seconds. */
   readonly tableTimeout: number;
-  /** How to get into etcd. It has no flags, because other users can see those of a process. */
-  readonly etcd: EtcdAccess;
+  /** How to get into engines, by variable. There are no flags, because other users can see those of a process. */
+  readonly access: Readonly<Record<string, string>>;
   /** How much memory values may take, in bytes; undefined for a share of the memory that there is. */
   readonly cacheBytes: number | undefined;
   /** The longest line, in bytes without LF or CR LF. */
@@ -99,20 +99,6 @@ export interface Settings {
   readonly help: boolean;
   /** Whether to show the version and end. */
   readonly version: boolean;
-}
-
-/** What `KEYLINE_ETCD_USER`, `_PASSWORD`, `_CA`, `_CERT` and `_KEY` say: the last three name files. */
-export interface EtcdAccess {
-  /** The name to log in with. */
-  readonly user: string | undefined;
-  /** Its password. */
-  readonly password: string | undefined;
-  /** The file of the authority that signed the nodes' certificates, in PEM. */
-  readonly ca: string | undefined;
-  /** The file of the certificate to show, in PEM. */
-  readonly cert: string | undefined;
-  /** The file of its key, in PEM. */
-  readonly key: string | undefined;
 }
 
 /** Settings that can't be used; the message says what to do. */
@@ -155,13 +141,9 @@ export function readSettings(
     memory: switchOf("memory", given("memory")),
     table: locationOf(called("table"), text("table")),
     tableTimeout: seconds("table-timeout", 0.1),
-    etcd: {
-      user: environment("KEYLINE_ETCD_USER") || undefined,
-      password: environment("KEYLINE_ETCD_PASSWORD") || undefined,
-      ca: environment("KEYLINE_ETCD_CA") || undefined,
-      cert: environment("KEYLINE_ETCD_CERT") || undefined,
-      key: environment("KEYLINE_ETCD_KEY") || undefined,
-    },
+    access: Object.fromEntries(
+      ENGINE_VARIABLES.map((name) => [name, environment(name) || ""]).filter(([, value]) => value),
+    ),
     cacheBytes: given("cache") === undefined
       ? undefined
       : whole("cache", { min: 0, max: 1_048_576 }) * MIB,
@@ -188,7 +170,7 @@ export function readSettings(
   const others = { memory: settings.memory, data: settings.isDataGiven };
   for (const name of ["memory", "data"] as const) {
     if (settings.table !== undefined && others[name]) {
-      throw new UsageError(`--table keeps the table in etcd: leave out ${called(name)}.`);
+      throw new UsageError(`--table keeps the table in an engine: leave out ${called(name)}.`);
     }
   }
   return settings;
@@ -263,10 +245,10 @@ function switchOf(name: Name, given: string | boolean | undefined): boolean {
   return value;
 }
 
-function locationOf(name: string, given: string | undefined): EtcdLocation | undefined {
+function locationOf(name: string, given: string | undefined): EngineLocation | undefined {
   if (given === undefined) return undefined;
   try {
-    return parseLocation(given);
+    return parseEngineLocation(given);
   } catch (error) {
     throw new UsageError(`Cannot use ${name}: ${(error as Error).message}.`);
   }

@@ -84,7 +84,7 @@ export const STATS: readonly Stat[] = [
   ofTable("log_bytes", "gauge", "What the log in etcd adds to the snapshot, in bytes"),
   ofTable("snapshot_bytes", "gauge", "Size of the table's snapshot in etcd, in bytes"),
   ofTable("snapshots_total", "counter", "Snapshots that this server has written to etcd"),
-  ofTable("engine_calls_total", "counter", "Times that turns have asked etcd"),
+  ofTable("engine_calls_total", "counter", "Times that turns have asked the table's engine"),
   ofTable(
     "conflicts_total",
     "counter",

@@ -5,13 +5,11 @@
  * @module
  */
 
+import { ENGINE_VARIABLES } from "../tables/engines.ts";
 import { OPTIONS, variableOf } from "./settings.ts";
 
 /** What has a variable and no flag, because other users can see the flags of a process. */
-const VARIABLES_ALONE = [
-  "KEYLINE_PASSWORD",
-  ...["USER", "PASSWORD", "CA", "CERT", "KEY"].map((name) => `KEYLINE_ETCD_${name}`),
-];
+const VARIABLES_ALONE = ["KEYLINE_PASSWORD", ...ENGINE_VARIABLES];
 
 /** The variables that are no options, each with the option that is spelled most alike. */
 export function unknownVariables(

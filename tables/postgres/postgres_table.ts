@@ -8,7 +8,7 @@
 
 import { OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
-import { type Clock, TableError } from "../table.ts";
+import { type Clock, type SharedTable, TableError } from "../table.ts";
 import { Text } from "../text.ts";
 import { formatLocation, type PostgresLocation } from "./location.ts";
 import { ConflictError, isAnswer, LostError, outcomeOf, UncertainError, whyOf } from "./outcome.ts";
@@ -63,9 +63,11 @@ const SEEN_MS = 86_400_000;
 const OPEN_ENDED = /^(08|25P03|53|57|58|XX)/;
 
 /** A table in PostgreSQL. Its turns come one after another. */
-export class PostgresTable {
-  /** What handlers see. */
+export class PostgresTable implements SharedTable {
   readonly view: View;
+  readonly isCopied = false;
+  /** The engine has a limit for a value alone, 1 GB, which no line reaches. */
+  readonly changedBytesMax: number = Infinity;
   readonly #options: PostgresOptions;
   readonly #primary: Primary;
   readonly #statements: Statements;
@@ -110,6 +112,11 @@ export class PostgresTable {
       );
     }
     return table;
+  }
+
+  /** The engine's clock, by which keys expire, as of the last turn. */
+  get now(): Clock {
+    return () => this.view.now();
   }
 
   /** Whether the engine answered when it was asked last. */

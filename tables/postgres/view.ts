@@ -18,8 +18,9 @@ import {
   type KeyPage,
   NO_EXPIRY,
   type Page,
+  type Standing,
   TableError,
-  type TableView,
+  type TurnView,
 } from "../table.ts";
 import { asText, compareTexts, startsWith, Text, type TextLike } from "../text.ts";
 import type { Stored, Wanted } from "./statements.ts";
@@ -49,17 +50,6 @@ type Undo =
   | { readonly key: string; readonly before: Change | undefined; readonly bytes: number }
   | { readonly changes: Map<string, Change>; readonly isCleared: boolean; readonly bytes: number };
 
-/** Where a request stands when it has run. */
-export type Standing =
-  /** It has its reply. */
-  | "done"
-  /** It has asked for what was not read. */
-  | "unread"
-  /** It must wait for the next turn, with all that come after it on its connection. */
-  | "late"
-  /** The turn must begin anew, and keep others from writing. */
-  | "alone";
-
 /** A handler has asked for what the turn has not read, or may not do here. The turn sees to it. */
 class UnreadError extends TableError {
   constructor() {
@@ -78,7 +68,7 @@ export interface Changes {
 }
 
 /** The table as handlers see it, in one turn after another. */
-export class View implements TableView {
+export class View implements TurnView {
   readonly location: string;
   readonly #stats: () => Record<string, number>;
   #now = 0;
@@ -264,7 +254,7 @@ export class View implements TableView {
     if (this.#versionsLeft() < this.#wanted.size) this.#versionsWanted = this.#wanted.size;
   }
 
-  /** Begins a request of a connection. */
+  /** Begins a request of a client. */
   begin(connection: object): void {
     this.#isInRequest = true;
     this.#connection = connection;
@@ -364,8 +354,8 @@ export class View implements TableView {
     return { isCleared: this.#isCleared, updated, inserted, deleted, added };
   }
 
-  /** Begins to run the requests of the turn again, over the same rows. */
-  restart(): void {
+  /** Undoes all that the turn has changed: its requests run again, over the same rows. */
+  undoTurn(): void {
     this.undo(0);
     this.#undo = [];
     this.#changing.clear();
@@ -375,7 +365,7 @@ export class View implements TableView {
   /** Forgets what was read: the turn begins anew. Keys that were read, or asked for, are to be read again. */
   renew(isAlone: boolean): void {
     const rows = this.#rows;
-    this.reset();
+    this.#reset();
     this.#isAlone = isAlone;
     for (const [key, row] of rows) this.want(key, row?.value !== undefined);
   }
@@ -384,7 +374,7 @@ export class View implements TableView {
   finish(): void {
     this.#dropVersions();
     if (this.#count !== undefined) this.#lastCount = this.#count;
-    this.reset();
+    this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
     this.#isCountWanted = false;
@@ -398,8 +388,8 @@ export class View implements TableView {
     this.#given = 0;
   }
 
-  reset(): void {
-    this.restart();
+  #reset(): void {
+    this.undoTurn();
     this.#rows = new Map();
     this.#pages = new Map();
     this.#count = undefined;
