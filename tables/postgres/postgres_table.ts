@@ -310,7 +310,8 @@ export class PostgresTable implements SharedTable {
   #changes(): Statement[] {
     const { isCleared, updated, inserted, deleted, added } = this.view.changes();
     const sql = this.#statements;
-    const list = isCleared ? sql.clear() : [];
+    const list = this.#isAlone ? [] : [sql.enter()];
+    if (isCleared) list.push(...sql.clear());
     const isMixed = updated.length > 0 && deleted.length > 0;
     if (isMixed) list.push(sql.lockRows([...updated.map(({ key }) => key), ...deleted]));
     if (updated.length > 0) list.push(sql.update(updated));

@@ -61,9 +61,17 @@ export class Statements {
     this.#table = table;
   }
 
-  /** Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. */
+  /**
+   * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. The lock is on
+   * a table that nobody changes, and so nobody has to vacuum.
+   */
   lock(): Statement {
-    return { text: `LOCK TABLE ${this.#table} IN SHARE ROW EXCLUSIVE MODE` };
+    return { text: `LOCK TABLE ${this.#table}_format IN EXCLUSIVE MODE` };
+  }
+
+  /** Waits for such a turn of another server, and keeps the next one waiting. It comes before what a turn writes. */
+  enter(): Statement {
+    return { text: `LOCK TABLE ${this.#table}_format IN ROW SHARE MODE` };
   }
 
   /** The engine's time, in milliseconds since 1970, and whether commits wait for a standby. */
