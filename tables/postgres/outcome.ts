@@ -36,6 +36,7 @@ const CONFLICTS = new Set([
   "40001", // serialization_failure
   "40P01", // deadlock_detected
   "23505", // unique_violation: another server has stored the key
+  "42P07", // duplicate_table: another server makes the table at the same time
   "55P03", // lock_not_available: after lock_timeout
 ]);
 /** By the beginning of a SQLSTATE, what clients are told. The longer ones come first. */

@@ -11,7 +11,7 @@ import type { Conversation, TableEvent, TableState } from "./whole_table.ts";
 /** How long to wait before a client connects again, in milliseconds. */
 const RECONNECT_MS = 50;
 /** How many requests a client sends at once, at most. */
-const AT_ONCE_MAX = 4;
+const AT_ONCE_MAX = 3;
 const PLAIN = ["v0", "v1", "v2"];
 const NUMBERS = ["n0", "n1"];
 
@@ -113,11 +113,11 @@ export class WholeLoad {
     if (chance < 0.08) return ["COUNT"];
     if (chance < 0.15) return ["KEYS"];
     if (chance < 0.45) {
-      return [one(["INCR", "INCR", "GET", "GETS", "DELETE"]), one(NUMBERS)];
+      return [one(["INCR", "INCR", "GET", "GETS", "GETS", "DELETE"]), one(NUMBERS)];
     }
     const key = one(PLAIN);
     const value = `w${++this.#values}`; // No value twice, so that each says who has put it.
-    const verb = one(["PUT", "PUT", "ADD", "CAS", "GET", "GETS", "DELETE"]);
+    const verb = one(["PUT", "PUT", "ADD", "CAS", "GET", "GETS", "GETS", "DELETE"]);
     if (verb === "CAS") return [verb, key, versions.get(key) ?? "0", value];
     return verb === "PUT" || verb === "ADD" ? [verb, key, value] : [verb, key];
   }

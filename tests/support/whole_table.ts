@@ -131,6 +131,8 @@ function advance(
       if (event.request[0] === "DELETE" || event.request[0] === "CLEAR") continue;
       const next = applied(event, state);
       if (next === undefined || !isSame(next, state)) continue;
+      // Numbers come again: which of them has this version is to be tried.
+      if (next !== state && !event.reply.at(-1)!.includes(" w")) continue;
       places[i]!++;
       state = next;
       isMore = true;
