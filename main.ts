@@ -8,9 +8,10 @@
 import config from "./deno.json" with { type: "json" };
 import { logFailedStart } from "./server/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
-import { helpText } from "./server/help_text.ts";
+import { printedSettings } from "./server/printed_settings.ts";
 import { serve } from "./server/server.ts";
-import { readSettings, StartError, UsageError } from "./server/settings.ts";
+import { HELP, readSettings, StartError, UsageError } from "./server/settings.ts";
+import { unknownVariables } from "./server/variables.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findUse, USES_HELP } from "./tools/uses.ts";
 
@@ -33,9 +34,14 @@ async function main(): Promise<void> {
     Deno.exitCode = await run(args);
     return;
   }
-  const settings = readSettings(args, (name) => Deno.env.get(name));
-  if (settings.help) return console.log(helpText() + USES_HELP);
+  const environment = (name: string) => Deno.env.get(name);
+  const settings = readSettings(args, environment);
+  if (settings.help) return console.log(HELP + USES_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
+  if (settings.printSettings) {
+    for (const unknown of unknownVariables(Deno.env.toObject())) console.error(unknown);
+    return console.log(printedSettings(args, environment));
+  }
   const { adminPort } = settings;
   const openSideDoor = adminPort === undefined ? undefined : (await loadAdmin()).openDoor;
   await serve(settings, { version: config.version, openSideDoor });

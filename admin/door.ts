@@ -10,7 +10,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { logEvent } from "../server/event_log.ts";
+import { logEvent, logFault } from "../server/event_log.ts";
 import type { Inside, SideDoor } from "../server/server.ts";
 import { StartError } from "../server/settings.ts";
 import { refusalOf } from "./access.ts";
@@ -104,7 +104,7 @@ function handlerOf(
       const answer = answers.get(pathname);
       send(response, await answer?.(searchParams) ?? plain(404, "There is nothing here."));
     } catch (error) {
-      logEvent("error", "Cannot answer a request on the admin port", { error });
+      logFault("Cannot answer a request on the admin port", error);
       if (!response.headersSent) send(response, plain(500, "The server failed; its log says why."));
     }
   };

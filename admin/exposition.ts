@@ -17,13 +17,18 @@ const PREFIX = "keyline_";
 /** All statistics of the moment. */
 export function exposition(source: Source): string {
   return readStats(source, { keys: keyCount(source) }).map(({ stat, samples }) =>
-    headOf(stat) + samples.map((sample) => linesOf(PREFIX + stat.name, sample)).join("")
+    headOf(stat) + samples.map((sample) => linesOf(fullName(stat), sample)).join("")
   ).join("");
 }
 
-function headOf({ name, type, help }: Stat): string {
-  const escaped = help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n");
-  return `# HELP ${PREFIX}${name} ${escaped}.\n# TYPE ${PREFIX}${name} ${type}\n`;
+/** The name of a statistic. Dashboards look for those of a process under the names that every program has. */
+export function fullName({ name }: Stat): string {
+  return name.startsWith("process_") ? name : PREFIX + name;
+}
+
+function headOf(stat: Stat): string {
+  const [name, escaped] = [fullName(stat), stat.help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")];
+  return `# HELP ${name} ${escaped}.\n# TYPE ${name} ${stat.type}\n`;
 }
 
 function linesOf(name: string, { labels = {}, value }: Sample): string {

@@ -7,6 +7,7 @@
 
 import { keyCount, type Source } from "../server/stats.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
+import type { Alert } from "../server/metrics.ts";
 
 /** How long something took, in seconds. */
 export interface Quantiles {
@@ -54,6 +55,8 @@ export interface Frame {
   readonly diskReads: number | null;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;
+  /** What is wrong at its end. */
+  readonly alerts: readonly Alert[];
 }
 
 /** Makes frames. */
@@ -104,7 +107,7 @@ export class FrameMaker {
       batch: turns === 0 ? null : round(inTurns / turns),
       received: rate("received", metrics.bytesReceived),
       sent: rate("sent", metrics.bytesSent),
-      refused: rate("refused", metrics.connectionsRefused),
+      refused: rate("refused", metrics.refusals.count),
       malformed: rate("malformed", metrics.malformed),
       connections: metrics.connections,
       keys: keyCount(this.#source) ?? null,
@@ -112,6 +115,7 @@ export class FrameMaker {
       disk: disk_bytes ?? null,
       diskReads: cache_misses === undefined ? null : rate("disk reads", cache_misses),
       loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
+      alerts: metrics.alerts,
     };
   }
 }

@@ -1,14 +1,17 @@
 /**
- * How many clients fit into the file descriptors that the system gives to this process. The start asks,
+ * The file descriptors that the system gives to this process, and how many clients fit into them. The start asks,
  * because a client that finds none is neither served nor refused, and nor is a probe of health.
  *
  * @module
  */
 
+import { closeSync, openSync } from "node:fs";
 import { logEvent } from "./event_log.ts";
 
 /** What clients leave to others: the admin port, refusals that are on their way, files, an engine. */
 const RESERVE = 128;
+/** What anybody may open. */
+const NOTHING = "/dev/null";
 
 /** A descriptor that is held for a moment. */
 export interface Descriptor {
@@ -16,20 +19,46 @@ export interface Descriptor {
   close(): void;
 }
 
-/** How many clients to serve at a time: as many as are wanted, or as fit; then the log says so. */
-export function clientsThatFit(wanted: number, open: () => Descriptor = openNothing): number {
+/** The file descriptors of this process. */
+export interface Descriptors {
+  /** How many clients to serve at a time: as many as are wanted, or as fit. */
+  readonly clients: number;
+  /** How many were in use at the start. */
+  readonly used: number;
+  /** How many there can be; where there are enough, as many as were looked for. */
+  readonly max: number;
+  /** Whether there are too few for as many clients as are wanted. */
+  readonly areShort: boolean;
+}
+
+/** Finds out how many descriptors there are. Logs it where fewer clients fit than are wanted. */
+export function surveyDescriptors(
+  wanted: number,
+  { open = openNothing, used = usedDescriptors() }: { open?: () => Descriptor; used?: number } = {},
+): Descriptors {
   const free = freeDescriptors(wanted + RESERVE, open);
   const fitting = free - Math.min(RESERVE, Math.floor(free / 2));
-  if (fitting >= wanted) return wanted;
-  logEvent(
-    "warn",
-    "The system gives too few file descriptors for --max-connections: see ulimit -n",
-    {
-      asked: wanted,
-      served: fitting,
-    },
-  );
-  return fitting;
+  const areShort = fitting < wanted;
+  const clients = areShort ? fitting : wanted;
+  if (areShort) {
+    logEvent(
+      "warn",
+      "The system gives too few file descriptors for --max-connections: see ulimit -n",
+      { asked: wanted, served: fitting },
+    );
+  }
+  return { clients, used, max: used + free, areShort };
+}
+
+/**
+ * How many descriptors are in use: the system gives the lowest that is free, so that its number says how many
+ * come before it. 0 where that can't be known, such as on Windows.
+ */
+export function usedDescriptors(): number {
+  if (Deno.build.os === "windows") return 0;
+  const lowest = openSync(NOTHING, "r");
+  closeSync(lowest);
+  return lowest;
 }
 
 /**
@@ -50,5 +79,5 @@ function freeDescriptors(enough: number, open: () => Descriptor): number {
 }
 
 function openNothing(): Descriptor {
-  return Deno.openSync("/dev/null");
+  return Deno.openSync(NOTHING);
 }

@@ -30,7 +30,21 @@ const VALUE_CHARS_MAX = 2_000;
 /** What a value may hold and still stand without quotes. */
 const PLAIN = /^[^\s"=]+$/u;
 
+/** After so long without another fault of its kind a fault is over, in milliseconds. */
+const FAULTS_QUIET_MS = 60_000;
+/** How many kinds of faults are told apart by their messages. */
+const FAULTS_MAX = 100;
+
+interface Fault {
+  readonly event: string;
+  readonly message: string;
+  count: number;
+  at: number;
+}
+
 let format: LogFormat = "text";
+/** Those that are not over. */
+const faults = new Map<string, Fault>();
 
 /** Sets how lines look from here on. */
 export function setLogFormat(chosen: LogFormat): void {
@@ -50,6 +64,34 @@ export function logEvent(level: Level, event: string, details: Details = {}): vo
   const why = error === undefined ? "" : `: ${cut(describe(error))}`;
   const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${quote(value)}`).join("");
   console.error(escape(`${time} ${level.padEnd(5)} ${event}${why}${rest}`));
+}
+
+/**
+ * Logs an error that a client may cause again and again: the first one at once, and the others as a count, once
+ * none has come for a while.
+ */
+export function logFault(event: string, error: unknown, now: number = performance.now()): void {
+  const message = error instanceof Error ? error.message : String(error);
+  const full = `${event}: ${message}`;
+  // What a client could make different each time counts as the same.
+  const key = faults.has(full) || faults.size < FAULTS_MAX ? full : event;
+  const fault = faults.get(key);
+  if (fault !== undefined) {
+    fault.count++;
+    fault.at = now;
+    return;
+  }
+  faults.set(key, { event, message, count: 1, at: now });
+  logEvent("error", event, { error });
+}
+
+/** Logs how many faults there were of each kind of which none has come for a while. */
+export function tellFaults(now: number): void {
+  for (const [key, { event, message, count, at }] of faults) {
+    if (now - at < FAULTS_QUIET_MS) continue;
+    faults.delete(key);
+    if (count > 1) logEvent("error", `${event}: no more for a minute`, { last: message, count });
+  }
 }
 
 /** Says to a person, or to a machine that reads the log, why the process did not start. */

@@ -6,7 +6,7 @@
  */
 
 import { TableError } from "../tables/table.ts";
-import { logEvent } from "./event_log.ts";
+import { logFault } from "./event_log.ts";
 
 /** When to do the next step, in milliseconds: usually, and while there is more to do. */
 const STEP_MS = { idle: 1_000, busy: 10 };
@@ -15,8 +15,6 @@ const STEP_MS = { idle: 1_000, busy: 10 };
 export class Maintenance {
   readonly #table: { maintain(): boolean };
   readonly #onFatal: (error: unknown) => void;
-  /** Whether the last step failed: only the first failure in a row is logged. */
-  #isFailing = false;
   #isOver = false;
 
   /** `onFatal` is called where the table can't go on: the server must end. */
@@ -34,12 +32,9 @@ export class Maintenance {
   step(): boolean {
     if (this.#isOver) return false;
     try {
-      const hasMore = this.#table.maintain();
-      this.#isFailing = false;
-      return hasMore;
+      return this.#table.maintain();
     } catch (error) {
-      if (!this.#isFailing) logEvent("error", "Cannot maintain the table", { error });
-      this.#isFailing = true;
+      logFault("Cannot maintain the table", error);
       this.#isOver = error instanceof TableError && error.fatal;
       if (this.#isOver) this.#onFatal(error);
       return false;

@@ -5,7 +5,11 @@
  * @module
  */
 
+import { MemoryFullError } from "../tables/memtable/memory_full.ts";
+import type { DataFolder } from "./data_folder.ts";
+import type { Descriptors } from "./descriptors.ts";
 import { Histogram } from "./histogram.ts";
+import { SlowRequests } from "./slow_requests.ts";
 
 /** How long the requests of one operation took. */
 export class Latency {
@@ -15,18 +19,38 @@ export class Latency {
   pending = 0;
 }
 
-/** What clients did that an operator may want to know of: how often, and who did it last. */
+/** How many hosts to count by themselves between two lines of the log. */
+const HOSTS_MAX = 16;
+
+/** What clients did that an operator may want to know of: how often, and from where. */
 export class Incidents {
   /** How often. */
   count = 0;
-  /** The address of the client that did it last, where it is known. */
-  last: string | undefined;
+  /** How often from each host since these were taken; the empty string stands for hosts that are too many. */
+  #hosts = new Map<string, number>();
 
-  /** Counts one. */
+  /** Counts one, of a client with this address: host and port. */
   note(address: string | undefined): void {
     this.count++;
-    this.last = address;
+    const host = (address ?? "").replace(/:\d+$/, "");
+    const name = this.#hosts.has(host) || this.#hosts.size < HOSTS_MAX ? host : "";
+    this.#hosts.set(name, (this.#hosts.get(name) ?? 0) + 1);
   }
+
+  /** How often from each host since the last call; empty where none. */
+  takeHosts(): ReadonlyMap<string, number> {
+    const hosts = this.#hosts;
+    if (hosts.size > 0) this.#hosts = new Map();
+    return hosts;
+  }
+}
+
+/** Something that is wrong now, for people to see. */
+export interface Alert {
+  /** What it is, as docs/service.md lists it. */
+  readonly name: string;
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number;
 }
 
 /** Counts since the server started. */
@@ -37,10 +61,18 @@ export class Metrics {
   readonly startedAt: number;
   /** Connections that are open now. */
   connections = 0;
+  /** How many there may be; 0 until that is known. */
+  connectionsMax = 0;
+  /** The file descriptors of the process; undefined where they are not known. */
+  descriptors: Descriptors | undefined;
+  /** The folder of the table; undefined where it has none. */
+  dataFolder: DataFolder | undefined;
+  /** Times that the system had no descriptor or no memory for another connection. */
+  acceptFailures = 0;
   /** Connections that have been accepted, refused ones not counted. */
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
-  connectionsRefused = 0;
+  readonly refusals: Incidents = new Incidents();
   /** Connections that were closed because their clients took too long. */
   readonly timeouts: Incidents = new Incidents();
   /** Wrong passwords, on the port of the lines and on the admin port. */
@@ -57,17 +89,34 @@ export class Metrics {
   readonly commitSeconds: Histogram = Histogram.ofSeconds();
   /** Commits that failed. */
   commitsFailed = 0;
+  /** Replies that were counted as something else, before a failed commit made 500 of them. */
+  repliesReplaced = 0;
+  /** Changes that were refused because memory was full. */
+  memoryRefusals = 0;
+  /** What the last request or commit that failed was told. */
+  lastFailure: string | undefined;
   /** How many requests each turn answered, which share its commit. */
   readonly turnRequests: Histogram = Histogram.ofRequests();
   /** Whether the server is shutting down. */
   isDraining = false;
   /** How late the event loop was, in seconds: measured where somebody looks at it, else empty. */
   readonly loopDelay: Histogram = Histogram.ofSeconds();
+  /** What is wrong now, in the order of its list. */
+  alerts: readonly Alert[] = [];
+  /** The requests that held up the server. */
+  readonly slow: SlowRequests;
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
-  /** Counts from zero; `startedAt` is in milliseconds since 1970. */
-  constructor({ version, startedAt }: { version: string; startedAt: number }) {
+  /** `startedAt` is in milliseconds since 1970, `slowMs` from when on a request is slow. */
+  constructor(
+    { version, startedAt, slowMs = Infinity }: {
+      version: string;
+      startedAt: number;
+      slowMs?: number;
+    },
+  ) {
+    this.slow = new SlowRequests(slowMs);
     this.version = version;
     this.startedAt = startedAt;
   }
@@ -77,9 +126,17 @@ export class Metrics {
     this.commitSeconds.add(ms / 1_000);
   }
 
-  /** Counts a commit that failed. */
-  countFailedCommit(): void {
+  /** Counts a commit that failed, and the replies that it replaced. */
+  countFailedCommit({ message }: Error, replies = 0): void {
     this.commitsFailed++;
+    this.repliesReplaced += replies;
+    this.lastFailure = message;
+  }
+
+  /** Notes why a request failed; its reply is counted elsewhere. */
+  noteFailure(error: Error): void {
+    this.lastFailure = error.message;
+    if (error instanceof MemoryFullError) this.memoryRefusals++;
   }
 
   /** Counts a request of the current turn. */

@@ -6,12 +6,14 @@
  */
 
 import type { TableView } from "../tables/table.ts";
+import { Alerts } from "./alerts.ts";
 import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
+import { DataFolder } from "./data_folder.ts";
+import { surveyDescriptors, usedDescriptors } from "./descriptors.ts";
 import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
-import { clientsThatFit } from "./descriptors.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./event_log.ts";
@@ -21,7 +23,6 @@ import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage } from "./storage.ts";
 import { unknownVariables } from "./variables.ts";
-import { Watch } from "./watch.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
@@ -60,9 +61,7 @@ export interface Start {
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
 export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
   setLogFormat(settings.log);
-  for (const [name, option] of unknownVariables(Deno.env.toObject())) {
-    logEvent("warn", `${name} is no option, and is ignored: did you mean ${option}?`);
-  }
+  for (const unknown of unknownVariables(Deno.env.toObject())) logEvent("warn", unknown);
   if (settings.memory && settings.isDataGiven) {
     logEvent("warn", "--data is ignored: --memory keeps nothing on disk");
   }
@@ -70,12 +69,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   const certificate = readCertificate(settings);
   const commands = await loadCommands(new URL("../commands/", import.meta.url));
   const registry = new Registry(commands, settings.disabled);
-  const metrics = new Metrics({ version, startedAt: Date.now() });
+  const metrics = new Metrics({ version, startedAt: Date.now(), slowMs: settings.slowMs });
   const storage = await openStorage(settings, {
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
   const { table, turn, now } = storage;
+  const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
+  if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
   const services = {
     table,
     registry,
@@ -104,17 +105,21 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     if (!isInFiles) logEvent("warn", "SIGHUP is ignored: there is no file to read again");
   });
   const sideDoor = await openSideDoor?.({ services, turn, settings });
-  const limits = { ...settings, connectionsMax: clientsThatFit(settings.connectionsMax) };
+  const descriptors = surveyDescriptors(settings.connectionsMax);
+  metrics.connectionsMax = descriptors.clients;
+  const limits = { ...settings, connectionsMax: descriptors.clients };
   const listener = listen(settings, certificate, { services, turn, limits });
+  metrics.descriptors = { ...descriptors, used: usedDescriptors() };
   opened.resolve({ listener, sideDoor });
   const isConnecting = settings.table !== undefined;
-  giveUpPermissions({
+  const permissions = giveUpPermissions({
     net: !isConnecting && certificate === undefined,
     read: !isInFiles,
+    folder,
   });
-  new Watch(metrics).start();
+  new Alerts(services).start();
   const { port } = listener;
-  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes });
+  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes, permissions });
   if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
 }
 
@@ -144,17 +149,28 @@ function listen(
   }
 }
 
-/** From here on nothing more can be opened, whatever a client sends; but an engine, after a lost connection. */
-function giveUpPermissions({ net, read }: { net: boolean; read: boolean }): void {
-  const names = [
-    "write",
-    "env",
-    "sys",
-    "import",
-    ...net ? ["net" as const] : [],
-    ...read ? ["read" as const] : [],
-  ] as const;
-  for (const name of names) Deno.permissions.revokeSync({ name });
+/**
+ * From here on nothing more can be opened, whatever a client sends; but an engine, after a lost connection, and the
+ * data folder, for the metrics. Returns what the process may still do.
+ */
+function giveUpPermissions(
+  { net, read, folder }: { net: boolean; read: boolean; folder: string | undefined },
+): string[] {
+  const { permissions } = Deno;
+  for (const name of ["write", "env", "import"] as const) permissions.revokeSync({ name });
+  if (net) permissions.revokeSync({ name: "net" });
+  const isAll = permissions.querySync({ name: "read" }).state === "granted";
+  const keepsRoom = folder !== undefined && !(read && isAll);
+  // What is asked for by itself outlasts the whole, unless the whole was given without a path.
+  const keepsFolder = read && keepsRoom;
+  if (keepsFolder) permissions.requestSync({ name: "read", path: folder });
+  if (read) permissions.revokeSync({ name: "read", ...(keepsFolder && { path: "/" }) });
+  permissions.revokeSync({ name: "sys", ...(keepsRoom && { kind: "systemMemoryInfo" }) });
+  return [
+    ...PERMISSIONS.filter((name) => permissions.querySync({ name }).state === "granted"),
+    ...keepsFolder ? [`read:${folder}`] : read || isAll ? [] : ["read:/"],
+    ...keepsRoom ? ["sys:statfs"] : [],
+  ];
 }
 
 /** SIGHUP: reads a file again. A wrong one changes nothing. */
@@ -170,11 +186,12 @@ function renew(what: string, readAgain: () => void): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, sideDoor, cacheBytes }: {
+  { port, services, sideDoor, cacheBytes, permissions }: {
     port: number;
     services: Inside["services"];
     sideDoor: SideDoor | undefined;
     cacheBytes: number | undefined;
+    permissions: readonly string[];
   },
 ): void {
   const { table, registry, metrics, accessOf } = services;
@@ -191,7 +208,7 @@ function logStart(
     operations: registry.size,
     tls: tlsCert !== undefined,
     password: accessOf !== undefined,
-    permissions: PERMISSIONS.filter(isGranted).join() || "none",
+    permissions: permissions.join() || "none",
   });
 }
 
@@ -201,10 +218,6 @@ function countOf(services: Inside["services"]): { keys?: number } {
   return keys === undefined ? {} : { keys };
 }
 
-function isGranted(name: (typeof PERMISSIONS)[number]): boolean {
-  return Deno.permissions.querySync({ name }).state === "granted";
-}
-
 /** Logs what the server did in its life. */
 function logStop({ registry, metrics }: Inside["services"]): void {
   let requests = 0;
@@ -212,7 +225,7 @@ function logStop({ registry, metrics }: Inside["services"]): void {
   logEvent("info", "Keyline has stopped", {
     seconds: Math.round((Date.now() - metrics.startedAt) / 1_000),
     connections: metrics.connectionsAccepted,
-    refused: metrics.connectionsRefused,
+    refused: metrics.refusals.count,
     requests,
     malformed: metrics.malformed,
     commits: metrics.commitSeconds.count,

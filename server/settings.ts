@@ -5,19 +5,25 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { LOG_FORMATS, type LogFormat } from "./event_log.ts";
+import {
+  type Call,
+  type Flag,
+  type Flags,
+  helpText,
+  oneOf,
+  type Range,
+  readCall,
+  seconds as secondsOf,
+  UsageError,
+  variableIn,
+  variableOf,
+  type Variables,
+  wholeNumber,
+} from "./flags.ts";
 import { ENGINE_VARIABLES, type EngineLocation, parseEngineLocation } from "../tables/engines.ts";
 
-/** How to write an option, what it means, and its default. */
-export interface Option {
-  /** What follows the flag, as in `--port NUMBER`; nothing for a switch. */
-  readonly hint?: string;
-  /** The default. */
-  readonly preset?: string;
-  /** What it means, in a few words. */
-  readonly help: string;
-}
+export { type Flag as Option, UsageError, variableOf };
 
 /** Every option, by its flag without `--`, in the order in which `--help` shows them. */
 export const OPTIONS = {
@@ -40,10 +46,24 @@ export const OPTIONS = {
   disable: { hint: "VERBS", help: "operations not to offer: clear,keys" },
   admin: { hint: "PORT", help: "serve metrics and a live page over HTTP on this port" },
   "admin-host": { hint: "ADDRESS", preset: "127.0.0.1", help: "address of that port" },
+  slow: { hint: "MS", preset: "10", help: "log requests that hold up the server for longer" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
-  help: { help: "show this and exit" },
-  version: { help: "show the version and exit" },
-} as const satisfies Record<string, Option>;
+  "print-settings": {
+    help: "show what is in force and where it is from, and exit",
+    noVariable: true,
+  },
+  help: { help: "show this and exit", noVariable: true },
+  version: { help: "show the version and exit", noVariable: true },
+} as const satisfies Flags;
+
+/** What `--help` says of the server. */
+export const HELP: string = helpText("Keyline: a key-value server that you can telnet to", {
+  usage: "deno task start [options]",
+  flags: OPTIONS,
+}) + `
+Every option but the last three can be set in the environment as well: --max-line is
+KEYLINE_MAX_LINE. A flag takes precedence. KEYLINE_PASSWORD sets the password for AUTH.
+`;
 
 type Name = keyof typeof OPTIONS;
 
@@ -93,76 +113,64 @@ export interface Settings {
   readonly adminPort: number | undefined;
   /** The address of that port. */
   readonly adminHost: string;
+  /** How long a request may hold up the server without a line in the log, in milliseconds. */
+  readonly slowMs: number;
   /** How the lines of the log look. */
   readonly log: LogFormat;
+  /** Whether to show the settings and end. */
+  readonly printSettings: boolean;
   /** Whether to show the help text and end. */
   readonly help: boolean;
   /** Whether to show the version and end. */
   readonly version: boolean;
 }
 
-/** Settings that can't be used; the message says what to do. */
-export class UsageError extends Error {}
-
 /** A start that failed for another reason; the message says what to do. */
 export class StartError extends Error {}
 
 const MIB = 1_048_576;
 const PORTS = { min: 0, max: 65_535 };
-const SWITCHES = new Map([["1", true], ["true", true], ["0", false], ["false", false], [
-  "",
-  false,
-]]);
 
 /** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
-export function readSettings(
-  args: readonly string[],
-  variables: (name: string) => string | undefined,
-): Settings {
-  const environment = (name: string) => variable(name, variables);
-  const flags = parseFlags(args);
-  // An empty variable counts as unset.
-  const given = (name: Name) =>
-    flags[name] ?? (environment(variableOf(name)) || undefined) ?? presetOf(name);
+export function readSettings(args: readonly string[], variables: Variables): Settings {
+  const environment = (name: string) => variableIn(name, variables);
+  const { flags: given, origins } = readOptions(args, variables);
   /** The name of an option in a message: the way it was given. */
-  const called = (name: Name) => flags[name] === undefined ? variableOf(name) : `--${name}`;
-  const text = (name: Name) => {
-    const value = given(name);
-    if (value === "") throw new UsageError(`${called(name)} must not be empty.`);
-    return value === undefined ? undefined : String(value);
-  };
-  const whole = (name: Name, range: Range) => wholeNumber(called(name), text(name)!, range);
-  const seconds = (name: Name, min: number) => decimalNumber(called(name), text(name)!, min);
+  const called = (name: Name) => origins[name] === "variable" ? variableOf(name) : `--${name}`;
+  const whole = (name: Name, range: Range) => wholeNumber(called(name), `${given[name]}`, range);
+  const seconds = (name: Name, min: number) => secondsOf(called(name), `${given[name]}`, { min });
   const settings: Settings = {
-    host: text("host")!,
+    host: given.host,
     port: whole("port", PORTS),
-    data: text("data")!,
-    isDataGiven: flags.data !== undefined || !!environment(variableOf("data")),
-    memory: switchOf("memory", given("memory")),
-    table: locationOf(called("table"), text("table")),
+    data: given.data,
+    isDataGiven: origins.data !== "default",
+    memory: given.memory,
+    table: locationOf(called("table"), given.table),
     tableTimeout: seconds("table-timeout", 0.1),
     access: Object.fromEntries(
-      ENGINE_VARIABLES.map((name) => [name, environment(name) || ""]).filter(([, value]) => value),
+      ENGINE_VARIABLES.map((name) => [name, environment(name) ?? ""]).filter(([, value]) => value),
     ),
-    cacheBytes: given("cache") === undefined
+    cacheBytes: given.cache === undefined
       ? undefined
       : whole("cache", { min: 0, max: 1_048_576 }) * MIB,
     lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
     connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
     idleTimeout: seconds("idle-timeout", 0),
     writeTimeout: seconds("write-timeout", 0.1),
-    passwordFile: text("password-file"),
-    readerPasswordFile: text("reader-password-file"),
+    passwordFile: given["password-file"],
+    readerPasswordFile: given["reader-password-file"],
     password: environment("KEYLINE_PASSWORD"),
-    insecure: switchOf("insecure", given("insecure")),
-    tlsCert: text("tls-cert"),
-    tlsKey: text("tls-key"),
-    disabled: (text("disable") ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
-    adminPort: text("admin") === undefined ? undefined : whole("admin", PORTS),
-    adminHost: text("admin-host")!,
-    log: oneOf(called("log"), { given: text("log")!, words: LOG_FORMATS }),
-    help: switchOf("help", flags.help),
-    version: switchOf("version", flags.version),
+    insecure: given.insecure,
+    tlsCert: given["tls-cert"],
+    tlsKey: given["tls-key"],
+    disabled: (given.disable ?? "").toUpperCase().split(/[\s,]+/).filter((verb) => verb !== ""),
+    adminPort: given.admin === undefined ? undefined : whole("admin", PORTS),
+    adminHost: given["admin-host"],
+    slowMs: whole("slow", { min: 1, max: 3_600_000 }),
+    log: oneOf(called("log"), given.log, LOG_FORMATS),
+    printSettings: given["print-settings"],
+    help: given.help,
+    version: given.version,
   };
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
@@ -176,73 +184,15 @@ export function readSettings(
   return settings;
 }
 
-/** The environment variable of an option. */
-export function variableOf(name: string): string {
-  return `KEYLINE_${name.toUpperCase().replaceAll("-", "_")}`;
-}
-
-type Flags = { [name in Name]?: string | boolean };
-
-function parseFlags(args: readonly string[]): Flags {
-  // `deno task start -- --port 1` passes the "--" on.
-  const own = args[0] === "--" ? args.slice(1) : args;
-  const types = Object.entries<Option>(OPTIONS).map(([name, { hint }]) =>
-    [name, { type: hint === undefined ? "boolean" as const : "string" as const }] as const
-  );
-  const options = { ...Object.fromEntries(types), help: { type: "boolean" as const, short: "h" } };
-  try {
-    return parseArgs({ args: withValues(own), options }).values as Flags;
-  } catch (error) {
-    // Its first sentence says what is wrong; the rest is about Node.js programs.
-    const what = (error as Error).message.split(/\.\s/)[0]!
-      .replace(
-        /^Option '(-.* )?--([^ ']+)( <value>)?' argument .*/s,
-        "--$2 needs a value after it",
-      );
-    if (what === "Unknown option '--password'") {
-      throw new UsageError(
-        "There is no --password, because other users can see the flags of a process. Set " +
-          "KEYLINE_PASSWORD, or name a file with --password-file.",
-      );
-    }
-    throw new UsageError(`${what}. Run with --help to see the options.`);
+/** Reads the options as texts, and where each is from. Throws UsageError. */
+export function readOptions(args: readonly string[], variables: Variables): Call<typeof OPTIONS> {
+  if (args.some((arg) => /^--password(=|$)/.test(arg))) {
+    throw new UsageError(
+      "There is no --password, because other users can see the flags of a process. Set " +
+        "KEYLINE_PASSWORD, or name a file with --password-file.",
+    );
   }
-}
-
-/** A variable of the environment. What Deno says of one that is not UTF-8 would tell its value. */
-function variable(
-  name: string,
-  variables: (name: string) => string | undefined,
-): string | undefined {
-  try {
-    return variables(name);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new UsageError(`${name} is not UTF-8: set it to text.`);
-  }
-}
-
-/** Joins a number below zero to the flag before it, which would otherwise be two flags. */
-function withValues(args: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (const arg of args) {
-    const isValue = /^-\d/.test(arg) && /^--[^=]+$/.test(joined.at(-1) ?? "");
-    joined.push(isValue ? `${joined.pop()}=${arg}` : arg);
-  }
-  return joined;
-}
-
-function presetOf(name: Name): string | undefined {
-  return (OPTIONS[name] as Option).preset;
-}
-
-function switchOf(name: Name, given: string | boolean | undefined): boolean {
-  if (typeof given !== "string") return given ?? false;
-  const value = SWITCHES.get(given.toLowerCase());
-  if (value === undefined) {
-    throw new UsageError(`${variableOf(name)} must be 1 or 0: it is "${given}".`);
-  }
-  return value;
+  return readCall(args, { known: OPTIONS, variables });
 }
 
 function locationOf(name: string, given: string | undefined): EngineLocation | undefined {
@@ -252,30 +202,4 @@ function locationOf(name: string, given: string | undefined): EngineLocation | u
   } catch (error) {
     throw new UsageError(`Cannot use ${name}: ${(error as Error).message}.`);
   }
-}
-
-interface Range {
-  readonly min: number;
-  readonly max: number;
-}
-
-function wholeNumber(name: string, given: string, { min, max }: Range): number {
-  const value = /^\d+$/.test(given) ? Number(given) : NaN;
-  if (value >= min && value <= max) return value;
-  throw new UsageError(`${name} must be a whole number from ${min} to ${max}: it is "${given}".`);
-}
-
-function oneOf<const Word extends string>(
-  name: string,
-  { given, words }: { given: string; words: readonly Word[] },
-): Word {
-  const word = words.find((word) => word === given);
-  if (word !== undefined) return word;
-  throw new UsageError(`${name} must be ${words.join(" or ")}: it is "${given}".`);
-}
-
-function decimalNumber(name: string, given: string, min: number): number {
-  const value = /^\d+(\.\d+)?$/.test(given) ? Number(given) : NaN;
-  if (value >= min) return value;
-  throw new UsageError(`${name} must be a number of seconds, at least ${min}: it is "${given}".`);
 }

@@ -2,7 +2,8 @@
  * The statistics that the server gives of itself: each stands here once, with its name, its kind, what it
  * means and how to read it. STATS lists them for people, `/metrics` for Prometheus.
  *
- * Names are those of Prometheus' guide: base units, the unit last, and `_total` behind what only grows.
+ * Names are those of Prometheus' guide: base units, the unit last, and `_total` behind what only grows. Those
+ * that begin with `process_` are what its client libraries call the same things.
  *
  * @module
  */
@@ -32,7 +33,7 @@ export interface Sample {
 
 /** One statistic. */
 export interface Stat {
-  /** Its name, without `keyline_` before it. */
+  /** Its name, without the `keyline_` that `/metrics` puts before it, but for those of `process_`. */
   readonly name: string;
   /** A counter only grows, a gauge goes up and down, a histogram counts by size. */
   readonly type: "counter" | "gauge" | "histogram";
@@ -73,6 +74,18 @@ export const STATS: readonly Stat[] = [
   ofTable("table_bytes", "gauge", "Memory that keys and values take, in bytes"),
   ofTable("disk_bytes", "gauge", "Size of the log on disk, in bytes"),
   ofTable("live_bytes", "gauge", "What the newest record of each key takes of the log, in bytes"),
+  ofTable("dead_bytes", "gauge", "What all the other records take of the log, in bytes"),
+  gauge(
+    "disk_free_bytes",
+    "Room on the disk of the table, in bytes",
+    ({ metrics }) => metrics.dataFolder?.freeBytes,
+  ),
+  gauge(
+    "last_backup_timestamp_seconds",
+    "When the table was backed up last, in seconds since 1970",
+    ({ metrics }) => metrics.dataFolder?.lastBackup,
+  ),
+  ofTable("disk_full", "gauge", "1 where the disk is full, and PUT is refused"),
   ofTable(
     "compacted_bytes_total",
     "counter",
@@ -80,10 +93,16 @@ export const STATS: readonly Stat[] = [
   ),
   ofTable("cache_hits_total", "counter", "Look-ups that found their value in memory"),
   ofTable("cache_misses_total", "counter", "Look-ups that had to read their value from disk"),
-  ofTable("damaged_records_total", "counter", "Damaged records that look-ups have met on disk"),
+  ofTable(
+    "damaged_records_total",
+    "counter",
+    "Damaged places that look-ups and compaction have met on disk",
+  ),
   ofTable("log_bytes", "gauge", "What the log in etcd adds to the snapshot, in bytes"),
   ofTable("snapshot_bytes", "gauge", "Size of the table's snapshot in etcd, in bytes"),
   ofTable("snapshots_total", "counter", "Snapshots that this server has written to etcd"),
+  ofTable("engine_reached", "gauge", "1 where the table's engine answered when asked last, else 0"),
+  ofTable("engine_full", "gauge", "1 where the table's engine takes no changes, but can be read"),
   ofTable("engine_calls_total", "counter", "Times that turns have asked the table's engine"),
   ofTable(
     "conflicts_total",
@@ -97,6 +116,16 @@ export const STATS: readonly Stat[] = [
     "1 where the table takes changes, 0 where the disk is full or failed",
   ),
   gauge("connections", "Clients that are connected", ({ metrics }) => metrics.connections),
+  gauge(
+    "connections_max",
+    "Clients that there may be at a time",
+    ({ metrics }) => metrics.connectionsMax || undefined,
+  ),
+  counter(
+    "accept_failures_total",
+    "Times that the system had no descriptor or memory for another connection",
+    ({ metrics }) => metrics.acceptFailures,
+  ),
   counter(
     "connections_accepted_total",
     "Connections that were accepted",
@@ -105,12 +134,17 @@ export const STATS: readonly Stat[] = [
   counter(
     "connections_refused_total",
     "Connections that were refused because there were too many",
-    ({ metrics }) => metrics.connectionsRefused,
+    ({ metrics }) => metrics.refusals.count,
   ),
   counter(
     "connections_timed_out_total",
     "Connections that were closed because their clients took too long",
     ({ metrics }) => metrics.timeouts.count,
+  ),
+  counter(
+    "slow_requests_total",
+    "Requests that held up the server for longer than --slow",
+    ({ metrics }) => metrics.slow.count,
   ),
   counter(
     "wrong_passwords_total",
@@ -133,6 +167,16 @@ export const STATS: readonly Stat[] = [
     ({ metrics }) => metrics.commitSeconds.count,
   ),
   counter("commits_failed_total", "Commits that failed", ({ metrics }) => metrics.commitsFailed),
+  counter(
+    "failed_requests_total",
+    "Requests that were answered 500, those of failed commits included",
+    failedRequests,
+  ),
+  counter(
+    "memory_refusals_total",
+    "Changes that were refused because memory was full",
+    ({ metrics }) => metrics.memoryRefusals,
+  ),
   histogram(
     "commit_duration_seconds",
     "How long commits take, their sync included",
@@ -149,6 +193,21 @@ export const STATS: readonly Stat[] = [
     "Memory of the process (resident set), in bytes",
     () => Deno.memoryUsage().rss,
   ),
+  gauge(
+    "process_start_time_seconds",
+    "When the server started, in seconds since 1970",
+    ({ metrics }) => metrics.startedAt / 1_000,
+  ),
+  gauge(
+    "process_open_fds",
+    "File descriptors in use: those of the start, and one for each client",
+    ({ metrics: { descriptors, connections } }) => descriptors && descriptors.used + connections,
+  ),
+  gauge(
+    "process_max_fds",
+    "File descriptors that there can be; where there are enough for all clients, those that need be",
+    ({ metrics }) => metrics.descriptors?.max,
+  ),
   counter("cpu_seconds_total", "Processor time that the process has used, in seconds", cpuSeconds),
   counter(
     "requests_malformed_total",
@@ -163,7 +222,8 @@ export const STATS: readonly Stat[] = [
   {
     name: "requests_total",
     type: "counter",
-    help: "Requests that were answered, by operation and reply code",
+    help:
+      "Requests that were answered, by operation and reply code, before a commit that fails makes it 500",
     read: ({ registry }) => [...registry].flatMap(answersOf),
   },
   {
@@ -242,6 +302,15 @@ export function keyCount({ table }: Source): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** How many requests were answered 500. */
+export function failedRequests(
+  { registry, metrics }: Pick<Source, "registry" | "metrics">,
+): number {
+  let count = metrics.repliesReplaced;
+  for (const { answered } of registry) count += answered[500]!;
+  return count;
 }
 
 function cpuSeconds(): number {

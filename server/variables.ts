@@ -6,19 +6,19 @@
  */
 
 import { ENGINE_VARIABLES } from "../tables/engines.ts";
-import { OPTIONS, variableOf } from "./settings.ts";
+import { type Flag, variableOf } from "./flags.ts";
+import { OPTIONS } from "./settings.ts";
 
 /** What has a variable and no flag, because other users can see the flags of a process. */
-const VARIABLES_ALONE = ["KEYLINE_PASSWORD", ...ENGINE_VARIABLES];
+export const VARIABLES_ALONE: readonly string[] = ["KEYLINE_PASSWORD", ...ENGINE_VARIABLES];
 
-/** The variables that are no options, each with the option that is spelled most alike. */
-export function unknownVariables(
-  environment: Readonly<Record<string, string>>,
-): [string, string][] {
-  const known = [...Object.keys(OPTIONS).map(variableOf), ...VARIABLES_ALONE];
+/** A sentence for each variable that is no option, with the option that is spelled most alike. */
+export function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
+  const options = Object.entries<Flag>(OPTIONS).filter(([, { noVariable }]) => !noVariable);
+  const known = [...options.map(([name]) => variableOf(name)), ...VARIABLES_ALONE];
   return Object.entries(environment)
     .filter(([name, value]) => name.startsWith("KEYLINE_") && value !== "" && !known.includes(name))
-    .map(([name]) => [name, nearest(name, known)]);
+    .map(([name]) => `${name} is no option, and is ignored: did you mean ${nearest(name, known)}?`);
 }
 
 function nearest(word: string, words: readonly string[]): string {

@@ -50,7 +50,7 @@ export class MemoryTable implements Table {
   /** How many expired keys have been removed. */
   #expiredKeys = 0;
 
-  /** Creates a table. */
+  /** Without options, the table is empty, goes by the clock of the system, and tells nobody its changes. */
   constructor(
     { now = Date.now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions = {},
   ) {

@@ -6,11 +6,13 @@
  */
 
 import process from "node:process";
+import { noteBackup } from "../tables/durable/backup_note.ts";
 import { backUp } from "../tables/durable/copy.ts";
+import { messageOf } from "../tables/durable/errors.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "./usage.ts";
+import { type Flags, helpText } from "../server/flags.ts";
 
 const FLAGS = { data: DATA_FLAG, ...COMMON_FLAGS } as const satisfies Flags;
 
@@ -30,8 +32,14 @@ export function runBackup(args: readonly string[]): Promise<number> {
     help: HELP,
     async run({ data, quiet }, [file]) {
       using meter = new Meter({ unit: "keys", quiet });
+      const madeAt = new Date();
       const copied = await runSteps(backUp(data, file!), meter);
       if (copied === undefined) return INTERRUPTED;
+      try {
+        noteBackup(data, { path: file!, madeAt });
+      } catch (error) {
+        meter.note(`Cannot note the backup in ${data}, for the metrics: ${messageOf(error)}`);
+      }
       const what = `${counted(copied.keys, "key")} (${grouped(copied.bytes)} bytes)`;
       if (!quiet) meter.note(`Copied ${what} from ${data} to ${file}, and read it back`);
       return 0;

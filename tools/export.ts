@@ -12,14 +12,14 @@ import { INTERRUPTED, onInterrupt, runProgram, writeOut } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { quoted } from "./printable.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "./usage.ts";
+import { type Flags, helpText } from "../server/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
-  prefix: { hint: "TEXT", help: "only keys that begin with this" },
-  after: { hint: "KEY", help: "only keys that come after this one" },
+  prefix: { hint: "TEXT", help: "only keys that begin with this", mayBeEmpty: true },
+  after: { hint: "KEY", help: "only keys that come after this one", mayBeEmpty: true },
   quiet: { help: "show no progress" },
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 const HELP = helpText(

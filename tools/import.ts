@@ -15,7 +15,14 @@ import { counted, grouped, Meter } from "./progress.ts";
 import { RedisSource } from "./redis_source.ts";
 import type { Source } from "./source.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, type Given, helpText, oneOf, UsageError, wholeNumber } from "./usage.ts";
+import {
+  type Flags,
+  type Given,
+  helpText,
+  oneOf,
+  UsageError,
+  wholeNumber,
+} from "../server/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
@@ -23,7 +30,7 @@ const FLAGS = {
   "on-error": { hint: "WHAT", help: "stop or skip [stop for lines, skip for servers]" },
   skip: { hint: "LINES", preset: "0", help: "skip the first lines, to go on where it stopped" },
   quiet: { help: "show no progress" },
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 const HELP = helpText(
@@ -48,7 +55,7 @@ export function runImport(args: readonly string[]): Promise<number> {
       const target = await targetOf(flags);
       const source = sourceOf(flags, target.timeout);
       const onError = flags["on-error"] ?? (source.unit === "line" ? "stop" : "skip");
-      const goesOn = oneOf("on-error", { text: onError, words: ["stop", "skip"] }) === "skip";
+      const goesOn = oneOf("--on-error", onError, ["stop", "skip"]) === "skip";
       await using db = await enter(target);
       using meter = new Meter({ unit: "keys", quiet: flags.quiet });
       const stopping = new AbortController();
@@ -71,7 +78,7 @@ export function runImport(args: readonly string[]): Promise<number> {
 }
 
 function sourceOf(flags: Given<typeof FLAGS>, timeout: number): Source {
-  const skip = wholeNumber("skip", { text: flags.skip, min: 0, max: Number.MAX_SAFE_INTEGER });
+  const skip = wholeNumber("--skip", flags.skip, { min: 0, max: Number.MAX_SAFE_INTEGER });
   if (flags.from === undefined) {
     if (process.stdin.isTTY) {
       throw new UsageError("There is nothing to import: give a file, as in keyline import < FILE.");

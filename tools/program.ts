@@ -8,7 +8,7 @@
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
 import { printable } from "./printable.ts";
-import { type Flags, type Given, readCall, UsageError } from "./usage.ts";
+import { type Flags, type Given, readCall, UsageError } from "../server/flags.ts";
 
 /** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;
@@ -23,6 +23,8 @@ export interface Program<Known extends Flags> {
   readonly flags: Known & Flags;
   /** The names of its other arguments, all of which must be given. */
   readonly operands?: readonly string[];
+  /** Whether there may be any number of these. */
+  readonly isOpen?: boolean;
   /** What `--help` prints. */
   readonly help: string;
   /** Does the work and returns the exit code. */
@@ -35,12 +37,12 @@ export interface Program<Known extends Flags> {
  */
 export async function runProgram<const Known extends Flags & { help: object }>(
   args: readonly string[],
-  { name, flags, operands = [], help, run }: Program<Known>,
+  { name, flags, operands = [], isOpen = false, help, run }: Program<Known>,
 ): Promise<number> {
   // What a write that fails throws is handled where it is awaited; the event would end the process.
   process.stdout.on("error", () => {});
   try {
-    const given = readCall<Known>(args, { known: flags, operands });
+    const given = readCall<Known>(args, { known: flags, operands, isOpen });
     if (given.flags.help) {
       await writeOut(help);
       return 0;

@@ -48,7 +48,7 @@ export class Meter implements Disposable {
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isDrawn = false;
 
-  /** Starts the clock. */
+  /** Time counts from here on, and the line is drawn again and again until the meter is disposed of. */
   constructor(options: MeterOptions) {
     this.#options = { quiet: false, screen: process.stderr, now: Date.now, ...options };
     const { quiet, screen, now } = this.#options;

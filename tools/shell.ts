@@ -1,7 +1,7 @@
 /**
  * The shell: a prompt for a running server, with history, completion and hints. If input or output is
- * not a terminal, or one that can't move its cursor, it just sends lines and prints replies. Run it with `deno task shell`, or as
- * `keyline shell`.
+ * not a terminal, or one that can't move its cursor, it just sends lines and prints replies; with a request as
+ * arguments, it sends that one and prints its value. Run it with `deno task shell`, or as `keyline shell`.
  *
  * @module
  */
@@ -9,12 +9,12 @@
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { runProgram, say, writeOut } from "./program.ts";
+import { runProgram, say, ToolError, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
-import { plainReply, worse } from "./shell_reply.ts";
-import { nameOf, reach, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "./usage.ts";
+import { plainReply, valueReply, worse } from "./shell_reply.ts";
+import { nameOf, reach, type Target, TARGET_FLAGS, targetOf } from "./target.ts";
+import { type Flags, helpText } from "../server/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
@@ -24,18 +24,22 @@ const FLAGS = {
   },
   "no-history": { help: "keep no history" },
   "no-color": { help: "show no colors; NO_COLOR does the same" },
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 const HELP = helpText("keyline shell: talk to a running server", {
-  usage: "keyline shell [options]\n       echo 'GET greeting' | keyline shell [options]",
+  usage: "keyline shell [options]\n       keyline shell [options] GET greeting\n" +
+    "       echo 'GET greeting' | keyline shell [options]",
   flags: FLAGS,
 }) + `
 On a terminal, Tab completes verbs and keys, the arrows recall earlier lines, Ctrl-C clears the line or
 stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply.
 
-Otherwise, each line of input is sent and each reply printed as it is, unless it goes to a terminal. The exit code is the highest that
-a reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
+With a request behind the options, that one is sent, and what it asks for is printed: the value, the number,
+or the lines; for a request that asks for nothing, OK. Any other reply goes to standard error.
+
+Otherwise, each line of input is sent, and each reply printed as it is. The exit code is the highest that a
+reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
 /** How many requests are in flight at a time, if input is not a terminal: as many as have small replies. */
 const WINDOW = { min: 16, max: 1_000 };
@@ -61,10 +65,18 @@ export function runShell(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "shell",
     flags: FLAGS,
+    operands: ["REQUEST"],
+    isOpen: true,
     help: HELP,
-    async run(flags) {
+    async run(flags, request) {
       const target = await targetOf(flags);
-      await using db = await reach(target);
+      const reached = await tryToReach(target);
+      if (typeof reached === "number") return reached;
+      await using db = reached;
+      if (request.length > 0) {
+        giveUp(["read", "write", "env"]);
+        return await runOne(db, request.join(" "));
+      }
       const { stdin, stdout, env } = process;
       const isDumb = env.TERM === "dumb";
       if (!stdin.isTTY || !stdout.isTTY || isDumb) {
@@ -81,6 +93,24 @@ export function runShell(args: readonly string[]): Promise<number> {
       return await prompt.run();
     },
   });
+}
+
+/** Connects; the exit code where that fails. */
+async function tryToReach(target: Target): Promise<Client | number> {
+  try {
+    return await reach(target);
+  } catch (error) {
+    if (!(error instanceof KeylineError || error instanceof ToolError)) throw error;
+    say(`keyline shell: ${error.message}`);
+    return error instanceof ToolError ? 2 : 3;
+  }
+}
+
+/** Sends one request, and prints what it asks for; returns the exit code. */
+async function runOne(db: Client, line: string): Promise<number> {
+  const outcome = await askPlain(db, line, valueReply);
+  await writeOut(outcome.text);
+  return outcome.code;
 }
 
 /**
@@ -140,10 +170,12 @@ function refuse(bytes: Uint8Array | undefined, place: number): Promise<Outcome> 
   return Promise.resolve({ text: "", code: 2 });
 }
 
-async function askPlain(db: Client, line: string): Promise<Outcome> {
+async function askPlain(db: Client, line: string, show = plainReply): Promise<Outcome> {
   try {
     const isTerminal = process.stdout.isTTY === true;
-    return plainReply(await db.request(line), { isTerminal });
+    const { note, ...outcome } = show(await db.request(line), { line, isTerminal });
+    if (note !== "") process.stderr.write(note);
+    return outcome;
   } catch (error) {
     if (!(error instanceof KeylineError)) throw error;
     say(`keyline shell: ${error.message}`);

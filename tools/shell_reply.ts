@@ -15,6 +15,8 @@ export interface View {
   readonly milliseconds: number;
 }
 
+/** The requests for lists that may be empty: the reply alone does not tell such a list from a number. */
+const LISTS = /^ *(KEYS|CLIENTS)( |$)/i;
 const RESET = "\x1b[0m";
 const DIM = "\x1b[2m";
 /** The color of each exit code: green, yellow, red, red. */
@@ -32,15 +34,52 @@ export function worse(one: number, other: number): number {
   return Math.max(one, other);
 }
 
-/** Returns a reply with its exit code: as the server sent it, or made fit for a terminal. */
-export function plainReply(
-  reply: Reply,
-  { isTerminal }: { isTerminal: boolean },
-): { text: string; code: number } {
-  const { code, text, lines } = reply;
-  const all = [...lines.map((line) => `${code}-${line}`), `${code} ${text}`];
-  const shown = isTerminal ? all.map(printable) : all;
-  return { text: `${shown.join("\n")}\n`, code: codeOf(reply) };
+/** What is printed of a reply. */
+export interface Printed {
+  /** What goes to standard output. */
+  readonly text: string;
+  /** What goes to standard error, for people. */
+  readonly note: string;
+  /** The exit code. */
+  readonly code: number;
+}
+
+/** What a reply answers, and where it goes. */
+export interface Asked {
+  /** The request. */
+  readonly line: string;
+  /** Whether standard output is a terminal, on which no reply may act. */
+  readonly isTerminal: boolean;
+}
+
+/** Returns a reply as the server sent it. */
+export function plainReply(reply: Reply, { isTerminal }: Asked): Printed {
+  return { text: textOf(linesOf(reply), isTerminal), note: "", code: codeOf(reply) };
+}
+
+/**
+ * Returns what a request asks for, without the codes around it: what follows `200 OK`, or the lines of a list. A
+ * reply that is no success is a note, and so is what a list's last line says beside the number of its lines.
+ */
+export function valueReply(reply: Reply, { line, isTerminal }: Asked): Printed {
+  const code = codeOf(reply);
+  if (code !== 0) return { text: "", note: textOf(linesOf(reply), true), code };
+  const { text, lines } = reply;
+  const rest = text.replace(/^OK ?/, "");
+  if (lines.length === 0 && !LISTS.test(line)) {
+    return { text: textOf([rest || text], isTerminal), note: "", code };
+  }
+  const says = rest === String(lines.length) ? "" : rest;
+  return { text: textOf(lines, isTerminal), note: textOf(says ? [says] : [], true), code };
+}
+
+/** The lines of a reply, as the server sent them. */
+function linesOf({ code, text, lines }: Reply): string[] {
+  return [...lines.map((line) => `${code}-${line}`), `${code} ${text}`];
+}
+
+function textOf(lines: readonly string[], isTerminal: boolean): string {
+  return lines.map((line) => `${isTerminal ? printable(line) : line}\n`).join("");
 }
 
 /** Returns the lines of a reply for a terminal, none of which can act on the terminal. */

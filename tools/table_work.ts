@@ -10,7 +10,7 @@ import { OpenError } from "../tables/durable/errors.ts";
 import type { Steps } from "../tables/durable/inspection.ts";
 import { onInterrupt, ToolError } from "./program.ts";
 import type { Meter } from "./progress.ts";
-import type { Flag, Flags } from "./usage.ts";
+import type { Flag, Flags } from "../server/flags.ts";
 
 /** Where the table is. */
 export const DATA_FLAG: Flag & { hint: string; preset: string } = {
@@ -22,7 +22,7 @@ export const DATA_FLAG: Flag & { hint: string; preset: string } = {
 /** The flags of all of them. */
 export const COMMON_FLAGS = {
   quiet: { help: "show no progress" },
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 /** Does the steps of a piece of work; undefined if it was stopped. Throws ToolError. */

@@ -17,13 +17,13 @@ import {
 import { textOf } from "./byte_lines.ts";
 import { askHidden } from "./hidden_input.ts";
 import { ToolError } from "./program.ts";
-import { type Flags, type Given, UsageError, wholeNumber } from "./usage.ts";
+import { type Flags, type Given, seconds, UsageError, wholeNumber } from "../server/flags.ts";
 
 /** The flags that name a server. */
 export const TARGET_FLAGS = {
   host: { hint: "ADDRESS", preset: "127.0.0.1", help: "name or address of the server" },
   port: { hint: "NUMBER", preset: String(DEFAULT_PORT), help: "its port" },
-  password: { help: "ask for the password; or set KEYLINE_PASSWORD" },
+  password: { help: "ask for the password; or set KEYLINE_PASSWORD", noVariable: true },
   "password-file": { hint: "FILE", help: "file whose first line is the password" },
   tls: { help: "use TLS" },
   ca: { hint: "FILE", help: "certificates to trust (PEM), in place of the system's" },
@@ -46,21 +46,14 @@ export type Target = ConnectOptions & {
 
 /** Returns the server that flags name. Asks for the password if told to. Throws UsageError. */
 export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Target> {
-  const seconds = Number(flags.timeout);
-  if (!(seconds >= SECONDS.min && seconds <= SECONDS.max)) {
-    const range = `from ${SECONDS.min} to ${SECONDS.max}`;
-    throw new UsageError(
-      `--timeout must be a number of seconds ${range}: it is "${flags.timeout}".`,
-    );
-  }
   const ca = flags.ca === undefined ? undefined : readFile("ca", flags.ca).toString();
   return {
     hostname: flags.host,
-    port: wholeNumber("port", { text: flags.port, min: 1, max: 65_535 }),
+    port: wholeNumber("--port", flags.port, { min: 1, max: 65_535 }),
     password: await passwordOf(flags),
     tls: flags.tls || ca !== undefined,
     ca,
-    timeout: seconds * 1_000,
+    timeout: seconds("--timeout", flags.timeout, SECONDS) * 1_000,
     replyBytesMax: REPLY_BYTES_MAX,
     // The programs themselves bound what they have in flight.
     queueSizeMax: Infinity,

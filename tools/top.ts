@@ -13,14 +13,14 @@ import { FullScreen } from "./full_screen.ts";
 import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
 import { passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
-import { type Flags, helpText, wholeNumber } from "./usage.ts";
+import { type Flags, helpText, wholeNumber } from "../server/flags.ts";
 
 const FLAGS = {
   host: TARGET_FLAGS.host,
   admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
   password: TARGET_FLAGS.password,
   "password-file": TARGET_FLAGS["password-file"],
-  help: { help: "show this and end" },
+  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
 const HELP = helpText("keyline top: the statistics of a running server, as they come", {
@@ -41,7 +41,7 @@ export function runTop(args: readonly string[]): Promise<number> {
     flags: FLAGS,
     help: HELP,
     async run(flags) {
-      const port = wholeNumber("admin", { text: flags.admin, min: 1, max: 65_535 });
+      const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
       const host = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
       const password = await passwordOf(flags);
       const source = { url: `http://${host}:${port}/events`, password };

@@ -47,15 +47,18 @@ const COLUMNS: readonly (readonly [head: string, width: number, text: (f: Frame)
   ["keys", 8, ({ keys }) => number(keys)],
   ["memory", 9, ({ memory }) => bytes(memory)],
 ];
+const WRONG_HEAD = "wrong";
 
 /** The heads of plain lines. */
 export function headLine(): string {
-  return `${COLUMNS.map(([head, width]) => head.padStart(width)).join(" ")}\n`;
+  return `${COLUMNS.map(([head, width]) => head.padStart(width)).join(" ")}  ${WRONG_HEAD}\n`;
 }
 
-/** A frame as a plain line. */
+/** A frame as a plain line; at its end what is wrong. */
 export function plainLine(frame: Frame): string {
-  return `${COLUMNS.map(([, width, text]) => text(frame).padStart(width)).join(" ")}\n`;
+  const figures = COLUMNS.map(([, width, text]) => text(frame).padStart(width)).join(" ");
+  const wrong = frame.alerts.map(({ name }) => printable(name)).join(", ");
+  return `${figures}  ${wrong || "-"}\n`;
 }
 
 /** The screen. */
@@ -94,6 +97,7 @@ export class Top {
     const { latency, commit, batch, connections, keys, memory, disk, diskReads, loopDelay } = last;
     return [
       head,
+      ...this.isLost ? [] : last.alerts.map((alert) => wrongLine(alert, last.at)),
       "",
       row(["requests/s", number(last.rate)], ["latency p50", duration(latency?.p50)]),
       row(["connections", number(connections)], ["latency p99", duration(latency?.p99)]),
@@ -129,6 +133,11 @@ export class Top {
       rate === 0 ? " " : BARS[Math.min(BARS.length - 1, Math.floor(BARS.length * rate / most))]
     ).join("");
   }
+}
+
+/** What is wrong, and for how long. */
+function wrongLine({ name, since }: Frame["alerts"][number], at: number): string {
+  return `! ${name.toUpperCase()} for ${span((at - since) / 1_000)}`;
 }
 
 /** Statistics, side by side. */

@@ -31,7 +31,7 @@ const PROGRAMS = new Map<string, Program>([
 export const USES_HELP = `
 Other uses, each with its own --help:
   keyline [serve] [options]   the server
-  keyline shell               talk to a running server
+  keyline shell               talk to a running server; or one request: keyline shell GET key
   keyline top                 its statistics, as they come
   keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
   keyline export > FILE       write every key as a line of JSON

@@ -12,7 +12,7 @@ import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
 import { Session, type TurnLike } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
 import { LineReader } from "../input/lines.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
@@ -97,7 +97,7 @@ export class Connection implements Recipient {
       const { slice } = this.#turn;
       if (!isLeft) await linger(this.#socket, { close: () => this.close(), slice });
     } catch (error) {
-      if (!isDisconnect(error)) logEvent("error", "Cannot serve a client", { error });
+      if (!isDisconnect(error)) logFault("Cannot serve a client", error);
     } finally {
       this.close();
     }

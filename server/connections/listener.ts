@@ -7,9 +7,9 @@
 
 import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
 import { refuse } from "./farewell.ts";
-import { Flood } from "./flood.ts";
+import { logFault } from "../event_log.ts";
 import { busy } from "../reply.ts";
-import type { Socket } from "./socket.ts";
+import { addressOf, type Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
 import { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 
@@ -51,7 +51,6 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<Connection, Promise<void>>();
   readonly #sweeper: ReturnType<typeof setInterval>;
-  readonly #failures = new Flood();
   readonly #wrongPasswords: WrongPasswords;
   readonly #socket: Deno.Listener;
   #refusals = 0;
@@ -106,9 +105,12 @@ export class Listener {
       } catch (error) {
         if (isClosed(error)) return;
         const { code, message } = error as Error & { code?: string };
-        this.#failures.note(`Cannot accept a connection: ${message}`);
+        logFault("Cannot accept a connection", message);
         // A client that has left before it was accepted delays nobody else.
-        if (SHORTAGES.includes(code ?? "")) await delay(ACCEPT_RETRY_MS);
+        if (SHORTAGES.includes(code ?? "")) {
+          this.#options.services.metrics.acceptFailures++;
+          await delay(ACCEPT_RETRY_MS);
+        }
       }
       // Clients or errors that come at once would never let the event loop go on.
       slice.count();
@@ -127,7 +129,7 @@ export class Listener {
       : new TlsSocket(socket, context, this.#options.turn.slice);
     if (this.#isDraining) return this.#refuse(wrapped, "shutting down");
     if (metrics.connections >= limits.connectionsMax) {
-      metrics.connectionsRefused++;
+      metrics.refusals.note(addressOf(socket));
       return this.#refuse(wrapped, "too many connections; try again later");
     }
     const connection = new Connection(wrapped, {
@@ -153,7 +155,6 @@ export class Listener {
 
   #sweep(seconds: number): void {
     for (const connection of this.#connections.keys()) connection.sweep(seconds);
-    this.#failures.sweep();
     this.#wrongPasswords.sweep();
   }
 }

@@ -10,7 +10,7 @@
 import { TableError } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { LineFault } from "../input/lines.ts";
 import { badRequest, Reply, serverError, unsupported } from "../reply.ts";
@@ -74,10 +74,10 @@ export function run({ operation, args, reply }: Request, context: Context): Repl
     const reply = operation!.command.handler(args as never, context);
     if (reply instanceof Reply) return reply;
     if (!(reply instanceof Promise)) return checked(reply);
-    return reply.then(checked).catch((error) => failureOf(operation!, error));
+    return reply.then(checked).catch((error) => failureOf(operation!, error, context));
   } catch (error) {
     context.table.undo(mark);
-    return failureOf(operation!, error);
+    return failureOf(operation!, error, context);
   }
 }
 
@@ -105,8 +105,9 @@ function checked(reply: Reply): Reply {
 }
 
 /** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
-function failureOf({ verb }: Operation, error: unknown): Reply {
-  if (error instanceof TableError) return serverError(error.message);
-  logEvent("error", `Cannot answer ${verb}`, { error });
-  return serverError("internal error");
+function failureOf({ verb }: Operation, error: unknown, { metrics }: Context): Reply {
+  if (!(error instanceof TableError)) logFault(`Cannot answer ${verb}`, error);
+  const told = error instanceof TableError ? error : new TableError("internal error");
+  metrics.noteFailure(told);
+  return serverError(told.message);
 }

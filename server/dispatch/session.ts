@@ -60,6 +60,8 @@ export class Session {
   #isNew = true;
   /** Whether a reply has ended it: nothing that follows is run. */
   #isOver = false;
+  /** The size of its last reply. */
+  #replyBytes = 0;
   /** The lines that it did not take in the last turn. */
   #rest: Lines | undefined;
   /** Whether a reply has not fitted: its request is answered once all others have been sent. */
@@ -194,6 +196,7 @@ export class Session {
 
   /** Takes a copy of a reply, which does not leave yet. */
   take(reply: Reply): void {
+    this.#replyBytes = reply.length;
     this.#outbox.add(reply);
     this.#isOver = reply.last;
   }
@@ -206,6 +209,21 @@ export class Session {
   /** Counts the reply with which a request leaves. */
   count(request: Request, reply: Reply): void {
     count(request, reply, this.#context);
+  }
+
+  /** Notes that a request held up the server: for so many milliseconds, together with those before it. */
+  noteSlow(
+    { line, operation }: Request,
+    { ms, requests }: { ms: number; requests: number },
+  ): void {
+    this.#context.metrics.slow.note({
+      at: this.#context.now(),
+      verb: operation?.verb ?? "",
+      requests,
+      milliseconds: ms,
+      bytes: line.end - line.start + this.#replyBytes,
+      address: this.client.address,
+    });
   }
 
   /**

@@ -12,13 +12,14 @@
 import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "./chunk.ts";
 import type { Time } from "../time.ts";
+import { isTimedAlone, type Stopwatch } from "./stopwatch.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {
@@ -65,6 +66,8 @@ export interface BatchOptions {
   readonly metrics: Metrics;
   /** The time by which it goes. */
   readonly time: Time;
+  /** What finds requests that hold up the server. */
+  readonly stopwatch: Stopwatch;
   /** Until when it must be done, by `Date.now`. */
   readonly deadline: number;
   /** Why the table can't be used at all; undefined where it can. */
@@ -165,7 +168,7 @@ export class Batch {
     this.#options.table.end();
     const isUncertain = error !== undefined && !(error instanceof TableError);
     if (isUncertain) {
-      logEvent("error", "Cannot tell whether a turn took place", { why: messageOf(error) });
+      logFault("Cannot tell whether a turn took place", messageOf(error));
     }
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
@@ -223,7 +226,7 @@ export class Batch {
           this.#refusal = new TableError("others keep changing the table");
         }
       } catch (error) {
-        if (isChanged) metrics.countFailedCommit();
+        if (isChanged) metrics.countFailedCommit(error as Error);
         if (!isChanged || !table.isReadable || !(error instanceof TableError)) throw error;
         // A full engine can still be read.
         this.#refusal = error;
@@ -287,9 +290,14 @@ export class Batch {
   #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
     const { member } = group.arrival;
     const { view } = this.#options.table;
+    const { request } = slot;
     view.begin(member);
     const mark = view.mark();
-    const reply = member.run(slot.request);
+    const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
+    stopwatch?.start();
+    const reply = member.run(request);
+    stopwatch?.count(request, member);
+    stopwatch?.look();
     return reply instanceof Promise
       ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
       : this.#end(group, slot, { reply, mark });

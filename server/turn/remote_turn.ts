@@ -7,7 +7,7 @@
 
 import { type SharedTable, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
@@ -16,6 +16,7 @@ import { type Arrival, Batch } from "./batch.ts";
 import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
+import { Stopwatch } from "./stopwatch.ts";
 import { LINES_A_LOOK } from "./turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
@@ -44,6 +45,7 @@ export class RemoteTurn implements TurnLike {
   /** How long the server may work at a time. */
   readonly slice: TimeSlice;
   readonly #time: Time;
+  readonly #stopwatch: Stopwatch;
   #ranAt: number;
 
   /** `timeout` is how long the engine may take for a turn, in milliseconds. */
@@ -57,6 +59,7 @@ export class RemoteTurn implements TurnLike {
   ) {
     this.slice = new TimeSlice(time);
     this.#time = time;
+    this.#stopwatch = new Stopwatch(time, metrics.slow.ms);
     this.#ranAt = time.now();
     this.#table = table;
     this.#maintenance = new Maintenance(table);
@@ -122,6 +125,7 @@ export class RemoteTurn implements TurnLike {
     const batch = new Batch({
       table: this.#table,
       time: this.#time,
+      stopwatch: this.#stopwatch,
       metrics: this.#metrics,
       deadline,
       failure: await this.#table.begin(deadline).then(() => undefined, errorOf),
@@ -196,6 +200,6 @@ export class RemoteTurn implements TurnLike {
 
 function errorOf(error: unknown): TableError {
   if (error instanceof TableError) return error;
-  logEvent("error", "Cannot begin a turn", { error });
+  logFault("Cannot begin a turn", error);
   return new TableError("internal error");
 }

@@ -12,7 +12,7 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logEvent } from "../event_log.ts";
+import { logFault } from "../event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../metrics.ts";
@@ -20,11 +20,12 @@ import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { Rounds } from "./fairness.ts";
+import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 
 /** A session, as this turn sees it. */
-export type Member = Pick<Session, "prepare" | "answer" | "release">;
+export type Member = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
 
 /** Lines that wait for their turn. */
 interface Arrival {
@@ -49,6 +50,7 @@ export class Turn implements TurnLike {
   /** How long the server may work at a time. */
   readonly slice: TimeSlice;
   readonly #time: Time;
+  readonly #stopwatch: Stopwatch;
   #arrivals: Arrival[] = [];
   /** Resolves once they have been served. One promise for all of them costs less than one for each. */
   #served = Promise.withResolvers<void>();
@@ -70,6 +72,7 @@ export class Turn implements TurnLike {
   ) {
     this.slice = new TimeSlice(time);
     this.#time = time;
+    this.#stopwatch = new Stopwatch(time, metrics.slow.ms);
     this.#table = table;
     this.#ahead = new LookAhead(this.#chunk, table);
     this.#metrics = metrics;
@@ -120,7 +123,7 @@ export class Turn implements TurnLike {
           const { text, count } = this.#chunk;
           this.#answerChunk(some, await this.#splitter.split(text, count), rests);
           done += some.length;
-        } while (done < arrivals.length && !this.slice.isUsedUp(this.#time.now()));
+        } while (!this.slice.isUsedUp(this.#stopwatch.look()) && done < arrivals.length);
         const now = this.#end(arrivals, { first, rests });
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
@@ -140,6 +143,7 @@ export class Turn implements TurnLike {
     texts: readonly string[],
     rests: (Lines | undefined)[],
   ): void {
+    this.#stopwatch.start();
     this.#ahead.begin(arrivals, texts);
     let from = this.#chunk.start;
     let first = 0;
@@ -167,13 +171,16 @@ export class Turn implements TurnLike {
         this.#reads.set(member, read);
         break;
       }
+      const isAlone = isTimedAlone(request);
+      if (isAlone) this.#stopwatch.look();
       const answered = member.answer(request);
       if (answered === "not taken") break;
+      this.#stopwatch.count(request, member);
       taken++;
       next = lineAfter(this.#chunk.memory, request.line.end);
       if (answered === "stops") break;
-      const isLook = answered === "took long" || taken % LINES_A_LOOK === 0;
-      if (isLook && this.slice.isUsedUp(this.#time.now())) break;
+      const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
+      if (isLook && this.slice.isUsedUp(this.#stopwatch.look())) break;
     }
     return restOf(lines, { taken, from: next - from });
   }
@@ -196,19 +203,30 @@ export class Turn implements TurnLike {
         this.#metrics.countCommit(now - startedAt);
       }
     } catch (caught) {
-      error = this.#errorOf(caught);
+      error = errorOf(caught);
+      this.#metrics.countFailedCommit(error, answered(arrivals, { first, rests }));
     }
     const failure = error && serverError(error.message);
     for (let i = 0; i < rests.length; i++) arrivals[first + i]!.member.release(rests[i], failure);
     if (error?.fatal) this.#onFatal(error);
     return now;
   }
+}
 
-  /** What a commit that failed tells the clients. The table is as it was before the turn. */
-  #errorOf(error: unknown): TableError {
-    this.#metrics.countFailedCommit();
-    logEvent("error", "Cannot commit", { error });
-    // Any other error is a mistake of ours, and must not end the server for everybody.
-    return error instanceof TableError ? error : new TableError("internal error");
-  }
+/** What a commit that failed tells the clients. The table is as it was before the turn. */
+function errorOf(error: unknown): TableError {
+  logFault("Cannot commit", error);
+  // Any other error is a mistake of ours, and must not end the server for everybody.
+  return error instanceof TableError ? error : new TableError("internal error");
+}
+
+/** How many lines of these arrivals were answered. */
+function answered(
+  arrivals: readonly Arrival[],
+  { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
+): number {
+  return rests.reduce(
+    (sum, rest, i) => sum + arrivals[first + i]!.lines.count - (rest?.count ?? 0),
+    0,
+  );
 }

@@ -34,6 +34,8 @@ const AHEAD_READS = 4_096;
 /** How many reads ahead may be under way, and for how many bytes. */
 const READS_MAX = 1_024;
 const READING_BYTES_MAX = 16 << 20;
+/** How many damaged places are logged one by one: a disk that dies has as many as there are values. */
+const DAMAGE_REPORTS_MAX = 100;
 
 /** Reads the values of cold records. */
 export class ColdReader {
@@ -49,7 +51,7 @@ export class ColdReader {
   /** How many values it has read. */
   count = 0;
 
-  /** Reads nothing by itself. */
+  /** Memory and log must be of the same table: the one has the places in the other. */
   constructor(parts: ColdReaderParts) {
     this.#parts = parts;
   }
@@ -153,13 +155,16 @@ export class ColdReader {
   #damage(offset: number, error: TableError): TableError {
     if (!this.#damaged.has(offset)) {
       this.#damaged.add(offset);
-      const { log, report } = this.#parts;
-      report("error", "A value is damaged", {
-        file: log.path,
-        offset,
-        error: error.cause ?? error,
-      });
+      this.#reportDamage(offset, error);
     }
     return error;
+  }
+
+  #reportDamage(offset: number, error: TableError): void {
+    const { log: { path: file }, report } = this.#parts;
+    if (this.#damaged.size > DAMAGE_REPORTS_MAX + 1) return;
+    if (this.#damaged.size <= DAMAGE_REPORTS_MAX) {
+      report("error", "A value is damaged", { file, offset, error: error.cause ?? error });
+    } else report("error", "More values are damaged: keyline check names them all", { file });
   }
 }

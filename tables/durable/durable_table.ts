@@ -71,6 +71,8 @@ export class DurableTable implements Table {
   readonly #cacheBytes: number;
   readonly #slotBytes: number;
   #hits = 0;
+  /** How often compaction has met damage. */
+  #damageCompacted = 0;
 
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
@@ -219,14 +221,17 @@ export class DurableTable implements Table {
   }
 
   stats(): Record<string, number> {
+    const live = this.#memtable.liveBytes.total;
     return {
       ...this.#table.stats(),
       disk_bytes: this.#log.bytes,
-      live_bytes: this.#memtable.liveBytes.total,
+      disk_full: Number(this.#log.isFull),
+      live_bytes: live,
+      dead_bytes: this.#log.filledBytes - live,
       compacted_bytes: this.#compactor.copiedBytes,
       cache_hits: this.#hits,
       cache_misses: this.#reader.count,
-      damaged_records: this.#reader.damagedCount,
+      damaged_records: this.#reader.damagedCount + this.#damageCompacted,
       writable: Number(this.#faults.fatal === undefined && !this.#log.isFull),
     };
   }
@@ -334,6 +339,7 @@ export class DurableTable implements Table {
       return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
+      this.#damageCompacted++;
       this.#report("error", "The log can't be compacted", { file: this.#log.path, error });
       return false;
     }

@@ -318,6 +318,8 @@ export class EtcdTable implements SharedTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
+      engine_reached: Number(this.#isReached),
+      engine_full: Number(this.#isFull),
       writable: this.isReadable && !this.#isFull ? 1 : 0,
     };
   }

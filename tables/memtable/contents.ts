@@ -47,7 +47,7 @@ export class Contents {
   /** Lists what was loaded; undefined if that is done. */
   #lister: Lister | undefined;
 
-  /** No records. */
+  /** Empty; `log` says how large the segments are in which records will have their places. */
   constructor({ log = NO_LOG, ...options }: ContentsOptions) {
     this.arena = new Arena(options);
     this.byKey = new SortedRefs(new KeyOrder(this.arena));

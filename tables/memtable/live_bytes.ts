@@ -18,7 +18,7 @@ export class LiveBytes {
   #slots = new Float64Array(64);
   #total = 0;
 
-  /** Counts nothing yet. */
+  /** Slots are of the size of this log's segments. */
   constructor({ segmentBytes }: LogGeometry) {
     this.#segmentBytes = segmentBytes;
   }

@@ -50,7 +50,7 @@ export class Memtable {
   readonly #evictor = new Evictor();
   readonly #prefetcher = new Prefetcher();
 
-  /** An empty memtable. */
+  /** Empty; after `clear` it is made anew with the same options. */
   constructor(options: ContentsOptions = {}) {
     this.#options = options;
     this.#contents = new Contents(options);

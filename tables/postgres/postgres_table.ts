@@ -459,8 +459,14 @@ export class PostgresTable implements SharedTable {
 
   #stats(): Record<string, number> {
     const { calls, conflicts, expired } = this.#counts;
-    const writable = this.#problem === undefined ? 1 : 0;
-    return { engine_calls: calls, conflicts, expired_keys: expired, writable };
+    return {
+      engine_calls: calls,
+      conflicts,
+      expired_keys: expired,
+      engine_reached: Number(this.isReadable),
+      engine_full: Number(this.#problem?.isOfWrites === true),
+      writable: Number(this.#problem === undefined),
+    };
   }
 }
 

@@ -12,7 +12,7 @@ import { contextWith } from "../support/context.ts";
 Deno.test("a commit that failed is past: whether the next one can succeed, the table knows", () => {
   const context = contextWith({});
   assertEquals(isReady(context).status, 200);
-  context.metrics.countFailedCommit();
+  context.metrics.countFailedCommit(new Error("the disk failed"));
   assertEquals(isReady(context).status, 200);
 });
 

@@ -70,6 +70,23 @@ testServer(
   },
 );
 
+testServer("a frame says what is wrong", async () => {
+  await using server = await AdminServer.start({ args: ["--memory", "--max-connections", "1"] });
+  using client = await server.process.connect();
+  await client.ask("COUNT");
+  const before = Date.now();
+  using refused = await server.process.connect();
+  await refused.rest();
+  const events = await watch(server);
+  const alert = await eventually(async () => {
+    const [{ event, data }] = await events.read(1) as [Event];
+    return event === "frame" ? (JSON.parse(data) as Frame).alerts[0] : undefined;
+  });
+  await events.cancel();
+  assertEquals(alert.name, "clients refused");
+  assert(alert.since >= before && alert.since <= Date.now());
+});
+
 testServer("sixteen may watch, one more is told so, and a place that is left is free", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   const watchers = await Promise.all(Array.from({ length: 16 }, () => watch(server)));

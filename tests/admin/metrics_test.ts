@@ -5,6 +5,7 @@
  * @module
  */
 
+import { statfsSync } from "node:fs";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exposition } from "../../admin/exposition.ts";
 import { STATS, TABLE_STATS } from "../../server/stats.ts";
@@ -13,6 +14,7 @@ import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { contextOfAll } from "../support/context.ts";
 import { tempFolder, testServer, testWith, testWithProgram } from "../support/harness.ts";
+import { runTool } from "../tools/tool.ts";
 import { AdminServer } from "./admin_server.ts";
 
 /** What the parser gives for a metric. */
@@ -64,6 +66,59 @@ testServer("/metrics tells what the clients did, as a parser of others reads it"
   assertEquals(families.get("keyline_commit_duration_seconds")!.metrics[0]!.count, "2");
 });
 
+testServer("/metrics tells the process, the room on the disk, and the last backup", async () => {
+  const copies = tempFolder();
+  try {
+    await using server = await AdminServer.start({ args: ["--max-connections", "77"] });
+    const { data } = server.process;
+    using client = await server.process.connect();
+    for (const line of ["PUT a 1", "PUT a 2", "DELETE a", "PUT b 1"]) await client.ask(line);
+    const before = await parsed((await server.get("metrics")).body);
+    const one = (families: Map<string, Family>, name: string) =>
+      Number(families.get(name)!.metrics[0]!.value);
+    assertEquals(one(before, "keyline_connections_max"), 77);
+    const age = Date.now() / 1_000 - one(before, "process_start_time_seconds");
+    assert(age > 0 && age < 60, `${age} s`);
+    const [open, most] = ["open", "max"].map((which) => one(before, `process_${which}_fds`));
+    assert(open! > 5 && open! < most! && most! >= 77 + 128, `${open} of ${most}`);
+    const { bavail, bsize } = statfsSync(data);
+    const free = one(before, "keyline_disk_free_bytes");
+    assert(Math.abs(free - bavail * bsize) < 1 << 30, `${free} bytes`);
+    assertEquals([one(before, "keyline_disk_full"), one(before, "keyline_writable")], [0, 1]);
+    assert(one(before, "keyline_dead_bytes") > one(before, "keyline_live_bytes"));
+    assert(!before.has("keyline_last_backup_timestamp_seconds"), "there is none");
+    const startedAt = Date.now() / 1_000;
+    const { code, stderr } = await runTool("backup", { args: [`${copies}/a`, "--data", data] });
+    assertEquals(code, 0, stderr);
+    const after = await parsed((await server.get("metrics")).body);
+    const madeAt = one(after, "keyline_last_backup_timestamp_seconds");
+    assert(madeAt >= startedAt - 1 && madeAt <= Date.now() / 1_000, `${madeAt} at ${startedAt}`);
+    const failed = await runTool("backup", { args: [`${copies}/a`, "--data", data] });
+    assertEquals(failed.code, 1, "there is that file already");
+    const again = await parsed((await server.get("metrics")).body);
+    assertEquals(one(again, "keyline_last_backup_timestamp_seconds"), madeAt);
+  } finally {
+    Deno.removeSync(copies, { recursive: true });
+  }
+});
+
+testServer("as many descriptors are told as the system has in use", async () => {
+  await using server = await AdminServer.start({ args: ["--memory"] });
+  const clients = await Promise.all(
+    Array.from({ length: 50 }, () => server.process.connect()),
+  );
+  for (const client of clients) await client.ask("COUNT");
+  const told = await parsed((await server.get("metrics")).body);
+  const open = Number(told.get("process_open_fds")!.metrics[0]!.value);
+  const { stdout } = await new Deno.Command("ls", {
+    args: [`/proc/${server.process.pid}/fd`],
+  }).output();
+  const found = new TextDecoder().decode(stdout).trim().split("\n").length;
+  clients.forEach((client) => client[Symbol.dispose]());
+  // The connection of this question is one that is not told.
+  assert(Math.abs(open - found) <= 5, `${open} told, ${found} found`);
+});
+
 testWith(
   ["read"],
   "each figure has a name, a unit and a help as Prometheus wants them",
@@ -76,7 +131,7 @@ testWith(
       assert(/^[A-Z0-9].*[^.]$/.test(help), help);
     }
     assertEquals(new Set(STATS.map(({ name }) => name)).size, STATS.length);
-    for (const { name } of families.values()) assert(name.startsWith("keyline_"), name);
+    for (const { name } of families.values()) assert(/^(keyline|process)_/.test(name), name);
   },
 );
 

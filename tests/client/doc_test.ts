@@ -25,13 +25,14 @@ testWith(
           "--allow-net=127.0.0.1",
           "client/client.ts",
           "client.md",
+          "client/README.md",
         ],
         cwd: folder,
         env: { NO_COLOR: "1" },
       }).output();
       const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
       assert(success, output);
-      assertStringIncludes(output, "client.md");
+      for (const page of ["/client.md", "/README.md"]) assertStringIncludes(output, page);
     } finally {
       Deno.removeSync(folder, { recursive: true });
     }
@@ -46,11 +47,9 @@ function copyClient(folder: string, port: number): void {
     Deno.writeTextFileSync(`${folder}/${to}`, text.replaceAll(String(DEFAULT_PORT), String(port)));
   };
   for (const { name } of Deno.readDirSync(new URL("client/", ROOT))) {
-    if (name.endsWith(".ts")) copy(`client/${name}`, `client/${name}`);
+    if (/\.(ts|md)$/.test(name)) copy(`client/${name}`, `client/${name}`);
   }
   copy("docs/client.md", "client.md");
-  // What the page has `deno bundle` make; node_test.ts runs it as it is made.
-  Deno.writeTextFileSync(`${folder}/keyline.mjs`, `export * from "./client/client.ts";\n`);
   const config = { name: "@keyline/client", exports: "./client/client.ts" };
   Deno.writeTextFileSync(`${folder}/deno.json`, JSON.stringify(config));
 }

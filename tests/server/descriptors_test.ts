@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { clientsThatFit } from "../../server/descriptors.ts";
+import { surveyDescriptors } from "../../server/descriptors.ts";
 import { AdminServer } from "../admin/admin_server.ts";
 import { Client } from "../support/client.ts";
 import { eventOf, testServer } from "../support/harness.ts";
@@ -37,7 +37,12 @@ Deno.test("as many clients are served as fit, and the log says so if these are f
   ];
   for (const [free, wanted, served] of cases) {
     const system = new FakeSystem(free);
-    const log = await logOf(() => assertEquals(clientsThatFit(wanted, system.open), served));
+    const log = await logOf(() => {
+      const { open } = system;
+      const { clients, areShort, max } = surveyDescriptors(wanted, { open, used: 20 });
+      assertEquals([clients, areShort], [served, served < wanted]);
+      assertEquals(max, 20 + Math.min(free, wanted + 128));
+    });
     assertEquals(system.held, 0, "all are given back");
     assert(system.most <= wanted + 128, "no more are taken than are of use");
     const told = log.map(eventOf).map((line) => line.replace(/.* (asked=)/, "$1"));
@@ -46,7 +51,7 @@ Deno.test("as many clients are served as fit, and the log says so if these are f
 });
 
 Deno.test("a system that does not tell its limit is taken to have none", () => {
-  assertEquals(clientsThatFit(10, new FakeSystem(0, "ENOENT").open), 10);
+  assertEquals(surveyDescriptors(10, new FakeSystem(0, "ENOENT")).clients, 10);
 });
 
 testServer(

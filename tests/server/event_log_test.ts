@@ -1,13 +1,17 @@
 /**
- * The log: one line an event, whatever the event brings, and what the watch over a server tells.
+ * The log: one line an event, whatever the event brings, and what a server logs of its clients.
  *
  * @module
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { logEvent, logFailedStart, setLogFormat } from "../../server/event_log.ts";
-import { Metrics } from "../../server/metrics.ts";
-import { Watch } from "../../server/watch.ts";
+import {
+  logEvent,
+  logFailedStart,
+  logFault,
+  setLogFormat,
+  tellFaults,
+} from "../../server/event_log.ts";
 import { AdminServer } from "../admin/admin_server.ts";
 import { eventOf, runServer, ServerProcess, testServer } from "../support/harness.ts";
 import { logOf } from "../support/memory_server.ts";
@@ -87,43 +91,33 @@ Deno.test("a long value is cut, whatever it is the value of", async () => {
   }
 });
 
-Deno.test("slow commits and refused clients are told at once, then gathered", async () => {
-  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
-  const watch = new Watch(metrics);
+Deno.test("a fault that comes in floods is logged when it begins, and with a count once it is over", async () => {
   const log = await logOf(() => {
-    watch.look(0);
-    metrics.countCommit(499);
-    watch.look(1_000);
-    metrics.countCommit(501);
-    metrics.countCommit(20_000);
-    metrics.connectionsRefused = 5;
-    watch.look(2_000);
-    metrics.connectionsRefused = 1_000;
-    for (let now = 3_000; now < 40_000; now += 1_000) watch.look(now);
+    for (let now = 0; now < 300_000; now += 1_000) {
+      for (let i = 0; i < 100; i++) logFault("Cannot do it", "why", now);
+      if (now < 3_000) logFault("Cannot do it", "for another reason", now);
+      tellFaults(now);
+    }
+    for (let now = 300_000; now < 500_000; now += 1_000) tellFaults(now);
+    logFault("Cannot do it", "why", 500_000);
+    for (let now = 500_000; now < 600_000; now += 1_000) tellFaults(now);
   });
   assertEquals(log.map(eventOf), [
-    "warn  Commits took longer than 0.5 s: is the disk busy? count=2",
-    "warn  Clients were refused, because there are too many count=5",
-    "warn  Clients were refused, because there are too many count=995",
+    "error Cannot do it: why",
+    "error Cannot do it: for another reason",
+    'error Cannot do it: no more for a minute last="for another reason" count=3',
+    "error Cannot do it: no more for a minute last=why count=30000",
+    "error Cannot do it: why",
   ]);
 });
 
-Deno.test("wrong passwords and clients that took too long are told with the last address", async () => {
-  const metrics = new Metrics({ version: "0.0.0", startedAt: 0 });
-  const watch = new Watch(metrics);
+Deno.test("faults that a client makes different each time are a bounded number of lines", async () => {
   const log = await logOf(() => {
-    metrics.wrongPasswords.note("192.0.2.1:1");
-    watch.look(0);
-    for (let i = 0; i < 100_000; i++) metrics.wrongPasswords.note(`192.0.2.2:${i}`);
-    metrics.timeouts.note("[2001:db8::1]:7");
-    metrics.timeouts.note(undefined);
-    for (let now = 1_000; now < 40_000; now += 1_000) watch.look(now);
+    for (let i = 0; i < 10_000; i++) logFault("Cannot do it", new Error(`at ${i}`), 0);
+    tellFaults(60_000);
   });
-  assertEquals(log.map(eventOf), [
-    "warn  Wrong passwords were given count=1 last=192.0.2.1:1",
-    "warn  Clients were closed, because they took too long count=2",
-    "warn  Wrong passwords were given count=100000 last=192.0.2.2:99999",
-  ]);
+  assert(log.length <= 102, `${log.length} lines`);
+  assertMatch(log.at(-1)!, /Cannot do it: no more for a minute last="at \d+" count=\d+$/);
 });
 
 testServer("the log has the address of who gives a wrong password, or takes too long", async () => {
@@ -140,9 +134,9 @@ testServer("the log has the address of who gives a wrong password, or takes too 
   const told = (event: RegExp) =>
     eventually(`${event}`, () => process.log.some((line) => event.test(line)));
   await told(
-    /warn {2}Clients were closed, because they took too long count=1 last=127\.0\.0\.1:\d+$/,
+    /warn {2}A client was closed, because it took too long from=127\.0\.0\.1 count=1$/,
   );
-  await told(/warn {2}Wrong passwords were given count=\d last=127\.0\.0\.1:\d+$/);
+  await told(/warn {2}A wrong password was given from=127\.0\.0\.1 count=\d$/);
   const right = { headers: { authorization: "Bearer sesame" } };
   const { body } = await server.get("metrics", right);
   assertMatch(body, /^keyline_wrong_passwords_total 2$/m);
@@ -169,7 +163,9 @@ testServer("the log tells of the start, the recovery and the end, with totals", 
     started!,
     /^info {2}Keyline has started version=\S+ deno=\S+ pid=\d+ host=127\.0\.0\.1 /,
   );
-  assertMatch(started!, / keys=20 .* tls=false password=false permissions=none$/);
+  const kept = `read:${server.data},sys:statfs`;
+  assertMatch(started!, / keys=20 .* tls=false password=false permissions=\S+$/);
+  assert(started!.endsWith(` permissions=${kept}`), started);
   assertMatch(
     stopped!,
     /^info {2}Keyline has stopped seconds=\d+ connections=1 refused=0 requests=1 /,
@@ -184,7 +180,7 @@ testServer("with --log json a start that fails is told as JSON", async () => {
   assertMatch(JSON.parse(stderr).event, /^Keyline: Cannot listen on/);
 });
 
-testServer("refused clients are told of by their number", async () => {
+testServer("refused clients are told by their number, and by where they come from", async () => {
   await using server = await ServerProcess.start({
     args: ["--memory", "--max-connections", "1"],
   });
@@ -197,4 +193,6 @@ testServer("refused clients are told of by their number", async () => {
   await eventually("it is told", () => server.output.includes("Clients were refused"));
   const lines = server.log.filter((line) => line.includes("refused,"));
   assertEquals(lines.length, 1);
+  const from = /warn {2}A client was refused from=127\.0\.0\.1 count=\d$/;
+  await eventually("it has the host", () => server.log.some((line) => from.test(line)));
 });

@@ -25,7 +25,7 @@ function tableWith(steps: (boolean | Error)[]) {
   };
 }
 
-Deno.test("a step that fails ends nothing, and is logged once in a row", async () => {
+Deno.test("a step that fails ends nothing, and is logged once", async () => {
   const [mistake, full] = [new TypeError("a mistake of ours"), new TableError("memory full")];
   const table = tableWith([true, mistake, mistake, full, false, full, true]);
   const ends: unknown[] = [];

@@ -6,8 +6,9 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { helpText } from "../../server/help_text.ts";
+import { printedSettings } from "../../server/printed_settings.ts";
 import {
+  HELP,
   type Option,
   OPTIONS,
   readSettings,
@@ -36,6 +37,7 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["idle-timeout", "0.5", { idleTimeout: 0.5 }],
   ["write-timeout", "0.1", { writeTimeout: 0.1 }],
   ["password-file", "/run/password", { passwordFile: "/run/password" }],
+  ["slow", "250", { slowMs: 250 }],
   ["reader-password-file", "r", { readerPasswordFile: "r" }],
   ["disable", "clear", { disabled: ["CLEAR"] }],
   ["disable", "clear,Keys, QUIT,", { disabled: ["CLEAR", "KEYS", "QUIT"] }],
@@ -90,7 +92,9 @@ Deno.test("without flags and variables every setting is the default that help sh
     disabled: [],
     adminPort: undefined,
     adminHost: "127.0.0.1",
+    slowMs: 10,
     log: "text",
+    printSettings: false,
     help: false,
     version: false,
   };
@@ -107,8 +111,7 @@ Deno.test("each option can be set by a flag, and by a variable", () => {
 
 Deno.test("each option is set by one of these tests", () => {
   const tested = [...GOOD.map(([name]) => name), ...SWITCHES, "tls-cert", "tls-key"];
-  const names = Object.keys(OPTIONS).filter((name) => name !== "help" && name !== "version");
-  assertEquals(names.filter((name) => !tested.includes(name)), []);
+  assertEquals(withVariable().filter((name) => !tested.includes(name)), []);
 });
 
 Deno.test("a table in an engine goes with no other place for it", () => {
@@ -199,19 +202,21 @@ Deno.test("--memory takes a folder, in which nothing will be, and the start can 
 
 Deno.test("a variable that is no option is told with the one that is spelled most alike", () => {
   const unknown = unknownVariables({
-    ...Object.fromEntries(Object.keys(OPTIONS).map((name) => [variableOf(name), "1"])),
+    ...Object.fromEntries(withVariable().map((name) => [variableOf(name), "1"])),
     KEYLINE_PASSWORD: "sesame",
     KEYLINE_ETCD_KEY: "k.pem",
     KEYLINE_MAXLINE: "100",
     KEYLINE_PASWORD: "sesame",
     KEYLINE_TLS_CERTIFICATE: "c.pem",
+    KEYLINE_HELPS: "1",
     KEYLINE_EMPTY: "",
     HOME: "/",
   });
   assertEquals(unknown, [
-    ["KEYLINE_MAXLINE", "KEYLINE_MAX_LINE"],
-    ["KEYLINE_PASWORD", "KEYLINE_PASSWORD"],
-    ["KEYLINE_TLS_CERTIFICATE", "KEYLINE_TLS_CERT"],
+    "KEYLINE_MAXLINE is no option, and is ignored: did you mean KEYLINE_MAX_LINE?",
+    "KEYLINE_PASWORD is no option, and is ignored: did you mean KEYLINE_PASSWORD?",
+    "KEYLINE_TLS_CERTIFICATE is no option, and is ignored: did you mean KEYLINE_TLS_CERT?",
+    "KEYLINE_HELPS is no option, and is ignored: did you mean KEYLINE_HOST?",
   ]);
 });
 
@@ -245,7 +250,9 @@ Deno.test("the password comes from the environment alone", () => {
   );
 });
 
-Deno.test("--help and --version are flags alone", () => {
+Deno.test("--help, --version and --print-settings are flags alone", () => {
+  assertHas(read(["--print-settings"]), { printSettings: true });
+  assertHas(read([], { KEYLINE_PRINT_SETTINGS: "1" }), { printSettings: false });
   assertHas(read(["--help"]), { help: true });
   assertHas(read(["-h"]), { help: true });
   assertHas(read(["--version"]), { version: true });
@@ -253,21 +260,64 @@ Deno.test("--help and --version are flags alone", () => {
 });
 
 Deno.test("help shows each option with its value, its meaning and its default, in few columns", () => {
-  const help = helpText();
   for (const [name, { hint, help: meaning, preset }] of Object.entries<Option>(OPTIONS)) {
-    const line = help.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
+    const line = HELP.split("\n").find((line) => RegExp(`^  --${name}( |$)`).test(line));
     assert(line !== undefined, `--${name} is not in it`);
     assertStringIncludes(line, hint === undefined ? `--${name}` : `--${name} ${hint}`);
     assertStringIncludes(line, meaning);
     if (preset !== undefined) assertStringIncludes(line, `[${preset}]`);
   }
-  assert(help.split("\n").every((line) => line.length <= 100));
+  assert(HELP.split("\n").every((line) => line.length <= 100));
+});
+
+Deno.test("the options without a variable are the last three, as help says", () => {
+  assertEquals(withVariable(), Object.keys(OPTIONS).slice(0, -3));
+  assertStringIncludes(HELP, "Every option but the last three can be set in the environment");
 });
 
 Deno.test("a variable is named after its flag", () => {
   assertEquals(variableOf("port"), "KEYLINE_PORT");
   assertEquals(variableOf("max-connections"), "KEYLINE_MAX_CONNECTIONS");
 });
+
+const SECRETS = { KEYLINE_PASSWORD: "open sesame", KEYLINE_ETCD_PASSWORD: "sesame two" };
+
+Deno.test("what is printed of the settings has each of them once, and where it is from", () => {
+  const variables = { KEYLINE_PORT: "7000", KEYLINE_DATA: "my data", KEYLINE_ETCD_USER: "u" };
+  const args = ["--port", "1", "--insecure", "--cache", "128"];
+  const rows = printedRows(args, variables);
+  const names = withVariable().map((name) => `--${name}`);
+  assertEquals(rows.map(([name]) => name).filter((name) => name!.startsWith("--")), names);
+  const found = Object.fromEntries(rows.map(([name, ...rest]) => [name, rest]));
+  assertEquals(found["--port"], ["1", "option"]);
+  assertEquals(found["--data"], ['"my data"', "variable"]);
+  assertEquals(found["--insecure"], ["on", "option"]);
+  assertEquals(found["--memory"], ["off", "default"]);
+  assertEquals(found["--cache"], ["128", "option"]);
+  assertEquals(found["--tls-cert"], ["-", "default"]);
+  assertEquals(found["KEYLINE_ETCD_USER"], ["u", "variable"]);
+  assertEquals(found["KEYLINE_PASSWORD"], ["-", "default"]);
+});
+
+Deno.test("no secret is printed with the settings, but that there is one", () => {
+  const text = printedSettings(["--memory"], (name) => SECRETS[name as keyof typeof SECRETS]);
+  assert(!text.includes("sesame"), text);
+  for (const name of Object.keys(SECRETS)) {
+    assertStringIncludes(text.replaceAll(/ +/g, " "), `${name} (secret) variable`);
+  }
+});
+
+function printedRows(args: string[], variables: Record<string, string>): string[][] {
+  return printedSettings(args, (name) => variables[name]).split("\n").map((line) =>
+    line.split(/ {2,}/)
+  );
+}
+
+/** The options that a variable can set. */
+function withVariable(): string[] {
+  return Object.entries<Option>(OPTIONS).filter(([, { noVariable }]) => !noVariable)
+    .map(([name]) => name);
+}
 
 function read(args: string[], variables: Record<string, string> = {}): Settings {
   return readSettings(args, (name) => variables[name]);

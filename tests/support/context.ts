@@ -20,6 +20,7 @@ export interface ContextOptions {
   readonly table?: Table;
   readonly isPassword?: (guess: string) => boolean;
   readonly now?: Clock;
+  readonly slowMs?: number;
 }
 
 /** A context whose table tests can commit, and whose clients connections can join. */
@@ -31,14 +32,14 @@ export interface TestContext extends RequestContext {
 /** A context with these commands alone. It reads no file, so that tests can do without permissions. */
 export function contextWith(
   commands: Commands,
-  { table = new MemoryTable(), isPassword, now = Date.now }: ContextOptions = {},
+  { table = new MemoryTable(), isPassword, now = Date.now, slowMs = Infinity }: ContextOptions = {},
 ): TestContext {
   return {
     table,
     registry: new Registry(
       Object.entries(commands).map(([name, command]) => [name.toUpperCase(), command]),
     ),
-    metrics: new Metrics({ version: "0.0.0", startedAt: now() }),
+    metrics: new Metrics({ version: "0.0.0", startedAt: now(), slowMs }),
     now,
     clients: new Clients(),
     client: {

@@ -87,6 +87,7 @@ export interface MemoryServerOptions {
   readonly isPassword?: (guess: string) => boolean;
   /** The time of its turns; it stands still where it is left out. */
   readonly time?: Time;
+  readonly slowMs?: number;
 }
 
 /** The server; a connection for each client that connects. */
@@ -98,9 +99,11 @@ export class MemoryServer {
   readonly #wrongPasswords: WrongPasswords;
 
   /** A server without clients. */
-  constructor({ limits, commands, isPassword, time = STOPPED }: MemoryServerOptions = {}) {
+  constructor(
+    { limits, commands, isPassword, time = STOPPED, slowMs = Infinity }: MemoryServerOptions = {},
+  ) {
     const { table } = this;
-    const options = { table, ...(isPassword && { isPassword }) };
+    const options = { table, slowMs, ...(isPassword && { isPassword }) };
     this.services = contextWith({ ...COMMANDS, ...commands }, options);
     this.#turn = new Turn({ table, metrics: this.services.metrics, onFatal: () => {}, time });
     this.#wrongPasswords = new WrongPasswords(time);

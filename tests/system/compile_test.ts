@@ -76,12 +76,12 @@ testWith(
 
 Deno.test("the executable has the permissions of the server and of the shell", () => {
   const { net, read, write, sys } = config.permissions.default;
-  assertEquals([net, read, write], [true, true, true]);
+  assertEquals([net, read, write], [true, ["/"], true]);
   const flags = compileFlags().filter((flag) => flag.startsWith("--allow-"));
   const { env } = config.permissions.shell;
   assertEquals([env.ignore, compileFlags().includes("--ignore-env")], [true, true]);
   const expected = [
-    ...["--allow-net", "--allow-read", "--allow-write"],
+    ...["--allow-net", `--allow-read=${read}`, "--allow-write"],
     ...[`--allow-sys=${sys}`, `--allow-env=${env.allow}`],
   ];
   assertEquals(flags, expected);

@@ -11,6 +11,9 @@ import type { Results } from "../../bench/results.ts";
 import config from "../../deno.json" with { type: "json" };
 import { DOCUMENTS, fill, generate } from "../../docs/generate.ts";
 import { answer } from "../support/answer.ts";
+import { ALERT_NAMES } from "../../server/alerts.ts";
+import { fullName } from "../../admin/exposition.ts";
+import { STATS } from "../../server/stats.ts";
 import { type Option, OPTIONS } from "../../server/settings.ts";
 import { Line } from "../../server/input/line.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
@@ -87,6 +90,17 @@ testWith(["read"], "the README's table of operations is the registry's", async (
   const rows = tableUnder("## Operations");
   const { registry } = await contextOfAll();
   assertEquals(rows, [...registry].map(({ usage, command }) => [`\`${usage}\``, command.summary]));
+});
+
+testWith(["read"], "the page on the service names metrics that there are, and every alert", () => {
+  assertEquals(
+    tableUnder("## What fails", "docs/service.md").flatMap(([name]) => words(name!)),
+    ALERT_NAMES,
+  );
+  const known = new Set(STATS.map(fullName));
+  const named = read("docs/service.md").match(/\b(keyline|process)_[a-z_]+/g)!;
+  assert(named.length > 10, `${named}`);
+  for (const name of named) assert(known.has(name.replace(/_bucket$/, "")), name);
 });
 
 testWith(["read"], "the table of options is the one that the server reads", () => {

@@ -7,7 +7,8 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Client } from "../support/client.ts";
-import { runServer, ServerProcess, tempFolder, testServer } from "../support/harness.ts";
+import { runServer, ServerProcess } from "../support/harness.ts";
+import { diskTest, withDisk } from "../support/small_disk.ts";
 import { delay, eventually, figureOf } from "../support/waiting.ts";
 
 const FULL = /^500 ERROR disk full/;
@@ -89,8 +90,15 @@ diskTest("PUTs leave the room that DELETE and CLEAR need, however often they ask
       }
     }
     assertEquals(await client.ask("COUNT"), `200 OK ${stored.size}`);
+    assertEquals(await figureOf(client, "disk_full"), 1);
+    assert((await figureOf(client, "failed_requests"))! > 10);
+    assert((await figureOf(client, "disk_free_bytes"))! < 2 * MIB);
     assertEquals(await client.ask("CLEAR"), "200 OK");
     await untilWritable(client);
+    assertEquals(await figureOf(client, "disk_full"), 0);
+    // However often a PUT was refused, it begins once and ends once.
+    const told = server.log.filter((line) => /The disk (is full|has room)/.test(line));
+    assertEquals(told.length, 2, told.join("\n"));
   });
 });
 
@@ -180,37 +188,6 @@ diskTest("a disk that has no room for a log refuses the first start, and keeps n
     assertEquals([...Deno.readDirSync(data)].map(({ name }) => name), ["keyline.lock"]);
   });
 });
-
-/** A test that mounts disks; where none can be mounted it is ignored, and its name says so. */
-function diskTest(name: string, fn: () => Promise<void>): void {
-  if (canMount()) testServer(name, fn);
-  else Deno.test({ name: `${name} (ignored: no tmpfs can be mounted)`, ignore: true, fn });
-}
-
-function canMount(): boolean {
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return false;
-  const folder = tempFolder();
-  const isMounted = run("mount", "-t", "tmpfs", "-o", "size=1m", "none", folder);
-  if (isMounted) run("umount", folder);
-  Deno.removeSync(folder);
-  return isMounted;
-}
-
-/** Runs `fn` with a disk of its own, in a folder. */
-async function withDisk(mib: number, fn: (folder: string) => Promise<void>): Promise<void> {
-  const folder = tempFolder();
-  assert(run("mount", "-t", "tmpfs", "-o", `size=${mib}m`, "none", folder));
-  try {
-    await fn(folder);
-  } finally {
-    run("umount", "--lazy", folder);
-    Deno.removeSync(folder);
-  }
-}
-
-function run(program: string, ...args: string[]): boolean {
-  return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
-}
 
 /** Takes all the room that is left. */
 function fillWithZeros(path: string): void {

@@ -16,7 +16,7 @@ import { ProjectCopy } from "../support/project_copy.ts";
  */
 const PROBE = `
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
@@ -40,7 +40,10 @@ const atStart = {
 };
 
 // What is imported is computed: Deno loads what it can read there beforehand, at the start.
-const inHandler = {
+const inHandler = (folder) => ({
+  "read beside the data folder": () => Deno.readTextFileSync(folder + "/../keyline-probe"),
+  "read how much room is elsewhere": () => statfsSync("/"),
+  "write to the data folder": () => Deno.writeTextFileSync(folder + "/probe.txt", "x"),
   "read a file": () => Deno.readTextFileSync("/etc/passwd"),
   "read its code": () => Deno.readTextFileSync("main.ts"),
   "read by node": () => readFileSync("/etc/passwd"),
@@ -78,7 +81,7 @@ const inHandler = {
     const { state } = await Deno.permissions.request({ name: "read" });
     if (state !== "granted") throw new Deno.errors.NotCapable(state);
   },
-};
+});
 
 async function outcomesOf(attempts) {
   const outcomes = {};
@@ -104,9 +107,9 @@ export default {
   summary: "Try what no command may do",
   arity: [],
   replies: { 200: "what came of it" },
-  async handler() {
+  async handler(_, { table }) {
     const states = NAMES.map((name) => [name, Deno.permissions.querySync({ name }).state]);
-    const tried = await outcomesOf(inHandler);
+    const tried = await outcomesOf(inHandler(table.location));
     return ok(JSON.stringify({ ...started, ...Object.fromEntries(states), ...tried }));
   },
 };

@@ -157,6 +157,18 @@ testServer("--help lists every option, and --version the version", async () => {
   assertEquals([version.code, version.stdout, version.stderr], [0, expected, ""]);
 });
 
+testServer("--print-settings checks the settings, prints them, and starts nothing", async () => {
+  const env = { KEYLINE_PASSWORD: "open sesame", KEYLINE_HOTS: "0.0.0.0" };
+  const { code, stdout, stderr } = await runServer(["--print-settings", "--port", "0"], { env });
+  assertEquals(code, 0);
+  assertMatch(stdout, /^--host +127\.0\.0\.1 +default\n--port +0 +option\n/);
+  assertMatch(stdout, /^--cache +\d+ +default$/m);
+  assertMatch(stdout, /^KEYLINE_PASSWORD +\(secret\) +variable$/m);
+  const meant = "did you mean KEYLINE_HOST?";
+  assertEquals(stderr, `KEYLINE_HOTS is no option, and is ignored: ${meant}\n`);
+  assertEquals((await runServer(["--print-settings", "--port", "x"])).code, 2);
+});
+
 testServer(
   "a misspelled variable is told of, with the one that is meant, and is ignored",
   async () => {

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { connect } from "../../client/client.ts";
-import { shownReply } from "../../tools/shell_reply.ts";
+import { shownReply, valueReply } from "../../tools/shell_reply.ts";
 import { Words } from "../../tools/shell_words.ts";
 import { ServerProcess, tempFolder, testWith, testWithProgram } from "../support/harness.ts";
 import { Terminal } from "./terminal.ts";
@@ -199,7 +199,7 @@ testWithProgram(
       await other.see(/Password:/);
       await other.type("wrong");
       await other.press("Enter");
-      await other.see(/401 UNAUTHORIZED[^]*ended with 1/);
+      await other.see(/401 UNAUTHORIZED[^]*ended with 2/);
     }, { password: "open sesame" }),
 );
 
@@ -252,7 +252,81 @@ testWith(ALL, "the exit code is that of the worst reply", async () => {
   const refused = await runTool("shell", { args, input: "GET a\x1b[2J\nCOUNT\n" });
   assertEquals([refused.code, refused.stdout], [2, "200 OK 0\n"]);
   const none = await runTool("shell", { args: ["--port", "1"], input: "COUNT\n" });
-  assertEquals(none.code, 1);
+  assertEquals(none.code, 3);
+});
+
+/** Runs the shell with one request. */
+async function ask(port: number, ...request: string[]): Promise<[number, string, string]> {
+  const { code, stdout, stderr } = await runTool("shell", {
+    args: ["--port", String(port), ...request],
+    env: { KEYLINE_PASSWORD: "" },
+  });
+  return [code, stdout, stderr];
+}
+
+testWith(ALL, "one request prints what it asks for, and nothing around it", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  const { port } = server;
+  assertEquals(await ask(port, "PUT", "a", "hello  world", "--port", "1"), [0, "OK\n", ""]);
+  assertEquals(await ask(port, "GET", "a"), [0, "hello  world --port 1\n", ""]);
+  assertEquals(await ask(port, "get a"), [0, "hello  world --port 1\n", ""]);
+  assertEquals(await ask(port, "COUNT"), [0, "1\n", ""]);
+  assertEquals(await ask(port, "KEYS"), [0, "a\n", ""]);
+  assertEquals(await ask(port, "keys", "none"), [0, "", ""]);
+  assertEquals(await ask(port, "KEYS", "none*"), [0, "", "0; a prefix needs no star\n"]);
+  assertEquals(await ask(port, "CLIENTS", "999"), [0, "", ""]);
+  const [code, stats, note] = await ask(port, "STATS");
+  assertEquals([code, note], [0, ""]);
+  assertMatch(stats, /^version \S+\n(\S+ .+\n)+keys 1\n(\S+ .+\n)+$/);
+});
+
+testWith(
+  ALL,
+  "one request that fails prints nothing but why, and its exit code tells",
+  async () => {
+    await using server = await ServerProcess.start({
+      args: ["--max-line", "64", "--disable", "clear"],
+      env: { KEYLINE_PASSWORD: "sesame" },
+    });
+    const { port } = server;
+    assertEquals(await ask(port, "GET", "a"), [2, "", "401 UNAUTHORIZED\n"]);
+    const env = { KEYLINE_PASSWORD: "sesame" };
+    const cases: readonly (readonly [request: string[], code: number, why: RegExp])[] = [
+      [["GET", "a"], 1, /^404 NOT FOUND\n$/],
+      [["INCR", "a", "x"], 2, /^400 BADREQUEST .*\n$/],
+      [["CLEAR"], 2, /^220 UNSUPPORTED\n$/],
+      [["PUT", "a", "v".repeat(64)], 2, /^400 BADREQUEST line too long\n$/],
+      [["PUT", "a", "1\nDELETE a"], 2, /^keyline shell: .*\n$/],
+    ];
+    for (const [request, code, why] of cases) {
+      const args = ["--port", String(port), ...request];
+      const outcome = await runTool("shell", { args, env });
+      assertEquals([outcome.code, outcome.stdout], [code, ""], request.join(" "));
+      assertMatch(outcome.stderr, why);
+    }
+    const wrong = await runTool("shell", {
+      args: ["--port", String(port), "GET", "a"],
+      env: { KEYLINE_PASSWORD: "open" },
+    });
+    assertEquals([wrong.code, wrong.stdout], [2, ""]);
+    await server.stop("SIGKILL");
+    const [code, stdout, stderr] = await ask(port, "GET", "a");
+    assertEquals([code, stdout], [3, ""]);
+    assertMatch(stderr, /^keyline shell: .*\n$/);
+  },
+);
+
+Deno.test("the value that one request prints is as it was stored, unless a terminal is there", () => {
+  const line = "GET a";
+  const reply = { code: 200, text: "OK  a \x1b[2J\t", lines: [] };
+  assertEquals(valueReply(reply, { line, isTerminal: false }).text, " a \x1b[2J\t\n");
+  assertEquals(valueReply(reply, { line, isTerminal: true }).text, " a \\u001b[2J\t\n");
+  const page = { code: 200, text: "OK 2 more", lines: ["a", "b"] };
+  const printed = { text: "a\nb\n", note: "2 more\n", code: 0 };
+  assertEquals(valueReply(page, { line: "KEYS", isTerminal: false }), printed);
+  const failed = { code: 500, text: "ERROR \x1b[2J", lines: [] };
+  const note = "500 ERROR \\u001b[2J\n";
+  assertEquals(valueReply(failed, { line, isTerminal: false }), { text: "", note, code: 3 });
 });
 
 Deno.test("nothing that a server sends acts on the terminal", () => {

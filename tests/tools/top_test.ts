@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { Top } from "../../tools/top_screen.ts";
+import type { Frame } from "../../admin/frame.ts";
+import { plainLine, Top } from "../../tools/top_screen.ts";
 import { AdminServer } from "../admin/admin_server.ts";
 import { testServer, testWithProgram } from "../support/harness.ts";
 import { Terminal } from "./terminal.ts";
@@ -85,8 +86,8 @@ testServer("elsewhere it prints a line a second, and ends when its reader does",
   await using server = await AdminServer.start({ args: ["--memory"] });
   const { text, code } = await firstLines(4, { args: ["--admin", String(server.port)] });
   const [head, line] = text.split("\n");
-  assertMatch(head!, /^ *time +req\/s +p50 +p99 .*memory$/);
-  assertMatch(line!, /^\d\d:\d\d:\d\d +\d.* MiB$/);
+  assertMatch(head!, /^ *time +req\/s +p50 +p99 .*memory {2}wrong$/);
+  assertMatch(line!, /^\d\d:\d\d:\d\d +\d.* MiB {2}-$/);
   assert(!text.includes("\u001b"), "no sequences for a terminal");
   assertEquals(code, 1);
 });
@@ -98,7 +99,7 @@ testServer("it gives the password, and says what is wrong in a line", async () =
   const without = await runTool("top", { args });
   assertEquals(without.code, 1);
   assertMatch(without.stderr, /^keyline top: The server wants a password: .*\n$/);
-  assertMatch((await firstLines(3, { args, env })).text, / MiB\n/);
+  assertMatch((await firstLines(3, { args, env })).text, / MiB {2}-\n/);
   const nobody = await runTool("top", { args: ["--admin", "1"] });
   assertEquals(nobody.code, 1);
   assertStringIncludes(nobody.stderr, "start the server with --admin PORT.\n");
@@ -111,6 +112,44 @@ Deno.test("nothing that a server says of itself reaches the terminal as a comman
   const [home, ...rest] = top.draw({ columns: 200, rows: 10 }).split("\u001b");
   assertEquals(home, "");
   assert(rest.every((part) => /^(\[H|\[K|\[J)/.test(part)), JSON.stringify(rest));
+});
+
+const FRAME: Frame = {
+  at: 100_000,
+  operations: {},
+  rate: 0,
+  latency: null,
+  commits: 0,
+  commit: null,
+  batch: null,
+  received: 0,
+  sent: 0,
+  refused: 0,
+  malformed: 0,
+  connections: 0,
+  keys: 0,
+  memory: 1,
+  disk: null,
+  diskReads: null,
+  loopDelay: null,
+  alerts: [],
+};
+
+Deno.test("what is wrong stands at the top of the screen, and at the end of a line", () => {
+  const top = new Top();
+  top.add(FRAME);
+  assert(!top.draw({}).includes("!"));
+  const alerts = [{ name: "disk full", since: 40_000 }, {
+    name: "requests \x1b[2J",
+    since: 99_000,
+  }];
+  const frame = { ...FRAME, alerts };
+  top.add(frame);
+  const [, first, second] = top.draw({}).replaceAll(/\p{Cc}\[[A-Z]/gu, "").split("\r\n");
+  assertMatch(first!, /^! DISK FULL for 1 min/);
+  assertMatch(second!, /^! REQUESTS \\u001b\[2J for 1 s$/);
+  assertMatch(plainLine(frame), / {2}disk full, requests \\u001b\[2J\n$/);
+  assertMatch(plainLine(FRAME), / {2}-\n$/);
 });
 
 Deno.test("a screen is never larger than the terminal", () => {

@@ -8,8 +8,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import count from "../../../commands/count.ts";
-import { Flood } from "../../../server/connections/flood.ts";
 import { Listener } from "../../../server/connections/listener.ts";
+import type { Metrics } from "../../../server/metrics.ts";
 import { Turn } from "../../../server/turn/turn.ts";
 import { eventOf, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";
@@ -41,10 +41,11 @@ for (const code of ["EMFILE", "ENFILE"]) {
     `the listener waits a moment if descriptors run out, ${code}`,
     async () => {
       const errors = [systemError(code, new Error("too many open files"))];
-      await withDoor(errors, async ({ socket, waits }) => {
+      await withDoor(errors, async ({ socket, waits, metrics }) => {
         await until(() => waits.length > 0);
         socket.send("COUNT\r\n");
         assertEquals(socket.unread, 1);
+        assertEquals(metrics.acceptFailures, 1);
         waits[0]!();
         assertEquals(await socket.reply(), "200 OK 0\r\n");
         assertEquals(waits.length, 1);
@@ -52,26 +53,6 @@ for (const code of ["EMFILE", "ENFILE"]) {
     },
   );
 }
-
-Deno.test("a flood is logged when it starts, and with a count when it is over", () => {
-  const log = withLog((log) => {
-    const flood = new Flood();
-    for (let sweep = 0; sweep < 3; sweep++) {
-      for (let i = 0; i < 100; i++) flood.note("Cannot do it");
-      flood.note("Cannot do that");
-      flood.sweep();
-      assertEquals(log, ["error Cannot do it", "error Cannot do that"]);
-    }
-    for (let sweep = 0; sweep < 3; sweep++) flood.sweep();
-    flood.note("Cannot do it");
-    flood.sweep();
-    flood.sweep();
-  });
-  assertEquals(log, [
-    ...["error Cannot do it", "error Cannot do that"],
-    ...["error Cannot do it count=300", "error Cannot do that count=3", "error Cannot do it"],
-  ]);
-});
 
 testWithProgram("python3", "two thousand resets keep no new client out", async () => {
   await using server = await ServerProcess.start({ args: ["--memory"] });
@@ -95,6 +76,7 @@ interface Door {
   /** What the listener waits for: calling one ends it. */
   readonly waits: (() => void)[];
   readonly log: string[];
+  readonly metrics: Metrics;
 }
 
 /** A listener whose socket fails with these errors, one after the other, and then brings a client. */
@@ -129,25 +111,13 @@ async function withDoor(errors: Error[], run: (door: Door) => Promise<void>): Pr
     listen: () => listening as unknown as Deno.Listener,
   });
   try {
-    await run({ socket, waits, log });
+    await run({ socket, waits, log, metrics: services.metrics });
   } finally {
     Object.assign(globalThis, { setTimeout });
     console.error = error;
     socket.finish();
     await listener.drain();
   }
-}
-
-function withLog(run: (log: string[]) => void): string[] {
-  const log: string[] = [];
-  const { error } = console;
-  console.error = (line: string) => log.push(eventOf(line));
-  try {
-    run(log);
-  } finally {
-    console.error = error;
-  }
-  return log;
 }
 
 function systemError(code: string, error: Error): Error {

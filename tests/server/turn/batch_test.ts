@@ -14,6 +14,7 @@ import put from "../../../commands/put.ts";
 import type { RequestContext } from "../../../server/dispatch/request.ts";
 import { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
+import { Stopwatch } from "../../../server/turn/stopwatch.ts";
 import { Batch } from "../../../server/turn/batch.ts";
 import { Replica } from "../../../tables/etcd/replica.ts";
 import { type SharedTable, type Table, TableError } from "../../../tables/table.ts";
@@ -89,6 +90,7 @@ class Setup {
       table,
       metrics,
       time: STOPPED,
+      stopwatch: new Stopwatch(STOPPED, Infinity),
       deadline,
       failure: undefined,
       onUnplaced,

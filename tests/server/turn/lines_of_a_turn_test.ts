@@ -46,6 +46,7 @@ function makeTaker(atATime = Infinity): Taker {
       taken.push(line.fault === undefined ? line.text : `${line.fault}!`);
       return --left > 0 ? "goes on" : "stops";
     },
+    noteSlow() {},
     release(rest) {
       left = atATime;
       this.rest = rest;

@@ -10,6 +10,8 @@ import { setImmediate } from "node:timers";
 import { refused } from "../../../server/dispatch/request.ts";
 import type { Lines } from "../../../server/input/lines.ts";
 import { linesIn } from "../../support/line_cuts.ts";
+import { Registry } from "../../../server/dispatch/registry.ts";
+import { failedRequests } from "../../../server/stats.ts";
 import { Metrics } from "../../../server/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";
@@ -36,6 +38,7 @@ function makeTurn() {
     const member: Member = {
       prepare: (line) => refused(line, okay),
       answer: () => "goes on",
+      noteSlow() {},
       release(_rest, failure) {
         done.push(failure === undefined ? name : `${name}: ${failure.wire}`);
         then();
@@ -87,7 +90,7 @@ Deno.test("a member that submits while replies leave is in the next turn", async
 Deno.test(
   "a failed commit answers every member of its turn, and no later one",
   async () => {
-    const { table, done, join } = makeTurn();
+    const { table, metrics, done, join } = makeTurn();
     const log = await logOf(async () => {
       table.failure = diskFailure();
       join("a");
@@ -100,6 +103,8 @@ Deno.test(
     assertEquals(done, ["commit", `a: ${DISK_FAILED}`, `b: ${DISK_FAILED}`, "commit", "c"]);
     assertEquals(log.length, 1);
     assert(eventOf(log[0]!).startsWith("error Cannot commit: Error: the disk failed"), log[0]);
+    assertEquals([metrics.commitsFailed, metrics.repliesReplaced], [1, 2]);
+    assertEquals(failedRequests({ metrics, registry: new Registry([]) }), 2);
   },
 );
 

@@ -94,6 +94,27 @@ Deno.test("GET of a damaged value fails, names file and offset once, and is coun
   assertEquals(String(table.get("b")), "new");
 });
 
+Deno.test("however many values are damaged, the log has a bounded number of lines, and the count all", () => {
+  const slotBytes = 131_072;
+  const disk = new FakeDisk();
+  const { table } = new Opened(disk, slotBytes);
+  const keys = Array.from({ length: 150 }, (_, i) => `key${100 + i}`);
+  for (const key of keys) table.put(key, `${key}:`.repeat(80));
+  table.commit();
+  table.put("other", "o".repeat(100_000));
+  table.commit();
+  maintainAll(table);
+  table.close();
+  const log = disk.contents().get(LOG)!.slice();
+  const text = new TextDecoder("latin1").decode(log);
+  for (const key of keys) log[text.indexOf(`${key}:${key}:`) + 9]! ^= 1;
+  const opened = new Opened(FakeDisk.of(new Map(disk.contents()).set(LOG, log)), slotBytes);
+  for (const key of [...keys, ...keys]) assertThrows(() => opened.table.get(key), TableError);
+  assertEquals(opened.table.stats().damaged_records, 150);
+  assertEquals(opened.reports.length, 101);
+  assert(opened.reports[100]!.startsWith("More values are damaged"), opened.reports[100]);
+});
+
 Deno.test("a value that can't be read is an error for its key, and is read once the disk can", () => {
   const disk = FakeDisk.of(indexed());
   const { table, reports } = new Opened(disk, SMALL.slotBytes);
@@ -117,6 +138,7 @@ Deno.test("compaction stops at damage, says so once, and goes on when nothing of
   const { table, reports } = opened;
   opened.outgrow(SMALL.turns, SMALL.bytes);
   assertEquals(reports.filter((each) => each.startsWith("The log can't be compacted")).length, 1);
+  assertEquals(table.stats().damaged_records, 1);
   assertThrows(() => table.get("b"), TableError);
   const size = table.stats().disk_bytes!;
   assert(size > SMALL.turns * SMALL.bytes, "it was compacted");

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { AdminServer, eventually } from "../../admin/admin_server.ts";
 import { EtcdCluster, type EtcdNode } from "../../support/etcd.ts";
 import { Client } from "../../support/client.ts";
@@ -154,10 +154,14 @@ testWithProgram(
       assertEquals(await client.ask(line), lost);
       assertEquals(await isReady(), false);
     }
+    assertMatch((await server.get("metrics")).body, /^keyline_engine_reached 0$/m);
+    // Long enough for what looks once a second.
+    await delay(2_500);
     node!.start();
     // Nobody writes anything.
     await eventually(async () => await isReady() || undefined);
     assertEquals(await client.ask("GET a"), "200 OK 1");
+    assertMatch((await server.get("metrics")).body, /^keyline_engine_reached 1$/m);
     const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
     assertEquals(told, [
       "error The table's engine is lost: requests are answered 500 until it is back",

@@ -1,0 +1,44 @@
+/**
+ * What an operator wants to know of the data folder: how much room its disk has, and when the table was backed
+ * up last. The server keeps the permission to read this folder alone, and to ask for the room.
+ *
+ * @module
+ */
+
+import { statfsSync } from "node:fs";
+import { BACKUP_NOTE } from "../tables/durable/backup_note.ts";
+
+/** A data folder, seen from outside. */
+export class DataFolder {
+  readonly #path: string;
+
+  /** `path` may be relative to the folder that the server was started in. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** How many bytes this user can still write; undefined where that can't be known. */
+  get freeBytes(): number | undefined {
+    return known(() => {
+      const { bavail, bsize } = statfsSync(this.#path);
+      return bavail * bsize;
+    });
+  }
+
+  /** When the last backup was made, in seconds since 1970; undefined where there is none. */
+  get lastBackup(): number | undefined {
+    return known(() => {
+      const { mtime } = Deno.statSync(`${this.#path}/${BACKUP_NOTE}`);
+      return mtime === null ? undefined : mtime.getTime() / 1_000;
+    });
+  }
+}
+
+/** What a look gives; undefined where it fails, which is no failure of the server. */
+function known(look: () => number | undefined): number | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}
