@@ -199,3 +199,11 @@ export class TableError extends Error {
     this.fatal = fatal;
   }
 }
+
+/** A handler has asked for what its turn has not read yet. The turn sees to it: no client is told. */
+export class UnreadError extends TableError {
+  /** Ends the handler. */
+  constructor() {
+    super("the table's engine has not been asked");
+  }
+}

@@ -71,7 +71,18 @@ export function outcomeOf(error: unknown): ConflictError | LostError | TableErro
   return new TableError(why ?? "the table's engine refuses", { cause: error });
 }
 
-/** Whether the engine itself has said this, and the session goes on. */
+/** Whether a failure leaves the session as it was: there is no room, or no change is taken. */
+export function isOfStatement(error: Error): boolean {
+  const { code } = (error.cause ?? {}) as SqlError;
+  return error instanceof ConflictError || /^(25006|53100|53200|54)/.test(String(code));
+}
+
+/** Whether a failure says that the engine takes no changes. */
+export function isReadOnly(error: Error): boolean {
+  return ((error.cause ?? {}) as SqlError).code === "25006";
+}
+
+/** Whether the engine itself has said this. */
 export function isAnswer(error: unknown): boolean {
   const { code, severity } = error as SqlError;
   return typeof code === "string" && /^[0-9A-Z]{5}$/.test(code) && severity !== undefined;

@@ -11,7 +11,16 @@ import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type SharedTable, TableError } from "../table.ts";
 import { Text } from "../text.ts";
 import { formatLocation, type PostgresLocation } from "./location.ts";
-import { ConflictError, isAnswer, LostError, outcomeOf, UncertainError, whyOf } from "./outcome.ts";
+import {
+  ConflictError,
+  isAnswer,
+  isOfStatement,
+  isReadOnly,
+  LostError,
+  outcomeOf,
+  UncertainError,
+  whyOf,
+} from "./outcome.ts";
 import { Primary } from "./primary.ts";
 import { prepare } from "./schema.ts";
 import { type Answer, failureOf, type Rows, type Session, type Statement } from "./session.ts";
@@ -105,11 +114,12 @@ export class PostgresTable implements SharedTable {
       await table.begin(deadline);
     } catch (error) {
       table.close();
-      const detail = error instanceof LostError ? ` (${error.why})` : "";
-      throw new OpenError(
-        `Cannot open ${table.view.location}: ${(error as Error).message}${detail}.`,
-        { cause: error },
-      );
+      const { message } = error as Error;
+      const why = whyOf(error);
+      const detail = why === message ? "" : ` (${why})`;
+      throw new OpenError(`Cannot open ${table.view.location}: ${message}${detail}.`, {
+        cause: error,
+      });
     }
     return table;
   }
@@ -167,7 +177,7 @@ export class PostgresTable implements SharedTable {
         const failure = outcome instanceof ConflictError
           ? new TableError("others keep the table locked", { cause: outcome })
           : outcome;
-        this.#noteProblem(failure, false);
+        this.#noteProblem(failure, isReadOnly(failure));
         throw failure;
       }
     }
@@ -398,9 +408,10 @@ export class PostgresTable implements SharedTable {
   /** Leaves the transaction that has failed; the turn begins anew. */
   #abandon(failure: Error): void {
     if (failure instanceof ConflictError) {
-      this.#rollBack();
       this.#isAlone ||= this.#conflictsInRow >= CONFLICTS_MAX;
-    } else {
+    }
+    if (isOfStatement(failure)) this.#rollBack();
+    else {
       // Whatever it is: a new session is in no strange state.
       this.#session = undefined;
       this.#primary.leave();

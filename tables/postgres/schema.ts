@@ -8,7 +8,7 @@ import { TableError } from "../table.ts";
 import { ConflictError } from "./outcome.ts";
 import type { Primary } from "./primary.ts";
 import type { Statement } from "./session.ts";
-import { VERSIONS_STEP } from "./statements.ts";
+import { nameOf, VERSIONS_STEP } from "./statements.ts";
 
 /** The form of the tables; another one is refused. */
 export const FORMAT = 1;
@@ -44,13 +44,16 @@ async function formatOf(
   deadline: number,
 ): Promise<string | undefined> {
   const [found] = await primary.send([{
-    text: "SELECT to_regclass($1) IS NOT NULL, to_regclass($1 || '_format') IS NOT NULL",
-    values: [table],
+    text: "SELECT to_regclass($1) IS NOT NULL, to_regclass($2) IS NOT NULL",
+    values: [nameOf(table), nameOf(table, "format")],
   }], deadline);
   const [isThere, isOurs] = found!.rows[0]!.map((column) => column === "t");
   if (!isThere && !isOurs) return "none";
   if (!isThere || !isOurs) return undefined;
-  const [format] = await primary.send([{ text: `SELECT format FROM ${table}_format` }], deadline);
+  const [format] = await primary.send(
+    [{ text: `SELECT format FROM ${nameOf(table, "format")}` }],
+    deadline,
+  );
   return format!.rows[0]?.[0] ?? undefined;
 }
 
@@ -61,30 +64,34 @@ function foreign(table: string, format: string | undefined): string {
   return `the table has another form: ${format}, and this version reads ${FORMAT}`;
 }
 
-function creation(table: string): Statement[] {
+function creation(name: string): Statement[] {
+  const [table, format] = [nameOf(name), nameOf(name, "format")];
   return [
     "BEGIN",
     `SELECT pg_advisory_xact_lock(${LOCK})`,
-    `CREATE TABLE ${table}_format (format integer NOT NULL)`,
-    `INSERT INTO ${table}_format VALUES (${FORMAT})`,
+    `CREATE TABLE ${format} (format integer NOT NULL)`,
+    `INSERT INTO ${format} VALUES (${FORMAT})`,
     `CREATE TABLE ${table} (key text COLLATE "C" PRIMARY KEY, value text NOT NULL, ` +
     "version bigint NOT NULL, expires_at bigint)",
-    `CREATE INDEX ${table}_expiry ON ${table} (expires_at) WHERE expires_at IS NOT NULL`,
+    `CREATE INDEX "${name}_expiry" ON ${table} (expires_at) WHERE expires_at IS NOT NULL`,
     `COMMENT ON TABLE ${table} IS 'A table of Keyline. expires_at is in milliseconds since 1970.'`,
     // A server's row changes with each of its turns: room in its page keeps that cheap.
-    `CREATE TABLE ${table}_servers (server uuid PRIMARY KEY, attempt bigint NOT NULL, ` +
+    `CREATE TABLE ${nameOf(name, "servers")} (server uuid PRIMARY KEY, attempt bigint NOT NULL, ` +
     "keys bigint NOT NULL, seen timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 20)",
-    `CREATE SEQUENCE ${table}_versions INCREMENT BY ${VERSIONS_STEP} START WITH ${VERSIONS_STEP}`,
+    `CREATE SEQUENCE ${
+      nameOf(name, "versions")
+    } INCREMENT BY ${VERSIONS_STEP} START WITH ${VERSIONS_STEP}`,
     "COMMIT",
   ].map((text) => ({ text }));
 }
 
 /** Notes a server, which takes over what others have counted that are gone. */
 function registration(table: string, server: string): Statement[] {
+  const servers = nameOf(table, "servers");
   return [{
-    text: `WITH gone AS (DELETE FROM ${table}_servers ` +
+    text: `WITH gone AS (DELETE FROM ${servers} ` +
       `WHERE seen < now() - interval '${GONE_DAYS} days' RETURNING keys) ` +
-      `INSERT INTO ${table}_servers (server, attempt, keys) ` +
+      `INSERT INTO ${servers} (server, attempt, keys) ` +
       "SELECT $1::uuid, 0, coalesce(sum(keys), 0) FROM gone",
     values: [server],
   }];

@@ -55,10 +55,16 @@ const CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 /** The statements of a table. */
 export class Statements {
   readonly #table: string;
+  readonly #servers: string;
+  readonly #versions: string;
+  readonly #format: string;
 
   /** Takes the table's name. */
-  constructor(table: string) {
-    this.#table = table;
+  constructor(name: string) {
+    this.#table = nameOf(name);
+    this.#servers = nameOf(name, "servers");
+    this.#versions = nameOf(name, "versions");
+    this.#format = nameOf(name, "format");
   }
 
   /**
@@ -66,12 +72,12 @@ export class Statements {
    * a table that nobody changes, and so nobody has to vacuum.
    */
   lock(): Statement {
-    return { text: `LOCK TABLE ${this.#table}_format IN EXCLUSIVE MODE` };
+    return { text: `LOCK TABLE ${this.#format} IN EXCLUSIVE MODE` };
   }
 
   /** Waits for such a turn of another server, and keeps the next one waiting. It comes before what a turn writes. */
   enter(): Statement {
-    return { text: `LOCK TABLE ${this.#table}_format IN ROW SHARE MODE` };
+    return { text: `LOCK TABLE ${this.#format} IN ROW SHARE MODE` };
   }
 
   /** The engine's time, in milliseconds since 1970, and whether commits wait for a standby. */
@@ -86,7 +92,7 @@ export class Statements {
   versions(blocks: number): Statement {
     return {
       name: "versions",
-      text: `SELECT nextval('${this.#table}_versions') FROM generate_series(1, $1::integer)`,
+      text: `SELECT nextval('${this.#versions}') FROM generate_series(1, $1::integer)`,
       values: [blocks],
     };
   }
@@ -116,7 +122,7 @@ export class Statements {
     const table = this.#table;
     return {
       name: "count",
-      text: `SELECT (SELECT coalesce(sum(keys), 0) FROM ${table}_servers) - ` +
+      text: `SELECT (SELECT coalesce(sum(keys), 0) FROM ${this.#servers}) - ` +
         `(SELECT count(*) FROM ${table} WHERE expires_at <= coalesce($1::bigint, ${CLOCK}))`,
       values: [now],
     };
@@ -145,7 +151,7 @@ export class Statements {
   clear(): Statement[] {
     return [
       { name: "clear", text: `DELETE FROM ${this.#table}` },
-      { name: "zero", text: `UPDATE ${this.#table}_servers SET keys = 0 WHERE keys <> 0` },
+      { name: "zero", text: `UPDATE ${this.#servers} SET keys = 0 WHERE keys <> 0` },
     ];
   }
 
@@ -199,7 +205,7 @@ export class Statements {
   mark(server: string, { attempt, added }: { attempt: number; added: number }): Statement {
     return {
       name: "mark",
-      text: `INSERT INTO ${this.#table}_servers AS s (server, attempt, keys) ` +
+      text: `INSERT INTO ${this.#servers} AS s (server, attempt, keys) ` +
         "VALUES ($1::uuid, $2::bigint, $3::bigint) ON CONFLICT (server) DO UPDATE SET " +
         "attempt = excluded.attempt, keys = s.keys + excluded.keys, seen = now()",
       values: [server, attempt, added],
@@ -213,7 +219,7 @@ export class Statements {
   settle(server: string): Statement {
     return {
       name: "settle",
-      text: `UPDATE ${this.#table}_servers SET seen = now() WHERE server = $1::uuid ` +
+      text: `UPDATE ${this.#servers} SET seen = now() WHERE server = $1::uuid ` +
         "RETURNING attempt",
       values: [server],
     };
@@ -228,11 +234,16 @@ export class Statements {
         `SELECT key FROM ${table} WHERE expires_at <= coalesce($2::bigint, ${CLOCK}) ` +
         `ORDER BY expires_at LIMIT ${EXPIRED_KEYS_MAX} FOR UPDATE SKIP LOCKED) RETURNING 1), ` +
         "found AS (SELECT count(*) AS n FROM gone), " +
-        `counted AS (UPDATE ${table}_servers SET keys = keys - n FROM found ` +
+        `counted AS (UPDATE ${this.#servers} SET keys = keys - n FROM found ` +
         "WHERE server = $1::uuid AND n > 0) SELECT n FROM found",
       values: [server, now],
     };
   }
+}
+
+/** The name of a table, or of one of its helpers, as it stands in a statement. It may be a word of SQL. */
+export function nameOf(table: string, helper?: "servers" | "versions" | "format"): string {
+  return helper === undefined ? `"${table}"` : `"${table}_${helper}"`;
 }
 
 function columns(rows: readonly Stored[]): NonNullable<Statement["values"]> {

@@ -19,8 +19,8 @@ import {
   NO_EXPIRY,
   type Page,
   type Standing,
-  TableError,
   type TurnView,
+  UnreadError,
 } from "../table.ts";
 import { asText, compareTexts, startsWith, Text, type TextLike } from "../text.ts";
 import type { Stored, Wanted } from "./statements.ts";
@@ -49,13 +49,6 @@ type Change = Stored | null;
 type Undo =
   | { readonly key: string; readonly before: Change | undefined; readonly bytes: number }
   | { readonly changes: Map<string, Change>; readonly isCleared: boolean; readonly bytes: number };
-
-/** A handler has asked for what the turn has not read, or may not do here. The turn sees to it. */
-class UnreadError extends TableError {
-  constructor() {
-    super("the table's engine has not been asked");
-  }
-}
 
 /** What makes up the changes of a turn. */
 export interface Changes {
@@ -251,7 +244,6 @@ export class View implements TurnView {
     const row = this.#rows.get(name);
     if (row === null || row !== undefined && (row.value !== undefined || !needsValue)) return;
     this.#wanted.set(name, needsValue || this.#wanted.get(name) === true);
-    if (this.#versionsLeft() < this.#wanted.size) this.#versionsWanted = this.#wanted.size;
   }
 
   /** Begins a request of a client. */
@@ -372,13 +364,12 @@ export class View implements TurnView {
 
   /** Ends the turn. Its versions are used, whatever has become of it. */
   finish(): void {
-    this.#dropVersions();
     if (this.#count !== undefined) this.#lastCount = this.#count;
+    this.#dropVersions();
     this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
     this.#isCountWanted = false;
-    this.#versionsWanted = 0;
     this.#isAlone = false;
   }
 
@@ -463,21 +454,21 @@ export class View implements TurnView {
       }
       index -= last - next + 1;
     }
-    this.#versionsWanted = VERSIONS_STEP;
+    this.#versionsWanted = Math.max(VERSIONS_STEP, this.#rows.size);
     return this.#fail();
   }
 
-  #versionsLeft(): number {
-    return this.#versions.reduce((sum, { next, last }) => sum + last - next + 1, -this.#given);
-  }
-
+  /** Forgets the versions that were given, and asks for more in time where the turns change something. */
   #dropVersions(): void {
+    const isChanging = this.#given > 0;
     for (const block of this.#versions) {
       const used = Math.min(this.#given, block.last - block.next + 1);
       block.next += used;
       this.#given -= used;
     }
     this.#versions = this.#versions.filter(({ next, last }) => next <= last);
+    const left = this.#versions.reduce((sum, { next, last }) => sum + last - next + 1, 0);
+    this.#versionsWanted = isChanging && left < VERSIONS_STEP / 2 ? VERSIONS_STEP : 0;
   }
 
   /** A page of what was read and what the turn changes. */

@@ -111,19 +111,23 @@ export class PostgresNode {
     }
   }
 
-  /** Runs statements with psql. */
-  async sql(text: string, database = DATABASE): Promise<{ code: number; stdout: string }> {
-    const { code, stdout } = await new Deno.Command("psql", {
+  /** Runs a statement with psql. */
+  async sql(text: string): Promise<{ code: number; stdout: string; stderr: string }> {
+    const { code, stdout, stderr } = await new Deno.Command("psql", {
       args: [
-        ...["-h", "127.0.0.1", "-p", `${this.port}`, "-U", USER, "-d", database],
+        ...["-h", "127.0.0.1", "-p", `${this.port}`, "-U", USER, "-d", DATABASE],
         ...["-AtXq", "-c", text],
       ],
-      env: { PGCONNECT_TIMEOUT: "2", PGOPTIONS: "-c statement_timeout=20s" },
+      env: {
+        PGCONNECT_TIMEOUT: "2",
+        PGOPTIONS: "-c statement_timeout=20s -c default_transaction_read_only=off",
+      },
       stdin: "null",
       stdout: "piped",
-      stderr: "null",
+      stderr: "piped",
     }).output();
-    return { code, stdout: new TextDecoder().decode(stdout).trim() };
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+    return { code, stdout: out!, stderr: err! };
   }
 
   /** Sends all of its processes a signal. */
