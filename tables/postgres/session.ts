@@ -8,6 +8,7 @@
 import type { Buffer } from "node:buffer";
 import pg from "npm:pg@8.23.1";
 import type { EventEmitter } from "node:events";
+import { TableError } from "../table.ts";
 import type { Host } from "./location.ts";
 import { isAnswer, LostError } from "./outcome.ts";
 
@@ -90,8 +91,11 @@ export class Session {
     const options = Object.entries(parameters).map(([name, value]) => `-c ${name}=${value}`);
     const client: Client = new pg.Client({
       ...{ ...host, user, database, pipeline: true, keepAlive: true, application_name: name },
-      // Asked for only where the engine wants one.
-      password: () => password ?? "",
+      // Called only where the engine wants one.
+      password() {
+        if (password) return password;
+        throw new TableError("the table's engine asks for a password");
+      },
       ssl: tls === undefined ? false : { ...tls },
       options: options.join(" "),
     });
