@@ -98,7 +98,7 @@ export class PostgresNode {
       ...owner(),
       stdin: "null",
       stdout: "null",
-      stderr: Deno.env.get("KEYLINE_TEST_POSTGRES_LOG") === undefined ? "null" : "inherit",
+      stderr: Deno.env.get("KEYLINE_POSTGRES_LOG") === undefined ? "null" : "inherit",
     }).spawn();
   }
 
