@@ -1,5 +1,5 @@
 /**
- * Which use of Keyline to run: the server, or one of the tools beside it. Run it with `deno task start`;
+ * Which subcommand of Keyline to run: the server, or one of the tools beside it. Run it with `deno task start`;
  * `--help` shows the options.
  *
  * @module
@@ -13,7 +13,7 @@ import { serve } from "./server/server.ts";
 import { HELP, readSettings, StartError, UsageError } from "./server/settings.ts";
 import { unknownVariables } from "./server/variables.ts";
 import { OpenError } from "./tables/durable/errors.ts";
-import { findUse, USES_HELP } from "./tools/uses.ts";
+import { findSubcommand, SUBCOMMANDS_HELP } from "./tools/subcommands.ts";
 
 /** Deno's advice for paths such as /proc, which contradicts ours: no start of Keyline needs that flag. */
 const DENO_ADVICE = /Requires all access to ("[^"]*"), run again with the --allow-all flag/;
@@ -29,30 +29,30 @@ if (import.meta.main) {
 }
 
 async function main(): Promise<void> {
-  const { run, args } = findUse(Deno.args);
+  const { run, args } = findSubcommand(Deno.args);
   if (run !== undefined) {
     Deno.exitCode = await run(args);
     return;
   }
   const environment = (name: string) => Deno.env.get(name);
   const settings = readSettings(args, environment);
-  if (settings.help) return console.log(HELP + USES_HELP);
+  if (settings.help) return console.log(HELP + SUBCOMMANDS_HELP);
   if (settings.version) return console.log(`keyline ${config.version} (deno ${Deno.version.deno})`);
   if (settings.printSettings) {
     for (const unknown of unknownVariables(Deno.env.toObject())) console.error(unknown);
     return console.log(printedSettings(args, environment));
   }
   const { adminPort } = settings;
-  const openSideDoor = adminPort === undefined ? undefined : (await loadAdmin()).openDoor;
-  await serve(settings, { version: config.version, openSideDoor });
+  const openAdmin = adminPort === undefined ? undefined : (await loadAdmin()).openAdminServer;
+  await serve(settings, { version: config.version, openAdmin });
 }
 
 /**
  * Loads what serves metrics and the live page. Its address is computed, because Deno looks for the
  * packages of a literal one at every start, also where nobody asked for them.
  */
-function loadAdmin(): Promise<typeof import("./admin/door.ts")> {
-  return import(new URL("./admin/door.ts", import.meta.url).href);
+function loadAdmin(): Promise<typeof import("./admin/server.ts")> {
+  return import(new URL("./admin/server.ts", import.meta.url).href);
 }
 
 /** What to tell a person about an error that ended the start, and the exit code. */

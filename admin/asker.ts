@@ -1,6 +1,7 @@
 /**
  * Asks the server in its own words: requests go through a session and a turn, like those of a connection. So
- * nobody here sees a change that is not durable, and it works with any table.
+ * nobody here sees a change that is not durable, and it works with any table. The metrics count none of them:
+ * they are about the requests of clients, and whoever looks at a server should not change what it shows.
  *
  * @module
  */
@@ -8,7 +9,7 @@
 import { Outbox } from "../server/dispatch/outbox.ts";
 import { Session } from "../server/dispatch/session.ts";
 import { serverError } from "../server/reply.ts";
-import type { Inside } from "../server/server.ts";
+import type { ServerParts } from "../server/server.ts";
 import { Text } from "../tables/text.ts";
 
 /** A reply: lines that begin `CODE-`, and one that begins `CODE `. */
@@ -17,7 +18,7 @@ const REPLY = /(?:\d{3}-[^\n]*\n)*\d{3} [^\n]*\n/g;
 /** The replies to requests, each whole, with its last CR LF. A request is a line without its end. */
 export async function ask(
   requests: readonly string[],
-  { services, turn }: Pick<Inside, "services" | "turn">,
+  { services, turn }: Pick<ServerParts, "services" | "turn">,
 ): Promise<string[]> {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let wire = "";
@@ -29,7 +30,7 @@ export async function ask(
   };
   const recipient = { onProgress() {}, close: () => outbox.close() };
   const outbox: Outbox = new Outbox(sink, { recipient, bytesMax: Infinity });
-  const session = new Session({ services, outbox });
+  const session = new UncountedSession({ services, outbox });
   const text = Text.of(requests.map((request) => `${request}\n`).join(""));
   const lines = { text, count: requests.length, isPrintable: false, faults: undefined };
   await session.serve(lines, turn);
@@ -37,4 +38,11 @@ export async function ask(
   // A table elsewhere that can't tell what became of a turn sends its clients away; then there is no reply.
   const replies = wire.match(REPLY) ?? [];
   return requests.map((_, i) => replies[i] ?? serverError("no answer").wire);
+}
+
+/** A session whose requests are not a client's. */
+class UncountedSession extends Session {
+  override count(): void {}
+
+  override noteSlow(): void {}
 }

@@ -8,11 +8,15 @@
 import { logEvent } from "../server/event_log.ts";
 import type { Answer } from "./answer.ts";
 import charts from "./page/charts.js" with { type: "text" };
+import elements from "./page/elements.js" with { type: "text" };
 import format from "./page/format.js" with { type: "text" };
 import keys from "./page/keys.js" with { type: "text" };
 import live from "./page/live.js" with { type: "text" };
+import now from "./page/now.js" with { type: "text" };
+import operations from "./page/operations.js" with { type: "text" };
 import css from "./page/page.css" with { type: "text" };
 import html from "./page/page.html" with { type: "text" };
+import slow from "./page/slow.js" with { type: "text" };
 
 const TYPES = {
   html: "text/html; charset=utf-8",
@@ -25,10 +29,8 @@ export async function loadFiles(): Promise<Map<string, Answer>> {
   const files = new Map([
     ["/", file("html", html)],
     ["/page.css", file("css", css)],
-    ["/live.js", file("js", live)],
-    ["/charts.js", file("js", charts)],
-    ["/keys.js", file("js", keys)],
-    ["/format.js", file("js", format)],
+    ...Object.entries({ charts, elements, format, keys, live, now, operations, slow })
+      .map(([name, script]) => [`/${name}.js`, file("js", script)] as const),
   ]);
   try {
     const chart = await import("./uplot.ts");

@@ -7,6 +7,7 @@
 
 import { keyCount, type Source } from "../server/stats.ts";
 import { type Histogram, quantileOf } from "../server/histogram.ts";
+import type { SlowRequest } from "../server/slow_requests.ts";
 import type { Alert } from "../server/metrics.ts";
 
 /** How long something took, in seconds. */
@@ -55,6 +56,8 @@ export interface Frame {
   readonly diskReads: number | null;
   /** How late the event loop was for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;
+  /** Requests that held up the server, the oldest first. */
+  readonly slow: readonly SlowRequest[];
   /** What is wrong at its end. */
   readonly alerts: readonly Alert[];
 }
@@ -97,6 +100,7 @@ export class FrameMaker {
     const turns = sumOf(this.#before.countsSince("turn", turnRequests));
     const inTurns = this.#before.since("in turns", turnRequests.sum);
     const late = this.#before.countsSince("loop", loopDelay);
+    const slow = this.#before.since("slow", metrics.slow.count);
     return {
       at: time(),
       operations,
@@ -115,6 +119,7 @@ export class FrameMaker {
       disk: disk_bytes ?? null,
       diskReads: cache_misses === undefined ? null : rate("disk reads", cache_misses),
       loopDelay: quantilesOf(late, loopDelay)?.p99 ?? null,
+      slow: slow === 0 ? [] : metrics.slow.last.slice(-slow),
       alerts: metrics.alerts,
     };
   }

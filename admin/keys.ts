@@ -5,22 +5,22 @@
  * @module
  */
 
-import type { Inside } from "../server/server.ts";
+import type { ServerParts } from "../server/server.ts";
 import { type Answer, json } from "./answer.ts";
 import { ask } from "./asker.ts";
 
 /** How many keys a page has at most. */
-const PAGE_KEYS_MAX = 100;
+const PAGE_KEYS_MAX = 25;
 /** How much of a value is shown, in UTF-16 units. */
 const SHOWN_MAX = 4_096;
 const KEY_BYTES_MAX = 1_024;
 const encoder = new TextEncoder();
 
 /** `?prefix=…&after=…`: keys in order, and whether there are more. */
-export async function keysPage(query: URLSearchParams, inside: Inside): Promise<Answer> {
+export async function keysPage(query: URLSearchParams, parts: ServerParts): Promise<Answer> {
   const [prefix, after] = [query.get("prefix") ?? "", query.get("after") ?? ""];
   if (!isKeyOrEmpty(prefix) || !isKeyOrEmpty(after)) return notAKey();
-  const [reply = ""] = await ask([`KEYS ${prefix || "*"} ${after}`], inside);
+  const [reply = ""] = await ask([`KEYS ${prefix || "*"} ${after}`], parts);
   const lines = reply.split("\r\n").slice(0, -1);
   const last = lines.pop() ?? "";
   if (!last.startsWith("200 ")) return refused(last);
@@ -29,10 +29,10 @@ export async function keysPage(query: URLSearchParams, inside: Inside): Promise<
 }
 
 /** `?key=…`: the value with its size in bytes, its version, and how many seconds it has left. */
-export async function valueOf(query: URLSearchParams, inside: Inside): Promise<Answer> {
+export async function valueOf(query: URLSearchParams, parts: ServerParts): Promise<Answer> {
   const key = query.get("key") ?? "";
   if (key === "" || !isKeyOrEmpty(key)) return notAKey();
-  const [got = "", left = ""] = await ask([`GETS ${key}`, `TTL ${key}`], inside);
+  const [got = "", left = ""] = await ask([`GETS ${key}`, `TTL ${key}`], parts);
   const [, version, value] = /^200 OK (\d+) (.*)\r\n$/s.exec(got) ?? [];
   if (value === undefined) return refused(got.trimEnd());
   const [, seconds] = /^200 OK ([\d.]+)\r\n$/.exec(left) ?? [];

@@ -7,6 +7,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { SlowRequest } from "../server/slow_requests.ts";
 import type { Source } from "../server/stats.ts";
 import { plain, SAFE_HEADERS, send } from "./answer.ts";
 import { FrameMaker } from "./frame.ts";
@@ -27,6 +28,8 @@ export class Live {
   readonly #watchers = new Set<ServerResponse>();
   /** Frames as JSON, the oldest first. */
   readonly #frames: string[] = [];
+  /** The last slow requests as of the newest frame: they are shown for longer than an hour. */
+  #slow: readonly SlowRequest[] = [];
   /** How many frames there were before the oldest that is kept. */
   #dropped = 0;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
@@ -60,9 +63,8 @@ export class Live {
     this.#watchers.add(response);
     response.on("close", () => this.#watchers.delete(response));
     response.on("error", () => this.#watchers.delete(response));
-    const { table, registry, metrics: { version, startedAt } } = this.#source;
-    const operations = [...registry].map(({ verb }) => verb.toLowerCase());
-    const server = { version, startedAt, table: table.location, operations };
+    const { table, metrics: { version, startedAt } } = this.#source;
+    const server = { version, startedAt, table: table.location, slow: this.#slow };
     response.write(`retry: 2000\nevent: server\ndata: ${JSON.stringify(server)}\n\n`);
     this.#sendHistory(response, request.headers["last-event-id"]);
   }
@@ -75,6 +77,7 @@ export class Live {
 
   #add(frame: string): void {
     this.#frames.push(frame);
+    this.#slow = this.#source.metrics.slow.last.slice();
     if (this.#frames.length > FRAMES_MAX) {
       this.#frames.shift();
       this.#dropped++;

@@ -32,16 +32,16 @@ const MIB = 1_048_576;
 /** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
 const FATAL_MS = 100;
 
-/** A second way to the server, beside its lines; `main.ts` gives one to `serve`. */
-export interface SideDoor {
+/** The server of the admin port; `main.ts` gives one to `serve`. */
+export interface AdminServer {
   /** What a person types into a browser to come in. */
   readonly url: string;
   /** Lets everybody go, and nobody in. */
   close(): void;
 }
 
-/** What a side door works with. */
-export interface Inside {
+/** What it works with. */
+export interface ServerParts {
   /** What all connections share. */
   readonly services: Services & { readonly registry: Registry };
   /** What answers lines. */
@@ -54,12 +54,12 @@ export interface Inside {
 export interface Start {
   /** The version of the server. */
   readonly version: string;
-  /** Opens a side door, where the settings ask for one. */
-  readonly openSideDoor?: ((inside: Inside) => Promise<SideDoor>) | undefined;
+  /** Opens the admin port, where the settings ask for it. */
+  readonly openAdmin?: ((parts: ServerParts) => Promise<AdminServer>) | undefined;
 }
 
 /** Starts a server. Throws UsageError, StartError, BadCommandError and OpenError. */
-export async function serve(settings: Settings, { version, openSideDoor }: Start): Promise<void> {
+export async function serve(settings: Settings, { version, openAdmin }: Start): Promise<void> {
   setLogFormat(settings.log);
   for (const unknown of unknownVariables(Deno.env.toObject())) logEvent("warn", unknown);
   if (settings.memory && settings.isDataGiven) {
@@ -86,12 +86,14 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
   // Signals first: one that arrives while the listener opens must find its handler.
-  const opened = Promise.withResolvers<{ listener: Listener; sideDoor: SideDoor | undefined }>();
+  const opened = Promise.withResolvers<
+    { listener: Listener; adminServer: AdminServer | undefined }
+  >();
   endOnSignals(async () => {
     metrics.isDraining = true;
-    const { listener, sideDoor } = await opened.promise;
+    const { listener, adminServer } = await opened.promise;
     await listener.drain();
-    sideDoor?.close();
+    adminServer?.close();
     await storage.close();
     logStop(services);
   });
@@ -104,13 +106,13 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
     if (passwords?.areInFiles) renew("password", () => passwords.readAgain());
     if (!isInFiles) logEvent("warn", "SIGHUP is ignored: there is no file to read again");
   });
-  const sideDoor = await openSideDoor?.({ services, turn, settings });
+  const adminServer = await openAdmin?.({ services, turn, settings });
   const descriptors = surveyDescriptors(settings.connectionsMax);
   metrics.connectionsMax = descriptors.clients;
   const limits = { ...settings, connectionsMax: descriptors.clients };
   const listener = listen(settings, certificate, { services, turn, limits });
   metrics.descriptors = { ...descriptors, used: usedDescriptors() };
-  opened.resolve({ listener, sideDoor });
+  opened.resolve({ listener, adminServer });
   const isConnecting = settings.table !== undefined;
   const permissions = giveUpPermissions({
     net: !isConnecting && certificate === undefined,
@@ -119,8 +121,10 @@ export async function serve(settings: Settings, { version, openSideDoor }: Start
   });
   new Alerts(services).start();
   const { port } = listener;
-  logStart(settings, { port, services, sideDoor, cacheBytes: storage.cacheBytes, permissions });
-  if (settings.log === "text") console.log(banner(settings, { port, table, registry, sideDoor }));
+  logStart(settings, { port, services, adminServer, cacheBytes: storage.cacheBytes, permissions });
+  if (settings.log === "text") {
+    console.log(banner(settings, { port, table, registry, adminServer }));
+  }
 }
 
 function listen(
@@ -186,10 +190,10 @@ function renew(what: string, readAgain: () => void): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, sideDoor, cacheBytes, permissions }: {
+  { port, services, adminServer, cacheBytes, permissions }: {
     port: number;
-    services: Inside["services"];
-    sideDoor: SideDoor | undefined;
+    services: ServerParts["services"];
+    adminServer: AdminServer | undefined;
     cacheBytes: number | undefined;
     permissions: readonly string[];
   },
@@ -201,7 +205,7 @@ function logStart(
     pid: Deno.pid,
     host,
     port,
-    ...(sideDoor && { admin: sideDoor.url }),
+    ...(adminServer && { admin: adminServer.url }),
     table: table.location,
     ...countOf(services),
     ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
@@ -213,13 +217,13 @@ function logStart(
 }
 
 /** The number of keys, where counting them takes no time. */
-function countOf(services: Inside["services"]): { keys?: number } {
+function countOf(services: ServerParts["services"]): { keys?: number } {
   const keys = keyCount(services);
   return keys === undefined ? {} : { keys };
 }
 
 /** Logs what the server did in its life. */
-function logStop({ registry, metrics }: Inside["services"]): void {
+function logStop({ registry, metrics }: ServerParts["services"]): void {
   let requests = 0;
   for (const { answered } of registry) for (const count of answered) requests += count;
   logEvent("info", "Keyline has stopped", {
@@ -235,11 +239,11 @@ function logStop({ registry, metrics }: Inside["services"]): void {
 /** Says where the server listens, and how to try it. */
 function banner(
   { host, tlsCert }: Settings,
-  { port, table, registry, sideDoor }: {
+  { port, table, registry, adminServer }: {
     port: number;
     table: TableView;
     registry: Registry;
-    sideDoor: SideDoor | undefined;
+    adminServer: AdminServer | undefined;
   },
 ): string {
   const here = HERE.get(host) ?? host;
@@ -247,5 +251,5 @@ function banner(
     ? `telnet ${here} ${port}`
     : `openssl s_client -connect ${here}:${port} -quiet`;
   return `Keyline listens on ${host}:${port}, table in ${table.location}, ${registry.size} operations. ` +
-    `Try: ${tryIt}` + (sideDoor === undefined ? "" : `\nSee it run: ${sideDoor.url}`);
+    `Try: ${tryIt}` + (adminServer === undefined ? "" : `\nSee it run: ${adminServer.url}`);
 }

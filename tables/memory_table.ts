@@ -31,6 +31,8 @@ export interface ChangeLog {
 export interface MemoryTableOptions {
   /** The time by which keys expire. */
   readonly now?: Clock;
+  /** The time by which those that have expired are removed, where it is another one. */
+  readonly removal?: Clock;
   /** Where the entries are. */
   readonly memtable?: Memtable;
   /** What is told each change. */
@@ -43,6 +45,7 @@ const NO_LOG: ChangeLog = { length: 0, add: () => 0, undo() {} };
 export class MemoryTable implements Table {
   readonly location = "memory";
   readonly #now: Clock;
+  readonly #removal: Clock;
   readonly #memtable: Memtable;
   readonly #log: ChangeLog;
   /** The last version that was given. */
@@ -52,9 +55,11 @@ export class MemoryTable implements Table {
 
   /** Without options, the table is empty, goes by the clock of the system, and tells nobody its changes. */
   constructor(
-    { now = Date.now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions = {},
+    { now = Date.now, removal = now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions =
+      {},
   ) {
     this.#now = now;
+    this.#removal = removal;
     this.#memtable = memtable;
     this.#log = log;
   }
@@ -149,7 +154,7 @@ export class MemoryTable implements Table {
   /** Removes at most so many of the keys that have expired, as a change of the turn; true if there may be more. */
   sweep(keysMax = Infinity): boolean {
     const limit = Math.min(keysMax, SWEEP_KEYS_MAX);
-    const expired = this.#memtable.expiredRefs(this.#now(), limit);
+    const expired = this.#memtable.expiredRefs(this.#removal(), limit);
     const mark = this.mark();
     try {
       for (const ref of expired) this.#remove(ref);

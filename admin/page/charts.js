@@ -1,57 +1,71 @@
-/** The charts of the page, drawn by uPlot from the frames that there are. */
+/** The charts of the page, drawn by uPlot from the frames that there are, with legends of our own. */
 
+import { element, show } from "./elements.js";
 import { bytes, clock, duration, number } from "./format.js";
 
-const HEIGHT = 190;
+const HEIGHT = { large: 220, small: 130 };
 /** Colours that stand out on light and on dark, also for most who see fewer of them (Okabe and Ito). */
 const COLOURS = ["#0b84d8", "#e58a00", "#009e73", "#d1559b", "#d55e00", "#7a6ff0", "#8a8f98"];
 /** So many operations have a line of their own; the others share one. */
-const LINES_MAX = COLOURS.length - 1;
+const OWN_MAX = COLOURS.length - 1;
 
-/** Every chart: its caption, how it writes values, and its lines. */
+/** The operations that have a line. One that turns up takes the next that is free, and keeps it. */
+const operations = [];
+
+/** Every chart: its caption, how it writes values, and its lines. The first line is on top of the others. */
 const CHARTS = [
   {
+    caption: "Requests/s",
+    size: "large",
+    format: number,
+    lines: COLOURS.map((_, i) => ({
+      label: () => i < OWN_MAX ? operations[i]?.toUpperCase() : operations[i] && "others",
+      read: (frame) => i < OWN_MAX ? rateOf(frame, operations[i]) : rateOfOthers(frame),
+    })),
+  },
+  {
     caption: "Latency",
+    size: "large",
     format: duration,
     isLogarithmic: true,
     lines: [
-      ["p50", (frame) => frame.latency?.p50],
-      ["p99", (frame) => frame.latency?.p99],
-      ["p99.9", (frame) => frame.latency?.p999],
+      { label: () => "p50", read: (frame) => frame.latency?.p50 },
+      { label: () => "p99", read: (frame) => frame.latency?.p99 },
+      // Often the same as p99: wide and pale, it shows on both sides of that.
+      { label: () => "p99.9", read: (frame) => frame.latency?.p999, width: 5, colour: "#e58a0077" },
     ],
   },
   {
     caption: "Commit, its sync included",
     format: duration,
     isLogarithmic: true,
-    lines: [["p50", (frame) => frame.commit?.p50], ["p99", (frame) => frame.commit?.p99]],
+    lines: [
+      { label: () => "p50", read: (frame) => frame.commit?.p50 },
+      { label: () => "p99", read: (frame) => frame.commit?.p99 },
+    ],
   },
   {
     caption: "Requests per turn",
     format: number,
-    lines: [["mean", (frame) => frame.batch]],
+    lines: [{ label: () => "mean", read: (frame) => frame.batch }],
   },
   {
-    caption: "Connections",
+    caption: "Clients",
     format: number,
-    lines: [["open", (frame) => frame.connections]],
+    lines: [{ label: () => "connected", read: (frame) => frame.connections }],
   },
   {
     caption: "Memory",
     format: bytes,
     increments: Array.from({ length: 31 }, (_, i) => 2 ** (i + 10)),
-    lines: [["resident", (frame) => frame.memory]],
+    lines: [{ label: () => "resident", read: (frame) => frame.memory }],
   },
 ];
 
 export class Charts {
-  #place;
-  #charts;
-  #operations = "";
+  #charts = CHARTS.map((chart) => new Chart(chart));
 
   constructor(place) {
-    this.#place = place;
-    this.#charts = CHARTS.map((chart) => new Chart(chart));
     place.append(...this.#charts.map(({ figure }) => figure));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       for (const chart of this.#charts) chart.rebuild();
@@ -60,66 +74,70 @@ export class Charts {
 
   /** Draws the frames of the last seconds. */
   show(frames, seconds) {
-    const until = frames.at(-1)?.at / 1_000;
-    if (Number.isNaN(until)) return;
+    findOperations(frames);
+    const until = frames.at(-1).at / 1_000;
     const shown = frames.filter(({ at }) => at / 1_000 > until - seconds);
-    this.#fitOperations(frames);
     for (const chart of this.#charts) chart.draw(shown, { from: until - seconds, until });
   }
+}
 
-  /** Makes the chart of requests again when an operation turns up that it has no line for. */
-  #fitOperations(frames) {
-    const totals = new Map();
-    for (const { operations } of frames) {
-      for (const [name, { rate }] of Object.entries(operations)) {
-        totals.set(name, (totals.get(name) ?? 0) + rate);
-      }
+/** Gives a line to each operation that has none; the busiest comes first. */
+function findOperations(frames) {
+  const totals = new Map();
+  for (const frame of frames) {
+    for (const [name, { rate }] of Object.entries(frame.operations)) {
+      if (!operations.includes(name)) totals.set(name, (totals.get(name) ?? 0) + rate);
     }
-    const names = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a));
-    const own = names.slice(0, LINES_MAX).sort();
-    const others = names.slice(LINES_MAX);
-    if (this.#operations === [...own, "", ...others].join()) return;
-    const isFirst = this.#operations === "";
-    this.#operations = [...own, "", ...others].join();
-    const rateOf = (frame, name) => frame.operations[name]?.rate ?? 0;
-    const lines = own.map((name) => [name.toUpperCase(), (frame) => rateOf(frame, name)]);
-    if (others.length > 0) {
-      const sum = (frame) => others.reduce((sum, name) => sum + rateOf(frame, name), 0);
-      lines.push(["others", sum]);
-    }
-    const chart = new Chart({ caption: "Requests a second", format: number, lines });
-    if (!isFirst) this.#charts.shift().figure.remove();
-    this.#charts.unshift(chart);
-    this.#place.prepend(chart.figure);
   }
+  operations.push(...[...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a)));
+}
+
+function rateOf(frame, name) {
+  return name === undefined ? undefined : frame.operations[name]?.rate ?? 0;
+}
+
+function rateOfOthers(frame) {
+  if (operations.length <= OWN_MAX) return undefined;
+  return operations.slice(OWN_MAX).reduce((sum, name) => sum + rateOf(frame, name), 0);
 }
 
 class Chart {
   #options;
   #plot;
+  #frames = [];
   #span = { from: 0, until: 1 };
-  figure = document.createElement("figure");
-  #canvas = document.createElement("div");
+  #canvas = element("div");
+  #time = element("time");
+  #legend;
+  figure = element("figure");
 
   constructor(options) {
     this.#options = options;
-    const caption = document.createElement("figcaption");
-    caption.textContent = options.caption;
-    this.figure.append(caption, this.#canvas);
+    const caption = element("figcaption");
+    caption.append(element("h3", options.caption), this.#time);
+    const list = element("ul");
+    list.className = "legend";
+    this.#legend = options.lines.map((line, i) => new LegendItem(line, COLOURS[i]));
+    list.append(...this.#legend.map(({ item }) => item));
+    this.figure.className = options.size ?? "small";
+    this.figure.append(caption, this.#canvas, list);
     new ResizeObserver(() => this.#resize()).observe(this.#canvas);
   }
 
   draw(frames, span) {
+    this.#frames = frames;
     this.#span = span;
-    const times = frames.map(({ at }) => at / 1_000);
+    const { isLogarithmic, lines } = this.#options;
     // A logarithmic scale has no place for what took no time at all.
-    const values = this.#options.lines.map(([, read]) =>
-      frames.map((frame) => read(frame) || null)
-    );
-    const zero = this.#options.isLogarithmic ? null : 0;
-    const data = [times, ...values.map((line) => line.map((value) => value ?? zero))];
+    const valueOf = isLogarithmic ? (value) => value || null : (value) => value ?? null;
+    const data = [
+      frames.map(({ at }) => at / 1_000),
+      // uPlot draws the last line on top.
+      ...lines.toReversed().map(({ read }) => frames.map((frame) => valueOf(read(frame)))),
+    ];
     if (this.#plot === undefined) this.#build(data);
     else this.#plot.setData(data);
+    this.#showValues();
   }
 
   /** Builds it again in the colours of now. */
@@ -134,45 +152,51 @@ class Chart {
     if (this.#canvas.clientWidth === 0) return;
     const { caption, format, lines, isLogarithmic, increments } = this.#options;
     const filter = isLogarithmic ? { filter: onlyPowersOfTen } : {};
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(document.body);
     const axis = {
       stroke: style.getPropertyValue("--faint"),
       grid: { stroke: style.getPropertyValue("--line"), width: 1 },
-      ticks: { stroke: style.getPropertyValue("--line"), width: 1 },
-      font: "12px system-ui, sans-serif",
+      ticks: { show: false },
+      font: `12px ${style.fontFamily}`,
     };
     const range = isLogarithmic
       ? (_plot, low, high) => globalThis.uPlot.rangeLog(low ?? 1e-5, high ?? 1, 10, false)
-      : (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)];
+      : (_plot, _low, high) => [0, Math.max(10, (high ?? 0) * 1.1)];
     this.#plot = new globalThis.uPlot(
       {
         width: this.#canvas.clientWidth,
-        height: HEIGHT,
+        height: this.#height,
+        padding: [8, 26, 0, 0],
+        legend: { show: false },
         cursor: { sync: { key: "keyline" }, drag: { x: false, y: false } },
+        hooks: { setCursor: [() => this.#showValues()] },
         scales: {
           x: { range: () => [this.#span.from, this.#span.until] },
           y: { range, distr: isLogarithmic ? 3 : 1 },
         },
         axes: [
-          { ...axis, size: 30, space: 70, values: (_plot, ticks) => ticks.map(clock) },
           {
             ...axis,
-            size: 76,
+            size: 28,
+            space: this.figure.className === "large" ? 90 : 60,
+            values: (_plot, ticks) => ticks.map(clock),
+          },
+          {
+            ...axis,
+            size: 64,
             grid: { ...axis.grid, ...filter },
-            ticks: { ...axis.ticks, ...filter },
+            ...filter,
             ...(increments && { incrs: increments }),
             values: (_plot, ticks) => ticks.map((tick) => tick === null ? "" : format(tick)),
           },
         ],
         series: [
-          { label: "at", value: (_plot, time) => time === null ? "–" : clock(time) },
-          ...lines.map(([label], i) => ({
-            label,
-            stroke: COLOURS[i],
-            width: 1.5,
+          {},
+          ...lines.map(({ width = 1.5, colour }, i) => ({
+            stroke: colour ?? COLOURS[i],
+            width,
             points: { show: false },
-            value: (_plot, value) => value === null ? "–" : format(value),
-          })),
+          })).toReversed(),
         ],
       },
       data,
@@ -182,9 +206,47 @@ class Chart {
     this.#plot.root.setAttribute("aria-label", caption);
   }
 
+  get #height() {
+    return HEIGHT[this.figure.className];
+  }
+
+  /** The legend tells the values where the pointer is, else those of now: it is never empty. */
+  #showValues() {
+    const index = this.#plot?.cursor.idx;
+    const frame = this.#frames[index ?? this.#frames.length - 1];
+    if (frame === undefined) return;
+    show(this.#time, typeof index === "number" ? clock(frame.at / 1_000) : "");
+    for (const item of this.#legend) item.show(frame, this.#options.format);
+  }
+
   #resize() {
     const width = this.#canvas.clientWidth;
-    if (width > 0 && width !== this.#plot?.width) this.#plot?.setSize({ width, height: HEIGHT });
+    if (width === 0 || width === this.#plot?.width) return;
+    if (this.#plot !== undefined) this.#plot.setSize({ width, height: this.#height });
+  }
+}
+
+/** A line's name and value. It keeps its place while the line has no name yet. */
+class LegendItem {
+  #line;
+  #name = element("span");
+  #value = element("b");
+  item = element("li");
+
+  constructor(line, colour) {
+    this.#line = line;
+    const { width = 2 } = line;
+    const key = element("i");
+    key.style.background = line.colour ?? colour;
+    key.style.height = `${width}px`;
+    this.item.append(key, this.#name, this.#value);
+  }
+
+  show(frame, format) {
+    const name = this.#line.label();
+    this.item.style.visibility = name === undefined ? "hidden" : "visible";
+    show(this.#name, name ?? "");
+    show(this.#value, format(this.#line.read(frame)));
   }
 }
 

@@ -40,6 +40,13 @@ export function span(seconds) {
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
+/** The name of an hour at most that ends now, in seconds: "the last 2 minutes". */
+export function lastOf(seconds) {
+  if (seconds >= 3_600) return "the last hour";
+  if (seconds >= 120) return `the last ${Math.floor(seconds / 60)} minutes`;
+  return seconds === 1 ? "the last second" : `the last ${seconds} seconds`;
+}
+
 /** The time of day, of seconds since 1970. */
 export function clock(seconds) {
   const date = new Date(seconds * 1_000);

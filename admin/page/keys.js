@@ -1,57 +1,81 @@
-/** The browser of keys: a prefix, pages, and one value. Whatever is stored is shown as text, never as HTML. */
+/** The browser of keys: a prefix, pages, and one value, which opens under its key. */
 
+import { byId, element, emptyRow, show } from "./elements.js";
 import { bytes, span } from "./format.js";
 
-const [form, prefix, list, state] = ["find", "prefix", "keys", "keys-state"].map(byId);
+const [form, prefix, table, state, entry] = ["find", "prefix", "keys", "keys-state", "entry"].map(
+  byId,
+);
 const [first, next] = ["first", "next"].map(byId);
-/** What is shown now; an answer to an older question is dropped. */
-let shown = { prefix: "", after: "", last: "" };
+const [rows] = table.tBodies;
+/** What is shown now, and how many keys come before it; an answer to an older question is dropped. */
+let shown = { prefix: "", after: "", last: "", before: 0, count: 0 };
 let asked = 0;
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  showPage(prefix.value, "");
+  showPage({ prefix: prefix.value, after: "", before: 0 });
 });
-first.addEventListener("click", () => showPage(shown.prefix, ""));
-next.addEventListener("click", () => showPage(shown.prefix, shown.last));
-list.addEventListener("keydown", moveAmongKeys);
+first.addEventListener("click", () => showPage({ ...shown, after: "", before: 0 }));
+next.addEventListener("click", () => {
+  showPage({ ...shown, after: shown.last, before: shown.before + shown.count });
+});
+table.addEventListener("keydown", moveAmongKeys);
 
-async function showPage(wanted, after) {
-  const { page, why, isStale } = await ask("/api/keys", { prefix: wanted, after });
+async function showPage({ prefix, after, before }) {
+  const { page, why, isStale } = await ask("/api/keys", { prefix, after });
   if (isStale) return;
-  if (page === undefined) return say(why);
-  shown = { prefix: wanted, after, last: page.keys.at(-1) ?? after };
-  list.replaceChildren(...page.keys.map(itemOf));
+  if (page === undefined) return show(state, why);
+  const { keys, more } = page;
+  shown = { prefix, after, before, last: keys.at(-1) ?? after, count: keys.length };
+  close();
+  rows.replaceChildren(...keys.map(rowOf));
+  if (keys.length === 0) rows.append(emptyRow(1, "–"));
   first.disabled = after === "";
-  next.disabled = !page.more;
-  byId("entry").hidden = true;
-  const begin = wanted === "" ? "" : ` that begin with ${wanted}`;
-  const more = page.more ? ", and there are more" : "";
-  const place = after === "" ? "" : ` after ${after}`;
-  say(`${page.keys.length === 0 ? "No" : page.keys.length} keys${begin}${place}${more}.`);
+  next.disabled = !more;
+  show(state, summaryOf(shown, more));
 }
 
-async function showEntry(key, button) {
+/** What the page holds, and whether it is the end. */
+function summaryOf({ prefix, before, count }, more) {
+  const isOne = count === 1;
+  const begin = prefix === "" ? "" : ` that begin${isOne ? "s" : ""} with ${prefix}`;
+  const end = more ? "more follow" : "this is the end";
+  if (count === 0) return `No ${before > 0 ? "more " : ""}keys${begin}; ${end}.`;
+  if (before === 0) return `${count} key${isOne ? "" : "s"}${begin}; ${end}.`;
+  const range = isOne ? `Key ${before + 1}` : `Keys ${before + 1} to ${before + count}`;
+  return `${range}${begin}; ${end}.`;
+}
+
+async function toggleEntry(key, button) {
+  if (button.getAttribute("aria-expanded") === "true") return close();
   const { page, why, isStale } = await ask("/api/value", { key });
   if (isStale) return;
-  if (page === undefined) return say(why.startsWith("404") ? "The key is gone." : why);
-  for (const other of list.querySelectorAll("[aria-current]")) {
-    other.removeAttribute("aria-current");
-  }
-  button.setAttribute("aria-current", "true");
-  byId("entry-key").textContent = page.key;
-  byId("entry-value").textContent = page.value;
+  if (page === undefined) return show(state, why.startsWith("404") ? "The key is gone." : why);
+  close();
   const { secondsLeft, size, isWhole, version } = page;
   const facts = [
-    ["Size", bytes(size) + (isWhole ? "" : "; this is its beginning")],
+    ["Size", bytes(size) + (isWhole ? "" : ", of which this is the beginning")],
     ["Version", version],
     ["Expires", secondsLeft === null ? "never" : `in ${span(secondsLeft)}`],
   ];
-  byId("entry-facts").replaceChildren(
-    ...facts.flatMap(([name, text]) => [element("dt", name), element("dd", text)]),
-  );
-  byId("entry").hidden = false;
-  byId("entry").focus({ preventScroll: matchMedia("(min-width: 40rem)").matches });
+  byId("entry-facts").replaceChildren(...facts.map(([name, text]) => {
+    const fact = element("div");
+    fact.append(element("dt", name), element("dd", text));
+    return fact;
+  }));
+  byId("entry-value").textContent = page.value;
+  button.setAttribute("aria-expanded", "true");
+  button.after(entry);
+  entry.hidden = false;
+}
+
+/** Closes the entry that is open. */
+function close() {
+  rows.querySelector("[aria-expanded=true]")?.setAttribute("aria-expanded", "false");
+  entry.hidden = true;
+  // Its row may go.
+  table.after(entry);
 }
 
 /** Asks the server; `why` says what is wrong where there is no answer. */
@@ -69,37 +93,26 @@ async function ask(path, query) {
   return { ...answer, isStale: number !== asked };
 }
 
-function itemOf(key) {
-  const item = document.createElement("li");
-  const button = element("button", key);
+function rowOf(key) {
+  const [row, cell, button] = ["tr", "td", "button"].map((name) => element(name));
+  button.textContent = key;
   button.type = "button";
-  button.addEventListener("click", () => showEntry(key, button));
-  item.append(button);
-  return item;
+  button.setAttribute("aria-expanded", "false");
+  button.addEventListener("click", () => toggleEntry(key, button));
+  cell.append(button);
+  row.append(cell);
+  return row;
 }
 
 /** Up, down, Home and End go from key to key, beside Tab. */
 function moveAmongKeys(event) {
-  const buttons = [...list.querySelectorAll("button")];
+  const buttons = [...rows.querySelectorAll("button")];
   const at = buttons.indexOf(document.activeElement);
+  if (at < 0) return;
   const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
   if (to === undefined || buttons[to] === undefined) return;
   event.preventDefault();
   buttons[to].focus();
 }
 
-function say(text) {
-  state.textContent = text;
-}
-
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
-}
-
-function byId(id) {
-  return document.getElementById(id);
-}
-
-showPage("", "");
+showPage(shown);

@@ -9,7 +9,7 @@
 import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { TableError } from "../table.ts";
 import { CallError, type Method, Node, type TlsOptions } from "./grpc.ts";
-import { AUTHENTICATE, TXN, type Txn, type TxnResult } from "./messages.ts";
+import { AUTHENTICATE, COMPACT, TXN, type Txn, type TxnResult } from "./messages.ts";
 
 /** How to reach a cluster. */
 export interface ClusterOptions {
@@ -26,7 +26,10 @@ export interface ClusterOptions {
 /** Nobody knows whether a transaction took place. */
 export class UncertainError extends Error {}
 
-/** The engine takes no changes until somebody makes room; reads go on. */
+/**
+ * The engine takes no changes until somebody makes room; reads go on. It may have taken the change that it
+ * answered so: a node looks again after it has applied a transaction.
+ */
 export class EngineFullError extends TableError {
   /** Says so to clients. */
   constructor(options?: ErrorOptions) {
@@ -34,9 +37,28 @@ export class EngineFullError extends TableError {
   }
 }
 
+/** A transaction is more than the engine takes; a smaller one it would take. */
+export class TooLargeError extends TableError {
+  /** Says so to clients. */
+  constructor(options?: ErrorOptions) {
+    super("more bytes than the engine takes at once", options);
+  }
+}
+
+/** The engine did nothing, because it was not reached. Another attempt may succeed. */
+export class NotReachedError extends TableError {
+  /** Whether there is a node that has no leader, or says nothing. False: nobody took up a connection. */
+  readonly isOutage: boolean;
+
+  /** Says so to clients. */
+  constructor({ isOutage, ...options }: ErrorOptions & { isOutage: boolean }) {
+    super("the table's engine is not reached, or has no majority", options);
+    this.isOutage = isOutage;
+  }
+}
+
 /** How long to wait before the next attempt where one failed at once, in milliseconds. */
 const RETRY_MS = 50;
-const NOT_REACHED = "the table's engine is not reached, or has no majority";
 /** What etcd answers before it has done anything, though its status could also mean that it had. */
 const NO_LEADER = "etcdserver: no leader";
 /**
@@ -68,16 +90,17 @@ export class Cluster {
   }
 
   /**
-   * Carries out a transaction that may be repeated without harm, such as one that only reads. Throws
-   * TableError where it can't be done until the deadline, by `Date.now`.
+   * Carries out a transaction that may be repeated without harm, such as one that only reads; each attempt
+   * may have one of its own. Throws TableError where it can't be done until the deadline, by `Date.now`.
    */
-  async repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
-    for (;;) {
+  async repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
+    for (let isOutage = false;;) {
       try {
-        return await this.once(txn, deadline);
+        return await this.once(typeof txn === "function" ? txn() : txn, deadline);
       } catch (error) {
         if (error instanceof TableError && !(error instanceof NotReachedError)) throw error;
-        if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError();
+        isOutage ||= error instanceof UncertainError || (error as NotReachedError).isOutage;
+        if (Date.now() + RETRY_MS >= deadline) throw new NotReachedError({ isOutage });
         await delay(RETRY_MS);
       }
     }
@@ -85,16 +108,38 @@ export class Cluster {
 
   /**
    * Tries once to carry out a transaction. Throws UncertainError where nobody knows whether it took
-   * place, TableError where it certainly did not.
+   * place, EngineFullError where a look at the engine tells, TableError where it certainly did not.
    */
-  async once(txn: Txn, deadline: number): Promise<TxnResult> {
+  once(txn: Txn, deadline: number): Promise<TxnResult> {
+    return this.#once(TXN, txn, deadline);
+  }
+
+  /**
+   * Tries once to make the engine forget all that was before a revision, and so to make room. Throws
+   * UncertainError and TableError.
+   */
+  compact(revision: number, deadline: number): Promise<void> {
+    return this.#once(COMPACT, { revision }, deadline);
+  }
+
+  /** Ends all connections. Later calls fail. */
+  close(): void {
+    this.#isClosed = true;
+    for (const node of this.#nodes) node.close();
+  }
+
+  async #once<Request, Reply>(
+    method: Method<Request, Reply>,
+    request: Request,
+    deadline: number,
+  ): Promise<Reply> {
     for (let isFirst = true;; isFirst = false) {
       if (this.#isClosed) throw new TableError("the table is closed");
-      if (Date.now() >= deadline) throw new NotReachedError();
+      if (Date.now() >= deadline) throw new NotReachedError({ isOutage: false });
       const node = this.#current;
       try {
         await this.#logIn(deadline);
-        return await this.#call(TXN, txn, { deadline });
+        return await this.#call(method, request, { deadline });
       } catch (error) {
         if (!(error instanceof CallError)) throw error;
         if (isFirst && isTokenError(error)) {
@@ -104,12 +149,6 @@ export class Cluster {
         throw this.#judge(error, node);
       }
     }
-  }
-
-  /** Ends all connections. Later calls fail. */
-  close(): void {
-    this.#isClosed = true;
-    for (const node of this.#nodes) node.close();
   }
 
   async #logIn(deadline: number): Promise<void> {
@@ -140,22 +179,16 @@ export class Cluster {
     const isAnswer = ANSWER.test(message);
     if (isAnswer && REFUSED.has(status)) {
       if (message.includes("database space exceeded")) return new EngineFullError({ cause: error });
+      if (/too large|larger than max/.test(message)) return new TooLargeError({ cause: error });
       return new TableError(reasonOf(message), { cause: error });
     }
     if (isAnswer && DENIED.has(status)) {
       return new TableError("the table's engine lets this server not in", { cause: error });
     }
     if (this.#current === node) this.#current = (node + 1) % this.#nodes.length;
-    const isCertain = !isSent || message === NO_LEADER;
-    return isCertain ? new NotReachedError({ cause: error }) : new UncertainError(message);
-  }
-}
-
-/** The engine did nothing, because it was not reached. Another attempt may succeed. */
-export class NotReachedError extends TableError {
-  /** Says so to clients. */
-  constructor(options?: ErrorOptions) {
-    super(NOT_REACHED, options);
+    if (isSent && message !== NO_LEADER) return new UncertainError(message);
+    const isOutage = message === NO_LEADER || status === Status.DEADLINE_EXCEEDED;
+    return new NotReachedError({ isOutage, cause: error });
   }
 }
 
@@ -166,7 +199,6 @@ function isTokenError({ status, message }: CallError): boolean {
 
 /** Why etcd refused a transaction, in words for clients. */
 function reasonOf(message: string): string {
-  if (/too large|larger than max/.test(message)) return "more bytes than the engine takes at once";
   if (message.includes("too many requests")) return "the table's engine is overloaded";
   return "the table's engine refuses";
 }

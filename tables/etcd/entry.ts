@@ -1,6 +1,6 @@
 /**
- * An entry of the log in etcd as bytes: who wrote it, the version that the table has reached, and what one
- * turn has left of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
+ * An entry of the log in etcd as bytes: the version that the table has reached, when it was written, and what
+ * one turn has left of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
  *
  * @module
  */
@@ -14,32 +14,23 @@ import {
   writeChange,
 } from "../change.ts";
 import type { ChangeLog } from "../memory_table.ts";
-import { TableError } from "../table.ts";
 import { Memory } from "../text.ts";
 import { TurnBuffer } from "../turn_buffer.ts";
+import { foreign } from "./foreign.ts";
 import type { Bytes } from "./messages.ts";
-
-/** Tells an entry from every other that any server tries to append. */
-export interface Mark {
-  /** The server: a random integer. */
-  readonly server: number;
-  /** The number of its attempt; negative where the entry fences off a lost one. */
-  readonly attempt: number;
-}
 
 /** What stands before the changes. */
 export interface Head {
-  /** Who wrote the entry. */
-  readonly mark: Mark;
   /** The last version that the table has given. */
   readonly version: number;
+  /** What the clock of the entry's server showed, in milliseconds since 1970; 0: it does not tell. */
+  readonly time: number;
 }
 
 // Little-endian: this header, then the changes.
-const SERVER = 0; // f64
-const ATTEMPT = 8; // f64
-const VERSION = 16; // f64
-const HEADER_BYTES = 24;
+const VERSION = 0; // f64
+const TIME = 8; // f64
+const HEADER_BYTES = 16;
 
 /** Changes on their way to the log, or to a part of a snapshot. */
 export class ChangeWriter implements ChangeLog {
@@ -78,9 +69,9 @@ export class ChangeWriter implements ChangeLog {
 }
 
 /** An entry without changes. */
-export function emptyEntry(mark: Mark): Bytes {
+export function emptyEntry(): Bytes {
   const memory = new Memory(HEADER_BYTES);
-  writeHead(memory, { mark, version: 0 });
+  writeHead(memory, { version: 0, time: 0 });
   return memory.bytes;
 }
 
@@ -88,11 +79,7 @@ export function emptyEntry(mark: Mark): Bytes {
 export function headOf(entry: Bytes): Head {
   if (entry.length < HEADER_BYTES) throw foreign();
   const { view } = new Memory(entry);
-  const mark = {
-    server: view.getFloat64(SERVER, true),
-    attempt: view.getFloat64(ATTEMPT, true),
-  };
-  return { mark, version: view.getFloat64(VERSION, true) };
+  return { version: view.getFloat64(VERSION, true), time: view.getFloat64(TIME, true) };
 }
 
 /** The changes of an entry. Throws TableError. */
@@ -103,11 +90,6 @@ export function changesOf(entry: Bytes): Generator<Change> {
 /** The changes that make up a part of a snapshot. Throws TableError. */
 export function changesIn(chunk: Bytes): Generator<Change> {
   return readChanges(new Memory(chunk), 0);
-}
-
-/** Whether two entries are the same attempt. */
-export function isSameMark(a: Mark, b: Mark): boolean {
-  return a.server === b.server && a.attempt === b.attempt;
 }
 
 function* readChanges(memory: Memory, from: number): Generator<Change> {
@@ -131,12 +113,7 @@ function wholeBytesAt(memory: Memory, at: number): number {
   }
 }
 
-function writeHead({ view }: Memory, { mark, version }: Head): void {
-  view.setFloat64(SERVER, mark.server, true);
-  view.setFloat64(ATTEMPT, mark.attempt, true);
+function writeHead({ view }: Memory, { version, time }: Head): void {
   view.setFloat64(VERSION, version, true);
-}
-
-function foreign(): TableError {
-  return new TableError("another program has written to the table");
+  view.setFloat64(TIME, time, true);
 }

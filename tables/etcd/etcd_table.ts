@@ -9,14 +9,15 @@
 import { messageOf, OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type SharedTable, TableError } from "../table.ts";
-import { Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
-import { emptyEntry, type Mark } from "./entry.ts";
+import { Cluster, NotReachedError } from "./cluster.ts";
+import { emptyEntry } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
+import { Health } from "./health.ts";
 import { KeySpace } from "./key_space.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
 import { Replica } from "./replica.ts";
 import { type Engine, LostPlaceError, SharedLog } from "./shared_log.ts";
-import { load, type Place, prepare } from "./snapshot.ts";
+import { type Home, load, prepare } from "./snapshot.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot_writer.ts";
 
 /** How to open a table. */
@@ -44,6 +45,8 @@ export interface EtcdOptions extends EtcdLocation {
 const ENTRY_BYTES_MAX = 1_400_000;
 /** How many nodes to try within the time that a request may take. */
 const ATTEMPTS = 4;
+/** The share of that time in which to follow the log: enough for two nodes, for one that is gone is no outage. */
+const FOLLOW_SHARE = 2 / ATTEMPTS;
 /** How often to look whether a server has appended the entry that it claims, in milliseconds. */
 const LOOK_MS = 1;
 /** How often to begin to read the table anew. */
@@ -58,41 +61,39 @@ export class EtcdTable implements SharedTable {
   readonly changedBytesMax: number = ENTRY_BYTES_MAX;
   readonly #options: EtcdOptions;
   readonly #cluster: Cluster;
-  readonly #place: Place;
+  readonly #home: Home;
   readonly #log: SharedLog;
-  readonly #server = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
   #snapshots!: SnapshotWriter;
-  #attempts = 0;
   /** The reading of the whole table, while that is under way or must begin. */
   #loading: Promise<void> | "due" | undefined = "due";
   #conflicts = 0;
-  /** Whether the engine answered when it was asked last, and took the last change. */
-  #isReached = true;
-  #isFull = false;
+  readonly #health: Health;
 
   private constructor(options: EtcdOptions) {
     const { timeout, prefix, now = Date.now } = options;
     this.#options = options;
+    this.#health = new Health(options.report ?? NO_REPORT);
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
     const engine = options.wrap?.(this.#cluster) ?? this.#cluster;
     const space = new KeySpace(prefix);
-    this.#place = { engine, space, timeout };
-    const server = this.#server;
+    this.#home = { engine, space, timeout };
+    const server = crypto.randomUUID();
     this.#log = new SharedLog(engine, { space, server, settleMs: timeout / 2 });
     this.replica = new Replica({
       location: formatLocation(options),
       now,
       stats: () => this.#stats(),
+      report: options.report,
     });
   }
 
-  /** Opens a table, and makes it where there is none. Throws OpenError. */
+  /** Opens a table, and makes it where there is none; waits through an outage. Throws OpenError. */
   static async open(options: EtcdOptions): Promise<EtcdTable> {
     const table = new EtcdTable(options);
     try {
-      await prepare(table.#place, emptyEntry(table.#nextMark()));
-      await table.#load();
+      while (!await table.#begin());
       table.#loading = undefined;
+      table.#health.noteStart();
     } catch (error) {
       await table.close();
       const message = `Cannot open ${table.replica.location}: ${messageOf(error)}.`;
@@ -108,7 +109,7 @@ export class EtcdTable implements SharedTable {
 
   /** Whether the copy is as the log says, and the engine answered when it was asked last. */
   get isReadable(): boolean {
-    return this.#isReached && this.#loading === undefined;
+    return this.#health.isReached && this.#loading === undefined;
   }
 
   /**
@@ -138,38 +139,38 @@ export class EtcdTable implements SharedTable {
    * are undone then.
    */
   async commit(deadline: number): Promise<boolean> {
+    const begunAt = (this.#options.now ?? Date.now)();
     try {
       const isDone = this.replica.isChanged
         ? await this.#append(deadline)
         : await this.#catchUp(deadline);
-      this.#noteReached(true);
+      this.replica.clocks.noteEnd(begunAt);
+      this.#health.noteReached();
       return isDone;
     } catch (error) {
       this.replica.undoTurn();
-      const isLost = error instanceof LostPlaceError;
-      if (isLost || (error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
-      if (!isLost) {
-        const isAway = error instanceof NotReachedError || error instanceof UncertainError;
-        this.#noteReached(!isAway, error);
-        if (error instanceof EngineFullError) this.#noteFull(true);
-        throw error;
+      if (error instanceof LostPlaceError) {
+        await this.#reload(deadline);
+        return false;
       }
-      await this.#reload(deadline);
-      return false;
+      if ((error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
+      this.#health.noteFailure(error);
+      throw error;
     }
   }
 
   /**
    * Follows the log while there is nothing else to do, and finds out whether a full engine has room again.
-   * Throws TableError and UncertainError.
+   * Takes longer than until then where one node says nothing. Throws TableError and UncertainError.
    */
-  async follow(deadline: number): Promise<void> {
+  async follow(until: number): Promise<void> {
+    const deadline = Math.max(until, Date.now() + this.#options.timeout * FOLLOW_SHARE);
     await this.begin(deadline);
     await this.commit(deadline);
-    if (!this.#isFull) return;
-    const { isDone, entries } = await this.#log.append(emptyEntry(this.#nextMark()), deadline);
-    if (!isDone) return this.#apply(entries);
-    this.#noteFull(false);
+    if (!this.#health.isFull) return;
+    const { isDone, entries } = await this.#log.append(emptyEntry(), deadline);
+    if (isDone) this.#health.noteRoom();
+    else this.#apply(entries);
   }
 
   /** Ends a turn: what it has changed and not committed is undone. */
@@ -188,18 +189,30 @@ export class EtcdTable implements SharedTable {
 
   /** Ends the use of the table. */
   async close(): Promise<void> {
+    this.#health.close();
     const ended = this.#snapshots?.close();
     this.#cluster.close();
     await ended;
   }
 
+  /** Begins with the table as it is. False: there is an outage, and it must be tried again. */
+  async #begin(): Promise<boolean> {
+    try {
+      await prepare(this.#home);
+      await this.#load();
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotReachedError && error.isOutage)) throw error;
+      this.#health.noteFailure(error);
+      return false;
+    }
+  }
+
   async #append(deadline: number): Promise<boolean> {
-    const entry = this.replica.toEntry(this.#nextMark());
-    const { isDone, entries, isAll } = await this.#log.append(entry, deadline);
+    const { isDone, entries, isAll } = await this.#log.append(this.replica.toEntry(), deadline);
     if (isDone) {
-      this.#snapshots.count(entry.length);
       this.replica.commit();
-      this.#noteFull(false);
+      this.#health.noteRoom();
       return true;
     }
     this.#conflicts++;
@@ -230,10 +243,7 @@ export class EtcdTable implements SharedTable {
 
   #apply(entries: readonly Uint8Array<ArrayBuffer>[]): void {
     try {
-      for (const entry of entries) {
-        this.replica.applyEntry(entry);
-        this.#snapshots.count(entry.length);
-      }
+      for (const entry of entries) this.replica.applyEntry(entry);
     } catch (error) {
       this.#loading ??= "due";
       throw error;
@@ -245,7 +255,10 @@ export class EtcdTable implements SharedTable {
     if (this.#loading === "due" || this.#loading === undefined) {
       const loading = this.#load();
       this.#loading = loading;
-      loading.then(() => this.#loading = undefined, () => this.#loading = "due");
+      loading.then(() => this.#loading = undefined, (error) => {
+        this.#loading = "due";
+        this.#health.noteFailure(error);
+      });
     }
     const loading = this.#loading;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -265,10 +278,11 @@ export class EtcdTable implements SharedTable {
     const [replica, log, startedAt] = [this.replica, this.#log, performance.now()];
     for (let attempt = 1;; attempt++) {
       try {
-        const current = await load(this.#place, { replica, log });
+        const current = await load(this.#home, { replica, log });
         this.#snapshots?.close();
-        this.#snapshots = new SnapshotWriter(this.#place, { replica, log, limits, current });
+        this.#snapshots = new SnapshotWriter(this.#home, { replica, log, limits, current });
         while (!await this.#catchUp(Date.now() + timeout));
+        replica.clocks.noteLoaded();
         break;
       } catch (error) {
         // Another server has written a snapshot meanwhile, and has removed what went before.
@@ -280,35 +294,9 @@ export class EtcdTable implements SharedTable {
     }
     report("info", "The table was read from its engine", {
       keys: replica.count(),
-      entry: log.position.sequence,
+      log_bytes: this.#snapshots.logBytes,
       seconds: Math.round(performance.now() - startedAt) / 1_000,
     });
-  }
-
-  #noteReached(isReached: boolean, error?: unknown): void {
-    if (this.#isReached === isReached) return;
-    this.#isReached = isReached;
-    const { report = NO_REPORT } = this.#options;
-    if (isReached) report("info", "The table's engine is reached again");
-    else {
-      const why = messageOf(error);
-      report("error", "The table's engine is lost: requests are answered 500 until it is back", {
-        why,
-      });
-    }
-  }
-
-  #noteFull(isFull: boolean): void {
-    if (this.#isFull === isFull) return;
-    this.#isFull = isFull;
-    const { report = NO_REPORT } = this.#options;
-    if (isFull) {
-      report("error", "The table's engine is full: make room in etcd, and disarm its alarm");
-    } else report("info", "The table's engine takes changes again");
-  }
-
-  #nextMark(): Mark {
-    return { server: this.#server, attempt: ++this.#attempts };
   }
 
   #stats(): Record<string, number> {
@@ -318,9 +306,9 @@ export class EtcdTable implements SharedTable {
       log_bytes: this.#snapshots.logBytes,
       snapshot_bytes: this.#snapshots.snapshotBytes,
       snapshots: this.#snapshots.written,
-      engine_reached: Number(this.#isReached),
-      engine_full: Number(this.#isFull),
-      writable: this.isReadable && !this.#isFull ? 1 : 0,
+      engine_reached: Number(this.#health.isReached),
+      engine_full: Number(this.#health.isFull),
+      writable: this.isReadable && !this.#health.isFull ? 1 : 0,
     };
   }
 }

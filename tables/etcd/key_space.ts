@@ -3,7 +3,7 @@
  *
  * ```text
  * <prefix>format                            which form all of this has
- * <prefix>log/<sequence>                    what one turn has changed; 16 digits
+ * <prefix>log/<start>/<mark>                what one turn has changed; 16 digits, and a random mark
  * <prefix>snapshot/<generation>/<number>    a part of the table as it was; 6 digits
  * <prefix>current                           which snapshot counts, and from where on the log adds to it
  * <prefix>claim                             which server is to append the next entry, where they contend
@@ -12,12 +12,22 @@
  * @module
  */
 
+import { foreign } from "./foreign.ts";
 import type { Bytes } from "./messages.ts";
 
-const SEQUENCE_DIGITS = 16;
+const START_DIGITS = 16;
 const CHUNK_DIGITS = 6;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The place of an entry in the log. */
+export interface Place {
+  /** How many bytes the log had before it, in all its life. */
+  readonly start: number;
+  /** Tells it from every other entry that any server ever tries to append, also after a restore of etcd. */
+  readonly mark: string;
+}
 
 /** A run of keys of the engine, from `key` up to, but without, `end`. */
 export interface Span {
@@ -51,14 +61,24 @@ export class KeySpace {
     this.log = spanOf(`${prefix}log/`);
   }
 
-  /** Where the entry of the log with this number is. */
-  entry(sequence: number): Bytes {
-    return encoder.encode(`${this.#prefix}log/${digitsOf(sequence, SEQUENCE_DIGITS)}`);
+  /** The key of an entry of the log. */
+  entry({ start, mark }: Place): Bytes {
+    return encoder.encode(`${this.#prefix}log/${digitsOf(start, START_DIGITS)}/${mark}`);
   }
 
-  /** The number of the entry that is here. */
-  sequenceOf(entry: Bytes): number {
-    return Number(new TextDecoder().decode(entry.subarray(this.log.key.length)));
+  /** The place of the entry with this key. Throws TableError where it is none. */
+  placeOf(entry: Bytes): Place {
+    const name = decoder.decode(entry.subarray(this.log.key.length));
+    const [, start, mark] = /^(\d{16})\/(.+)$/.exec(name) ?? [];
+    if (start === undefined || mark === undefined) throw foreign();
+    return { start: Number(start), mark };
+  }
+
+  /** The entries that start from one place in the log up to, but without, another one. */
+  entries(from: number, to: number): Span {
+    const keyOf = (start: number) =>
+      encoder.encode(`${this.#prefix}log/${digitsOf(start, START_DIGITS)}`);
+    return { key: keyOf(from), end: keyOf(to) };
   }
 
   /** Where a part of a snapshot is. */

@@ -1,6 +1,6 @@
 /**
- * The messages of etcd's API version 3 that Keyline sends and receives: transactions, and the exchange of
- * a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
+ * The messages of etcd's API version 3 that Keyline sends and receives: transactions, compactions, and the
+ * exchange of a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
  *
  * @module
  */
@@ -21,12 +21,14 @@ const { root } = protobuf.parse(`
     repeated RequestOp failure = 3;
   }
   message Compare {
-    enum CompareResult { EQUAL = 0; }
-    enum CompareTarget { VERSION = 0; MOD = 2; }
+    enum CompareResult { EQUAL = 0; GREATER = 1; }
+    enum CompareTarget { VERSION = 0; MOD = 2; VALUE = 3; }
     CompareResult result = 1;
     CompareTarget target = 2;
     bytes key = 3;
     int64 mod_revision = 6;
+    bytes value = 7;
+    bytes range_end = 64;
   }
   message RequestOp {
     RangeRequest request_range = 1;
@@ -68,6 +70,10 @@ const { root } = protobuf.parse(`
     bytes key = 1;
     int64 mod_revision = 3;
     bytes value = 5;
+  }
+
+  message CompactionRequest {
+    int64 revision = 1;
   }
 
   message AuthenticateRequest {
@@ -118,13 +124,28 @@ export interface Delete {
 /** One operation of a transaction. */
 export type Op = Get | Put | Delete;
 
-/** Holds where the key was last changed by this revision; 0: where it does not exist. */
-export interface Compare {
-  /** The key. */
-  readonly key: Bytes;
-  /** The revision. */
-  readonly modRevision: number;
-}
+/** Holds where what it says of a key is true. A restored engine repeats revisions, but no random value. */
+export type Compare =
+  & {
+    /** The key, or the first of a range. */
+    readonly key: Bytes;
+  }
+  & (
+    | {
+      /** Where the range ends. */
+      readonly end?: Bytes;
+      /** Whether there is such a key; in a range, whether there is any. */
+      readonly isThere: boolean;
+    }
+    | {
+      /** The revision that changed it last; 0: it does not exist. */
+      readonly modRevision: number;
+    }
+    | {
+      /** What is stored. */
+      readonly value: Bytes;
+    }
+  );
 
 /** Carries out `success` where every comparison holds, otherwise `failure`, as one step. */
 export interface Txn {
@@ -166,16 +187,18 @@ export interface TxnResult {
 
 const TXN_REQUEST = root.lookupType("TxnRequest");
 const TXN_RESPONSE = root.lookupType("TxnResponse");
+const COMPACTION_REQUEST = root.lookupType("CompactionRequest");
 const AUTHENTICATE_REQUEST = root.lookupType("AuthenticateRequest");
 const AUTHENTICATE_RESPONSE = root.lookupType("AuthenticateResponse");
-const MOD = 2;
+/** What a comparison looks at, and how: see `CompareTarget` and `CompareResult`. */
+const [MOD, VALUE, GREATER] = [2, 3, 1];
 
 /** Carries out a transaction. */
 export const TXN: Method<Txn, TxnResult> = {
   path: "/etcdserverpb.KV/Txn",
   encode({ compare = [], success, failure = [] }) {
     return TXN_REQUEST.encode({
-      compare: compare.map((held) => ({ target: MOD, ...held })),
+      compare: compare.map(comparisonOf),
       success: success.map(requestOf),
       failure: failure.map(requestOf),
     }).finish();
@@ -190,12 +213,28 @@ export const TXN: Method<Txn, TxnResult> = {
   },
 };
 
+/** Forgets what all keys held before a revision. It applies to the whole engine. */
+export const COMPACT: Method<{ revision: number }, void> = {
+  path: "/etcdserverpb.KV/Compact",
+  encode: (request) => COMPACTION_REQUEST.encode(request).finish(),
+  decode() {},
+};
+
 /** Exchanges a name and a password for a token. */
 export const AUTHENTICATE: Method<{ name: string; password: string }, string> = {
   path: "/etcdserverpb.Auth/Authenticate",
   encode: (login) => AUTHENTICATE_REQUEST.encode(login).finish(),
   decode: (message) => decoded<{ token: string }>(AUTHENTICATE_RESPONSE, message).token,
 };
+
+function comparisonOf(compare: Compare): Record<string, unknown> {
+  const { key } = compare;
+  if ("value" in compare) return { key, target: VALUE, value: compare.value };
+  if ("modRevision" in compare) return { key, target: MOD, modRevision: compare.modRevision };
+  // What does not exist has the revision 0.
+  const result = compare.isThere ? { result: GREATER } : {};
+  return { key, rangeEnd: compare.end, target: MOD, modRevision: 0, ...result };
+}
 
 function requestOf(op: Op): Record<string, unknown> {
   if (op.type === "put") return { requestPut: op };

@@ -9,6 +9,7 @@ import { type Change, KIND, sizeOfChange } from "../change.ts";
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
 import { Memtable } from "../memtable/memtable.ts";
+import type { Report } from "../report.ts";
 import {
   type Clock,
   type Entry,
@@ -18,13 +19,11 @@ import {
   type TurnView,
 } from "../table.ts";
 import { Text, type TextLike } from "../text.ts";
-import { changesIn, changesOf, ChangeWriter, headOf, type Mark } from "./entry.ts";
+import { Clocks } from "./clocks.ts";
+import { changesIn, changesOf, ChangeWriter, headOf } from "./entry.ts";
 import type { Bytes } from "./messages.ts";
 
 const NOTHING = Text.of("");
-/** How long an expired key stays in snapshots, in milliseconds: other servers' clocks may be behind. */
-const GRACE_MS = 60_000;
-
 /** What a replica is opened with. */
 export interface ReplicaOptions {
   /** Where the table is, in words for a person. */
@@ -33,6 +32,8 @@ export interface ReplicaOptions {
   readonly now: Clock;
   /** What STATS tells about the engine. */
   readonly stats: () => Record<string, number>;
+  /** Tells of clocks that differ. */
+  readonly report?: Report | undefined;
 }
 
 /** A part of a snapshot. */
@@ -47,6 +48,8 @@ export interface Chunk {
 export class Replica implements TurnView {
   readonly location: string;
   readonly #options: ReplicaOptions;
+  /** When what has expired may be removed for good. */
+  readonly clocks: Clocks;
   #memtable = new Memtable();
   #table: MemoryTable;
   readonly #gathered = new ChangeWriter();
@@ -59,6 +62,7 @@ export class Replica implements TurnView {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.location = options.location;
+    this.clocks = new Clocks(options.now, options.report);
     this.#table = this.#newTable();
   }
 
@@ -144,8 +148,8 @@ export class Replica implements TurnView {
   }
 
   /** The turn's entry of the log; valid until the turn ends. */
-  toEntry(mark: Mark): Bytes {
-    return this.#gathered.entry({ mark, version: this.#table.version });
+  toEntry(): Bytes {
+    return this.#gathered.entry({ version: this.#table.version, time: this.#options.now() });
   }
 
   /** Keeps what the turn has changed. */
@@ -178,7 +182,8 @@ export class Replica implements TurnView {
 
   /** Takes in an entry of the log. Throws TableError, and then is of no use until it is reset. */
   applyEntry(entry: Bytes): void {
-    const { version } = headOf(entry);
+    const { version, time } = headOf(entry);
+    this.clocks.noteEntry(time);
     for (const change of changesOf(entry)) this.#apply(change);
     this.#table.commit();
     this.#table.version = this.#version = Math.max(this.#version, version);
@@ -190,12 +195,12 @@ export class Replica implements TurnView {
    */
   chunkAfter(after: Text, bytesMax: number): Chunk {
     const writer = new ChangeWriter();
-    const now = this.#options.now();
+    const { removal } = this.clocks;
     const { records } = this.#memtable;
     let last = NO_REF;
     for (const ref of this.#memtable.page({ prefix: NOTHING, after })) {
       const expiresAt = records.expiresAt(ref);
-      if (expiresAt !== 0 && expiresAt + GRACE_MS <= now) continue;
+      if (expiresAt !== 0 && expiresAt <= removal) continue;
       const { value, version } = this.#memtable.entryOf(ref);
       const change = { kind: KIND.PUT, key: records.key(ref), value, version, expiresAt };
       if (last !== NO_REF && writer.length + sizeOfChange(change) > bytesMax) {
@@ -212,14 +217,18 @@ export class Replica implements TurnView {
   maintain(): boolean {
     if (this.isChanged) return true; // Not within a turn, whose changes are gathered.
     const isMore = this.#table.maintain();
-    // Expiry is not logged: each server removes the keys by its own clock.
+    // Expiry is not logged: each server removes what nobody can still find.
     this.#gathered.clear();
     return isMore;
   }
 
   #newTable(): MemoryTable {
-    const { now } = this.#options;
-    return new MemoryTable({ now, memtable: this.#memtable, log: this.#gathered });
+    return new MemoryTable({
+      now: this.#options.now,
+      removal: () => this.clocks.removal,
+      memtable: this.#memtable,
+      log: this.#gathered,
+    });
   }
 
   #apply({ kind, key, value, version, expiresAt }: Change): void {

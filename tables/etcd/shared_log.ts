@@ -2,24 +2,26 @@
  * The log in etcd that all servers of a table append to, one entry a turn. An entry is appended only where
  * it follows the last one that its server has seen; otherwise the server gets what the others have appended.
  *
+ * A place in the log is a number of bytes, so that a page of it has a size, however small or large its
+ * entries are.
+ *
  * @module
  */
 
 import { Claim } from "./claim.ts";
-import { type Cluster, NotReachedError, UncertainError } from "./cluster.ts";
-import { emptyEntry, headOf, isSameMark, type Mark } from "./entry.ts";
-import { isSameKey, type KeySpace } from "./key_space.ts";
-import type { Bytes, KeyValue, OpResult, Txn, TxnResult } from "./messages.ts";
+import { type Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
+import { emptyEntry } from "./entry.ts";
+import type { KeySpace, Place } from "./key_space.ts";
+import type { Bytes, OpResult, Txn, TxnResult } from "./messages.ts";
+import { PageSize } from "./page_size.ts";
 
-/** What a log needs of a cluster. */
-export type Engine = Pick<Cluster, "once" | "repeatable">;
+/** What a table needs of a cluster. */
+export type Engine = Pick<Cluster, "once" | "repeatable" | "compact">;
 
-/** A place in the log: an entry, and the revision of the engine that has it. */
-export interface Position {
-  /** The number of the entry. */
-  readonly sequence: number;
-  /** The revision that appended it. */
-  readonly revision: number;
+/** A place in the log: an entry, and where the next one starts. */
+export interface Position extends Place {
+  /** Where the next entry starts. */
+  readonly end: number;
 }
 
 /** What the log answered. */
@@ -35,37 +37,47 @@ export interface Answer {
 /** The log no longer has what follows our place in it: the table must be read again. */
 export class LostPlaceError extends Error {}
 
-/** How many entries to read at a time: the first number, then more while they are small. */
-const PAGE_ENTRIES = { first: 16, max: 1_024 };
-/** A page is large from here on, in bytes. */
-const PAGE_BYTES = 1_048_576;
+/** How much to read at a time at most, in bytes; the last entry of a page may go beyond that. */
+const PAGE_BYTES_MAX = 1_048_576;
+/** So much is the next entry alone. */
+const NEXT_BYTES = 1;
+/** About what an entry takes in etcd beside its bytes. */
+const ENTRY_EXTRA_BYTES = 256;
 /** How long to wait before the next attempt, in milliseconds. */
 const RETRY_MS = 50;
 const NOTHING: Answer = { isDone: false, entries: [], isAll: true };
 const DONE: Answer = { isDone: true, entries: [], isAll: true };
 
+/** Where an entry is that starts here. */
+export function positionOf({ start, mark }: Place, entry: Bytes): Position {
+  return { start, mark, end: start + entry.length + ENTRY_EXTRA_BYTES };
+}
+
 /** The log, as one server sees it. */
 export class SharedLog {
   readonly #engine: Engine;
   readonly #space: KeySpace;
+  readonly #server: string;
   readonly #settleMs: number;
   readonly #claim: Claim;
-  #position: Position = { sequence: 0, revision: 0 };
-  #pageEntries = PAGE_ENTRIES.first;
+  readonly #page = new PageSize(PAGE_BYTES_MAX);
+  #position: Position = { start: 0, mark: "", end: 0 };
+  #attempts = 0;
   /** How often it has asked the engine. */
   calls = 0;
 
   /**
-   * `server` is what its entries are marked with, and `settleMs` how long to look for what became of one, in
-   * milliseconds.
+   * `server` is what its entries are marked with, like no other server's, and `settleMs` how long to look for
+   * what became of one, in milliseconds.
    */
   constructor(
     engine: Engine,
-    { space, server, settleMs }: { space: KeySpace; server: number; settleMs: number },
+    { space, server, settleMs }: { space: KeySpace; server: string; settleMs: number },
   ) {
     this.#engine = engine;
-    this.#claim = new Claim(space.claim, `${server}`);
+    this.#claim = new Claim(space.claim, server);
     this.#space = space;
+    this.#server = server;
     this.#settleMs = settleMs;
   }
 
@@ -87,13 +99,21 @@ export class SharedLog {
   /**
    * Asks for what others have appended. Throws TableError and LostPlaceError.
    *
-   * A transaction of etcd that only reads is linearizable as long as one of its reads is, and the one in
-   * `failure` is, whether or not it is carried out.
+   * A transaction of etcd that only reads is linearizable as long as one of its reads is, and those in
+   * `failure` are, whether or not they are carried out.
    */
   async follow(deadline: number): Promise<Answer> {
-    this.calls++;
-    const { succeeded, results } = await this.#engine.repeatable(this.#txn(), deadline);
-    return succeeded ? DONE : this.#take(results[0]!);
+    let pageBytes = 0;
+    const { succeeded, results } = await this.#engine.repeatable(() => {
+      this.calls++;
+      pageBytes = this.#page.ask();
+      return this.#txn({ pageBytes });
+    }, deadline);
+    if (succeeded) {
+      this.#page.came(false);
+      return DONE;
+    }
+    return this.#takePage(results, pageBytes);
   }
 
   /**
@@ -101,12 +121,17 @@ export class SharedLog {
    * nobody knows, and LostPlaceError.
    */
   async append(entry: Bytes, deadline: number): Promise<Answer> {
+    const mark = `${this.#server}-${++this.#attempts}`;
     for (;;) {
       this.calls++;
+      const pageBytes = this.#page.ask();
       try {
-        return this.#noteAttempt(await this.#engine.once(this.#attempt(entry), deadline));
+        const result = await this.#engine.once(this.#attempt({ entry, mark, pageBytes }), deadline);
+        return this.#noteAttempt(result, { entry, mark, pageBytes });
       } catch (error) {
-        if (error instanceof UncertainError) return await this.#settle(entry, deadline);
+        if (error instanceof UncertainError || error instanceof EngineFullError) {
+          return await this.#settle({ entry, mark, error }, deadline);
+        }
         if (!(error instanceof NotReachedError) || Date.now() + RETRY_MS >= deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
@@ -120,8 +145,8 @@ export class SharedLog {
   }
 
   /** Appends an entry where nobody else has a claim. */
-  #attempt(entry: Bytes): Txn {
-    const { compare = [], success, failure = [] } = this.#txn(entry);
+  #attempt(attempt: { entry: Bytes; mark: string; pageBytes: number }): Txn {
+    const { compare = [], success, failure = [] } = this.#txn(attempt);
     return {
       compare: [...compare, this.#claim.compare()],
       success: [...success, ...this.#claim.onSuccess()],
@@ -129,92 +154,114 @@ export class SharedLog {
     };
   }
 
-  #noteAttempt({ succeeded, revision, results }: TxnResult): Answer {
+  #noteAttempt(
+    { succeeded, revision, results }: TxnResult,
+    { entry, mark, pageBytes }: { entry: Bytes; mark: string; pageBytes: number },
+  ): Answer {
     if (succeeded) {
       this.#claim.noteSuccess();
-      this.#advance(revision);
+      this.#page.came(false);
+      this.#advance(mark, entry);
       return DONE;
     }
-    const [entries, claim] = results as [OpResult, OpResult];
+    const [own, page, claim] = results as [OpResult, OpResult, OpResult];
     this.#claim.noteFailure(claim, revision);
-    const isOnlyClaimed = entries.kvs.length === 1 && this.#isOwn(entries.kvs[0]);
-    return isOnlyClaimed ? NOTHING : this.#take(entries);
+    return this.#takePage([own, page], pageBytes);
   }
 
   /**
    * Finds out whether an entry is in the log. If not, it appends an empty one in its place, so that the
    * entry can't get there any more, even if it is still on its way.
+   *
+   * An engine that answers that it is full has decided, so that a look is enough; but it may have come to
+   * that answer after the entry had taken place.
    */
-  async #settle(entry: Bytes, deadline: number): Promise<Answer> {
-    const { mark } = headOf(entry);
-    const fence = this.#txn(emptyEntry(fenceOf(mark)));
+  async #settle(
+    { entry, mark, error }: { entry: Bytes; mark: string; error: UncertainError | EngineFullError },
+    deadline: number,
+  ): Promise<Answer> {
     const until = Math.max(deadline, Date.now() + this.#settleMs);
-    this.calls++;
-    const { succeeded, revision, results } = await this.#engine.repeatable(fence, until)
-      .catch((error) => {
-        throw new UncertainError("the engine was lost in the middle of a commit", { cause: error });
+    const isDecided = error instanceof EngineFullError;
+    const found = await (isDecided ? this.#look(until) : this.#fence(mark, until))
+      .catch((cause) => {
+        throw new UncertainError("the engine was lost in the middle of a commit", { cause });
       });
-    if (succeeded) {
-      this.#advance(revision);
-      return NOTHING;
-    }
-    const [own, next] = results[0]!.kvs;
-    if (!this.#isOwn(own) || !this.#isNext(next)) {
+    if (found === undefined) return NOTHING;
+    if (found.succeeded) throw error; // Nothing is there.
+    const [own, next] = found.results as [OpResult, OpResult];
+    if (own.kvs.length === 0) {
       throw new UncertainError("the log was trimmed in the middle of a commit", {
         cause: new LostPlaceError(),
       });
     }
-    if (!isSameMark(headOf(next.value).mark, mark)) return this.#take(results[0]!);
-    this.#advance(next.modRevision);
+    const isThere = next.kvs.some(({ key }) => this.#space.placeOf(key).mark === mark);
+    if (!isThere) return this.#take(found.results, NEXT_BYTES);
+    this.#advance(mark, entry);
     return DONE;
   }
 
+  /** Appends an empty entry in place of a lost one, or returns what is there; undefined: it is appended. */
+  async #fence(mark: string, until: number): Promise<TxnResult | undefined> {
+    const fence = { entry: emptyEntry(), mark: `${mark}-lost` };
+    this.calls++;
+    try {
+      const txn = this.#txn({ ...fence, pageBytes: NEXT_BYTES });
+      const result = await this.#engine.repeatable(txn, until);
+      if (!result.succeeded) return result;
+    } catch (error) {
+      if (!(error instanceof EngineFullError)) throw error;
+      return await this.#look(until);
+    }
+    this.#advance(fence.mark, fence.entry);
+    return undefined;
+  }
+
+  /** Returns what is behind the last entry. */
+  #look(until: number): Promise<TxnResult> {
+    this.calls++;
+    return this.#engine.repeatable(this.#txn({ pageBytes: NEXT_BYTES }), until);
+  }
+
   /** Appends an entry after the last one, or nothing; reads what is there where that is another one. */
-  #txn(entry?: Bytes): Txn {
-    const { sequence, revision } = this.#position;
-    const [own, next] = [this.#space.entry(sequence), this.#space.entry(sequence + 1)];
+  #txn(
+    { entry, mark = "", pageBytes }: { entry?: Bytes; mark?: string; pageBytes: number },
+  ): Txn {
+    const { end } = this.#position;
+    const own = this.#space.entry(this.#position);
+    const next = this.#space.entry({ start: end, mark });
     return {
-      compare: [{ key: own, modRevision: revision }, { key: next, modRevision: 0 }],
+      compare: [
+        { key: own, isThere: true },
+        { ...this.#space.entries(end, end + 1), isThere: false },
+      ],
       success: entry === undefined ? [] : [{ type: "put", key: next, value: entry }],
-      failure: [{ type: "get", key: own, end: this.#space.log.end, limit: this.#pageEntries }],
+      failure: [
+        { type: "get", key: own, keysOnly: true },
+        { type: "get", ...this.#space.entries(end, end + pageBytes) },
+      ],
     };
   }
 
-  /** Goes on to the last of the entries that were read. */
-  #take({ kvs, count }: OpResult): Answer {
-    const [own, ...others] = kvs;
-    if (!this.#isOwn(own) || others.length === 0) throw new LostPlaceError();
-    let bytes = 0;
-    const entries: Bytes[] = [];
-    for (const other of others) {
-      if (!this.#isNext(other)) throw new LostPlaceError();
-      this.#advance(other.modRevision);
-      entries.push(other.value);
-      bytes += other.value.length;
+  #takePage(results: readonly OpResult[], pageBytes: number): Answer {
+    const answer = this.#take(results, pageBytes);
+    this.#page.came(!answer.isAll);
+    return answer;
+  }
+
+  /** Goes on to the last of the entries that were read. Throws TableError and LostPlaceError. */
+  #take([own, page]: readonly OpResult[], pageBytes: number): Answer {
+    if (own!.kvs.length === 0) throw new LostPlaceError();
+    const pageEnd = this.#position.end + pageBytes;
+    for (const { key, value } of page!.kvs) {
+      const { start, mark } = this.#space.placeOf(key);
+      if (start !== this.#position.end) throw new LostPlaceError();
+      this.#advance(mark, value);
     }
-    const isLarge = bytes > PAGE_BYTES;
-    this.#pageEntries = isLarge
-      ? Math.max(2, this.#pageEntries >> 1)
-      : Math.min(PAGE_ENTRIES.max, 2 * this.#pageEntries);
-    return { isDone: false, entries, isAll: kvs.length === count };
+    const isAll = this.#position.end < pageEnd;
+    return { isDone: false, entries: page!.kvs.map(({ value }) => value), isAll };
   }
 
-  #advance(revision: number): void {
-    this.#position = { sequence: this.#position.sequence + 1, revision };
+  #advance(mark: string, entry: Bytes): void {
+    this.#position = positionOf({ start: this.#position.end, mark }, entry);
   }
-
-  #isOwn(kv: KeyValue | undefined): boolean {
-    const { sequence, revision } = this.#position;
-    return kv !== undefined && kv.modRevision === revision &&
-      isSameKey(kv.key, this.#space.entry(sequence));
-  }
-
-  #isNext(kv: KeyValue | undefined): kv is KeyValue {
-    return kv !== undefined && isSameKey(kv.key, this.#space.entry(this.#position.sequence + 1));
-  }
-}
-
-/** The mark of the empty entry that takes the place of a lost one. */
-function fenceOf({ server, attempt }: Mark): Mark {
-  return { server, attempt: -attempt };
 }

@@ -10,10 +10,13 @@
  */
 
 import { TableError } from "../table.ts";
+import { emptyEntry } from "./entry.ts";
+import { foreign } from "./foreign.ts";
 import { isSameKey, type KeySpace } from "./key_space.ts";
 import type { Bytes, OpResult } from "./messages.ts";
+import { PageSize } from "./page_size.ts";
 import type { Replica } from "./replica.ts";
-import type { Engine, SharedLog } from "./shared_log.ts";
+import { type Engine, type Position, positionOf, type SharedLog } from "./shared_log.ts";
 
 /** Which snapshot counts. */
 export interface Current {
@@ -24,19 +27,13 @@ export interface Current {
   /** How large they are together, in bytes. */
   readonly bytes: number;
   /** The entry of the log that was the last one when it was begun; the log adds what follows. */
-  readonly sequence: number;
+  readonly position: Position;
   /** The last version of the table at that moment. */
   readonly version: number;
 }
 
-/** The same, with the revision of the engine that made it count. */
-export interface CurrentAt extends Current {
-  /** The revision. */
-  readonly revision: number;
-}
-
 /** Where a table lies. */
-export interface Place {
+export interface Home {
   /** What answers. */
   readonly engine: Engine;
   /** Which keys are the table's own. */
@@ -46,20 +43,17 @@ export interface Place {
 }
 
 /** The form of what is stored. */
-export const FORMAT = "keyline log 2";
-/** How many parts to read at a time. */
-const PAGE_CHUNKS = 8;
+export const FORMAT = "keyline log 3";
+/** How many parts to read at a time at most. */
+const PAGE_CHUNKS_MAX = 8;
 /** How often to begin anew where another server replaces the snapshot that is being read. */
 const ATTEMPTS_MAX = 10;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The snapshot of a table that is new: nothing. */
-const NONE: Current = { generation: "none", chunks: 0, bytes: 0, sequence: 0, version: 0 };
-
 /** Makes an empty table where there is none. Throws TableError where something else is there. */
-export async function prepare({ engine, space, timeout }: Place, empty: Bytes): Promise<void> {
+export async function prepare({ engine, space, timeout }: Home): Promise<void> {
   const { results } = await engine.repeatable({
     success: [{ type: "get", key: space.format }, {
       type: "get",
@@ -73,35 +67,36 @@ export async function prepare({ engine, space, timeout }: Place, empty: Bytes): 
   if (any.count > 0) {
     throw new TableError("its prefix holds something else; choose another one");
   }
+  const entry = emptyEntry();
+  const position = positionOf({ start: 0, mark: crypto.randomUUID() }, entry);
+  const nothing = { generation: crypto.randomUUID(), chunks: 0, bytes: 0, position, version: 0 };
   await engine.repeatable({
-    compare: [{ key: space.format, modRevision: 0 }],
+    compare: [{ key: space.format, isThere: false }],
     success: [
       { type: "put", key: space.format, value: encoder.encode(FORMAT) },
-      { type: "put", key: space.entry(0), value: empty },
-      { type: "put", key: space.current, value: encodeCurrent(NONE) },
+      { type: "put", key: space.entry(position), value: entry },
+      { type: "put", key: space.current, value: encodeCurrent(nothing) },
     ],
   }, Date.now() + timeout);
 }
 
-/** Reads the whole table into a replica, and goes to the last entry of the log. Throws TableError. */
+/** Reads the whole snapshot into a replica, and goes to its place in the log. Throws TableError. */
 export async function load(
-  place: Place,
+  home: Home,
   { replica, log }: { replica: Replica; log: SharedLog },
-): Promise<CurrentAt> {
+): Promise<Current> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const current = await readCurrent(place);
+    const current = await readCurrent(home);
     replica.reset(current.version);
-    if (!await loadChunks(place, current, replica)) continue;
-    const begun = await readEntry(place, current.sequence);
-    if (begun === undefined) continue;
-    log.moveTo({ sequence: current.sequence, revision: begun });
+    if (!await loadChunks(home, current, replica)) continue;
+    log.moveTo(current.position);
     return current;
   }
   throw new TableError("the table changes faster than it can be read");
 }
 
 /** Which snapshot counts now. Throws TableError. */
-export async function readCurrent({ engine, space, timeout }: Place): Promise<CurrentAt> {
+export async function readCurrent({ engine, space, timeout }: Home): Promise<Current> {
   const { results } = await engine.repeatable({
     success: [{ type: "get", key: space.format }, { type: "get", key: space.current }],
   }, Date.now() + timeout);
@@ -110,41 +105,45 @@ export async function readCurrent({ engine, space, timeout }: Place): Promise<Cu
     throw new TableError("somebody has removed the table from the engine");
   }
   checkFormat(decoder.decode(format.value));
-  return { ...decodeCurrent(found.value), revision: found.modRevision };
+  return decodeCurrent(found.value);
 }
 
 /** Writes which snapshot counts, as text. */
 export function encodeCurrent(current: Current): Bytes {
-  const { generation, chunks, bytes, sequence, version } = current;
-  return encoder.encode(JSON.stringify({ generation, chunks, bytes, sequence, version }));
+  const { generation, chunks, bytes, position: { start, mark, end }, version } = current;
+  const position = { start, mark, end };
+  return encoder.encode(JSON.stringify({ generation, chunks, bytes, position, version }));
 }
 
 /** Reads it. Throws TableError. */
 export function decodeCurrent(text: Bytes): Current {
   try {
-    const { generation, chunks, bytes, sequence, version } = JSON.parse(decoder.decode(text));
-    const isWhole = typeof generation === "string" &&
-      [chunks, bytes, sequence, version].every((number) => Number.isSafeInteger(number));
-    if (isWhole) return { generation, chunks, bytes, sequence, version };
+    const { generation, chunks, bytes, position, version } = JSON.parse(decoder.decode(text));
+    const { start, mark, end } = position;
+    const isWhole = typeof generation === "string" && typeof mark === "string" &&
+      [chunks, bytes, start, end, version].every((number) => Number.isSafeInteger(number));
+    if (isWhole) return { generation, chunks, bytes, position: { start, mark, end }, version };
   } catch {
     // Not written by us.
   }
-  throw new TableError("another program has written to the table");
+  throw foreign();
 }
 
 /** Reads the parts of a snapshot. False: it has been replaced by another one. */
 async function loadChunks(
-  { engine, space, timeout }: Place,
+  { engine, space, timeout }: Home,
   { generation, chunks }: Current,
   replica: Replica,
 ): Promise<boolean> {
   const { end } = space.chunks(generation);
+  const page = new PageSize(PAGE_CHUNKS_MAX);
   for (let number = 0; number < chunks;) {
-    const page = { key: space.chunk(generation, number), end, limit: PAGE_CHUNKS };
+    const key = space.chunk(generation, number);
     const { results } = await engine.repeatable(
-      { success: [{ type: "get", ...page }] },
+      () => ({ success: [{ type: "get", key, end, limit: page.ask() }] }),
       Date.now() + timeout,
     );
+    page.came(true);
     const { kvs } = results[0]!;
     if (kvs.length === 0) return false;
     for (const { key, value } of kvs) {
@@ -153,17 +152,6 @@ async function loadChunks(
     }
   }
   return true;
-}
-
-/** The revision that appended an entry; undefined where the log no longer has it. */
-async function readEntry(
-  { engine, space, timeout }: Place,
-  sequence: number,
-): Promise<number | undefined> {
-  const { results } = await engine.repeatable({
-    success: [{ type: "get", key: space.entry(sequence), keysOnly: true }],
-  }, Date.now() + timeout);
-  return results[0]!.kvs[0]?.modRevision;
 }
 
 function checkFormat(format: string): void {

@@ -7,32 +7,22 @@
 
 import { Text } from "../text.ts";
 import type { Span } from "./key_space.ts";
-import type { Put } from "./messages.ts";
+import type { Bytes, Compare, Op, TxnResult } from "./messages.ts";
 import type { Chunk, Replica } from "./replica.ts";
 import type { Position, SharedLog } from "./shared_log.ts";
-import {
-  type Current,
-  type CurrentAt,
-  encodeCurrent,
-  type Place,
-  readCurrent,
-} from "./snapshot.ts";
+import { type Current, encodeCurrent, type Home, readCurrent } from "./snapshot.ts";
 
 /** A snapshot whose parts are all there. */
 interface Written {
   readonly current: Current;
-  /** The entry after which it was begun. */
-  readonly position: Position;
-  /** The revision that stored its first part. */
-  readonly firstRevision: number;
+  /** Holds where they still are. */
+  readonly isThere: Compare;
 }
 
 /** When a snapshot is due, and how it is written; tests set these low. */
 export interface SnapshotLimits {
   /** The log is not shortened before it has so many bytes, whatever the snapshot has. */
   readonly logBytesMin: number;
-  /** It is shortened once it has so many entries. */
-  readonly logEntriesMax: number;
   /** About how many bytes a part has. */
   readonly chunkBytes: number;
 }
@@ -40,7 +30,6 @@ export interface SnapshotLimits {
 /** What a server works with. */
 export const SNAPSHOT_LIMITS: SnapshotLimits = {
   logBytesMin: 16_777_216,
-  logEntriesMax: 20_000,
   chunkBytes: 524_288,
 };
 
@@ -53,14 +42,11 @@ const PAUSE_MS = 1_000;
 
 /** Writes the snapshots of one server. */
 export class SnapshotWriter {
-  readonly #place: Place;
+  readonly #home: Home;
   readonly #replica: Replica;
   readonly #log: SharedLog;
   readonly #limits: SnapshotLimits;
-  #current: CurrentAt;
-  /** What the log has taken since that snapshot was begun, as far as this server has seen. */
-  #logBytes = 0;
-  #logEntries = 0;
+  #current: Current;
   /** Servers that have seen the same log should not all begin at the same time. */
   #patience = 1 + Math.random();
   #isWriting = false;
@@ -77,15 +63,15 @@ export class SnapshotWriter {
 
   /** Begins with the snapshot that counts now. */
   constructor(
-    place: Place,
+    home: Home,
     { replica, log, limits, current }: {
       replica: Replica;
       log: SharedLog;
       limits: SnapshotLimits;
-      current: CurrentAt;
+      current: Current;
     },
   ) {
-    this.#place = place;
+    this.#home = home;
     this.#replica = replica;
     this.#log = log;
     this.#limits = limits;
@@ -97,34 +83,14 @@ export class SnapshotWriter {
     return this.#isWriting;
   }
 
-  /** How large the log is, in bytes, as far as this server knows. */
+  /** What the log adds to the snapshot that counts, in bytes, as far as this server knows. */
   get logBytes(): number {
-    return this.#logBytes;
+    return this.#log.position.end - this.#current.position.end;
   }
 
   /** How large the snapshot that counts is, in bytes. */
   get snapshotBytes(): number {
     return this.#current.bytes;
-  }
-
-  /** Counts an entry of the log. */
-  count(bytes: number): void {
-    this.#logBytes += bytes;
-    this.#logEntries++;
-  }
-
-  /**
-   * Goes on with this snapshot, and with less of the log. Where the snapshot is not our own, nobody knows how
-   * much of the log it has left: we count from now on.
-   */
-  restart(
-    current: CurrentAt,
-    less = { logBytes: this.#logBytes, logEntries: this.#logEntries },
-  ): void {
-    this.#current = current;
-    this.#logBytes -= less.logBytes;
-    this.#logEntries -= less.logEntries;
-    this.#patience = 1 + Math.random();
   }
 
   /** Does a step, between two turns. */
@@ -153,37 +119,39 @@ export class SnapshotWriter {
   }
 
   #isDue(share: number): boolean {
-    const { logBytesMin, logEntriesMax } = this.#limits;
-    return this.#logBytes > share * Math.max(logBytesMin, this.#current.bytes) ||
-      this.#logEntries > share * logEntriesMax;
+    return this.logBytes > share * Math.max(this.#limits.logBytesMin, this.#current.bytes);
+  }
+
+  /** Goes on with the snapshot that counts now. */
+  #goOn(current: Current): void {
+    this.#current = current;
+    this.#patience = 1 + Math.random();
   }
 
   /** Writes a snapshot, makes it count, and removes what is needless then. */
   async #write(): Promise<void> {
-    const before = await readCurrent(this.#place);
-    if (before.revision !== this.#current.revision) return this.restart(before);
+    const before = await readCurrent(this.#home);
+    if (before.generation !== this.#current.generation) return this.#goOn(before);
     const generation = crypto.randomUUID();
-    const [logBytes, logEntries] = [this.#logBytes, this.#logEntries];
     try {
       await this.#makeCount(await this.#writeChunks(generation), before);
     } finally {
       // Whatever became of the calls: this tells whether it counts.
-      const now = await readCurrent(this.#place);
+      const now = await readCurrent(this.#home);
+      this.#goOn(now);
       if (now.generation === generation) {
-        this.restart(now, { logBytes, logEntries });
         this.written++;
         await this.#tidy(now);
-      } else {
-        this.restart(now);
-        await this.#whileCurrent(now, [this.#place.space.chunks(generation)]);
-      }
+      } else await this.#removeWhile(now, [this.#home.space.chunks(generation)]);
     }
   }
 
   async #writeChunks(generation: string): Promise<Written> {
-    const { engine, space, timeout } = this.#place;
+    const { space } = this.#home;
     let begun: { position: Position; version: number } | undefined;
-    let firstRevision = 0;
+    // Each part is only stored where the one before it still is: who makes another snapshot count removes
+    // the parts of all others, and so does a restore of the engine.
+    let isThere: Compare[] = [];
     let [chunks, bytes] = [0, 0];
     let last: Text | undefined = Text.of("");
     while (last !== undefined) {
@@ -192,62 +160,73 @@ export class SnapshotWriter {
         begun ??= { position: this.#log.position, version: this.#replica.version };
         return this.#replica.chunkAfter(after, this.#limits.chunkBytes);
       });
-      const put: Put = { type: "put", key: space.chunk(generation, chunks), value: chunk.bytes };
-      const sending = engine.repeatable({ success: [put] }, Date.now() + timeout);
+      const key = space.chunk(generation, chunks);
+      const sending = this.#do({
+        compare: isThere,
+        success: [{ type: "put", key, value: chunk.bytes }],
+      });
       this.#sending = sending;
-      const { revision } = await sending;
-      if (chunks === 0) firstRevision = revision;
+      const { succeeded, revision } = await sending;
+      if (!succeeded) throw new Error("another snapshot has come to count");
+      isThere = [{ key, modRevision: revision }];
       chunks++;
       bytes += chunk.bytes.length;
       last = chunk.last;
     }
-    const { position, version } = begun!;
-    const { sequence } = position;
-    return { current: { generation, chunks, bytes, sequence, version }, position, firstRevision };
+    return { current: { generation, chunks, bytes, ...begun! }, isThere: isThere[0]! };
   }
 
   /** Makes a snapshot count, unless another one has come to count meanwhile. */
-  async #makeCount(
-    { current, position, firstRevision }: Written,
-    before: CurrentAt,
-  ): Promise<void> {
-    const { engine, space, timeout } = this.#place;
-    await engine.repeatable({
+  async #makeCount({ current, isThere }: Written, before: Current): Promise<void> {
+    const { space } = this.#home;
+    await this.#do({
       compare: [
-        { key: space.current, modRevision: before.revision },
-        // Who made that one count has removed the parts that others had written by then.
-        { key: space.chunk(current.generation, 0), modRevision: firstRevision },
-        // And what the log had before it; this server may not have seen all of that.
-        { key: space.entry(position.sequence), modRevision: position.revision },
+        this.#isCurrent(before),
+        isThere,
+        // This server may not have seen what the log had before that one.
+        { key: space.entry(current.position), isThere: true },
       ],
       success: [{ type: "put", key: space.current, value: encodeCurrent(current) }],
-    }, Date.now() + timeout);
+    });
   }
 
   /** Removes the parts of all other snapshots, and the entries that this one makes needless. */
-  async #tidy(current: CurrentAt): Promise<void> {
-    const { engine, space, timeout } = this.#place;
-    const { generation, sequence } = current;
-    await this.#whileCurrent(current, space.chunksBut(generation));
-    const { results } = await engine.repeatable({
-      success: [{ type: "get", ...space.log, limit: 1, keysOnly: true }],
-    }, Date.now() + timeout);
-    const first = results[0]!.kvs[0];
-    if (first === undefined) return;
+  async #tidy(current: Current): Promise<void> {
+    const { engine, space, timeout } = this.#home;
+    const { generation, position } = current;
+    let { revision } = await this.#removeWhile(current, space.chunksBut(generation));
     // The last of them stays: a server that has seen it and nothing more goes on from there.
-    for (let from = space.sequenceOf(first.key); from < sequence; from += TRIM_ENTRIES) {
-      const end = space.entry(Math.min(from + TRIM_ENTRIES, sequence));
-      await this.#whileCurrent(current, [{ key: space.entry(from), end }]);
+    const needless = space.entries(0, position.start);
+    for (let isMore = true; isMore;) {
+      const { results } = await this.#do({
+        success: [{ type: "get", ...needless, limit: TRIM_ENTRIES, keysOnly: true }],
+      });
+      const { kvs, count } = results[0]!;
+      isMore = count > kvs.length;
+      const end = isMore ? after(kvs.at(-1)!.key) : needless.end;
+      ({ revision } = await this.#removeWhile(current, [{ key: needless.key, end }]));
     }
+    // It is the removed that fills an engine: etcd compacts by the clock, however much that is by then. Where
+    // this fails, the next snapshot makes up for it; and another server may have been first.
+    await engine.compact(revision, Date.now() + timeout).catch(() => {});
   }
 
   /** Removes keys, as long as this is the snapshot that counts: another one may need them. */
-  async #whileCurrent({ revision }: CurrentAt, spans: readonly Span[]): Promise<void> {
-    const { engine, space, timeout } = this.#place;
-    await engine.repeatable({
-      compare: [{ key: space.current, modRevision: revision }],
+  #removeWhile(current: Current, spans: readonly Span[]): Promise<TxnResult> {
+    return this.#do({
+      compare: [this.#isCurrent(current)],
       success: spans.map((span) => ({ type: "delete", ...span })),
-    }, Date.now() + timeout);
+    });
+  }
+
+  /** Holds while this is the snapshot that counts. By its value: after a restore, a revision may be another's. */
+  #isCurrent(current: Current): Compare {
+    return { key: this.#home.space.current, value: encodeCurrent(current) };
+  }
+
+  #do(txn: { compare?: readonly Compare[]; success: readonly Op[] }): Promise<TxnResult> {
+    const { engine, timeout } = this.#home;
+    return engine.repeatable(txn, Date.now() + timeout);
   }
 
   #betweenTurns<Result>(work: () => Result): Promise<Result> {
@@ -257,4 +236,11 @@ export class SnapshotWriter {
       this.#waiting = { run: () => resolve(work()), giveUp };
     });
   }
+}
+
+/** The first key that can come after this one. */
+function after(key: Bytes): Bytes {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
 }

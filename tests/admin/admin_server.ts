@@ -25,7 +25,7 @@ export class AdminServer implements AsyncDisposable {
     return new AdminServer(process, url);
   }
 
-  /** The port of the admin door. */
+  /** The admin port. */
   get port(): number {
     return Number(new URL(this.url).port);
   }

@@ -5,13 +5,17 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Frame, FrameMaker } from "../../admin/frame.ts";
+import { Live } from "../../admin/live.ts";
 import { answer } from "../support/answer.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { Line } from "../../server/input/line.ts";
 import { contextOfAll } from "../support/context.ts";
 import { testServer, testWith } from "../support/harness.ts";
 import { AdminServer, eventually } from "./admin_server.ts";
+
+const SLOW = { at: 1, verb: "KEYS", requests: 1, milliseconds: 9, bytes: 9, address: undefined };
 
 testWith(["read"], "a frame tells of its own second alone", async () => {
   const context = await contextOfAll({ now: () => 5_000 });
@@ -42,6 +46,34 @@ testWith(["read"], "a frame tells of the table's disk, where it has one", async 
   onDisk.cache_misses += 10;
   const { disk, diskReads } = maker.make(2_000);
   assertEquals([disk, diskReads], [1_000, 5]);
+});
+
+testWith(
+  ["read"],
+  "a frame tells of the requests that held up the server in its second",
+  async () => {
+    const context = await contextOfAll();
+    const maker = new FrameMaker(context, 0);
+    context.metrics.slow.note(SLOW);
+    assertEquals(maker.make(1_000).slow, [SLOW]);
+    assertEquals(maker.make(2_000).slow, []);
+    context.metrics.slow.note(SLOW);
+    context.metrics.slow.note({ ...SLOW, verb: "CLEAR" });
+    assertEquals(maker.make(3_000).slow.map(({ verb }) => verb), ["KEYS", "CLEAR"]);
+  },
+);
+
+testWith(["read"], "whoever begins to watch is told of the last slow requests", async () => {
+  const context = await contextOfAll();
+  for (let i = 0; i < 130; i++) context.metrics.slow.note({ ...SLOW, bytes: i });
+  const live = new Live(context);
+  live.start();
+  const early = join(live);
+  await eventually(() => early.said.includes("event: frame") || undefined);
+  const { said } = join(live);
+  live.close();
+  const { slow } = JSON.parse(/^event: server\ndata: (.*)$/m.exec(said)![1]!);
+  assertEquals([slow.length, slow.at(-1).bytes], [128, 129]);
 });
 
 testServer(
@@ -112,6 +144,17 @@ testServer("a watcher does not hold up the end of the server", async () => {
   assert(performance.now() - startedAt < 3_000, "without waiting for it");
   await events.cancel();
 });
+
+/** Watches without a socket. */
+function join(live: Live): { said: string } {
+  const watcher = { said: "", writeHead() {}, on() {}, end() {}, write };
+  function write(text: string): void {
+    watcher.said += text;
+  }
+  const request = { method: "GET", headers: {} } as IncomingMessage;
+  live.join(request, watcher as unknown as ServerResponse);
+  return watcher;
+}
 
 interface Event {
   readonly event: string;

@@ -1,6 +1,6 @@
 /**
- * Runs the cases of `page_cases.ts`, which drive a browser. They run in a process of their own, because
- * playwright looks at files of the system that Deno opens with every permission alone.
+ * Runs the cases of `page_cases.ts` and `frame_cases.ts`, which drive a browser. They run in a process of
+ * their own, because playwright looks at files of the system that Deno opens with every permission alone.
  *
  * @module
  */
@@ -13,7 +13,7 @@ testWithProgram("chromium", "the live page does what its cases say, in Chromium"
     args: [
       ...["test", "--quiet", "--no-check", "--allow-all"],
       ...importMapFlags(),
-      "tests/admin/page_cases.ts",
+      ...["tests/admin/page_cases.ts", "tests/admin/frame_cases.ts"],
     ],
     cwd: ROOT.pathname,
     env: { NO_COLOR: "1" },

@@ -40,8 +40,8 @@ Deno.test("a heading's anchor is the one that forges make", () => {
 
 Deno.test("links in code are none, and links over two lines are some", () => {
   const text =
-    "[a](b.md) ![c](d.svg) `[e](f.md)` [g\nh](i.md#j) [k](https://l)\n```\n[m](n)\n```\n";
-  assertEquals(linksOf(text), ["b.md", "d.svg", "i.md#j"]);
+    '[a](b.md) ![c](d.svg) `[e](f.md)` [g\nh](i.md#j) [k](https://l)\n```\n[m](n)\n```\n<img src="o">';
+  assertEquals(linksOf(text), ["b.md", "d.svg", "i.md#j", "o"]);
 });
 
 function filesIn(folder: string, ext: string): string[] {
@@ -59,7 +59,8 @@ function textOf(path: string): string {
 /** The relative targets of links and images, but for those in code. */
 function linksOf(markdown: string): string[] {
   const prose = withoutFences(markdown).replace(/`[^`]*`/g, "code");
-  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target!)
+  return [...prose.matchAll(/\]\(([^)\s]+)\)|\b(?:src|srcset)="([^"]+)"/g)]
+    .map(([, target, source]) => (target ?? source)!)
     .filter((target) => !/^[a-z]+:/.test(target));
 }
 

@@ -132,6 +132,7 @@ const FRAME: Frame = {
   disk: null,
   diskReads: null,
   loopDelay: null,
+  slow: [],
   alerts: [],
 };
 

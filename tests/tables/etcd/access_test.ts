@@ -20,6 +20,34 @@ testWithProgram("etcd", "a start without its engine ends, with a word", async ()
   assert(performance.now() - startedAt < 10_000);
 });
 
+testWithProgram("etcd", "a start waits for an engine that has no leader", async (t) => {
+  const outages = [
+    { name: "since its nodes lost each other", isFresh: false },
+    { name: "since its nodes were started", isFresh: true },
+  ];
+  for (const { name, isFresh } of outages) {
+    await t.step(name, async () => {
+      await using cluster = await EtcdCluster.start();
+      const [alone, ...others] = cluster.nodes;
+      await Promise.all(others.map((node) => node.kill()));
+      if (isFresh) {
+        await alone!.kill();
+        alone!.start();
+      }
+      const args = ["--table-timeout", "1"];
+      const starting = ServerProcess.start({ table: cluster.url("waits"), args });
+      // Longer than a start that is refused takes.
+      await new Promise((resolve) => setTimeout(resolve, 4_000));
+      for (const node of others) node.start();
+      await using server = await starting;
+      using client = await server.connect();
+      assertEquals(await client.ask("INCR a"), "200 OK 1");
+      const waits = server.log.filter((line) => line.includes("the start waits for it"));
+      assertEquals(waits.length, 1, server.output);
+    });
+  }
+});
+
 testWithProgram("etcd", "a server logs in, and its password is shown nowhere", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });
   const password = "s3cret-of-etcd";

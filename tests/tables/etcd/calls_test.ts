@@ -11,6 +11,7 @@ if (isGranted(SERVER_PERMISSIONS)) {
   await import("./grpc_cases.ts");
   await import("./cluster_cases.ts");
   await import("./log_cases.ts");
+  await import("./health_cases.ts");
 } else {
   testServer("calls and the cluster of etcd", () => {});
 }

@@ -13,14 +13,12 @@ import {
   ChangeWriter,
   emptyEntry,
   headOf,
-  isSameMark,
 } from "../../../tables/etcd/entry.ts";
 import { isSameKey, KeySpace, type Span } from "../../../tables/etcd/key_space.ts";
 import { decodeCurrent, encodeCurrent } from "../../../tables/etcd/snapshot.ts";
 import { TableError } from "../../../tables/table.ts";
 import { Text } from "../../../tables/text.ts";
 
-const MARK = { server: 8_999_999_999_999_999, attempt: 7 };
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 function put(key: string, value: string, expiresAt = 0): Change {
@@ -47,9 +45,9 @@ function plain(changes: Iterable<Change>) {
 Deno.test("an entry is read as it was written", () => {
   const writer = new ChangeWriter();
   for (const change of CHANGES) writer.add(change);
-  const entry = writer.entry({ mark: MARK, version: 99 });
+  const entry = writer.entry({ version: 99, time: 1_800_000_000_000.5 });
   assertEquals(entry.length, writer.length);
-  assertEquals(headOf(entry), { mark: MARK, version: 99 });
+  assertEquals(headOf(entry), { version: 99, time: 1_800_000_000_000.5 });
   assertEquals(plain(changesOf(entry)), plain(CHANGES));
   assertEquals(plain(changesIn(writer.changes())), plain(CHANGES));
 });
@@ -60,22 +58,16 @@ Deno.test("a change that is undone is not in the entry", () => {
   const { length } = writer;
   for (const change of CHANGES) writer.add(change);
   writer.undo(length);
-  assertEquals(plain(changesOf(writer.entry({ mark: MARK, version: 1 }))), plain([CHANGES[0]!]));
+  assertEquals(plain(changesOf(writer.entry({ version: 1, time: 2 }))), plain([CHANGES[0]!]));
   writer.clear();
-  assertEquals(writer.entry({ mark: MARK, version: 0 }), emptyEntry(MARK));
-});
-
-Deno.test("marks are the same where server and attempt are", () => {
-  assert(isSameMark(MARK, headOf(emptyEntry(MARK)).mark));
-  assert(!isSameMark(MARK, { ...MARK, attempt: -7 }));
-  assert(!isSameMark(MARK, { ...MARK, server: 1 }));
+  assertEquals(writer.entry({ version: 0, time: 0 }), emptyEntry());
 });
 
 Deno.test("an entry that is cut off, or is none, is told", () => {
   const writer = new ChangeWriter();
   writer.add(put("key", "value"));
-  const entry = writer.entry({ mark: MARK, version: 1 });
-  const { length } = emptyEntry(MARK);
+  const entry = writer.entry({ version: 1, time: 2 });
+  const { length } = emptyEntry();
   for (let end = 0; end < entry.length; end++) {
     if (end === length) continue; // An entry without changes.
     const cut = entry.slice(0, end);
@@ -88,7 +80,8 @@ Deno.test("an entry that is cut off, or is none, is told", () => {
 });
 
 Deno.test("which snapshot counts is written as text, and anything else is told", () => {
-  const current = { generation: "some", chunks: 3, bytes: 4_000, sequence: 20, version: 2 ** 40 };
+  const position = { start: 2 ** 50, mark: "a-7", end: 2 ** 50 + 300 };
+  const current = { generation: "some", chunks: 3, bytes: 4_000, position, version: 2 ** 40 };
   assertEquals(decodeCurrent(encodeCurrent(current)), current);
   const wrong = ["", "1", "{}", "null", '{"generation":"a","chunks":1.5}', "\xff"];
   for (const text of wrong) assertThrows(() => decodeCurrent(bytes(text)), TableError);
@@ -102,14 +95,27 @@ function isIn({ key, end }: Span, at: Uint8Array): boolean {
 
 Deno.test("the keys of a table are in the order of their numbers, and its own", () => {
   const [space, other] = [new KeySpace("a/"), new KeySpace("b/")];
-  const numbers = [0, 9, 10, 99_999, 2 ** 52];
-  const entries = numbers.map((number) => space.entry(number));
-  assertEquals(entries.map((entry) => space.sequenceOf(entry)), numbers);
+  const places = [0, 9, 10, 99_999, 2 ** 52].map((start) => ({ start, mark: `z/${start}` }));
+  const entries = places.map((place) => space.entry(place));
+  assertEquals(entries.map((entry) => space.placeOf(entry)), places);
+  const between = (from: number, to: number) =>
+    entries.filter((entry) => isIn(space.entries(from, to), entry)).length;
+  assertEquals([between(9, 10), between(9, 11), between(11, 99_999)], [1, 2, 0]);
+  const strange = ["9/a", `${"9".repeat(16)}/`, "x".repeat(16), "9".repeat(16)];
+  for (const name of strange) {
+    assertThrows(() => space.placeOf(bytes(`a/log/${name}`)), TableError);
+  }
   const texts = entries.map((entry) => new TextDecoder().decode(entry));
   assertEquals(texts.toSorted(), texts);
-  assert(isSameKey(space.entry(9), space.entry(9)) && !isSameKey(space.entry(9), space.entry(10)));
+  assert(isSameKey(entries[1]!, entries[1]!.slice()) && !isSameKey(entries[1]!, entries[2]!));
   const all = [space, other].flatMap((one) => [
-    ...[one.format, one.current, one.entry(5), one.chunk("x", 5), one.chunk("y", 5)],
+    ...[
+      one.format,
+      one.current,
+      one.entry({ start: 5, mark: "m" }),
+      one.chunk("x", 5),
+      one.chunk("y", 5),
+    ],
   ]);
   const spans = [space.all, space.log, space.chunks("x"), ...space.chunksBut("x")];
   assertEquals(spans.map((span) => all.filter((key) => isIn(span, key)).length), [5, 1, 1, 0, 1]);

@@ -91,6 +91,16 @@ testWithProgram(
   },
 );
 
+/** Fills an engine as another program does that overwrites a key of its own. */
+async function fill({ address }: EtcdNode): Promise<void> {
+  const body = JSON.stringify({ key: btoa("filler"), value: btoa("x".repeat(MIB)) });
+  for (let count = 0;; count++) {
+    const reply = await fetch(`http://${address}/v3/kv/put`, { method: "POST", body });
+    if ((await reply.text()).includes("database space exceeded")) return;
+    assert(count < 1_000, "it is never full");
+  }
+}
+
 /** Without a majority nothing is acknowledged and nothing stale is told, but each request is answered. */
 async function checkWithoutMajority(servers: readonly ServerProcess[]): Promise<void> {
   // Past what the old majority may still have decided.
@@ -109,17 +119,15 @@ async function checkWithoutMajority(servers: readonly ServerProcess[]): Promise<
 }
 
 testWithProgram("etcd", "a full engine takes no changes, is read, and goes on", async () => {
-  const args = ["--quota-backend-bytes", `${64 * MIB}`];
+  const args = ["--quota-backend-bytes", `${24 * MIB}`];
   await using cluster = await EtcdCluster.start({ nodes: 1, args });
   await using server = await ServerProcess.start({ table: cluster.url("full") });
   using client = await server.connect();
   using other = await server.connect();
   const value = "x".repeat(MIB / 2);
-  let count = 0;
+  assertEquals(await client.ask(`PUT key-0 ${value}`), "200 OK");
+  await fill(cluster.nodes[0]!);
   const full = "500 ERROR the table's engine is full";
-  while (await client.ask(`PUT key-${count % 3} ${value}`) === "200 OK") {
-    assert(++count < 1_000, "it is never full");
-  }
   assertEquals(await client.ask("PUT key-0 small"), full);
   // In the turn of a change as well.
   const [put, get] = await Promise.all([client.ask("PUT key-0 small"), other.ask("GET key-0")]);
@@ -165,6 +173,47 @@ testWithProgram(
     const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
     assertEquals(told, [
       "error The table's engine is lost: requests are answered 500 until it is back",
+      "info  The table's engine is reached again",
+    ]);
+  },
+);
+
+testWithProgram("etcd", "one node that says nothing is no outage", async () => {
+  await using cluster = await EtcdCluster.start();
+  const followers = (await cluster.byRank()).slice(1);
+  const table = `etcd://${followers.map(({ address }) => address).join(",")}/silent`;
+  await using server = await ServerProcess.start({ table, args: ["--table-timeout", "2"] });
+  using client = await server.connect();
+  for (const follower of followers) {
+    follower.signal("SIGSTOP");
+    await delay(3_000); // Nobody asks for anything: the server looks at the log by itself.
+    assertEquals(await client.ask("INCR count"), `200 OK ${followers.indexOf(follower) + 1}`);
+    follower.signal("SIGCONT");
+  }
+  assert(!server.output.includes("is lost"), server.output);
+});
+
+testWithProgram(
+  "etcd",
+  "a server that is not let in any more is not ready until it is",
+  async () => {
+    await using cluster = await EtcdCluster.start({ nodes: 1 });
+    await using server = await AdminServer.start({ table: cluster.url("denied") });
+    const { process } = server;
+    using client = await process.connect();
+    assertEquals(await client.ask("PUT a 1"), "200 OK");
+    const isReady = async () => (await server.get("readyz")).status === 200;
+    const before = process.log.length;
+    await cluster.ctl(["user", "add", "root:word"]);
+    await cluster.ctl(["user", "grant-role", "root", "root"]);
+    await cluster.ctl(["auth", "enable"]);
+    await eventually(async () => !await isReady() || undefined);
+    assertMatch(await client.ask("GET a") ?? "", /^500 ERROR the table's engine/);
+    await cluster.ctl(["auth", "disable"], { flags: ["--user", "root:word"] });
+    await eventually(async () => await isReady() || undefined);
+    assertEquals(await client.ask("GET a"), "200 OK 1");
+    assertEquals(process.log.slice(before).map(eventOf).map((line) => line.replace(/: .*/, "")), [
+      "error The table's engine is lost",
       "info  The table's engine is reached again",
     ]);
   },

@@ -6,11 +6,16 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
-import { changesOf, ChangeWriter, emptyEntry, headOf } from "../../../tables/etcd/entry.ts";
+import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { changesOf, ChangeWriter } from "../../../tables/etcd/entry.ts";
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";
-import { type Answer, LostPlaceError, SharedLog } from "../../../tables/etcd/shared_log.ts";
+import {
+  type Answer,
+  LostPlaceError,
+  positionOf,
+  SharedLog,
+} from "../../../tables/etcd/shared_log.ts";
 import { KIND } from "../../../tables/change.ts";
 import { Text } from "../../../tables/text.ts";
 import { EtcdCluster } from "../../support/etcd.ts";
@@ -19,14 +24,14 @@ import { type Fate, LossyEngine } from "./lossy_engine.ts";
 
 const SETTLE_MS = 2_000;
 const soon = () => Date.now() + 5_000;
-let attempts = 0;
+let version = 0;
 
 /** An entry that puts this value. */
 function entryOf(value: string): Bytes {
   const writer = new ChangeWriter();
-  const [key, version, expiresAt] = [Text.of("key"), ++attempts, 0];
-  writer.add({ kind: KIND.PUT, key, value: Text.of(value), version, expiresAt });
-  return writer.entry({ mark: { server: 1, attempt: attempts }, version });
+  const [key, expiresAt] = [Text.of("key"), 0];
+  writer.add({ kind: KIND.PUT, key, value: Text.of(value), version: ++version, expiresAt });
+  return writer.entry({ version, time: 0 });
 }
 
 /** What entries put; an empty one puts nothing. */
@@ -46,15 +51,13 @@ class Setup {
     this.#cluster = cluster;
     this.engine = new LossyEngine(cluster);
     const space = this.space = new KeySpace(`${crypto.randomUUID()}/`);
-    this.mine = new SharedLog(this.engine, { space, server: 1, settleMs });
-    this.other = new SharedLog(cluster, { space, server: 2, settleMs });
+    this.mine = new SharedLog(this.engine, { space, server: "1", settleMs });
+    this.other = new SharedLog(cluster, { space, server: "2", settleMs });
   }
 
   static async begin(cluster: Cluster, settleMs = SETTLE_MS): Promise<Setup> {
     const setup = new Setup(cluster, settleMs);
-    const first = { type: "put", key: setup.space.entry(0), value: entryOf("first") } as const;
-    const { revision } = await cluster.once({ success: [first] }, soon());
-    for (const log of [setup.mine, setup.other]) log.moveTo({ sequence: 0, revision });
+    await beginLogs(cluster, setup.space, [setup.mine, setup.other]);
     return setup;
   }
 
@@ -65,11 +68,26 @@ class Setup {
     return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as Answer);
   }
 
-  async remove(sequence: number): Promise<void> {
-    await this.#cluster.once({
-      success: [{ type: "delete", key: this.space.entry(sequence) }],
-    }, soon());
+  /** Trims the log by an entry. */
+  async removeFirst(): Promise<void> {
+    const get = { type: "get", ...this.space.log, limit: 1 } as const;
+    const { results } = await this.#cluster.once({ success: [get] }, soon());
+    const { key } = results[0]!.kvs[0]!;
+    await this.#cluster.once({ success: [{ type: "delete", key }] }, soon());
   }
+}
+
+/** Begins a log with an entry, and moves those who follow it there. */
+async function beginLogs(
+  cluster: Cluster,
+  space: KeySpace,
+  logs: readonly SharedLog[],
+): Promise<void> {
+  const value = entryOf("first");
+  const position = positionOf({ start: 0, mark: "first" }, value);
+  const put = { type: "put", key: space.entry(position), value } as const;
+  await cluster.once({ success: [put] }, soon());
+  for (const log of logs) log.moveTo(position);
 }
 
 testWithProgram("etcd", "servers share a log", async (t) => {
@@ -91,7 +109,7 @@ testWithProgram("etcd", "servers share a log", async (t) => {
   });
 
   await step("what others have appended comes in pages, none twice", async ({ mine, other }) => {
-    const values = Array.from({ length: 100 }, (_, i) => `value ${i}`);
+    const values = Array.from({ length: 40 }, (_, i) => `value ${i} ${"x".repeat(100_000)}`);
     for (const value of values) await mine.append(entryOf(value), soon());
     const found: string[] = [];
     let pages = 0;
@@ -126,6 +144,34 @@ testWithProgram("etcd", "servers share a log", async (t) => {
       assertEquals(valuesOf(await other.follow(soon())), expected);
     });
   }
+
+  await step("an entry that made the engine full is there, a refused one is not", async (setup) => {
+    const { mine, other, engine } = setup;
+    engine.fates.push("done, and the engine is full");
+    assert((await mine.append(entryOf("a"), soon())).isDone);
+    engine.fates.push("refused, the engine is full");
+    await assertRejects(() => mine.append(entryOf("b"), soon()), EngineFullError);
+    await other.follow(soon());
+    await other.append(entryOf("theirs"), soon());
+    engine.fates.push("refused, the engine is full");
+    const answer = await mine.append(entryOf("c"), soon());
+    assertEquals([answer.isDone, valuesOf(answer)], [false, ["theirs"]]);
+    assertEquals(await setup.values(), ["first", "a", "theirs"]);
+  });
+
+  await step(
+    "a full engine that takes no fence still says what became of an entry",
+    async (setup) => {
+      const { mine, engine } = setup;
+      engine.fates.push("answer lost", "refused, the engine is full");
+      assert((await mine.append(entryOf("a"), soon())).isDone);
+      engine.fates.push("request lost", "done, and the engine is full");
+      assert(!(await mine.append(entryOf("b"), soon())).isDone, "the fence is there");
+      engine.fates.push("request late", "refused, the engine is full");
+      await assertRejects(() => mine.append(entryOf("c"), soon()), UncertainError);
+      assertEquals(await setup.values(), ["first", "a", ""]);
+    },
+  );
 
   await step("an entry that is lost while another comes in is not there", async (setup) => {
     const { mine, other, engine } = setup;
@@ -202,10 +248,10 @@ testWithProgram("etcd", "servers share a log", async (t) => {
   await step("who is behind what was trimmed has lost its place", async (setup) => {
     const { mine, other } = setup;
     for (const value of ["a", "b"]) await mine.append(entryOf(value), soon());
-    await setup.remove(0);
+    await setup.removeFirst();
     await assertRejects(() => other.follow(soon()), LostPlaceError);
     await assertRejects(() => other.append(entryOf("c"), soon()), LostPlaceError);
-    await setup.remove(1);
+    await setup.removeFirst();
     assert((await mine.append(entryOf("c"), soon())).isDone, "the last entry is enough");
   });
 
@@ -215,27 +261,30 @@ testWithProgram("etcd", "servers share a log", async (t) => {
     engine.usually = "request lost";
     const appended = assertRejects(() => mine.append(entryOf("a"), soon()), UncertainError);
     for (const value of ["b", "c"]) await other.append(entryOf(value), soon());
-    await setup.remove(0);
+    await setup.removeFirst();
     engine.usually = "arrives";
     assert((await appended).cause instanceof LostPlaceError);
     assertEquals(await engine.deliver(), 0);
   });
 
   await step(
-    "an entry that was put again is another one, as in a restored cluster",
+    "an entry in the same place with another mark is another one, as in a restored cluster",
     async (setup) => {
       const { mine, space } = setup;
-      await mine.append(entryOf("a"), soon());
-      const again = { type: "put", key: space.entry(1), value: entryOf("a") } as const;
-      await cluster.once({ success: [again] }, soon());
+      const value = entryOf("a");
+      await mine.append(value, soon());
+      const { start } = mine.position;
+      await cluster.once({
+        success: [
+          { type: "delete", key: space.entry(mine.position) },
+          { type: "put", key: space.entry({ start, mark: "another" }), value },
+        ],
+      }, soon());
+      await assertRejects(() => mine.follow(soon()), LostPlaceError);
       await assertRejects(() => mine.append(entryOf("b"), soon()), LostPlaceError);
     },
   );
 
-  await t.step("an empty entry is known by its mark", () => {
-    const mark = { server: 7, attempt: -3 };
-    assertEquals(headOf(emptyEntry(mark)), { mark, version: 0 });
-  });
   cluster.close();
 });
 
@@ -245,13 +294,10 @@ testWithProgram("etcd", "what any node has acknowledged is seen through every ot
     new Cluster({ nodes: [address], attemptMs: 5_000 })
   );
   const space = new KeySpace("linear/");
-  const first = { type: "put", key: space.entry(0), value: entryOf("first") } as const;
-  const { revision } = await clusters[0]!.once({ success: [first] }, soon());
-  const logs = clusters.map((cluster) => {
-    const log = new SharedLog(cluster, { space, server: 1, settleMs: SETTLE_MS });
-    log.moveTo({ sequence: 0, revision });
-    return log;
-  });
+  const logs = clusters.map((cluster, i) =>
+    new SharedLog(cluster, { space, server: `${i}`, settleMs: SETTLE_MS })
+  );
+  await beginLogs(clusters[0]!, space, logs);
   for (let i = 0; i < 300; i++) {
     const writer = logs[i % logs.length]!;
     assert((await writer.append(entryOf(`${i}`), soon())).isDone, `entry ${i}`);
@@ -260,4 +306,26 @@ testWithProgram("etcd", "what any node has acknowledged is seen through every ot
     }
   }
   for (const cluster of clusters) cluster.close();
+});
+
+testWithProgram("etcd", "what an engine refuses as it fills up is in no log", async () => {
+  const args = ["--quota-backend-bytes", `${16 * 1_048_576}`];
+  await using etcd = await EtcdCluster.start({ nodes: 1, args });
+  const cluster = new Cluster({ nodes: [etcd.nodes[0]!.address], attemptMs: 5_000 });
+  // Many at once: what they ask for has passed the node's first look before it has to take place.
+  const setups = await Promise.all(Array.from({ length: 20 }, () => Setup.begin(cluster)));
+  const value = "x".repeat(500_000);
+  await Promise.all(setups.map(async (setup) => {
+    const expected = ["first"];
+    try {
+      for (;;) {
+        assert((await setup.mine.append(entryOf(value), soon())).isDone);
+        expected.push(value);
+      }
+    } catch (error) {
+      assert(error instanceof EngineFullError, String(error));
+    }
+    assertEquals((await setup.values()).length, expected.length);
+  }));
+  cluster.close();
 });

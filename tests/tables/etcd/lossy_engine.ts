@@ -5,12 +5,18 @@
  * @module
  */
 
-import { Cluster, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
 import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
 import type { Engine } from "../../../tables/etcd/shared_log.ts";
 
 /** What becomes of a transaction on its way. */
-export type Fate = "arrives" | "request lost" | "answer lost" | "request late";
+export type Fate =
+  | "arrives"
+  | "request lost"
+  | "answer lost"
+  | "request late"
+  | "refused, the engine is full"
+  | "done, and the engine is full";
 
 const RETRY_MS = 5;
 
@@ -20,6 +26,8 @@ export class LossyEngine implements Engine {
   readonly fates: Fate[] = [];
   /** What becomes of all others. */
   usually: Fate = "arrives";
+  /** Answers that are longer than this, in bytes of values, don't arrive in time. */
+  answerBytesMax = Infinity;
   /** What is still on its way. */
   readonly late: Txn[] = [];
   readonly #cluster: Cluster;
@@ -31,21 +39,27 @@ export class LossyEngine implements Engine {
   async once(txn: Txn, deadline: number): Promise<TxnResult> {
     const fate = this.fates.shift() ?? this.usually;
     if (fate === "request late") this.late.push(txn);
-    const isSent = fate === "arrives" || fate === "answer lost";
+    const isSent = ["arrives", "answer lost", "done, and the engine is full"].includes(fate);
     const result = isSent ? await this.#cluster.once(txn, deadline) : undefined;
+    if (fate.endsWith("full")) throw new EngineFullError();
     if (fate !== "arrives") throw new UncertainError(fate);
+    if (bytesOf(result!) > this.answerBytesMax) throw new UncertainError("too slow");
     return result!;
   }
 
-  async repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
+  async repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
     for (;;) {
       try {
-        return await this.once(txn, deadline);
+        return await this.once(typeof txn === "function" ? txn() : txn, deadline);
       } catch (error) {
         if (!(error instanceof UncertainError) || Date.now() > deadline) throw error;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }
+  }
+
+  compact(revision: number, deadline: number): Promise<void> {
+    return this.#cluster.compact(revision, deadline);
   }
 
   /** Lets arrive what is late; returns how many of them took place. */
@@ -55,4 +69,9 @@ export class LossyEngine implements Engine {
     );
     return results.filter(({ succeeded }) => succeeded).length;
   }
+}
+
+function bytesOf({ results }: TxnResult): number {
+  const values = results.flatMap(({ kvs }) => kvs.map(({ value }) => value.length));
+  return values.reduce((sum, length) => sum + length, 0);
 }

@@ -6,13 +6,13 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { AUTHENTICATE, TXN } from "../../../tables/etcd/messages.ts";
+import { AUTHENTICATE, COMPACT, TXN } from "../../../tables/etcd/messages.ts";
 
 const text = (value: string) => new TextEncoder().encode(value);
 /** A field that has a length: its number, then what it holds. */
 const field = (number: number, ...parts: (number | Uint8Array)[]) => {
   const bytes = parts.flatMap((part) => typeof part === "number" ? [part] : [...part]);
-  return new Uint8Array([number << 3 | 2, ...varint(bytes.length), ...bytes]);
+  return new Uint8Array([...varint(number << 3 | 2), ...varint(bytes.length), ...bytes]);
 };
 const number = (field: number, value: number) => new Uint8Array([field << 3, ...varint(value)]);
 
@@ -25,7 +25,13 @@ function varint(value: number): number[] {
 
 Deno.test("a transaction is sent as etcd defines it", () => {
   const encoded = TXN.encode({
-    compare: [{ key: text("a"), modRevision: 300 }, { key: text("b"), modRevision: 0 }],
+    compare: [
+      { key: text("a"), modRevision: 300 },
+      { key: text("b"), modRevision: 0 },
+      { key: text("c"), isThere: true },
+      { key: text("d"), end: text("e"), isThere: false },
+      { key: text("f"), value: text("1") },
+    ],
     success: [
       { type: "put", key: text("a"), value: text("1") },
       { type: "delete", key: text("c"), end: text("d") },
@@ -40,6 +46,9 @@ Deno.test("a transaction is sent as etcd defines it", () => {
   const expected = [
     field(1, number(2, 2), field(3, text("a")), number(6, 300)),
     field(1, number(2, 2), field(3, text("b")), number(6, 0)),
+    field(1, number(1, 1), number(2, 2), field(3, text("c")), number(6, 0)),
+    field(1, number(2, 2), field(3, text("d")), number(6, 0), field(64, text("e"))),
+    field(1, number(2, 3), field(3, text("f")), field(7, text("1"))),
     field(2, field(2, field(1, text("a")), field(2, text("1")))),
     field(2, field(3, field(1, text("c")), field(2, text("d")))),
     field(2, field(3, field(1, text("e")))),
@@ -101,6 +110,10 @@ Deno.test("a message that is cut off, or is none, is told", () => {
     assertThrows(() => TXN.decode(whole.slice(0, end)), Error);
   }
   assertThrows(() => TXN.decode(new Uint8Array([0x4f])), Error, "wire type");
+});
+
+Deno.test("a compaction says up to which revision", () => {
+  assertEquals([...COMPACT.encode({ revision: 300 })], [...number(1, 300)]);
 });
 
 Deno.test("a name and a password are exchanged for a token", () => {

@@ -10,13 +10,14 @@ import { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
 import type { Put, Txn, TxnResult } from "../../../tables/etcd/messages.ts";
 import type { Replica } from "../../../tables/etcd/replica.ts";
 import type { Engine } from "../../../tables/etcd/shared_log.ts";
+import type { SnapshotLimits } from "../../../tables/etcd/snapshot_writer.ts";
 import type { Clock } from "../../../tables/table.ts";
 import type { EtcdCluster } from "../../support/etcd.ts";
 
 const TIMEOUT_MS = 10_000;
 const WAIT_MS = 20_000;
 /** So low that a few turns make a snapshot due, and that it has several parts. */
-const LIMITS = { logBytesMin: 4_000, logEntriesMax: 50, chunkBytes: 1_000 };
+const LIMITS = { logBytesMin: 15_000, chunkBytes: 1_000 };
 
 /** How a test opens a table. */
 export interface OpenOptions {
@@ -29,6 +30,10 @@ export interface OpenOptions {
   readonly after?: (txn: Txn) => void;
   /** Set for a server that writes no snapshots by itself. */
   readonly isPatient?: boolean;
+  /** When it writes one otherwise. */
+  readonly limits?: SnapshotLimits;
+  /** Stands between the table and the cluster, in place of what calls `before` and `after`. */
+  readonly wrap?: (cluster: Cluster) => Engine;
 }
 
 /** A table, which is closed at the end of the scope. */
@@ -37,15 +42,23 @@ export type OpenTable = EtcdTable & AsyncDisposable;
 /** Opens a table. */
 export async function openTable(
   cluster: EtcdCluster,
-  { prefix, now = Date.now, before = () => {}, after = () => {}, isPatient = false }: OpenOptions,
+  {
+    prefix,
+    now = Date.now,
+    before = () => {},
+    after = () => {},
+    isPatient = false,
+    limits = LIMITS,
+    wrap,
+  }: OpenOptions,
 ): Promise<OpenTable> {
   const table = await EtcdTable.open({
     nodes: cluster.nodes.map(({ address }) => address),
     prefix: `${prefix}/`,
     timeout: TIMEOUT_MS,
     now,
-    limits: isPatient ? { ...LIMITS, logBytesMin: Infinity, logEntriesMax: Infinity } : LIMITS,
-    wrap: (cluster) => new HeldEngine(cluster, { before, after }),
+    limits: isPatient ? { ...limits, logBytesMin: Infinity } : limits,
+    wrap: wrap ?? ((cluster) => new HeldEngine(cluster, { before, after })),
   });
   return Object.assign(table, { [Symbol.asyncDispose]: () => table.close() });
 }
@@ -143,8 +156,13 @@ class HeldEngine implements Engine {
     return this.#call(txn, () => this.#cluster.once(txn, deadline));
   }
 
-  repeatable(txn: Txn, deadline: number): Promise<TxnResult> {
-    return this.#call(txn, () => this.#cluster.repeatable(txn, deadline));
+  repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
+    const first = typeof txn === "function" ? txn() : txn;
+    return this.#call(first, () => this.#cluster.repeatable(first, deadline));
+  }
+
+  compact(revision: number, deadline: number): Promise<void> {
+    return this.#cluster.compact(revision, deadline);
   }
 
   async #call(txn: Txn, call: () => Promise<TxnResult>): Promise<TxnResult> {

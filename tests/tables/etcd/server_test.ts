@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import { EtcdCluster } from "../../support/etcd.ts";
 import type { Client } from "../../support/client.ts";
 import { ServerProcess, testWithProgram } from "../../support/harness.ts";
@@ -180,7 +181,7 @@ testWithProgram("etcd", "a server over etcd", async (t) => {
     async (server) => {
       using client = await server.connect();
       assertEquals(await client.ask("PUT a 1"), "200 OK");
-      const foreign = `step-${count}/log/${String(2).padStart(16, "0")}`;
+      const foreign = await nextEntry(cluster, `step-${count}/`);
       await cluster.ctl(["put", foreign, "value"]);
       const refused = "500 ERROR another program has written to the table";
       assertEquals(await askAll(client, ["GET a", "PUT a 2"]), [refused, refused]);
@@ -219,6 +220,20 @@ testWithProgram("etcd", "a server over etcd", async (t) => {
     assert(/^200 OK \d+/.test(await client.ask("TTL key-0007") ?? ""));
   });
 });
+
+/** The key of an entry after the last one of a log, as another program could write it. */
+async function nextEntry(cluster: EtcdCluster, prefix: string): Promise<string> {
+  const { stdout } = await cluster.ctl(["get", "--prefix", `${prefix}log/`, "-w", "json"]);
+  const { key, value } = JSON.parse(stdout).kvs.at(-1) as { key: string; value: string };
+  const space = new KeySpace(prefix);
+  // The start, the bytes, and what is reckoned for an entry beside them.
+  const end = space.placeOf(bytesOf(key)).start + bytesOf(value).length + 256;
+  return new TextDecoder().decode(space.entry({ start: end, mark: "foreign" }));
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
 
 /** Waits until something holds. */
 async function until(holds: () => Promise<boolean>): Promise<void> {

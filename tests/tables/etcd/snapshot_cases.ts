@@ -33,9 +33,10 @@ async function generationsIn(cluster: EtcdCluster, prefix: string): Promise<Set<
   return new Set(parts.map((key) => key.split("/")[1]!));
 }
 
+/** Where the entries of the log start. */
 async function logIn(cluster: EtcdCluster, prefix: string): Promise<number[]> {
   const stored = await storedIn(cluster, prefix);
-  return stored.filter((key) => key.startsWith("log/")).map((key) => Number(key.slice(4)));
+  return stored.filter((key) => key.startsWith("log/")).map((key) => Number(key.split("/")[1]));
 }
 
 testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
@@ -263,9 +264,9 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     const error = await assertRejects(refusal, OpenError);
     assert(error.message.includes("its prefix holds something else"), error.message);
     assertEquals(await storedIn(cluster, prefix), ["versions"]);
-    await cluster.ctl(["put", `${prefix}/format`, "keyline log 3"]);
+    await cluster.ctl(["put", `${prefix}/format`, "keyline log 99"]);
     const newer = await assertRejects(refusal, OpenError);
-    assert(newer.message.includes('"keyline log 3"'), newer.message);
+    assert(newer.message.includes('"keyline log 99"'), newer.message);
   });
 });
 

@@ -10,4 +10,8 @@ import { isGranted, SERVER_PERMISSIONS, testServer } from "../../support/harness
 if (isGranted(SERVER_PERMISSIONS)) {
   await import("./snapshot_cases.ts");
   await import("./death_cases.ts");
+  await import("./restore_cases.ts");
+  await import("./catch_up_cases.ts");
+  await import("./room_cases.ts");
+  await import("./clock_cases.ts");
 } else testServer("snapshots of a table in etcd", () => {});

@@ -1,6 +1,6 @@
 /**
- * The uses of the one executable: `keyline shell` and so on, or the server if none is named. `main.ts`
- * asks here first. Each use is loaded only when it runs.
+ * The subcommands of the one executable: `keyline shell` and so on, or the server if none is named. `main.ts`
+ * asks here first. Each is loaded only when it runs.
  *
  * @module
  */
@@ -8,8 +8,8 @@
 /** Runs a program and returns its exit code. */
 export type Program = (args: readonly string[]) => Promise<number>;
 
-/** A use and its arguments. */
-export interface Use {
+/** A subcommand and its arguments. */
+export interface Subcommand {
   /** Runs it; undefined for the server. */
   readonly run: Program | undefined;
   /** The arguments after its name. */
@@ -27,9 +27,9 @@ const PROGRAMS = new Map<string, Program>([
   ["log", async (args) => await (await import("./log.ts")).runLog(args)],
 ]);
 
-/** What the server's `--help` says about the other uses. */
-export const USES_HELP = `
-Other uses, each with its own --help:
+/** What the server's `--help` says about the subcommands. */
+export const SUBCOMMANDS_HELP = `
+Subcommands, each with its own --help:
   keyline [serve] [options]   the server
   keyline shell               talk to a running server; or one request: keyline shell GET key
   keyline top                 its statistics, as they come
@@ -41,8 +41,8 @@ Other uses, each with its own --help:
   keyline log FOLDER|FILE     print the records of a log
 `;
 
-/** Returns the use that the first argument names. */
-export function findUse(given: readonly string[]): Use {
+/** Returns the subcommand that the first argument names. */
+export function findSubcommand(given: readonly string[]): Subcommand {
   // `deno task start -- shell` passes the "--" on.
   const [name = "", ...args] = given[0] === "--" ? given.slice(1) : given;
   const run = PROGRAMS.get(name);

@@ -8,7 +8,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../server/flags.ts";
-import { findUse } from "../../tools/uses.ts";
+import { findSubcommand } from "../../tools/subcommands.ts";
 import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 
 const ALL = ["net", "read", "write", "run", "env"] as const;
@@ -18,7 +18,7 @@ const OF_A_TABLE = ["backup", "restore", "check", "log"] as const;
 
 Deno.test("without a use, and with serve, the arguments are the server's", () => {
   for (const given of [["--port", "1"], ["serve", "--port", "1"], ["--", "serve", "--port", "1"]]) {
-    assertEquals(findUse(given), { run: undefined, args: ["--port", "1"] });
+    assertEquals(findSubcommand(given), { run: undefined, args: ["--port", "1"] });
   }
 });
 

@@ -71,6 +71,18 @@ testServer("a page of keys, and a value with its size, version and expiry", asyn
   assertEquals([gone.status, JSON.parse(gone.body).why], [404, "404 NOT FOUND"]);
 });
 
+testServer("what the page asks for is not counted among the requests of clients", async () => {
+  await using server = await AdminServer.start();
+  using client = await server.process.connect();
+  assertEquals(await client.ask("PUT a 1"), "200 OK");
+  for (const path of ["api/keys", "api/value?key=a", "api/value?key=b"]) await server.get(path);
+  assertEquals((await server.get("api/value?key=a")).status, 200);
+  const { body } = await server.get("metrics");
+  const counted = [...body.matchAll(/^keyline_requests_total{operation="(\w+)".*} (\d+)$/gm)];
+  assertEquals(counted.map(([, operation, count]) => [operation, count]), [["put", "1"]]);
+  assertMatch(body, /^keyline_turn_requests_count 1$/m);
+});
+
 testServer("of a huge value only the beginning is shown, and no character is cut", async () => {
   await using server = await AdminServer.start();
   using client = await server.process.connect();

@@ -11,7 +11,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { logEvent, logFault } from "../server/event_log.ts";
-import type { Inside, SideDoor } from "../server/server.ts";
+import type { AdminServer, ServerParts } from "../server/server.ts";
 import { StartError } from "../server/settings.ts";
 import { refusalOf } from "./access.ts";
 import { type Answer, plain, send } from "./answer.ts";
@@ -32,12 +32,12 @@ const TIMES_MS = {
 const HEADER_BYTES_MAX = 16_384;
 
 /** Opens the admin port. Throws StartError where it can't. */
-export async function openDoor(inside: Inside): Promise<SideDoor> {
-  const { services, settings: { adminHost, adminPort } } = inside;
+export async function openAdminServer(parts: ServerParts): Promise<AdminServer> {
+  const { services, settings: { adminHost, adminPort } } = parts;
   const files = await loadFiles();
   const live = new Live(services);
   const places = new Places();
-  const handle = handlerOf(inside, { files, live, places });
+  const handle = handlerOf(parts, { files, live, places });
   const server = createServer({ ...TIMES_MS, maxHeaderSize: HEADER_BYTES_MAX }, handle);
   server.on("connection", (socket) => places.take(socket));
   await listen(server, { host: adminHost, port: adminPort! });
@@ -58,15 +58,15 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 
 /** Answers one request after another. Never throws. */
 function handlerOf(
-  inside: Inside,
+  parts: ServerParts,
   { files, live, places }: { files: ReadonlyMap<string, Answer>; live: Live; places: Places },
 ): Handler {
-  const { services, settings } = inside;
+  const { services, settings } = parts;
   const answers = new Map<string, (query: URLSearchParams) => Answer | Promise<Answer>>([
     ...[...files].map(([path, file]) => [path, () => file] as const),
     ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
-    ["/api/keys", (query) => keysPage(query, inside)],
-    ["/api/value", (query) => valueOf(query, inside)],
+    ["/api/keys", (query) => keysPage(query, parts)],
+    ["/api/value", (query) => valueOf(query, parts)],
   ]);
   const open = new Map<string, () => Answer>([
     ["/healthz", () => plain(200, "alive")],
