@@ -40,6 +40,7 @@ import { View } from "./view.ts";
 export interface PostgresOptions extends PostgresLocation {
   /** How long the engine may take for a request, in milliseconds. */
   readonly timeout: number;
+  /** Undefined where none is set. */
   readonly password: string | undefined;
   /** Set where the sessions are to be encrypted. */
   readonly tls: TlsOptions | undefined;

@@ -12,6 +12,7 @@ import { type Answer, failureOf, type Login, Session, type Statement } from "./s
 
 /** How to reach a primary. */
 export interface PrimaryOptions extends Omit<Login, "name" | "parameters"> {
+  /** The servers, of which one is the primary. */
   readonly hosts: readonly Host[];
   /** Tells the sessions of this server from those of others: at most 63 bytes. */
   readonly name: string;

@@ -14,13 +14,17 @@ import { isAnswer, LostError } from "./outcome.ts";
 
 /** How to log in. */
 export interface Login {
+  /** The role. */
   readonly user: string;
+  /** The database. */
   readonly database: string;
+  /** Undefined where none is set. */
   readonly password: string | undefined;
   /** Set where the session is to be encrypted. */
   readonly tls: TlsOptions | undefined;
-  /** What the engine shows of the session, and its limits: in the form of `postgres -c`. */
+  /** What the engine calls the session. */
   readonly name: string;
+  /** Its settings, by name. */
   readonly parameters: Readonly<Record<string, string>>;
 }
 
@@ -38,7 +42,9 @@ export interface TlsOptions {
 export interface Statement {
   /** By this name the engine has it prepared, once in a session; without one, it is sent as text. */
   readonly name?: string;
+  /** The statement, with `$1` and so on for its parameters. */
   readonly text: string;
+  /** The parameters. */
   readonly values?: readonly (Buffer | string | number | null)[];
 }
 
@@ -68,6 +74,7 @@ interface Client extends EventEmitter {
 
 /** A session. */
 export class Session {
+  /** With which server. */
   readonly host: Host;
   readonly #client: Client;
   #isClosed = false;

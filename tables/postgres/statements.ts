@@ -21,16 +21,21 @@ export const SKIPPED_KEYS_MAX = 10_000;
 
 /** A key to read. */
 export interface Wanted {
+  /** The key. */
   readonly key: string;
+  /** Whether its value is needed, too. */
   readonly needsValue: boolean;
 }
 
 /** What a turn stores under a key. */
 export interface Stored {
+  /** The key. */
   readonly key: string;
   /** Undefined: the value stays. */
   readonly value: TextLike | undefined;
+  /** The version of the value. */
   readonly version: number;
+  /** When the key expires, in milliseconds since 1970; null if it does not. */
   readonly expiresAt: number | null;
 }
 

@@ -30,7 +30,9 @@ import { VERSIONS_STEP } from "./statements.ts";
 export interface Row {
   /** Undefined where it was not read. */
   readonly value: Text | undefined;
+  /** The version of the value. */
   readonly version: number;
+  /** When it expires, in milliseconds since 1970. */
   readonly expiresAt: number | null;
 }
 
@@ -50,11 +52,27 @@ type Undo =
   | { readonly key: string; readonly before: Change | undefined; readonly bytes: number }
   | { readonly changes: Map<string, Change>; readonly isCleared: boolean; readonly bytes: number };
 
+/** What a turn is to read. */
+export interface Reads {
+  /** Keys, each with whether its value is needed. */
+  readonly keys: readonly Wanted[];
+  /** Pages, each by the name under which it is taken in. */
+  readonly pages: readonly (readonly [name: string, page: Page])[];
+  /** Whether the number of keys is needed. */
+  readonly count: boolean;
+  /** How many blocks of versions are needed. */
+  readonly blocks: number;
+}
+
 /** What makes up the changes of a turn. */
 export interface Changes {
+  /** Whether every row is removed first. */
   readonly isCleared: boolean;
+  /** Rows that are there, in the order of their keys. */
   readonly updated: readonly Stored[];
+  /** Rows that are not there yet. */
   readonly inserted: readonly Stored[];
+  /** The keys of rows to remove. */
   readonly deleted: readonly string[];
   /** How many rows there are more than before, or than none after CLEAR. */
   readonly added: number;
@@ -75,7 +93,7 @@ export class View implements TurnView {
 
   // What is to be read.
   readonly #wanted = new Map<string, boolean>();
-  readonly #wantedPages = new Map<string, Page & { readonly limit: number }>();
+  readonly #wantedPages = new Map<string, Page>();
   #isCountWanted = false;
   #versionsWanted = 0;
 
@@ -279,8 +297,8 @@ export class View implements TurnView {
     return this.#changing.has(this.#connection) ? "late" : "alone";
   }
 
-  /** What is to be read, and forgets that. */
-  takeWanted() {
+  /** What is to be read; it is forgotten here. */
+  takeWanted(): Reads {
     const keys: Wanted[] = [...this.#wanted].map(([key, needsValue]) => ({ key, needsValue }));
     const pages = [...this.#wantedPages];
     const count = this.#isCountWanted;

@@ -157,7 +157,7 @@ function report(
   }
   const count = (holds: (event: TableEvent) => boolean) => events.filter(holds).length;
   return `${events.length} requests, ${count(isWrite)} writes acknowledged, ` +
-    `${count(({ reply }) => reply?.at(-1)!.startsWith("500") ?? false)} times 500, ` +
+    `${count(({ reply }) => reply?.at(-1)?.startsWith("500") ?? false)} times 500, ` +
     `${count(({ reply }) => reply === undefined)} without a reply, ` +
     `writes stalled for ${Math.round(stall)} ms (mended after ${
       Math.round(mendedAt - brokenAt)
@@ -165,7 +165,7 @@ function report(
 }
 
 function isWrite({ request: [verb], reply }: TableEvent): boolean {
-  return /^(PUT|ADD|INCR|CAS)$/.test(verb!) && (reply?.at(-1)!.startsWith("200") ?? false);
+  return /^(PUT|ADD|INCR|CAS)$/.test(verb!) && (reply?.at(-1)?.startsWith("200") ?? false);
 }
 
 async function until(holds: () => boolean): Promise<void> {
