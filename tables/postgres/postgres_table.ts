@@ -10,6 +10,7 @@ import { OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type SharedTable, TableError } from "../table.ts";
 import { Text } from "../text.ts";
+import { Health, lookAtSettings } from "./health.ts";
 import { formatLocation, type PostgresLocation } from "./location.ts";
 import {
   ConflictError,
@@ -93,11 +94,12 @@ export class PostgresTable implements SharedTable {
   #attempt = 0;
   #sweptAt = 0;
   #seenAt = performance.now();
-  #problem: { readonly isOfWrites: boolean } | undefined;
+  readonly #health: Health;
   readonly #counts = { calls: 0, conflicts: 0, expired: 0 };
 
   private constructor(options: PostgresOptions) {
     this.#options = options;
+    this.#health = new Health(options.report ?? NO_REPORT);
     this.#primary = new Primary({ ...options, name: `keyline ${this.#server}` });
     this.#statements = new Statements(options.table);
     const send: Send = (session, statements, deadline) => session.send(statements, deadline);
@@ -111,7 +113,7 @@ export class PostgresTable implements SharedTable {
     const deadline = Date.now() + options.timeout;
     try {
       await prepare(table.#primary, { table: options.table, server: table.#server, deadline });
-      await table.#lookAtSettings(deadline);
+      await lookAtSettings(table.#primary, { report: options.report ?? NO_REPORT, deadline });
       await table.begin(deadline);
     } catch (error) {
       table.close();
@@ -132,12 +134,12 @@ export class PostgresTable implements SharedTable {
 
   /** Whether the engine answered when it was asked last. */
   get isReadable(): boolean {
-    return this.#problem === undefined || this.#problem.isOfWrites;
+    return this.#health.isReadable;
   }
 
   /** Does the work that comes between turns, once in a while. */
   async begin(deadline: number): Promise<void> {
-    if (this.#problem !== undefined || performance.now() - this.#sweptAt < SWEEP_MS) return;
+    if (!this.#health.isWell || performance.now() - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = performance.now();
     try {
       if (await this.sweep(deadline)) this.#sweptAt = 0;
@@ -178,7 +180,7 @@ export class PostgresTable implements SharedTable {
         const failure = outcome instanceof ConflictError
           ? new TableError("others keep the table locked", { cause: outcome })
           : outcome;
-        this.#noteProblem(failure, isReadOnly(failure));
+        this.#health.noteProblem(failure, isReadOnly(failure) ? "of changes" : "of all");
         throw failure;
       }
     }
@@ -225,7 +227,9 @@ export class PostgresTable implements SharedTable {
       return this.#again(failure, deadline);
     }
     this.#abandon(failure);
-    if (isChanged) this.#noteProblem(failure, !(failure instanceof LostError));
+    if (isChanged) {
+      this.#health.noteProblem(failure, failure instanceof LostError ? "of all" : "of changes");
+    }
     throw failure;
   }
 
@@ -247,10 +251,10 @@ export class PostgresTable implements SharedTable {
     await this.commit(deadline);
     this.end();
     const isDue = performance.now() - this.#seenAt > SEEN_MS;
-    if (this.#problem === undefined && !isDue) return;
+    if (this.#health.isWell && !isDue) return;
     await this.#primary.send([this.#statements.settle(this.#server)], deadline);
     this.#seenAt = performance.now();
-    this.#noteSuccess();
+    this.#health.noteSuccess();
   }
 
   /** Nothing can wait here that the engine does not do, or `begin`. */
@@ -376,7 +380,7 @@ export class PostgresTable implements SharedTable {
       if (typeof last !== "string") break;
       return Number(last) === attempt;
     }
-    this.#noteProblem(new LostError(lost.message), false);
+    this.#health.noteProblem(new LostError(lost.message), "of all");
     this.view.finish();
     throw lost;
   }
@@ -387,7 +391,7 @@ export class PostgresTable implements SharedTable {
     this.#isAlone = false;
     this.#conflictsInRow = 0;
     if (isChanged) this.#seenAt = performance.now();
-    if (isChanged || !this.isReadable) this.#noteSuccess();
+    if (isChanged || !this.isReadable) this.#health.noteSuccess();
     return true;
   }
 
@@ -399,7 +403,7 @@ export class PostgresTable implements SharedTable {
       const error = isConflict
         ? new TableError("others keep changing the table", { cause: failure })
         : new LostError(failure.message, { cause: failure });
-      if (!isConflict) this.#noteProblem(error, false);
+      if (!isConflict) this.#health.noteProblem(error, "of all");
       throw error;
     }
     if (this.#conflictsInRow > 0) await delay(Math.random() * BACKOFF_MS_MAX);
@@ -427,58 +431,9 @@ export class PostgresTable implements SharedTable {
     this.#session = undefined;
   }
 
-  #noteProblem(error: TableError, isOfWrites: boolean): void {
-    const isNew = this.#problem === undefined;
-    this.#problem = { isOfWrites: isOfWrites && this.#problem?.isOfWrites !== false };
-    if (!isNew) return;
-    const { report = NO_REPORT } = this.#options;
-    const what = isOfWrites ? "changes are" : "requests are";
-    report("error", `The table's engine fails: ${what} answered 500 until it is back`, {
-      why: `${error.message} (${whyOf(error)})`,
-    });
-  }
-
-  #noteSuccess(): void {
-    if (this.#problem === undefined) return;
-    this.#problem = undefined;
-    const { report = NO_REPORT } = this.#options;
-    report("info", "The table's engine is back");
-  }
-
-  /** Says at the start what can't be promised with the settings of the engine. */
-  async #lookAtSettings(deadline: number): Promise<void> {
-    const { report = NO_REPORT } = this.#options;
-    const [answer] = await this.#primary.send([{
-      text: "SELECT current_setting('synchronous_standby_names'), current_setting('fsync'), " +
-        "current_setting('full_page_writes')",
-    }], deadline);
-    const [standbys, fsync, pages] = answer!.rows[0]!;
-    if (standbys === "") {
-      report(
-        "warn",
-        "The table's engine waits for no standby: what is acknowledged is on one machine",
-        {
-          see: "synchronous_standby_names",
-        },
-      );
-    }
-    if (fsync === "off" || pages === "off") {
-      report("warn", "The table's engine may lose everything with the power", {
-        see: fsync === "off" ? "fsync" : "full_page_writes",
-      });
-    }
-  }
-
   #stats(): Record<string, number> {
     const { calls, conflicts, expired } = this.#counts;
-    return {
-      engine_calls: calls,
-      conflicts,
-      expired_keys: expired,
-      engine_reached: Number(this.isReadable),
-      engine_full: Number(this.#problem?.isOfWrites === true),
-      writable: Number(this.#problem === undefined),
-    };
+    return { engine_calls: calls, conflicts, expired_keys: expired, ...this.#health.stats() };
   }
 }
 

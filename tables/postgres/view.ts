@@ -22,9 +22,10 @@ import {
   type TurnView,
   UnreadError,
 } from "../table.ts";
-import { asText, compareTexts, startsWith, Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, Text, type TextLike } from "../text.ts";
+import { mergedPage, type PageRead } from "./page.ts";
 import type { Stored, Wanted } from "./statements.ts";
-import { VERSIONS_STEP } from "./statements.ts";
+import { Versions } from "./versions.ts";
 
 /** A row as it was read. */
 export interface Row {
@@ -34,14 +35,6 @@ export interface Row {
   readonly version: number;
   /** When it expires, in milliseconds since 1970. */
   readonly expiresAt: number | null;
-}
-
-/** Keys as they were read. */
-export interface PageRead {
-  /** Keys with their expiry, in order. */
-  readonly keys: readonly (readonly [key: string, expiresAt: number | null])[];
-  /** Whether there may be more in the engine. */
-  readonly hasMore: boolean;
 }
 
 /** What a turn is about to store under a key; null where it removes the key. */
@@ -95,16 +88,13 @@ export class View implements TurnView {
   readonly #wanted = new Map<string, boolean>();
   readonly #wantedPages = new Map<string, Page>();
   #isCountWanted = false;
-  #versionsWanted = 0;
 
   // What the turn is about to change.
   #changes = new Map<string, Change>();
   #isCleared = false;
   #undo: Undo[] = [];
   #bytes = 0;
-  /** Blocks of versions, each from its next one to its last; the turn begins with them anew where it runs again. */
-  #versions: { next: number; last: number }[] = [];
-  #given = 0;
+  readonly #versions = new Versions();
 
   // The request that runs.
   #isAlone = false;
@@ -221,7 +211,8 @@ export class View implements TurnView {
       this.#wantedPages.set(name, { prefix, after, limit });
       return this.#fail();
     }
-    return this.#merged({ prefix, after, limit: page.limit }, { read, changes });
+    const own = new Map([...changes].map(([key, change]) => [key, this.#isLive(change)]));
+    return mergedPage({ prefix, after, limit: page.limit }, { read, own, now: this.#now });
   }
 
   mark(): number {
@@ -302,11 +293,10 @@ export class View implements TurnView {
     const keys: Wanted[] = [...this.#wanted].map(([key, needsValue]) => ({ key, needsValue }));
     const pages = [...this.#wantedPages];
     const count = this.#isCountWanted;
-    const blocks = Math.ceil(this.#versionsWanted / VERSIONS_STEP);
+    const blocks = this.#versions.takeWanted();
     this.#wanted.clear();
     this.#wantedPages.clear();
     this.#isCountWanted = false;
-    this.#versionsWanted = 0;
     return { keys, pages, count, blocks };
   }
 
@@ -318,7 +308,7 @@ export class View implements TurnView {
 
   /** Takes in the last version of a block. */
   addVersions(last: number): void {
-    this.#versions.push({ next: last - VERSIONS_STEP + 1, last });
+    this.#versions.add(last);
   }
 
   /** Takes in a row, or that there is none. */
@@ -369,7 +359,7 @@ export class View implements TurnView {
     this.undo(0);
     this.#undo = [];
     this.#changing.clear();
-    this.#given = 0;
+    this.#versions.restart();
   }
 
   /** Forgets what was read: the turn begins anew. Keys that were read, or asked for, are to be read again. */
@@ -383,7 +373,7 @@ export class View implements TurnView {
   /** Ends the turn. Its versions are used, whatever has become of it. */
   finish(): void {
     if (this.#count !== undefined) this.#lastCount = this.#count;
-    this.#dropVersions();
+    this.#versions.finish();
     this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
@@ -393,8 +383,7 @@ export class View implements TurnView {
 
   /** Forgets all versions: they are safe only as long as the session that has fetched them. */
   forgetVersions(): void {
-    this.#versions = [];
-    this.#given = 0;
+    this.#versions.forget();
   }
 
   #reset(): void {
@@ -464,51 +453,7 @@ export class View implements TurnView {
   }
 
   #nextVersion(): number {
-    let index = this.#given;
-    for (const { next, last } of this.#versions) {
-      if (next + index <= last) {
-        this.#given++;
-        return next + index;
-      }
-      index -= last - next + 1;
-    }
-    this.#versionsWanted = Math.max(VERSIONS_STEP, this.#rows.size);
-    return this.#fail();
-  }
-
-  /** Forgets the versions that were given, and asks for more in time where the turns change something. */
-  #dropVersions(): void {
-    const isChanging = this.#given > 0;
-    for (const block of this.#versions) {
-      const used = Math.min(this.#given, block.last - block.next + 1);
-      block.next += used;
-      this.#given -= used;
-    }
-    this.#versions = this.#versions.filter(({ next, last }) => next <= last);
-    const left = this.#versions.reduce((sum, { next, last }) => sum + last - next + 1, 0);
-    this.#versionsWanted = isChanging && left < VERSIONS_STEP / 2 ? VERSIONS_STEP : 0;
-  }
-
-  /** A page of what was read and what the turn changes. */
-  #merged(
-    { prefix, after, limit }: { prefix: string; after: string; limit: number },
-    { read, changes }: { read: PageRead; changes: ReadonlyMap<string, Change> },
-  ): KeyPage {
-    const [first, begins] = [Text.of(after), Text.of(prefix)];
-    const end = read.hasMore ? Text.of(read.keys.at(-1)![0]) : undefined;
-    const isIn = (key: Text) =>
-      startsWith(key, begins) && compareTexts(key, first) > 0 &&
-      (end === undefined || compareTexts(key, end) <= 0);
-    const now = this.#now;
-    const kept = read.keys
-      .filter(([key, expiresAt]) => !changes.has(key) && (expiresAt === null || expiresAt > now))
-      .map(([key]) => key);
-    const own = [...changes].filter(([key, change]) => this.#isLive(change) && isIn(Text.of(key)));
-    const keys = own.length === 0
-      ? kept
-      : [...kept, ...own.map(([key]) => key)].map(asText).sort(compareTexts).map(String);
-    const hasMore = read.hasMore || keys.length > limit;
-    return { keys: keys.slice(0, limit), hasMore };
+    return this.#versions.next(this.#rows.size) ?? this.#fail();
   }
 }
 
