@@ -6,7 +6,7 @@
  */
 
 import { Buffer } from "node:buffer";
-import { asText, type TextLike } from "../text.ts";
+import type { TextLike } from "../text.ts";
 
 /** The object identifiers of the types of elements (`pg_type.dat`). */
 const OID = { boolean: 16, bigint: 20, text: 25 };
@@ -16,18 +16,24 @@ const NULL = -1;
 
 /** A `text[]`. */
 export function textArray(items: readonly (TextLike | null)[]): Buffer {
-  const texts = items.map((item) => item === null ? null : asText(item));
-  const bytes = texts.reduce((sum, text) => sum + (text?.length ?? 0), 0);
-  const { array, view } = newArray(OID.text, texts.length, bytes);
+  let bytes = 0;
+  for (const item of items) bytes += item === null ? 0 : lengthOf(item);
+  const { array, view } = newArray(OID.text, items.length, bytes);
   let at = HEAD_BYTES;
-  for (const text of texts) {
-    view.setInt32(at, text?.length ?? NULL);
+  for (const item of items) {
+    const length = item === null ? NULL : lengthOf(item);
+    view.setInt32(at, length);
     at += 4;
-    if (text === null) continue;
-    array.set(text.toBytes(), at);
-    at += text.length;
+    if (item === null) continue;
+    if (typeof item === "string") array.write(item, at);
+    else array.set(item.toBytes(), at);
+    at += length;
   }
   return array;
+}
+
+function lengthOf(text: TextLike): number {
+  return typeof text === "string" ? Buffer.byteLength(text) : text.length;
 }
 
 /** A `bigint[]`, of safe integers. */

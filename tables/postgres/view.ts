@@ -22,7 +22,7 @@ import {
   type TurnView,
   UnreadError,
 } from "../table.ts";
-import { asText, compareTexts, Text, type TextLike } from "../text.ts";
+import { asText, Text, type TextLike } from "../text.ts";
 import { mergedPage, type PageRead } from "./page.ts";
 import type { Stored, Wanted } from "./statements.ts";
 import { Versions } from "./versions.ts";
@@ -61,7 +61,7 @@ export interface Reads {
 export interface Changes {
   /** Whether every row is removed first. */
   readonly isCleared: boolean;
-  /** Rows that are there, in the order of their keys. */
+  /** Rows that are there. */
   readonly updated: readonly Stored[];
   /** Rows that are not there yet. */
   readonly inserted: readonly Stored[];
@@ -336,8 +336,8 @@ export class View implements TurnView {
   changes(): Changes {
     const [updated, inserted, deleted] = [[] as Stored[], [] as Stored[], [] as string[]];
     let added = 0;
-    const keys = [...this.#changes.keys()].map(asText).sort(compareTexts).map(String);
-    for (const key of keys) {
+    // In an order in which every server locks them.
+    for (const key of [...this.#changes.keys()].sort()) {
       const change = this.#changes.get(key)!;
       const isThere = this.#base(key) !== null;
       if (change === null) {
