@@ -92,7 +92,7 @@ export class PostgresTable implements SharedTable {
   #conflictsInRow = 0;
   /** The number of the last turn of this server that was to be stored. */
   #attempt = 0;
-  #sweptAt = 0;
+  #sweptAt = -Infinity;
   #seenAt = performance.now();
   readonly #health: Health;
   readonly #counts = { calls: 0, conflicts: 0, expired: 0 };
@@ -142,7 +142,7 @@ export class PostgresTable implements SharedTable {
     if (!this.#health.isWell || performance.now() - this.#sweptAt < SWEEP_MS) return;
     this.#sweptAt = performance.now();
     try {
-      if (await this.sweep(deadline)) this.#sweptAt = 0;
+      if (await this.sweep(deadline)) this.#sweptAt = -Infinity;
     } catch {
       // The turn will tell.
     }

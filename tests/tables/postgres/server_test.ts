@@ -241,6 +241,8 @@ testWithPostgres("a server over PostgreSQL", async (t) => {
       ),
       "t",
     );
+    await using third = await ServerProcess.start({ table });
+    assertStringIncludes(third.output, " keys=11 ");
     assertEquals(await a.ask("CLEAR"), "200 OK");
     assertEquals(await b.ask("COUNT"), "200 OK 0");
   });
