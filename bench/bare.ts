@@ -19,7 +19,7 @@ const REPLIES = new Map([
 ]);
 const OTHER = utf8.encode("404 NOT FOUND\r\n");
 /** Buffers are as large as packets and replies have been: thousands of clients must fit in the caches. */
-const [PACKET_BYTES_MIN, PACKET_BYTES_MAX] = [1_024, 65_536];
+const [PACKET_BYTES_MIN, PACKET_BYTES_MAX] = [1_024, 131_072];
 
 /** The least of a log: one write and one sync for all packets with a PUT in a turn of the event loop. */
 class Log {
@@ -92,7 +92,9 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
     // Replies to reads wait too, as those of Keyline and Redis do.
     if (log !== undefined) await log.add(hasPut ? packet.subarray(0, length) : NOTHING);
     for (let sent = 0; sent < size;) sent += await connection.write(replies.subarray(sent, size));
-    if (length === packet.length && length < PACKET_BYTES_MAX) packet = Buffer.alloc(4 * length);
+    if (length === packet.length && length < PACKET_BYTES_MAX) {
+      packet = Buffer.alloc(Math.min(PACKET_BYTES_MAX, 4 * length));
+    }
   }
 }
 

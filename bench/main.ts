@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import { type Bench, measureCells, measureCurves } from "./cells.ts";
 import { measureFloods } from "./flood.ts";
+import { measureEviction } from "./evict.ts";
 import { buildGenerator } from "./generator.ts";
 import { describeMachine } from "./machine.ts";
 import { measureMore } from "./more.ts";
@@ -28,6 +29,7 @@ What to measure; the table by default
   --huge            the same, and a start with 10,000,000 keys
   --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
   --postgres        Keyline over PostgreSQL, one server and three, beside one statement for each
+  --evict           how often full caches have what they are asked for
   --flood           round trips of polite clients while another floods the server
 
 How
@@ -74,6 +76,7 @@ async function main(options: Options): Promise<void> {
   try {
     if (options.etcd) return await overEtcd(options, folder);
     if (options.postgres) return await overPostgres(options, folder);
+    if (options.evict) return await fullCaches(options);
     if (options.flood) return await besideFloods(options, folder);
     const results = await measure(options, folder);
     const tables = [mainTable, wideTable, moreTable].map((table) => table(results));
@@ -111,6 +114,10 @@ async function overPostgres(options: Options, folder: string): Promise<void> {
 async function besideFloods({ seconds }: Options, folder: string): Promise<void> {
   const progress = (line: string) => console.error(line);
   console.log(await measureFloods({ folder, seconds, progress }));
+}
+
+async function fullCaches({ quick }: Options): Promise<void> {
+  console.log(await measureEviction({ quick, progress: (line) => console.error(line) }));
 }
 
 async function measure(options: Options, folder: string): Promise<Results> {
@@ -219,6 +226,7 @@ function parseFlags(args: readonly string[]) {
         huge: { type: "boolean", default: false },
         etcd: { type: "boolean", default: false },
         postgres: { type: "boolean", default: false },
+        evict: { type: "boolean", default: false },
         flood: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },
         seconds: { type: "string", default: "2" },

@@ -163,7 +163,7 @@ export async function firstReply(port: number, program: Program): Promise<void> 
 }
 
 /** `deno task` is the parent of the server, which is the process that runs main.ts. */
-async function keylinePid(taskPid: number): Promise<number> {
+export async function keylinePid(taskPid: number): Promise<number> {
   for (const pid of await descendants(taskPid)) {
     const args = (await readProc(`${pid}/cmdline`).catch(() => "")).split("\0");
     if (args.some((arg) => arg.endsWith("main.ts"))) return pid;

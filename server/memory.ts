@@ -1,6 +1,6 @@
 /**
- * How much memory there is for this process, which the start asks where `--cache` does not say how much of it
- * values may take.
+ * How much memory there is for this process, which the start asks where `--max-memory` and `--cache` do not say how
+ * much of it the table and its values may take.
  *
  * @module
  */
@@ -10,6 +10,8 @@ import process from "node:process";
 
 /** The share of the memory that values may take. Keys, clients and other programs need some, too. */
 const CACHE_SHARE = 1 / 4;
+/** The share of the memory that the process may take. */
+const PROCESS_SHARE = 3 / 4;
 const MIB = 1_048_576;
 
 /** How to ask the system; both in bytes. */
@@ -25,6 +27,18 @@ const SYSTEM: MemorySource = { total: totalmem, limit: () => process.constrained
 
 /** The default of `--cache`: a quarter of the memory, in bytes, a whole number of MiB. */
 export function cacheBytesByDefault(source: MemorySource = SYSTEM): number {
-  const memory = Math.min(source.total(), source.limit() || Infinity);
-  return Math.floor(memory * CACHE_SHARE / MIB) * MIB;
+  return inMib(CACHE_SHARE * memoryBytes(source));
+}
+
+/** The default of `--max-memory`: three quarters of the memory, in bytes, a whole number of MiB. */
+export function memoryBytesMaxByDefault(source: MemorySource = SYSTEM): number {
+  return inMib(PROCESS_SHARE * memoryBytes(source));
+}
+
+function memoryBytes({ total, limit }: MemorySource): number {
+  return Math.min(total(), limit() || Infinity);
+}
+
+function inMib(bytes: number): number {
+  return Math.floor(bytes / MIB) * MIB;
 }

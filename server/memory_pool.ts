@@ -1,6 +1,6 @@
 /**
  * Memory for what clients send and receive, which is used again: to make it costs more than to fill it. The
- * line reader takes it for long lines, the outbox for replies.
+ * line reader takes it for packets, the outbox for replies.
  *
  * @module
  */
@@ -8,24 +8,30 @@
 import { Memory } from "../tables/text.ts";
 
 /** The smallest and the largest size, in bytes; each is twice the one before. Larger memory is not kept. */
-const [BYTES_MIN, BYTES_MAX] = [16_384, 262_144];
-/** How much to keep for each size, in bytes. */
-const KEPT_BYTES_MAX = 2_097_152;
+const [BYTES_MIN, BYTES_MAX] = [1_024, 262_144];
+/** How much to keep of all sizes together, in bytes: replies of 100 KiB for a hundred clients. */
+const KEPT_BYTES_MAX = 16_777_216;
 
 const kept = new Map<number, Memory[]>();
 for (let bytes = BYTES_MIN; bytes <= BYTES_MAX; bytes *= 2) kept.set(bytes, []);
+let keptBytes = 0;
 
 /** Memory of at least so many bytes. What it holds is left from its last use. */
 export function takeMemory(bytes: number): Memory {
   if (bytes > BYTES_MAX) return new Memory(bytes);
   let size = BYTES_MIN;
   while (size < bytes) size *= 2;
-  return kept.get(size)!.pop() ?? new Memory(size);
+  const memory = kept.get(size)!.pop();
+  if (memory === undefined) return new Memory(size);
+  keptBytes -= size;
+  return memory;
 }
 
 /** Gives memory back that nobody reads or writes any more; any other than `takeMemory` makes is left alone. */
 export function giveMemory(memory: Memory): void {
   const { length } = memory.bytes;
   const same = kept.get(length);
-  if (same !== undefined && (same.length + 1) * length <= KEPT_BYTES_MAX) same.push(memory);
+  if (same === undefined || keptBytes + length > KEPT_BYTES_MAX) return;
+  same.push(memory);
+  keptBytes += length;
 }

@@ -5,7 +5,7 @@
  */
 
 import { type Origin, variableIn, type Variables } from "./flags.ts";
-import { cacheBytesByDefault } from "./memory.ts";
+import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
 import { readOptions } from "./settings.ts";
 import { VARIABLES_ALONE } from "./variables.ts";
 
@@ -24,6 +24,7 @@ export function printedSettings(args: readonly string[], variables: Variables): 
   const { flags, origins } = readOptions(args, variables);
   const isOnDisk = !flags.memory && flags.table === undefined;
   const computed: Readonly<Record<string, string>> = {
+    "max-memory": String(memoryBytesMaxByDefault() / MIB),
     ...isOnDisk && { cache: String(cacheBytesByDefault() / MIB) },
   };
   const rows: [name: string, value: string, origin: Origin][] = [

@@ -21,7 +21,7 @@ import { keyCount } from "./stats.ts";
 import { Metrics } from "./metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
-import { openStorage } from "./storage.ts";
+import { openStorage, type Storage } from "./storage.ts";
 import { unknownVariables } from "./variables.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
@@ -121,7 +121,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
   });
   new Alerts(services).start();
   const { port } = listener;
-  logStart(settings, { port, services, adminServer, cacheBytes: storage.cacheBytes, permissions });
+  logStart(settings, { port, services, adminServer, storage, permissions });
   if (settings.log === "text") {
     console.log(banner(settings, { port, table, registry, adminServer }));
   }
@@ -190,11 +190,11 @@ function renew(what: string, readAgain: () => void): void {
 /** Logs what the server is, where it is, and what it may still do. */
 function logStart(
   { host, tlsCert }: Settings,
-  { port, services, adminServer, cacheBytes, permissions }: {
+  { port, services, adminServer, storage: { cacheBytes, memoryBytesMax }, permissions }: {
     port: number;
     services: ServerParts["services"];
     adminServer: AdminServer | undefined;
-    cacheBytes: number | undefined;
+    storage: Pick<Storage, "cacheBytes" | "memoryBytesMax">;
     permissions: readonly string[];
   },
 ): void {
@@ -208,6 +208,7 @@ function logStart(
     ...(adminServer && { admin: adminServer.url }),
     table: table.location,
     ...countOf(services),
+    max_memory: `${memoryBytesMax / MIB} MiB`,
     ...(cacheBytes !== undefined && { cache: `${cacheBytes / MIB} MiB` }),
     operations: registry.size,
     tls: tlsCert !== undefined,

@@ -34,6 +34,10 @@ export const OPTIONS = {
   table: { hint: "URL", help: "keep the table in an engine: etcd://… or postgres://…" },
   "table-timeout": { hint: "SECONDS", preset: "5", help: "how long that may take for a request" },
   cache: { hint: "MIB", help: "memory for values, in MiB; else a quarter of the memory" },
+  "max-memory": { hint: "MIB", help: "memory for the server, in MiB; else three quarters" },
+  evict: {
+    help: "with --memory: drop the keys least recently used",
+  },
   "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
@@ -87,6 +91,10 @@ export interface Settings {
   readonly access: Readonly<Record<string, string>>;
   /** How much memory values may take, in bytes; undefined for a share of the memory that there is. */
   readonly cacheBytes: number | undefined;
+  /** How much memory the server may take, in bytes; undefined for a share of the memory that there is. */
+  readonly memoryBytesMax: number | undefined;
+  /** Whether keys go where memory is full. */
+  readonly evict: boolean;
   /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
   /** How many clients to serve at a time. */
@@ -129,6 +137,8 @@ export interface Settings {
 export class StartError extends Error {}
 
 const MIB = 1_048_576;
+/** A server without keys takes about half of it. */
+const MEMORY_MIB_MIN = 128;
 const PORTS = { min: 0, max: 65_535 };
 
 /** Reads the settings of a start. A flag wins over the environment. Throws UsageError. */
@@ -153,6 +163,10 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     cacheBytes: given.cache === undefined
       ? undefined
       : whole("cache", { min: 0, max: 1_048_576 }) * MIB,
+    memoryBytesMax: given["max-memory"] === undefined
+      ? undefined
+      : whole("max-memory", { min: MEMORY_MIB_MIN, max: 1_048_576 }) * MIB,
+    evict: given.evict,
     lineBytesMax: whole("max-line", { min: 64, max: 64 * MIB }),
     connectionsMax: whole("max-connections", { min: 1, max: 1_000_000 }),
     idleTimeout: seconds("idle-timeout", 0),
@@ -174,6 +188,11 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   };
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
+  }
+  if (settings.evict && !settings.memory) {
+    throw new UsageError(
+      "--evict removes keys, which only --memory may: leave it out, or add --memory.",
+    );
   }
   const others = { memory: settings.memory, data: settings.isDataGiven };
   for (const name of ["memory", "data"] as const) {

@@ -8,10 +8,13 @@
 import { DurableTable } from "../tables/durable/durable_table.ts";
 import { MemoryTable } from "../tables/memory_table.ts";
 import type { EngineLocation } from "../tables/engines.ts";
+import { MemoryBudget } from "../tables/memtable/memory_budget.ts";
+import { Memtable } from "../tables/memtable/memtable.ts";
 import type { Clock, SharedTable, TableView } from "../tables/table.ts";
 import { logEvent } from "./event_log.ts";
 import { Maintenance } from "./maintenance.ts";
-import { cacheBytesByDefault } from "./memory.ts";
+import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
+import { MemoryShare } from "./memory_share.ts";
 import type { Metrics } from "./metrics.ts";
 import { readSettingFile } from "./setting_file.ts";
 import { type Settings, StartError, UsageError } from "./settings.ts";
@@ -29,6 +32,8 @@ export interface Storage {
   readonly now: Clock;
   /** How much memory values may take, in bytes; undefined where all of them are in memory. */
   readonly cacheBytes?: number;
+  /** How much memory the process may take, in bytes. */
+  readonly memoryBytesMax: number;
   /** Ends the use of the table. */
   close(): void | Promise<void>;
 }
@@ -43,19 +48,28 @@ export interface StorageOptions {
 
 /** Opens the table that the settings name. Throws UsageError and OpenError. */
 export async function openStorage(settings: Settings, options: StorageOptions): Promise<Storage> {
-  const { memory, data } = settings;
+  const { memory, data, evict } = settings;
+  const memoryBytesMax = settings.memoryBytesMax ?? memoryBytesMaxByDefault();
+  const budget = new MemoryBudget();
+  new MemoryShare(budget, { bytesMax: memoryBytesMax }).start();
   if (settings.table !== undefined) {
-    return await openShared(settings.table, { settings, metrics: options.metrics });
+    return {
+      ...await openShared(settings.table, { settings, metrics: options.metrics, budget }),
+      memoryBytesMax,
+    };
   }
   const cacheBytes = memory ? undefined : settings.cacheBytes ?? cacheBytesByDefault();
   const table = cacheBytes === undefined
-    ? new MemoryTable()
-    : new DurableTable(data, { cacheBytes, report: logEvent });
+    ? new MemoryTable({
+      memtable: new Memtable({ budget, evicts: evict ? "entries" : undefined }),
+    })
+    : new DurableTable(data, { cacheBytes, budget, report: logEvent });
   new Maintenance(table, options.onFatal).run();
   return {
     table,
     turn: new Turn({ table, ...options }),
     now: Date.now,
+    memoryBytesMax,
     ...(cacheBytes !== undefined && { cacheBytes }),
     close: () => table.close(),
   };
@@ -63,11 +77,11 @@ export async function openStorage(settings: Settings, options: StorageOptions): 
 
 async function openShared(
   location: EngineLocation,
-  { settings, metrics }: { settings: Settings; metrics: Metrics },
-): Promise<Storage> {
+  { settings, metrics, budget }: { settings: Settings; metrics: Metrics; budget: MemoryBudget },
+): Promise<Omit<Storage, "memoryBytesMax">> {
   const timeout = settings.tableTimeout * 1_000;
   const { table, now } = location.engine === "etcd"
-    ? await openEtcd(location, settings, timeout)
+    ? await openEtcd(location, settings, { timeout, budget })
     : await openPostgres(location, settings, timeout);
   const turn = new RemoteTurn({ table, metrics, timeout });
   const close = () => {
@@ -86,7 +100,7 @@ interface Opened {
 async function openEtcd(
   location: EngineLocation & { engine: "etcd" },
   { access }: Settings,
-  timeout: number,
+  { timeout, budget }: { timeout: number; budget: MemoryBudget },
 ): Promise<Opened> {
   const { EtcdTable } = await load<typeof import("../tables/etcd/etcd_table.ts")>(
     "../tables/etcd/etcd_table.ts",
@@ -100,7 +114,10 @@ async function openEtcd(
   }
   const login = user === undefined ? undefined : { user, password: password! };
   const tls = tlsOf("KEYLINE_ETCD", access);
-  const table = await EtcdTable.open({ ...location, timeout, login, tls, report: logEvent });
+  const table = await EtcdTable.open({
+    ...location,
+    ...{ timeout, budget, login, tls, report: logEvent },
+  });
   return { table, now: Date.now };
 }
 

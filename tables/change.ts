@@ -96,9 +96,7 @@ export function readHeadOfChange(from: Memory, at: number): ChangeHead {
   return { kind, key, valueLength: value.length, version, expiresAt };
 }
 
-/** Copies a change without its value, and returns how many bytes that took. */
-export function copyHeadOfChange(from: Memory, at: number, to: Memory, offset: number): number {
-  const length = changeBytesAt(from, at) - from.view.getUint32(at + VALUE_LENGTH, true);
-  copyText(new Text(from, at, at + length), to, offset);
-  return length;
+/** The size of the change at an offset without its value, in bytes. */
+export function headBytesAt(from: Memory, at: number): number {
+  return changeBytesAt(from, at) - from.view.getUint32(at + VALUE_LENGTH, true);
 }

@@ -65,7 +65,7 @@ export class MemoryTable implements Table {
   }
 
   get(key: TextLike): Text | undefined {
-    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    const ref = this.#read(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
   }
 
@@ -73,12 +73,8 @@ export class MemoryTable implements Table {
     this.#memtable.prefetch(keys);
   }
 
-  readAhead(_key: Text): Promise<void> | undefined {
-    return undefined;
-  }
-
   entry(key: TextLike): Entry | undefined {
-    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    const ref = this.#read(asText(key));
     return ref === NO_REF ? undefined : this.#memtable.entryOf(ref);
   }
 
@@ -90,9 +86,17 @@ export class MemoryTable implements Table {
 
   expire(key: TextLike, expiresAt: number | null): boolean {
     const text = asText(key);
+    const ref = this.#read(text);
+    if (ref === NO_REF) return false;
+    // First the room: to make some may move or evict the entry.
+    this.#memtable.makeRoom(text, this.#memtable.records.valueLength(ref), expiresAt ?? 0);
     const entry = this.entry(text);
-    if (entry === undefined) return false;
-    this.#write(text, entry.value, entry.version, expiresAt ?? 0);
+    return entry !== undefined && this.rewrite(text, { ...entry, expiresAt });
+  }
+
+  /** Stores an entry as it is, with its version. */
+  rewrite(key: Text, { value, version, expiresAt }: Entry): true {
+    this.#write(key, value, version, expiresAt ?? 0);
     return true;
   }
 
@@ -167,12 +171,28 @@ export class MemoryTable implements Table {
   }
 
   stats(): Record<string, number> {
-    return { table_bytes: this.#memtable.bytes, expired_keys: this.#expiredKeys, writable: 1 };
+    const { budget, evicts, evictedKeys } = this.#memtable;
+    return {
+      table_bytes: budget.usedBytes,
+      ...(budget.bytesMax < Infinity && { table_bytes_max: budget.bytesMax }),
+      ...(evicts === "entries" && { evicted_keys: evictedKeys }),
+      expired_keys: this.#expiredKeys,
+      writable: 1,
+    };
   }
 
   close(): void {}
 
+  /** The record of a key that has not expired, which counts as used; NO_REF if there is none. */
+  #read(key: Text): number {
+    const ref = this.#memtable.findVisible(key, this.#now);
+    const { evicts, records } = this.#memtable;
+    if (evicts === "entries" && ref !== NO_REF) records.setRecent(ref, true);
+    return ref;
+  }
+
   #write(key: Text, value: Text, version: number, expiresAt: number): void {
+    this.#memtable.makeRoom(key, value.length, expiresAt);
     const logged = this.#log.length;
     const place = this.#log.add({ kind: KIND.PUT, key, value, version, expiresAt });
     try {

@@ -95,9 +95,10 @@ export interface Table extends TableView {
 
   /**
    * Begins to read the value of a key that is not in memory, where that would hold up the others, and resolves
-   * once it is there. Undefined if there is nothing to wait for: the value is there, or is read at once.
+   * once it is there. Undefined if there is nothing to wait for: the value is there, or is read at once. Where
+   * all values are in memory, there is no such function.
    */
-  readAhead(key: Text): Promise<void> | undefined;
+  readonly readAhead?: ((key: Text) => Promise<void> | undefined) | undefined;
 
   /** Does a bounded step of background work, such as removing expired keys. True if there is more. */
   maintain(): boolean;

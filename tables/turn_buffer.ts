@@ -4,8 +4,8 @@
  * @module
  */
 
-import { allocate } from "./memtable/memory_full.ts";
-import { Memory } from "./text.ts";
+import { MemoryBudget } from "./memtable/memory_budget.ts";
+import type { Memory } from "./text.ts";
 
 /** How much memory a buffer begins with, in bytes: a power of two. */
 const BYTES_MIN = 65_536;
@@ -17,13 +17,16 @@ const TURNS_UNUSED_MAX = 64;
 /** A run of bytes that grows at its end. */
 export class TurnBuffer {
   readonly #headBytes: number;
-  #memory = new Memory(BYTES_MIN);
+  readonly #budget: MemoryBudget;
+  #memory: Memory;
   #length: number;
   #turnsUnused = 0;
 
   /** An empty buffer, where so many bytes are always in use: for what is written when the turn ends. */
-  constructor({ headBytes = 0 } = {}) {
+  constructor({ headBytes = 0, budget = new MemoryBudget() } = {}) {
     this.#headBytes = headBytes;
+    this.#budget = budget;
+    this.#memory = budget.memory(BYTES_MIN);
     this.#length = headBytes;
   }
 
@@ -57,14 +60,20 @@ export class TurnBuffer {
     const size = this.#memory.bytes.length;
     this.#length = this.#headBytes;
     if (size <= KEPT_BYTES_MAX || 4 * used >= size) this.#turnsUnused = 0;
-    else if (++this.#turnsUnused > TURNS_UNUSED_MAX) this.#memory = new Memory(BYTES_MIN);
+    else if (++this.#turnsUnused > TURNS_UNUSED_MAX) this.#replace(BYTES_MIN);
   }
 
   #grow(length: number): void {
     let size = 2 * this.#memory.bytes.length;
     while (size < length) size *= 2;
-    const grown = allocate(size);
-    grown.bytes.set(this.#memory.bytes.subarray(0, this.#length));
-    this.#memory = grown;
+    this.#replace(size);
+  }
+
+  /** Goes on in other memory, which takes what is in use. */
+  #replace(size: number): void {
+    const before = this.#memory;
+    this.#memory = this.#budget.memory(size);
+    this.#memory.bytes.set(before.bytes.subarray(0, this.#length));
+    this.#budget.free(before.bytes.buffer);
   }
 }

@@ -10,6 +10,7 @@ import { KIND } from "../tables/change.ts";
 import { Inspection } from "../tables/durable/inspection.ts";
 import type { RecordPiece } from "../tables/durable/log/pieces.ts";
 import type { Segment } from "../tables/durable/log/segment.ts";
+import { INDEX_KIND } from "../tables/durable/log/segment_index.ts";
 import { openSource } from "../tables/durable/source.ts";
 import { printable } from "./printable.ts";
 import { runProgram, writeOut } from "./program.ts";
@@ -31,6 +32,7 @@ const NAMES = new Map<number, string>([
   [KIND.PUT, "put"],
   [KIND.DELETE, "delete"],
   [KIND.CLEAR, "clear"],
+  [INDEX_KIND, "index"],
 ]);
 /** How many characters are written at a time. */
 const TEXT_MIN = 65_536;

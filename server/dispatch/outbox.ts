@@ -25,8 +25,6 @@ export interface Recipient {
 
 /** A reply of so many bytes always fits: it must not run twice, because it may have changed its client. */
 const SHORT_BYTES = 1_024;
-/** Whose bound is less gets memory of its own, no larger than it needs. */
-const POOLED_BYTES_MIN = 16_384;
 
 const NONE = new Memory(0);
 
@@ -37,6 +35,8 @@ export class Outbox {
   /** How many bytes it holds at most, unless a single reply is longer. */
   bytesMax: number;
   #buffer = NONE;
+  /** How long it was the last time: the next replies find memory of that size at once. */
+  #foreseenLength = 0;
   /** How many bytes of the buffer have been sent. */
   #sentLength = 0;
   /** How many may be sent. */
@@ -180,7 +180,7 @@ export class Outbox {
   #makeRoom(bytes: number): void {
     const { size } = this;
     const before = this.#buffer;
-    this.#buffer = this.#bufferOf(size + bytes);
+    this.#buffer = takeMemory(Math.max(size + bytes, this.#foreseenLength));
     if (size > 0) this.#buffer.bytes.set(before.bytes.subarray(this.#sentLength, this.#length));
     // A write that is under way still reads the old one.
     if (!this.#isSending) giveMemory(before);
@@ -189,15 +189,11 @@ export class Outbox {
     this.#sentLength = 0;
   }
 
-  /** A buffer of at least so many bytes. */
-  #bufferOf(bytes: number): Memory {
-    return this.bytesMax < POOLED_BYTES_MIN ? new Memory(bytes) : takeMemory(bytes);
-  }
-
   /** Gives the buffer back, now that it is empty. */
   #releaseBuffer(): void {
     giveMemory(this.#buffer);
     this.#buffer = NONE;
+    this.#foreseenLength = this.#length;
     this.#sentLength = this.#releasedLength = this.#length = 0;
   }
 }

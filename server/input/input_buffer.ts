@@ -6,11 +6,11 @@
  * @module
  */
 
+import type { Memory } from "../../tables/text.ts";
 import { giveMemory, takeMemory } from "../memory_pool.ts";
-import { Memory } from "../../tables/text.ts";
 
 /** The smallest size, in bytes, and the largest but where a line is longer. */
-const [BYTES_MIN, SMALL_BYTES_MAX] = [1_024, 16_384];
+const [BYTES_MIN, PACKET_BYTES_MAX] = [1_024, 131_072];
 /** With less room than this, in bytes, or than a quarter, a read brings too little. */
 const ROOM_BYTES_MIN = 1_024;
 /** The buffer shrinks after this many packets in a row that the smallest one would hold. */
@@ -19,16 +19,18 @@ const SMALL_PACKETS_MAX = 4;
 /** Bytes that have been read. Those from `start` to `end` are of an unfinished line. */
 export class InputBuffer {
   /** What holds the bytes; another one once the size has changed. */
-  memory: Memory = new Memory(BYTES_MIN);
+  memory: Memory = takeMemory(BYTES_MIN);
   /** Where the unfinished line begins. */
   start = 0;
   /** Where it ends, so far. */
   end = 0;
   /** How long a line may be: the buffer is no larger than that takes. */
-  lineBytesMax: number = SMALL_BYTES_MAX;
+  lineBytesMax: number = PACKET_BYTES_MAX;
   /** The size for packets, which follows theirs. */
   #packetBytes = BYTES_MIN;
   #smallPackets = 0;
+  /** What `room` returned last. */
+  #room: Uint8Array<ArrayBuffer> = this.memory.bytes.subarray(0, -1);
   /** How long the last long line was, so that the next one finds memory of its size at once. */
   #longBytes = 0;
 
@@ -45,7 +47,7 @@ export class InputBuffer {
     const size = this.memory.bytes.length;
     if (this.length === 0) this.start = this.end = 0;
     if (size < this.#packetBytes || (this.length === 0 && size !== this.#packetBytes)) {
-      this.#moveTo(memoryOf(this.#packetBytes));
+      this.#moveTo(takeMemory(this.#packetBytes));
     } else if (this.length < size / 4) {
       // Little is moved, and the next packet finds all of the room.
       if (this.start > 0) this.#moveTo(this.memory);
@@ -53,7 +55,11 @@ export class InputBuffer {
       const least = Math.min(ROOM_BYTES_MIN, size / 4);
       if (size - 1 - this.end < least) this.ensure(least);
     }
-    return this.memory.bytes.subarray(this.end, this.memory.bytes.length - 1);
+    // Most clients read to the same place again and again: a view for each packet would be garbage.
+    const { bytes } = this.memory;
+    const last = this.#room;
+    if (last.buffer === bytes.buffer && last.byteOffset === this.end) return last;
+    return this.#room = bytes.subarray(this.end, bytes.length - 1);
   }
 
   /** Makes sure of room for so many more bytes, and one more. */
@@ -62,7 +68,7 @@ export class InputBuffer {
     if (needed <= this.memory.bytes.length) return this.#moveTo(this.memory);
     const foreseen = Math.max(2 * this.length, this.#longBytes + ROOM_BYTES_MIN);
     // The line, CR LF, and the byte for telnet.
-    this.#moveTo(memoryOf(Math.max(needed, Math.min(foreseen, this.lineBytesMax + 3))));
+    this.#moveTo(takeMemory(Math.max(needed, Math.min(foreseen, this.lineBytesMax + 3))));
   }
 
   /** Adds a packet that was read to the room. */
@@ -73,13 +79,13 @@ export class InputBuffer {
     this.#smallPackets = !isFull && length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
     if (this.#smallPackets > SMALL_PACKETS_MAX) this.#packetBytes = BYTES_MIN;
     else if (isFull && this.lineBytesMax > BYTES_MIN) {
-      this.#packetBytes = Math.min(SMALL_BYTES_MAX, 4 * this.#packetBytes);
+      this.#packetBytes = Math.min(PACKET_BYTES_MAX, 4 * this.#packetBytes);
     }
   }
 
   /** Takes away what comes before this place: whole lines, which stay there until there must be room. */
   take(end: number): void {
-    if (end - this.start > SMALL_BYTES_MAX) this.#longBytes = end - this.start;
+    if (end - this.start > PACKET_BYTES_MAX) this.#longBytes = end - this.start;
     this.start = end;
   }
 
@@ -95,9 +101,4 @@ export class InputBuffer {
     this.start = 0;
     this.end = length;
   }
-}
-
-/** Memory of at least so many bytes; little of it is not pooled, and no larger than that. */
-function memoryOf(bytes: number): Memory {
-  return bytes <= SMALL_BYTES_MAX / 2 ? new Memory(bytes) : takeMemory(bytes);
 }

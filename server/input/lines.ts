@@ -29,6 +29,8 @@ export interface Lines {
   readonly isPrintable: boolean;
   /** For each line, the index of its fault among LINE_FAULTS; undefined where no line has one. */
   readonly faults: Uint8Array | undefined;
+  /** When the first of them may be answered, where it waits for the disk; it does so only once. */
+  readonly ready?: Promise<void> | undefined;
 }
 
 const TOO_LONG = LINE_FAULTS.indexOf("too long");
@@ -206,7 +208,7 @@ interface Survey {
 
 /**
  * Looks at every byte from one place to another, which spares later steps their own look at each: at four at a
- * time where they are printable ASCII, as most are, and at sixteen where a line is long.
+ * time where they are printable ASCII, as most are, and at 32 where a line is long.
  */
 function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   let count = 0;
@@ -215,7 +217,7 @@ function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   for (let i = from;; i++) {
     const near = i + SHORT_RUN;
     while (i + 4 <= to && isPrintableWord(view.getInt32(i, true)) && i < near) i += 4;
-    if (i >= near) { while (i + 16 <= to && arePrintableWords(view, i)) i += 16; }
+    if (i >= near) { while (i + 32 <= to && arePrintableWords(view, i)) i += 32; }
     if (i >= to) return { count, end, isPrintable };
     const byte = bytes[i]!;
     if (byte >= SPACE && byte < DEL) continue;
@@ -228,11 +230,11 @@ function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   }
 }
 
-/** Whether the next sixteen bytes are printable ASCII. */
+/** Whether the next 32 bytes are printable ASCII. */
 function arePrintableWords(view: DataView, at: number): boolean {
-  const first = signsOf(view.getInt32(at, true)) | signsOf(view.getInt32(at + 4, true));
-  const last = signsOf(view.getInt32(at + 8, true)) | signsOf(view.getInt32(at + 12, true));
-  return ((first | last) & 0x80808080) === 0;
+  const first = longSignsOf(view.getBigInt64(at)) | longSignsOf(view.getBigInt64(at + 8));
+  const last = longSignsOf(view.getBigInt64(at + 16)) | longSignsOf(view.getBigInt64(at + 24));
+  return BigInt.asIntN(64, (first | last) & -0x7f7f7f7f7f7f7f80n) === 0n;
 }
 
 /** Whether the four bytes of a word are printable ASCII. */
@@ -246,4 +248,13 @@ function isPrintableWord(word: number): boolean {
  */
 function signsOf(word: number): number {
   return word | (word - 0x20202020) | (word + 0x01010101);
+}
+
+/** The same for eight bytes: the engine makes no big integer of what is cut to 64 bits, and computes with those. */
+function longSignsOf(word: bigint): bigint {
+  return BigInt.asIntN(
+    64,
+    word | BigInt.asIntN(64, word - 0x2020202020202020n) |
+      BigInt.asIntN(64, word + 0x0101010101010101n),
+  );
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { copyText, Memory, Text } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import { LINE_FAULTS, type Lines } from "../input/lines.ts";
@@ -22,8 +23,10 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** A chunk of lines. One object serves chunk after chunk: what it holds is valid until the next load. */
 export class Chunk {
   readonly #buffer = new Memory(CHUNK_BYTES_MAX);
+  readonly #asBuffer = bufferOf(this.#buffer);
   #source = new Text(this.#buffer, 0, 0);
   #count = 0;
+  #isPrintable = true;
 
   /** Takes in the lines of these connections, or the head of the only one. */
   load(all: readonly { readonly lines: Lines }[]): void {
@@ -31,15 +34,18 @@ export class Chunk {
     if (first.text.length > CHUNK_BYTES_MAX) {
       this.#source = first.text;
       this.#count = first.count;
+      this.#isPrintable = first.isPrintable;
       return;
     }
     let length = 0;
     this.#count = 0;
+    this.#isPrintable = true;
     for (const { lines } of all) {
-      const { text, count } = headOf(lines);
+      const { text, count, isPrintable } = headOf(lines);
       copyText(text, this.#buffer, length);
       length += text.length;
       this.#count += count;
+      this.#isPrintable &&= isPrintable;
     }
     this.#source = new Text(this.#buffer, 0, length);
   }
@@ -61,8 +67,17 @@ export class Chunk {
 
   /** The whole chunk as a string. */
   get text(): string {
-    return decoder.decode(this.#source.toBytes());
+    const { memory, start, end } = this.#source;
+    if (!this.#isPrintable) return decoder.decode(this.#source.toBytes());
+    // Nothing but ASCII, which as Latin-1 is decoded in half the time.
+    const bytes = memory === this.#buffer ? this.#asBuffer : bufferOf(memory);
+    return bytes.toString("latin1", start, end);
   }
+}
+
+/** The same bytes. */
+function bufferOf({ bytes }: Memory): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** The beginning of the line after the one that ends at this byte. */
@@ -122,7 +137,7 @@ export function headOf(lines: Lines): Lines {
 /** The lines that are left, which stay where they are; undefined where none are. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
-  { taken, from }: { taken: number; from: number },
+  { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },
 ): Lines | undefined {
   if (taken === count) return undefined;
   return {
@@ -130,6 +145,7 @@ export function restOf(
     count: count - taken,
     isPrintable,
     faults: faults?.subarray(taken),
+    ready,
   };
 }
 

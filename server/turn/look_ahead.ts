@@ -85,17 +85,17 @@ export class LookAhead {
     }
     this.#requests = requests;
     if (keys.length > 1) this.#table.prefetch(keys);
-    this.#readAhead();
+    if (this.#reads.size > 0) this.#reads.clear();
+    if (this.#table.readAhead !== undefined) this.#readAhead();
   }
 
   /** Begins to read the values that the requests ask for and that are only on the disk. */
   #readAhead(): void {
-    if (this.#reads.size > 0) this.#reads.clear();
     for (let i = 0; i < this.#requests.length; i++) {
       const request = this.#requests[i]!;
       if (request.operation?.command.readsValue !== true) continue;
       const key = keyOf(request);
-      const read = key && this.#table.readAhead(key);
+      const read = key && this.#table.readAhead!(key);
       if (read !== undefined) this.#reads.set(this.#first + i, read);
     }
   }

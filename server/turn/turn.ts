@@ -31,8 +31,6 @@ export type Member = Pick<Session, "prepare" | "answer" | "release" | "noteSlow"
 interface Arrival {
   readonly member: Member;
   readonly lines: Lines;
-  /** Whether its first line has waited for the disk: it must not wait again. */
-  readonly hasWaited: boolean;
 }
 
 /** After how many lines to look at the clock. */
@@ -57,8 +55,6 @@ export class Turn implements TurnLike {
   /** When the first of these arrivals came. */
   #arrivedAt = 0;
   #isRunning = false;
-  /** Whose next line asks for a value that is being read from the disk, and until when. */
-  readonly #reads = new WeakMap<Member, Promise<void>>();
   readonly #start = () => void this.#run();
 
   /** `onFatal` is called after the replies where the table can't go on: the server must end. */
@@ -85,10 +81,9 @@ export class Turn implements TurnLike {
    * all connections that have submitted at the same time.
    */
   submit(member: Member, lines: Lines): Promise<void> {
-    const read = this.#reads.get(member);
-    if (read === undefined) return this.#join({ member, lines, hasWaited: false });
-    this.#reads.delete(member);
-    return read.then(() => this.#join({ member, lines, hasWaited: true }));
+    const { ready } = lines;
+    const arrival = { member, lines };
+    return ready === undefined ? this.#join(arrival) : ready.then(() => this.#join(arrival));
   }
 
   #join(arrival: Arrival): Promise<void> {
@@ -157,20 +152,19 @@ export class Turn implements TurnLike {
 
   /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
   #answerLines(
-    { member, lines, hasWaited }: Arrival,
+    { member, lines }: Arrival,
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
     let next = from;
     let taken = 0;
+    let ready: Promise<void> | undefined;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
-      const read = this.#ahead.readAt(first + taken);
-      if (read !== undefined && !(hasWaited && taken === 0)) {
-        // The others go on meanwhile.
-        this.#reads.set(member, read);
-        break;
-      }
+      // What has waited must not wait again. The others go on meanwhile.
+      const hasWaited = lines.ready !== undefined && taken === 0;
+      ready = hasWaited ? undefined : this.#ahead.readAt(first + taken);
+      if (ready !== undefined) break;
       const isAlone = isTimedAlone(request);
       if (isAlone) this.#stopwatch.look();
       const answered = member.answer(request);
@@ -182,7 +176,7 @@ export class Turn implements TurnLike {
       const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
       if (isLook && this.slice.isUsedUp(this.#stopwatch.look())) break;
     }
-    return restOf(lines, { taken, from: next - from });
+    return restOf(lines, { taken, from: next - from, ready });
   }
 
   /**

@@ -61,10 +61,12 @@ export class ColdReader {
     return this.#damaged.size;
   }
 
-  /** Reads the value of a cold record into memory, and returns the record. Throws TableError. */
-  read(ref: number): number {
+  /** Reads the value of a cold record, which has it in memory from then on where there is room. Throws TableError. */
+  read(ref: number): Text {
     this.count++;
-    return this.#parts.memtable.warm(ref, this.value(ref));
+    const value = this.value(ref);
+    this.#parts.memtable.warm(ref, value);
+    return value;
   }
 
   /** The value of a record as the log has it. Throws TableError. */
@@ -125,7 +127,8 @@ export class ColdReader {
       const value = this.#valueIn(memory, length, now);
       if (value === undefined) return;
       this.count++;
-      memtable.records.setRecent(memtable.warm(now, value), true);
+      const warmed = memtable.warm(now, value);
+      if (warmed !== NO_REF) memtable.records.setRecent(warmed, true);
     } catch {
       // The request reads it itself, and is answered what is wrong.
     }

@@ -16,7 +16,6 @@ import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
 import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
-import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
 import { makeFile, removeFile } from "./new_file.ts";
 import { openSource, partOf, type Source } from "./source.ts";
@@ -96,7 +95,7 @@ function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Cop
     const found = yield* part(inspecting, { from: 0, to: 1 / 3 });
     // First the state: a start that finds it alone misses the log, and doesn't take the folder for a new one.
     yield* makeFile(statePath, function* (file) {
-      writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false });
+      writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false, keys: 0 });
     });
     const seal = (state: TableState) => rewriteState(statePath, state);
     const copied = yield* makeFile(
@@ -161,14 +160,9 @@ function* writeLive(
   }
   // One turn at least: it has the last version.
   commit();
-  for (const segment of log.segments) {
-    const hasRoom = segment !== log.active && indexRoom(segment.indexBytes, segment.size) > 0;
-    const index = hasRoom ? makeIndex(file, segment) : undefined;
-    if (index !== undefined) log.writeIndex(segment, index);
-    yield { keys, fraction: 1 };
-  }
+  yield { keys, fraction: 1 };
   const { sequence, active } = log;
-  const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true };
+  const state = { salt, slotBytes: SLOT_BYTES, sequence, isClosed: true, keys };
   return { state, bytes: active.start + active.end };
 }
 

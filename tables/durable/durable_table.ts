@@ -7,6 +7,7 @@
 
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import {
@@ -17,7 +18,7 @@ import {
   type Page,
   type Table,
 } from "../table.ts";
-import { asText, compareTexts, type Memory, type Text, type TextLike } from "../text.ts";
+import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
 import { assertThat, DiskFullError, tableError } from "./errors.ts";
@@ -27,8 +28,6 @@ import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
-import type { Segment } from "./log/segment.ts";
-import { indexRoom, makeIndex } from "./log/segment_index.ts";
 import { openErrorOf, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
@@ -38,6 +37,8 @@ const EXCESS_SLOTS_MAX = 2;
 /** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
 const COMPACT_BYTES = 1_048_576;
 const TIGHT_STEPS = 8;
+/** The size of the smallest record of a key, in bytes. */
+const RECORD_BYTES_MIN = recordBytes(1, 1, 0);
 /** More than CLEAR takes in the log, and than DELETE does, in bytes. */
 const CLEAR_BYTES = 256;
 const DELETION_BYTES_MAX = 1_100;
@@ -46,6 +47,8 @@ const DELETION_BYTES_MAX = 1_100;
 export interface DurableTableOptions {
   /** How much memory values may take, in bytes. */
   readonly cacheBytes: number;
+  /** How much memory keys and values may take together; by default as much as there is. */
+  readonly budget?: MemoryBudget;
   /** The time by which keys expire. */
   readonly now?: Clock;
   /** The size of the log's slots, in bytes; tests set it low. */
@@ -70,6 +73,13 @@ export class DurableTable implements Table {
   readonly #now: Clock;
   readonly #cacheBytes: number;
   readonly #slotBytes: number;
+  readonly #readAhead = (key: Text): Promise<void> | undefined => {
+    const { records } = this.#memtable;
+    const ref = this.#memtable.find(key);
+    if (ref === NO_REF || !records.isCold(ref)) return undefined;
+    this.#reader.readAhead(ref);
+    return this.#reader.readOf(ref);
+  };
   #hits = 0;
   /** How often compaction has met damage. */
   #damageCompacted = 0;
@@ -77,7 +87,7 @@ export class DurableTable implements Table {
   /** Opens the table in a folder, or makes one. Throws OpenError. */
   constructor(
     folder: string,
-    { cacheBytes, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
+    { cacheBytes, budget, now = Date.now, report = NO_REPORT, ...options }: DurableTableOptions,
   ) {
     this.location = folder;
     this.#report = report;
@@ -88,10 +98,19 @@ export class DurableTable implements Table {
       const { log: file, chain, state } = this.#folder;
       const { salt } = state.state;
       this.#slotBytes = state.state.slotBytes;
-      const memtable = new Memtable({ log: { segmentBytes: this.#slotBytes, recordBytes } });
+      const memtable = new Memtable({
+        log: { segmentBytes: this.#slotBytes, recordBytes },
+        ...(budget && { budget }),
+        evicts: "values",
+      });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      const records = memtable.load(() => load({ file, chain, memtable, hotBytesMax: cacheBytes }));
+      // The file may have been made up.
+      const keys = Math.min(state.state.keys, file.size() / RECORD_BYTES_MIN);
+      const records = memtable.load(
+        keys,
+        () => load({ file, chain, memtable, hotBytesMax: cacheBytes }),
+      );
       const mayReuse = () => this.#folder.isUncopied();
       this.#log = new Log(file, chain, { salt, slotBytes: this.#slotBytes, mayReuse });
       this.#faults = new Faults({ noteFull: () => this.#noteFull(), report });
@@ -112,21 +131,16 @@ export class DurableTable implements Table {
   }
 
   get(key: TextLike): Text | undefined {
-    const ref = this.#find(asText(key));
-    return ref === NO_REF ? undefined : this.#memtable.records.value(ref);
+    const ref = this.#memtable.findVisible(asText(key), this.#now);
+    return ref === NO_REF ? undefined : this.#valueOf(ref);
   }
 
   prefetch(keys: readonly Text[]): void {
     this.#memtable.prefetch(keys);
   }
 
-  readAhead(key: Text): Promise<void> | undefined {
-    const { records } = this.#memtable;
-    if (!records.hasCold) return undefined;
-    const ref = this.#memtable.find(key);
-    if (ref === NO_REF || !records.isCold(ref)) return undefined;
-    this.#reader.readAhead(ref);
-    return this.#reader.readOf(ref);
+  get readAhead(): ((key: Text) => Promise<void> | undefined) | undefined {
+    return this.#memtable.records.hasCold ? this.#readAhead : undefined;
   }
 
   entry(key: TextLike): Entry | undefined {
@@ -134,9 +148,8 @@ export class DurableTable implements Table {
     const ref = this.#memtable.findVisible(text, this.#now);
     if (ref === NO_REF) return undefined;
     const { records } = this.#memtable;
-    if (!records.isCold(ref)) return this.#memtable.entryOf(this.#find(text));
     // Who asks for the version or the expiry alone must not wait for the disk.
-    const valueOf = () => records.value(this.#find(text));
+    const valueOf = () => this.get(text)!;
     return {
       get value() {
         return valueOf();
@@ -154,10 +167,11 @@ export class DurableTable implements Table {
 
   expire(key: TextLike, expiresAt: number | null): boolean {
     const text = asText(key);
-    const ref = this.#find(text);
-    if (ref === NO_REF) return false;
-    this.#checkRoom(text.length, this.#memtable.records.valueLength(ref));
-    return this.#table.expire(text, expiresAt);
+    const entry = this.entry(text);
+    if (entry === undefined) return false;
+    const { value, version } = entry;
+    this.#checkRoom(text.length, value.length);
+    return this.#table.rewrite(text, { value, version, expiresAt });
   }
 
   delete(key: TextLike): void {
@@ -206,17 +220,18 @@ export class DurableTable implements Table {
     if (fatal !== undefined) throw fatal;
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
+      this.#log.shrink();
+      // Before anything is in the turn: to move segments, the log goes on in another one.
+      const compactBytes = this.#bytesToCompact();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
       );
-      const isCompacting = this.#commitTurn({ compactBytes: this.#bytesToCompact() });
-      const isIndexing = this.#writeIndex();
+      const isCompacting = this.#commitTurn({ compactBytes });
       const isPreparing = this.#prepareNext(0);
-      this.#log.shrink();
       this.#noteSequence();
       const isListing = this.#memtable.listSome();
       const isEvicting = this.#memtable.maintain({ hotBytesMax: this.#cacheBytes });
-      return isMore || isCompacting || isIndexing || isPreparing || isListing || isEvicting;
+      return isMore || isCompacting || isPreparing || isListing || isEvicting;
     });
   }
 
@@ -254,7 +269,8 @@ export class DurableTable implements Table {
       this.undo(0);
       const { sequence } = this.#log;
       try {
-        this.#folder.state.write({ sequence, isClosed: true }, { isSynced: true });
+        const keys = this.#memtable.size;
+        this.#folder.state.write({ sequence, isClosed: true, keys }, { isSynced: true });
       } catch (error) {
         // Whatever was committed is durable without it.
         this.#report("error", "The state of the table can't be written", { error });
@@ -263,22 +279,20 @@ export class DurableTable implements Table {
     this.#folder[Symbol.dispose]();
   }
 
-  /** The record of a key, with its value; NO_REF if there is none. Throws TableError. */
-  #find(key: Text): number {
-    const ref = this.#memtable.findVisible(key, this.#now);
-    if (ref === NO_REF) return ref;
+  /** The value of a record, which counts as used. Throws TableError. */
+  #valueOf(ref: number): Text {
     const { records } = this.#memtable;
     if (records.isCold(ref)) return this.#reader.read(ref);
     this.#hits++;
     records.setRecent(ref, true);
-    return ref;
+    return records.value(ref);
   }
 
   /** Notes in the state what is durable. */
   #noteSequence(): void {
     const { state } = this.#folder;
     const { sequence } = this.#log;
-    if (state.state.sequence !== sequence) state.write({ sequence });
+    if (state.state.sequence !== sequence) state.write({ sequence, keys: this.#memtable.size });
   }
 
   #checkRoom(keyLength: number, valueLength: number): void {
@@ -347,8 +361,9 @@ export class DurableTable implements Table {
 
   /** How many bytes a step of compaction reads that is no part of a turn. */
   #bytesToCompact(): number {
-    if (!this.#log.isFull) return this.#compactor.excessBytes() > 0 ? COMPACT_BYTES : 0;
-    return this.#compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    const compactor = this.#compactor;
+    if (this.#log.isFull) return compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
+    return compactor.excessBytes() > 0 || compactor.isMoving() ? COMPACT_BYTES : 0;
   }
 
   #compactShare(): number {
@@ -381,26 +396,5 @@ export class DurableTable implements Table {
   #noteFull(): void {
     this.#log.isFull = true;
     this.#report("warn", "The disk is full: PUT is refused until there is room");
-  }
-
-  /** Writes the index of a sealed segment that has none; true if there was one. */
-  #writeIndex(): boolean {
-    const segment = this.#log.segments.find((each) =>
-      !each.isIndexed && each !== this.#log.active && indexRoom(each.indexBytes, each.size) > 0
-    );
-    if (segment === undefined) return false;
-    segment.isIndexed = true;
-    const index = this.#makeIndex(segment);
-    if (index !== undefined) this.#log.writeIndex(segment, index);
-    return true;
-  }
-
-  /** The index of a segment; undefined where it has none, or can't be read: then GET will tell. */
-  #makeIndex(segment: Segment): Memory | undefined {
-    try {
-      return makeIndex(this.#folder.log, segment);
-    } catch {
-      return undefined;
-    }
   }
 }

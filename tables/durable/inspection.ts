@@ -12,6 +12,8 @@ import { OpenError } from "./errors.ts";
 import { DamageError, readSegment } from "./log/chain.ts";
 import { recordBytes, SEGMENT_HEADER_BYTES, type TurnHeader } from "./log/format.ts";
 import { IndexCheck } from "./log/index_check.ts";
+import { makeChange } from "./log/load.ts";
+import { INDEX_KIND, readIndex } from "./log/segment_index.ts";
 import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
 import type { Segment } from "./log/segment.ts";
 import { identityIn, type Survey, survey } from "./log/survey.ts";
@@ -48,7 +50,7 @@ const STEP_RECORDS = 8_192;
 const WHAT = {
   turn: "a turn can't be read",
   record: "a record can't be read",
-  digest: "a turn does not have the records that it was written with",
+  records: "a turn does not have the records that it was written with",
 } as const;
 
 /** What is found in a log. */
@@ -57,7 +59,7 @@ export class Inspection {
   readonly memtable: Memtable;
   /** All that is wrong. */
   readonly damage: Damage[] = [];
-  /** The keys whose newest record is lost, with its place. */
+  /** The keys whose newest record is lost, with its place, or that of the index that names it. */
   readonly lost = new Map<string, number>();
   /** The last version that the table is known to have given. */
   version = 0;
@@ -95,7 +97,6 @@ export class Inspection {
       throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
     }
     if (stateError !== undefined) this.#note(undefined, stateError);
-    for (const { header } of this.segments) this.version = Math.max(this.version, header.version);
   }
 
   /** Reads everything. */
@@ -118,12 +119,27 @@ export class Inspection {
   /** The pieces of all segments, in order. */
   *pieces(): Generator<PlacedPiece> {
     let memory;
-    for (const segment of this.segments) {
+    for (const [i, segment] of this.segments.entries()) {
+      const { seed, size } = segment;
+      const last = this.#lastSequenceOf(i);
+      if (last === segment.header.sequence) continue;
       memory = readSegment(this.#source.log, segment, memory);
       const isEndKnown = this.#chainError === undefined && segment === this.segments.at(-1);
-      const end = isEndKnown ? segment.end : segment.size;
-      for (const piece of piecesOf(memory, { seed: segment.seed, end })) yield { segment, piece };
+      const end = isEndKnown ? segment.end : size;
+      for (const piece of piecesOf(memory, { seed, end, last })) yield { segment, piece };
     }
+  }
+
+  /** The sequence number of the last turn of a segment, by the one that follows; undefined if that is not known. */
+  #lastSequenceOf(position: number): number | undefined {
+    return this.#nextTo(position)?.header.sequence;
+  }
+
+  /** The segment that follows one, where its header can be read. */
+  #nextTo(position: number): Segment | undefined {
+    const [segment, next] = [this.segments[position]!, this.segments[position + 1]];
+    const isKnown = next?.number === segment.number + 1 && !this.#survey.headless.has(next);
+    return isKnown ? next : undefined;
   }
 
   *#read(): Steps<void> {
@@ -154,12 +170,16 @@ export class Inspection {
     while (this.segments[this.#position] !== segment) this.#position++;
     const before = this.segments[this.#position - 1]?.number ?? 0;
     this.#noteMissing({ from: before, to: segment.number });
+    if (this.#survey.missing.includes(segment.number - 1)) {
+      const entries = readIndex(this.#source.log, segment) ?? [];
+      for (const each of entries) this.#lose(each, segment.start + segment.header.index);
+    }
     if (this.#survey.headless.has(segment)) {
       this.#note(segment.start, `the header of segment ${segment.number} can't be read`);
     }
     return {
       segment,
-      index: new IndexCheck(this.#source.log, segment),
+      index: new IndexCheck(this.#source.log, this.#nextTo(this.#position)),
       last: undefined,
       isDamaged: false,
       end: SEGMENT_HEADER_BYTES,
@@ -188,16 +208,13 @@ export class Inspection {
   }
 
   #takeRecord(reading: SegmentReading, { offset, length, change }: RecordPiece): void {
-    const { kind, key, value, version, expiresAt } = change;
-    this.version = Math.max(this.version, version);
-    this.#forgetLoss(change);
-    if (kind === KIND.PUT) {
-      const place = reading.segment.start + offset;
-      this.memtable.put(key, value.length, { version, expiresAt, place });
-    } else this.#remove(change);
-    this.memtable.commit();
-    reading.index.take(offset, change);
     reading.end = Math.max(reading.end, offset + length);
+    reading.index.take(offset, change);
+    if (change.kind === INDEX_KIND) return;
+    this.version = Math.max(this.version, change.version);
+    this.#forgetLoss(change);
+    makeChange(this.memtable, change, { place: reading.segment.start + offset });
+    this.memtable.commit();
   }
 
   #takeDamage(reading: SegmentReading, { offset, end, what, change }: DamagePiece): void {
@@ -207,9 +224,10 @@ export class Inspection {
     reading.end = Math.max(reading.end, end);
     if (what === "turn") this.#isGap = true;
     // The index knows what was there; without one, the record itself may say whose it is.
-    const changes = what === "digest"
+    const changes = what === "records"
       ? []
-      : index.within(offset, end) ?? (change === undefined ? [] : [change]);
+      : (index.within(offset, end) ?? (change === undefined ? [] : [change]))
+        .filter(({ kind }) => kind !== INDEX_KIND);
     for (const each of changes) this.#lose(each, place);
     const [first] = changes;
     const others = changes.length > 1 ? ` and ${changes.length - 1} more` : "";
@@ -241,19 +259,16 @@ export class Inspection {
   #leave({ segment, index, last, isDamaged, end }: SegmentReading): void {
     segment.end = end;
     if (index.isThere) this.indexes++;
-    const next = this.segments[this.#position + 1];
-    if (next === undefined) return;
-    if (last?.next === undefined) {
+    const lastSequence = this.#lastSequenceOf(this.#position);
+    if (lastSequence === undefined) return;
+    if (last?.sequence !== lastSequence) {
       const place = segment.start + end;
       for (const each of index.within(end, Infinity) ?? []) this.#lose(each, place);
       this.#note(place, `the end of segment ${segment.number} can't be read`);
       this.#isGap = true;
       return;
     }
-    if (last.next !== next.slot && next.number === segment.number + 1) {
-      this.#note(next.start, `segment ${next.number} is not where the one before says`);
-    }
-    if (!isDamaged && !index.agreesWith(last)) {
+    if (!isDamaged && !index.isRight) {
       this.#note(
         segment.start,
         `the index of segment ${segment.number} is not that of its records`,

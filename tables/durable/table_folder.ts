@@ -154,7 +154,7 @@ function create(folder: string, slotBytes: number, disk: Disk): void {
   makeFile(`${folder}/${LOG_NAME}`, disk, (file) => Log.create(file, { salt, slotBytes }));
   disk.syncFolder(folder);
   makeFile(`${folder}/${STATE_NAME}`, disk, (file) => {
-    const state = new StateFile(file, { salt, slotBytes, sequence: 0, isClosed: false });
+    const state = new StateFile(file, { salt, slotBytes, sequence: 0, isClosed: false, keys: 0 });
     state.write({});
     state.write({}, { isSynced: true });
   });

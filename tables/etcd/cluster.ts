@@ -8,6 +8,7 @@
 
 import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { TableError } from "../table.ts";
+import { EngineFullError, NotReachedError, TooLargeError, UncertainError } from "./errors.ts";
 import { CallError, type Method, Node, type TlsOptions } from "./grpc.ts";
 import { AUTHENTICATE, COMPACT, TXN, type Txn, type TxnResult } from "./messages.ts";
 
@@ -21,40 +22,6 @@ export interface ClusterOptions {
   readonly login?: { readonly user: string; readonly password: string } | undefined;
   /** How long a call to one node may take, in milliseconds, before the next one is tried. */
   readonly attemptMs: number;
-}
-
-/** Nobody knows whether a transaction took place. */
-export class UncertainError extends Error {}
-
-/**
- * The engine takes no changes until somebody makes room; reads go on. It may have taken the change that it
- * answered so: a node looks again after it has applied a transaction.
- */
-export class EngineFullError extends TableError {
-  /** Says so to clients. */
-  constructor(options?: ErrorOptions) {
-    super("the table's engine is full", options);
-  }
-}
-
-/** A transaction is more than the engine takes; a smaller one it would take. */
-export class TooLargeError extends TableError {
-  /** Says so to clients. */
-  constructor(options?: ErrorOptions) {
-    super("more bytes than the engine takes at once", options);
-  }
-}
-
-/** The engine did nothing, because it was not reached. Another attempt may succeed. */
-export class NotReachedError extends TableError {
-  /** Whether there is a node that has no leader, or says nothing. False: nobody took up a connection. */
-  readonly isOutage: boolean;
-
-  /** Says so to clients. */
-  constructor({ isOutage, ...options }: ErrorOptions & { isOutage: boolean }) {
-    super("the table's engine is not reached, or has no majority", options);
-    this.isOutage = isOutage;
-  }
 }
 
 /** How long to wait before the next attempt where one failed at once, in milliseconds. */

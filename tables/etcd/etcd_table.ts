@@ -7,9 +7,11 @@
  */
 
 import { messageOf, OpenError } from "../durable/errors.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type SharedTable, TableError } from "../table.ts";
-import { Cluster, NotReachedError } from "./cluster.ts";
+import { Cluster } from "./cluster.ts";
+import { NotReachedError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
 import type { TlsOptions } from "./grpc.ts";
 import { Health } from "./health.ts";
@@ -24,6 +26,8 @@ import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot
 export interface EtcdOptions extends EtcdLocation {
   /** How long the engine may take for a request, in milliseconds. */
   readonly timeout: number;
+  /** How much memory the copy may take before it refuses more; by default as much as there is. */
+  readonly budget?: MemoryBudget;
   /** Set where the nodes speak TLS. */
   readonly tls?: TlsOptions | undefined;
   /** Set where the cluster asks for a name and a password. */
@@ -70,7 +74,7 @@ export class EtcdTable implements SharedTable {
   readonly #health: Health;
 
   private constructor(options: EtcdOptions) {
-    const { timeout, prefix, now = Date.now } = options;
+    const { timeout, prefix, budget, now = Date.now } = options;
     this.#options = options;
     this.#health = new Health(options.report ?? NO_REPORT);
     this.#cluster = new Cluster({ ...options, attemptMs: timeout / ATTEMPTS });
@@ -82,6 +86,7 @@ export class EtcdTable implements SharedTable {
     this.replica = new Replica({
       location: formatLocation(options),
       now,
+      budget,
       stats: () => this.#stats(),
       report: options.report,
     });

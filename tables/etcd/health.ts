@@ -7,7 +7,7 @@
 
 import { messageOf } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
-import { EngineFullError, TooLargeError } from "./cluster.ts";
+import { EngineFullError, TooLargeError } from "./errors.ts";
 
 /** The health of an engine. */
 export class Health {

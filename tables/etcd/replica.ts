@@ -8,6 +8,7 @@
 import { type Change, KIND, sizeOfChange } from "../change.ts";
 import { MemoryTable } from "../memory_table.ts";
 import { NO_REF } from "../memtable/arena.ts";
+import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import type { Report } from "../report.ts";
 import {
@@ -30,6 +31,8 @@ export interface ReplicaOptions {
   readonly location: string;
   /** The clock by which keys expire. */
   readonly now: Clock;
+  /** How much memory the copy may take before it refuses more; undefined for as much as there is. */
+  readonly budget?: MemoryBudget | undefined;
   /** What STATS tells about the engine. */
   readonly stats: () => Record<string, number>;
   /** Tells of clocks that differ. */
@@ -50,7 +53,7 @@ export class Replica implements TurnView {
   readonly #options: ReplicaOptions;
   /** When what has expired may be removed for good. */
   readonly clocks: Clocks;
-  #memtable = new Memtable();
+  #memtable: Memtable;
   #table: MemoryTable;
   readonly #gathered = new ChangeWriter();
   /** The last version that the log knows. */
@@ -62,6 +65,7 @@ export class Replica implements TurnView {
   constructor(options: ReplicaOptions) {
     this.#options = options;
     this.location = options.location;
+    this.#memtable = this.#newMemtable();
     this.clocks = new Clocks(options.now, options.report);
     this.#table = this.#newTable();
   }
@@ -169,7 +173,8 @@ export class Replica implements TurnView {
   /** Forgets everything, and begins with a snapshot whose first part was taken at this version. */
   reset(version: number): void {
     this.#gathered.clear();
-    this.#memtable = new Memtable();
+    this.#memtable.close();
+    this.#memtable = this.#newMemtable();
     this.#table = this.#newTable();
     this.#table.version = this.#version = version;
   }
@@ -220,6 +225,11 @@ export class Replica implements TurnView {
     // Expiry is not logged: each server removes what nobody can still find.
     this.#gathered.clear();
     return isMore;
+  }
+
+  #newMemtable(): Memtable {
+    const { budget } = this.#options;
+    return new Memtable(budget && { budget });
   }
 
   #newTable(): MemoryTable {

@@ -9,7 +9,8 @@
  */
 
 import { Claim } from "./claim.ts";
-import { type Cluster, EngineFullError, NotReachedError, UncertainError } from "./cluster.ts";
+import type { Cluster } from "./cluster.ts";
+import { EngineFullError, NotReachedError, UncertainError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
 import type { KeySpace, Place } from "./key_space.ts";
 import type { Bytes, OpResult, Txn, TxnResult } from "./messages.ts";

@@ -9,7 +9,7 @@
  */
 
 import { copyText, type Memory, Text } from "../text.ts";
-import { Blobs } from "./blobs.ts";
+import { blobBytes, Blobs } from "./blobs.ts";
 import {
   beginRecord,
   capacityAt,
@@ -32,7 +32,7 @@ import {
   writePlace,
 } from "./layout.ts";
 import type { Slab } from "./slab.ts";
-import { offsetOf, refTo, slabOf, Slabs } from "./slabs.ts";
+import { offsetOf, refTo, slabOf, Slabs, type SlabsOptions } from "./slabs.ts";
 
 /** No record. */
 export const NO_REF = 0;
@@ -45,13 +45,14 @@ export class Arena {
   /** The slabs, for whoever goes through them. */
   readonly slabs: Slabs;
   readonly #bySlab: readonly (Slab | undefined)[];
-  readonly #blobs = new Blobs();
+  readonly #blobs: Blobs;
   /** The bytes of records and values that were added and not only moved, since someone set it to 0. */
   addedBytes = 0;
 
   /** An empty arena; tests set a low number of slabs. */
-  constructor({ slabsMax }: { slabsMax?: number | undefined } = {}) {
-    this.slabs = new Slabs(slabsMax);
+  constructor(options: SlabsOptions = {}) {
+    this.slabs = new Slabs(options);
+    this.#blobs = new Blobs(options.budget);
     this.#bySlab = this.slabs.all;
   }
 
@@ -70,16 +71,26 @@ export class Arena {
     return this.slabs.coldBytes > 0;
   }
 
+  /** The memory of all records and values. */
+  *pieces(): Generator<ArrayBuffer> {
+    for (const { bytes } of this.slabs.memories()) yield bytes.buffer;
+    for (const { bytes } of this.#blobs.memories()) yield bytes.buffer;
+  }
+
+  /** The memory that a value of this length takes outside of slabs, in bytes. */
+  static bytesOutside(valueLength: number): number {
+    return valueLength > INLINE_BYTES_MAX ? blobBytes(valueLength) : 0;
+  }
+
   /** Writes a record, cold if the value is a length alone, and returns it. Throws MemoryFullError. */
   add(key: Text, value: Text | number, fields: Fields): number {
     return this.#write(key, value, { fields, isMoved: false });
   }
 
   /** Whether a record's room fits such a value and expiry, without wasting half of it. */
-  fits(ref: number, value: Text, { expiresAt }: Fields): boolean {
+  fits(ref: number, valueLength: number, expiresAt: number): boolean {
     const view = this.#view(ref);
     const at = offsetOf(ref);
-    const valueLength = value.end - value.start;
     if (valueLength > INLINE_BYTES_MAX || !isInlineAt(view, at)) return false;
     const size = roomFor(keyLengthAt(view, at), valueLength, expiresAt);
     const capacity = capacityAt(view, at);
@@ -91,7 +102,8 @@ export class Arena {
     const memory = this.memory(ref);
     const at = offsetOf(ref);
     copyText(value, memory, valueStart(memory.view, at));
-    writeFields(memory.view, at, { flags: 0, valueLength: value.end - value.start, fields });
+    const flags = FLAG.RECENT; // It is as good as new, where new ones have a whole round before eviction.
+    writeFields(memory.view, at, { flags, valueLength: value.end - value.start, fields });
   }
 
   /** Copies a record to where there is room, cold if that is wanted. A blob belongs to both then. Throws MemoryFullError. */

@@ -6,21 +6,22 @@
  */
 
 import { copyText, type Memory, Text } from "../text.ts";
-import { allocate } from "./memory_full.ts";
+import { MemoryBudget } from "./memory_budget.ts";
 
 /** Pieces are a multiple of this, in bytes, and grow by an eighth, so that a freed one fits other values. */
 const STEP_BYTES_MIN = 1_024;
-/** How much freed memory is kept for the next values, in bytes: fresh memory must be zeroed first. */
-const POOL_BYTES_MAX = 16_777_216;
 
 /** Large values by number. */
 export class Blobs {
   readonly #pieces: (Memory | undefined)[] = [undefined];
   readonly #freeNumbers: number[] = [];
-  /** Freed pieces by size. */
-  readonly #pool = new Map<number, Memory[]>();
-  #poolBytes = 0;
+  readonly #budget: MemoryBudget;
   #bytes = 0;
+
+  /** No values yet; their memory comes from this budget. */
+  constructor(budget: MemoryBudget = new MemoryBudget()) {
+    this.#budget = budget;
+  }
 
   /** The memory that values take, in bytes. */
   get bytes(): number {
@@ -29,8 +30,7 @@ export class Blobs {
 
   /** Stores a copy of a value, and returns its number, which is not 0. Throws MemoryFullError. */
   add(value: Text): number {
-    const size = sizeFor(value.end - value.start);
-    const piece = this.#fromPool(size) ?? allocate(size);
+    const piece = this.#budget.memory(blobBytes(value.end - value.start));
     copyText(value, piece, 0);
     const number = this.#freeNumbers.pop() ?? this.#pieces.length;
     this.#pieces[number] = piece;
@@ -46,32 +46,20 @@ export class Blobs {
   /** Frees a value. What was read from it may be overwritten from now on. */
   free(number: number): void {
     const piece = this.#pieces[number]!;
-    const size = piece.bytes.length;
     this.#pieces[number] = undefined;
     this.#freeNumbers.push(number);
-    this.#bytes -= size;
-    if (size > POOL_BYTES_MAX) return;
-    // The size that has been there for longest makes room: perhaps nobody asks for it any longer.
-    while (this.#poolBytes + size > POOL_BYTES_MAX) this.#fromPool(this.#pool.keys().next().value!);
-    const pieces = this.#pool.get(size);
-    if (pieces === undefined) this.#pool.set(size, [piece]);
-    else pieces.push(piece);
-    this.#poolBytes += size;
+    this.#bytes -= piece.bytes.length;
+    this.#budget.keep(piece);
   }
 
-  /** A piece of the pool, which no longer has it; undefined if it has none of this size. */
-  #fromPool(size: number): Memory | undefined {
-    const pieces = this.#pool.get(size);
-    const piece = pieces?.pop();
-    if (piece === undefined) return undefined;
-    if (pieces!.length === 0) this.#pool.delete(size);
-    this.#poolBytes -= size;
-    return piece;
+  /** The memory of all values. */
+  *memories(): Generator<Memory> {
+    for (const piece of this.#pieces) if (piece !== undefined) yield piece;
   }
 }
 
-/** The size of the piece for a value. */
-function sizeFor(length: number): number {
+/** The size of the piece for a value of this length, in bytes. */
+export function blobBytes(length: number): number {
   const step = Math.max(STEP_BYTES_MIN, 2 ** (Math.floor(Math.log2(length)) - 3));
   return Math.ceil(length / step) * step;
 }

@@ -8,23 +8,24 @@
 import type { Contents } from "./contents.ts";
 import { SlabWalk } from "./slab_walk.ts";
 
-/** How large all gaps together may be: this share of the slabs, and this many bytes in any case. */
-const GAPS_SHARE_MAX = 0.2;
-/** The share where few slabs are left for new records. */
-const GAPS_SHARE_TIGHT_MAX = 0.05;
-const GAPS_BYTES_MIN = 4_194_304;
+/** How large all gaps together may be. */
+export interface GapsLimit {
+  /** This share of the slabs. */
+  readonly share: number;
+  /** So many bytes in any case. */
+  readonly bytes: number;
+}
 
 /** Empties slabs, one after the other. */
 export class Cleaner {
   readonly #walk = new SlabWalk();
 
-  /** Does a step; true if there is more to do. Throws MemoryFullError. */
-  step(contents: Contents): boolean {
+  /** Does a step where gaps take more than they may; true if there is more to do. Throws MemoryFullError. */
+  step(contents: Contents, { share, bytes }: GapsLimit): boolean {
     const { arena } = contents;
     const { slabs } = arena;
     if (this.#walk.isOver(arena)) {
-      const share = slabs.isTight ? GAPS_SHARE_TIGHT_MAX : GAPS_SHARE_MAX;
-      if (slabs.gapBytes <= Math.max(GAPS_BYTES_MIN, share * slabs.bytes)) return false;
+      if (slabs.gapBytes <= Math.max(bytes, share * slabs.bytes)) return false;
       const number = slabs.emptiest();
       if (number === undefined) return false;
       this.#walk.begin(arena, number);

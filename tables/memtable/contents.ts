@@ -10,6 +10,7 @@ import { Arena, NO_REF } from "./arena.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { hashOf } from "./key_hash.ts";
 import { Lister } from "./lister.ts";
+import { MemoryBudget } from "./memory_budget.ts";
 import { LiveBytes, type LogGeometry } from "./live_bytes.ts";
 import { ExpiryOrder, type ExpiryPlace, KeyOrder } from "./orders.ts";
 import { SortedRefs } from "./sorted_refs.ts";
@@ -20,6 +21,8 @@ export interface ContentsOptions {
   readonly log?: LogGeometry;
   /** The most slabs of the arena; tests set it low. */
   readonly slabsMax?: number;
+  /** Where the memory comes from. */
+  readonly budget?: MemoryBudget;
 }
 
 /** How many steps to list at a time, of which each goes through some thousand records. */
@@ -33,7 +36,7 @@ export class Contents {
   /** The records. */
   readonly arena: Arena;
   /** Finds the record of a key. */
-  readonly index: HashIndex = new HashIndex();
+  readonly index: HashIndex;
   /** The records by key. */
   readonly byKey: SortedRefs<Text>;
   /** Those that expire, by expiry. */
@@ -48,10 +51,11 @@ export class Contents {
   #lister: Lister | undefined;
 
   /** Empty; `log` says how large the segments are in which records will have their places. */
-  constructor({ log = NO_LOG, ...options }: ContentsOptions) {
-    this.arena = new Arena(options);
-    this.byKey = new SortedRefs(new KeyOrder(this.arena));
-    this.byExpiry = new SortedRefs(new ExpiryOrder(this.arena));
+  constructor({ log = NO_LOG, budget = new MemoryBudget(), ...options }: ContentsOptions) {
+    this.arena = new Arena({ ...options, budget });
+    this.index = new HashIndex(budget);
+    this.byKey = new SortedRefs(new KeyOrder(this.arena), budget);
+    this.byExpiry = new SortedRefs(new ExpiryOrder(this.arena), budget);
     this.liveBytes = new LiveBytes(log);
     this.#log = log;
   }
@@ -74,6 +78,14 @@ export class Contents {
     const contents = new Contents(options);
     contents.#isLoading = this.#isLoading;
     return contents;
+  }
+
+  /** All memory that the contents hold. */
+  *pieces(): Generator<ArrayBuffer> {
+    yield* this.arena.pieces();
+    yield* this.index.buffers();
+    yield* this.byKey.buffers();
+    yield* this.byExpiry.buffers();
   }
 
   /** Begins to load many records: they are put in order by key afterwards, so that a start need not wait. */
@@ -116,6 +128,21 @@ export class Contents {
     this.countLive(ref, -1);
   }
 
+  /** Does the same for a record that takes the place of another one of its key, which goes. */
+  relink(from: number, to: number): void {
+    if (this.arena.isListed(from)) {
+      this.byKey.replace(from, to);
+      this.arena.setListed(from, false);
+      this.arena.setListed(to, true);
+    } else if (!this.#isLoading) {
+      this.list(to);
+    }
+    this.unlinkExpiry(from);
+    this.linkExpiry(to);
+    this.countLive(from, -1);
+    this.countLive(to, 1);
+  }
+
   /** Adds a record to the order by expiry, where it expires. */
   linkExpiry(ref: number): void {
     if (this.arena.expiresAt(ref) === 0) return;
@@ -143,6 +170,13 @@ export class Contents {
     this.#replace(ref, moved, hash);
     arena.freeCopied(ref, moved);
     return moved;
+  }
+
+  /** Removes a record, which the turn has not changed, for good. */
+  remove(ref: number): void {
+    this.index.remove(hashOf(this.arena.key(ref)), ref);
+    this.unlink(ref);
+    this.arena.free(ref);
   }
 
   /** Gives a cold record its value, which was read from the log, and returns the record. Throws MemoryFullError. */

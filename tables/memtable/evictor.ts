@@ -1,7 +1,7 @@
 /**
- * Drops values from a memtable whose values take more memory than they may, a bounded step at a time. The
- * slabs are visited in a circle, and a value that was not read since the last visit goes (the CLOCK algorithm).
- * Its record stays, cold: the log has the value.
+ * Evicts from a memtable that takes more memory than it may, a bounded step at a time. The slabs are visited in a
+ * circle, and what was not read since the last visit goes (the CLOCK algorithm). Of a table with a log the value
+ * goes, and its record stays, cold: the log has the value. Without a log, the entry goes.
  *
  * @module
  */
@@ -9,12 +9,23 @@
 import type { Contents } from "./contents.ts";
 import { SlabWalk } from "./slab_walk.ts";
 
+/** What eviction takes: values, which a log has, or whole entries. */
+export type Evicted = "values" | "entries";
+
 /** Visits slabs, one after the other. */
 export class Evictor {
+  readonly #evicts: Evicted;
   readonly #walk = new SlabWalk();
+  /** How many entries it has removed. */
+  evictedKeys = 0;
 
-  /** Does a step; true if there is more to do. Throws MemoryFullError. */
-  step(contents: Contents, hotBytesMax: number): boolean {
+  /** Takes this where it finds something. */
+  constructor(evicts: Evicted) {
+    this.#evicts = evicts;
+  }
+
+  /** Does a step; true if there is more to do. A hurried one spares nothing. Throws MemoryFullError. */
+  step(contents: Contents, hotBytesMax: number, { isHurried = false } = {}): boolean {
     const { arena } = contents;
     if (arena.hotBytes <= hotBytesMax) return false;
     if (this.#walk.isOver(arena)) {
@@ -23,12 +34,17 @@ export class Evictor {
       this.#walk.begin(arena, number);
     }
     this.#walk.step(arena, (ref) => {
-      if (arena.isRecent(ref)) {
+      if (arena.isRecent(ref) && !isHurried) {
         arena.setRecent(ref, false);
         return 0;
       }
       const bytes = arena.valueLength(ref);
-      contents.move(ref, { isCold: true });
+      if (this.#evicts === "values") {
+        contents.move(ref, { isCold: true });
+      } else {
+        contents.remove(ref);
+        this.evictedKeys++;
+      }
       return bytes;
     });
     return true;

@@ -8,7 +8,8 @@
  */
 
 import { NO_REF } from "./arena.ts";
-import { allocateIntegers, MemoryFullError } from "./memory_full.ts";
+import { MemoryBudget } from "./memory_budget.ts";
+import { MemoryFullError } from "./memory_full.ts";
 
 const PART_SLOTS_MIN = 16;
 /** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
@@ -19,6 +20,8 @@ const PART_BITS_MAX = 16;
 const LOAD_MAX = 0.8;
 /** A part whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
+/** The load of parts that are made for a number of references: low enough that hardly any must grow. */
+const LOAD_EXPECTED = 0.75;
 /** The share of its slots by which a part grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
 
@@ -32,21 +35,22 @@ export function firstPair(hash: number, slots: Int32Array): number {
 
 /** References by the hash of their key. The caller compares the keys. */
 export class HashIndex {
+  readonly #budget: MemoryBudget;
   /** By the first bits of a hash. Neighbours may be the same part, which has fewer bits in common then. */
-  #parts: Part[] = [new Part(0)];
+  #parts: Part[];
   /** How many bits these are. */
   #bits = 0;
   #size = 0;
-  #bytes = this.#parts[0]!.slots.byteLength;
+
+  /** An empty index, whose memory comes from this budget. */
+  constructor(budget: MemoryBudget = new MemoryBudget()) {
+    this.#budget = budget;
+    this.#parts = [new Part(budget, 0)];
+  }
 
   /** The number of references. */
   get size(): number {
     return this.#size;
-  }
-
-  /** The memory that the index takes, in bytes. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /**
@@ -68,6 +72,22 @@ export class HashIndex {
     }
   }
 
+  /**
+   * Makes room for so many references, in an empty index: growing step by step takes longer than adding them.
+   * Throws MemoryFullError where the system has no memory.
+   */
+  expect(size: number): void {
+    const slots = size / LOAD_EXPECTED;
+    while (slots > PART_SLOTS_MAX * 2 ** this.#bits && this.#bits < PART_BITS_MAX) this.#bits++;
+    const count = 2 ** this.#bits;
+    const [empty] = this.#parts;
+    this.#parts = Array.from(
+      { length: count },
+      () => new Part(this.#budget, this.#bits, slots / count),
+    );
+    empty!.free();
+  }
+
   /** Makes room for one more reference with this hash. Throws MemoryFullError, with nothing changed. */
   reserve(hash: number): void {
     let part = this.#partOf(hash);
@@ -75,9 +95,7 @@ export class HashIndex {
       this.#split(part, hash);
       part = this.#partOf(hash);
     }
-    const before = part.slots.byteLength;
     part.reserve();
-    this.#bytes += part.slots.byteLength - before;
   }
 
   /** Adds a reference, whose key must not be in the index. Throws MemoryFullError, with nothing changed. */
@@ -95,11 +113,17 @@ export class HashIndex {
 
   /** Removes a reference. */
   remove(hash: number, ref: number): void {
-    const part = this.#partOf(hash);
-    const before = part.slots.byteLength;
-    part.remove(hash, ref);
+    this.#partOf(hash).remove(hash, ref);
     this.#size--;
-    this.#bytes += part.slots.byteLength - before;
+  }
+
+  /** The memory of all parts. */
+  *buffers(): Generator<ArrayBuffer> {
+    let last: Part | undefined;
+    for (const part of this.#parts) {
+      if (part !== last) yield part.slots.buffer;
+      last = part;
+    }
   }
 
   #partOf(hash: number): Part {
@@ -118,8 +142,6 @@ export class HashIndex {
     const first = firstBits(hash, part.bits) * places;
     this.#parts.fill(halves[0], first, first + places / 2);
     this.#parts.fill(halves[1], first + places / 2, first + places);
-    for (const half of halves) this.#bytes += half.slots.byteLength;
-    this.#bytes -= part.slots.byteLength;
     part.free();
   }
 }
@@ -135,12 +157,14 @@ class Part {
   readonly bits: number;
   /** Two integers a slot; a hash of 0 marks a free one. */
   slots: Int32Array<ArrayBuffer>;
+  readonly #budget: MemoryBudget;
   #size = 0;
 
-  /** An empty part with room for so many references, and for some more. */
-  constructor(bits: number, size = 0) {
+  /** An empty part with so many slots. Throws MemoryFullError. */
+  constructor(budget: MemoryBudget, bits: number, slots = 0) {
     this.bits = bits;
-    this.slots = freeSlots(Math.ceil((1 + GROWTH) * size / LOAD_MAX));
+    this.#budget = budget;
+    this.slots = this.#freeSlots(Math.ceil(slots));
   }
 
   /** Whether the next reference would make it larger than a part may be. */
@@ -200,7 +224,16 @@ class Part {
     const bits = this.bits + 1;
     let ones = 0;
     for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
-    const halves: [Part, Part] = [new Part(bits, this.#size - ones), new Part(bits, ones)];
+    const budget = this.#budget;
+    const slotsFor = (size: number) => (1 + GROWTH) * size / LOAD_MAX;
+    const zeros = new Part(budget, bits, slotsFor(this.#size - ones));
+    let halves: [Part, Part];
+    try {
+      halves = [zeros, new Part(budget, bits, slotsFor(ones))];
+    } catch (error) {
+      zeros.free();
+      throw error;
+    }
     for (let i = 0; i < slots.length; i += 2) {
       if (slots[i] !== 0) halves[firstBits(slots[i]!, bits) & 1]!.add(slots[i]!, slots[i + 1]!);
     }
@@ -209,7 +242,7 @@ class Part {
 
   /** Frees the memory now: all parts grow at about the same time. The part must not be used any longer. */
   free(): void {
-    this.slots.buffer.transfer(0);
+    this.#budget.free(this.slots.buffer);
   }
 
   #insert(hash: number, ref: number): void {
@@ -230,15 +263,15 @@ class Part {
 
   #resize(count: number): void {
     const old = this.slots;
-    this.slots = freeSlots(count);
+    this.slots = this.#freeSlots(count);
     for (let i = 0; i < old.length; i += 2) {
       if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
     }
-    old.buffer.transfer(0); // Now, as in `free`.
+    this.#budget.free(old.buffer); // Now, as in `free`.
   }
-}
 
-/** So many free slots, or a few more. Throws MemoryFullError. */
-function freeSlots(count: number): Int32Array<ArrayBuffer> {
-  return allocateIntegers(2 * Math.max(PART_SLOTS_MIN, count));
+  /** So many free slots, or a few more. Throws MemoryFullError. */
+  #freeSlots(count: number): Int32Array<ArrayBuffer> {
+    return this.#budget.integers(2 * Math.max(PART_SLOTS_MIN, count));
+  }
 }

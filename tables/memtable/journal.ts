@@ -8,6 +8,7 @@
 import type { Memory } from "../text.ts";
 import { TurnBuffer } from "../turn_buffer.ts";
 import type { Contents } from "./contents.ts";
+import type { MemoryBudget } from "./memory_budget.ts";
 import { offsetOf } from "./slabs.ts";
 
 // What happened to a record.
@@ -44,17 +45,43 @@ interface Note extends Place {
   readonly more: number;
 }
 
+/** What becomes of an undoing. */
+export interface Undone {
+  /** The contents as they were at the mark. */
+  readonly contents: Contents;
+  /** Contents that nobody needs any longer. */
+  readonly discarded: readonly Contents[];
+  /** How much of the turn was logged at the mark, in bytes; undefined if nothing was reverted. */
+  readonly logged: number | undefined;
+}
+
 /** The changes since the last commit, in order. */
 export class Journal {
-  readonly #stack = new TurnBuffer();
+  readonly #stack: TurnBuffer;
   /** What each CLEAR removed, in order. */
   #cleared: Contents[] = [];
   /** Whether some record leaves, most likely. */
   #isLeaving = false;
 
+  /** An empty journal, whose memory comes from this budget. */
+  constructor(budget: MemoryBudget) {
+    this.#stack = new TurnBuffer({ budget });
+  }
+
+  /** What contents that CLEAR has removed hold until the commit, in bytes, at least. */
+  get clearedBytes(): number {
+    return this.#cleared.reduce((sum, { arena }) => sum + arena.bytes, 0);
+  }
+
   /** The length of the journal in bytes: a mark to undo to. */
   get length(): number {
     return this.#stack.length;
+  }
+
+  /** All memory that the journal holds, with what CLEAR has removed in this turn. */
+  *pieces(): Generator<ArrayBuffer> {
+    yield this.#stack.memory.bytes.buffer;
+    for (const contents of this.#cleared) yield* contents.pieces();
   }
 
   /** Makes room for a note, so that noting what has happened can't fail. Throws MemoryFullError. */
@@ -94,22 +121,25 @@ export class Journal {
   }
 
   /**
-   * Reverts the changes after a mark. Returns the contents that result, and how much of the turn was logged
-   * at the mark; undefined if nothing had to be reverted.
+   * Reverts the changes after a mark. Returns the contents that result, those that are no longer needed, and how
+   * much of the turn was logged at the mark; undefined if nothing had to be reverted.
    */
-  undo(contents: Contents, mark: number): { contents: Contents; logged: number | undefined } {
+  undo(contents: Contents, mark: number): Undone {
     let current = contents;
     let logged: number | undefined;
+    const discarded: Contents[] = [];
     while (this.#stack.length > mark) {
       const end = this.#stack.length - NOTE_BYTES;
       const note = this.#noteAt(end);
       const start = note.kind === OVERWRITTEN ? end - note.more : end;
       this.#stack.truncate(start);
       logged = note.logged;
-      if (note.kind === CLEARED) current = this.#cleared.pop()!;
-      else this.#revert(current, note, start);
+      if (note.kind === CLEARED) {
+        discarded.push(current);
+        current = this.#cleared.pop()!;
+      } else this.#revert(current, note, start);
     }
-    return { contents: current, logged };
+    return { contents: current, discarded, logged };
   }
 
   /** The records that were replaced or removed since the last CLEAR, which the commit frees. */
@@ -130,12 +160,12 @@ export class Journal {
     }
   }
 
-  /** Empties the journal, and frees the records that leave. */
-  commit({ arena }: Contents): void {
+  /** Empties the journal, frees the records that leave, and returns the contents that do. */
+  commit({ arena }: Contents): Contents[] {
     if (this.#isLeaving) { for (const ref of this.leaving()) arena.free(ref); }
     this.#isLeaving = false;
-    this.#cleared.length = 0;
     this.#stack.clear();
+    return this.#cleared.splice(0);
   }
 
   #revert(contents: Contents, { kind, hash, ref, more }: Note, saved: number): void {

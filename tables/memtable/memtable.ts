@@ -3,30 +3,31 @@
  * and two orders list them, by key and by expiry. There is no object for each key.
  *
  * The table of `--memory` is this alone. The durable table keeps every key in it, with the place of its newest
- * record in the log, and the value too while values fit. `journal.ts` undoes changes, `cleaner.ts` closes gaps,
- * `evictor.ts` drops values, `prefetcher.ts` reads ahead.
+ * record in the log, and the value too while values fit. `journal.ts` undoes changes, `reclaimer.ts` closes gaps
+ * and evicts, `prefetcher.ts` reads ahead.
  *
  * @module
  */
 
 import type { Entry } from "../table.ts";
 import { compareTexts, startsWith, type Text } from "../text.ts";
-import { type Arena, NO_REF } from "./arena.ts";
-import { Cleaner } from "./cleaner.ts";
+import { Arena, NO_REF } from "./arena.ts";
 import { Contents, type ContentsOptions } from "./contents.ts";
-import { Evictor } from "./evictor.ts";
+import type { Evicted } from "./evictor.ts";
 import { Journal } from "./journal.ts";
 import { hashOf } from "./key_hash.ts";
 import type { Fields } from "./layout.ts";
 import type { LiveBytes } from "./live_bytes.ts";
+import { MemoryBudget } from "./memory_budget.ts";
 import { MemoryFullError } from "./memory_full.ts";
 import { Prefetcher } from "./prefetcher.ts";
-import { STEP_BYTES } from "./slab_walk.ts";
+import { Reclaimer } from "./reclaimer.ts";
 
-/** How many bytes of records to look at for a byte that is added, so that memory is reclaimed as fast as it is taken. */
-const RECLAIMED_SHARE = 2;
-/** The most at a time: what a start has added without a pause is not reclaimed in one. */
-const RECLAIMED_BYTES_MAX = 33_554_432;
+/** What memtables are made with. */
+export interface MemtableOptions extends ContentsOptions {
+  /** What goes where memory ends; undefined for nothing. */
+  readonly evicts?: Evicted | undefined;
+}
 
 /**
  * Entries by key. A reference is valid until the next change, or step of `maintain`.
@@ -43,17 +44,26 @@ const RECLAIMED_BYTES_MAX = 33_554_432;
  * ```
  */
 export class Memtable {
+  /** The memory that all of this takes, and the bound on it. */
+  readonly budget: MemoryBudget;
+  /** What goes where memory ends; undefined for nothing. */
+  readonly evicts: Evicted | undefined;
   readonly #options: ContentsOptions;
   #contents: Contents;
-  readonly #journal = new Journal();
-  readonly #cleaner = new Cleaner();
-  readonly #evictor = new Evictor();
+  readonly #journal: Journal;
+  readonly #reclaimer: Reclaimer;
+  /** How much of the journal was final before the turn has ended, in bytes. */
+  #finalBytes = 0;
   readonly #prefetcher = new Prefetcher();
 
-  /** Empty; after `clear` it is made anew with the same options. */
-  constructor(options: ContentsOptions = {}) {
-    this.#options = options;
-    this.#contents = new Contents(options);
+  /** Empty; after `clear` its contents are made anew with the same options. */
+  constructor({ budget = new MemoryBudget(), evicts, ...options }: MemtableOptions = {}) {
+    this.budget = budget;
+    this.evicts = evicts;
+    this.#options = { ...options, budget };
+    this.#contents = new Contents(this.#options);
+    this.#journal = new Journal(budget);
+    this.#reclaimer = new Reclaimer({ budget, evicts });
   }
 
   /** The records, by reference. */
@@ -74,6 +84,11 @@ export class Memtable {
   /** The number of keys. */
   get size(): number {
     return this.#contents.index.size;
+  }
+
+  /** How many entries have gone where memory ended. */
+  get evictedKeys(): number {
+    return this.#reclaimer.evictedKeys;
   }
 
   /** The record of a key; NO_REF if there is none. */
@@ -121,7 +136,7 @@ export class Memtable {
       this.#journal.noteAdded({ hash, ref, logged });
       return ref;
     }
-    if (typeof value !== "number" && arena.fits(before, value, fields)) {
+    if (typeof value !== "number" && arena.fits(before, value.length, fields.expiresAt)) {
       this.#journal.noteOverwritten(this.#contents, { hash, ref: before, logged });
       this.#overwrite(before, value, fields);
       return before;
@@ -129,9 +144,8 @@ export class Memtable {
     this.#journal.reserve();
     // Copy first: `key` and `value` may be parts of the record that goes.
     const ref = arena.add(key, value, fields);
-    this.#contents.unlink(before);
     index.replace(hash, { from: before, to: ref });
-    this.#contents.link(ref);
+    this.#contents.relink(before, ref);
     this.#journal.noteMoved({ hash, ref, logged }, before);
     return ref;
   }
@@ -154,11 +168,17 @@ export class Memtable {
   }
 
   /**
-   * Gives a cold record its value, and returns the record, which must not have been put in this turn. `undo` does
-   * not revert it. Throws MemoryFullError.
+   * Gives a cold record its value, and returns the record, which must not have been put in this turn; NO_REF where
+   * there is no room, and it stays cold. `undo` does not revert it.
    */
   warm(ref: number, value: Text): number {
-    return this.#contents.warm(ref, value);
+    if (this.budget.room < Arena.bytesOutside(value.length)) return NO_REF;
+    try {
+      return this.#contents.warm(ref, value);
+    } catch (error) {
+      if (error instanceof MemoryFullError) return NO_REF;
+      throw error;
+    }
   }
 
   /** Notes that the log has the newest record of a key at another place. `undo` does not revert it. */
@@ -173,8 +193,9 @@ export class Memtable {
     return this.#journal.standing();
   }
 
-  /** Loads many records with `put` and `remove`, which are listed only afterwards, by `listSome`. */
-  load<Result>(put: () => Result): Result {
+  /** Loads about so many records with `put` and `remove`, which are listed only afterwards, by `listSome`. */
+  load<Result>(size: number, put: () => Result): Result {
+    this.#contents.index.expect(size);
     this.#contents.beginLoading();
     const result = put();
     this.#contents.endLoading();
@@ -215,48 +236,77 @@ export class Memtable {
 
   /** A savepoint for `undo`, valid until the next commit; 0 if nothing has changed since the last one. */
   mark(): number {
-    return this.#journal.length;
+    return this.#finalBytes + this.#journal.length;
   }
 
   /** Reverts every change since the mark. Returns how much was logged there; undefined if nothing changed. */
   undo(mark: number): number | undefined {
-    const { contents, logged } = this.#journal.undo(this.#contents, mark);
+    const { contents, discarded, logged } = this.#journal.undo(
+      this.#contents,
+      Math.max(0, mark - this.#finalBytes),
+    );
     this.#contents = contents;
+    for (const each of discarded) this.#reclaimer.discard(each);
     return logged;
   }
 
   /** Makes the changes final. */
   commit(): void {
-    if (this.#journal.length > 0) this.#journal.commit(this.#contents);
+    this.#finalBytes = 0;
+    if (this.#journal.length === 0) return;
+    for (const each of this.#journal.commit(this.#contents)) this.#reclaimer.discard(each);
   }
 
   /**
-   * Reclaims memory: moves what is left in a slab with large gaps, or drops values while those that are hot
-   * take more than `hotBytesMax`. It does a step, or as many as keep up with what was added since it was
-   * called last. True if there is more to do.
+   * Makes sure that a value of this length can be put under a key, within the bound on memory; `put` itself asks for
+   * none, so that what is durable already finds a place. It may change any record. Throws MemoryFullError.
+   */
+  makeRoom(key: Text, valueLength: number, expiresAt: number): void {
+    const { budget, evicts } = this;
+    const bytes = Arena.bytesOutside(valueLength);
+    if (budget.room >= bytes || this.#reclaimer.freeDiscards(bytes)) return;
+    // What CLEAR has removed goes when the turn ends, and so do values that a log has.
+    const leaving = this.#journal.clearedBytes + (evicts === "values" ? this.records.hotBytes : 0);
+    if (budget.room + leaving >= bytes) return;
+    const ref = this.find(key);
+    if (ref !== NO_REF && this.records.fits(ref, valueLength, expiresAt)) return;
+    if (evicts === "entries") {
+      // Records must not move within a turn: so what it has changed up to here is final.
+      const mark = this.mark();
+      this.commit();
+      this.#finalBytes = mark;
+      if (this.#reclaimer.evict(this.#contents, bytes)) return;
+    }
+    throw new MemoryFullError();
+  }
+
+  /**
+   * Reclaims memory: closes large gaps, and evicts while values take more than `hotBytesMax` or than the bound on
+   * memory leaves them. It does a step, or as many as keep up with what was added since it was called last. True if
+   * there is more to do.
    */
   maintain({ hotBytesMax = Infinity }: { hotBytesMax?: number } = {}): boolean {
     if (this.#journal.length > 0) return true; // Not within a turn.
-    const { arena } = this.#contents;
-    let bytes = Math.min(RECLAIMED_SHARE * arena.addedBytes, RECLAIMED_BYTES_MAX);
-    arena.addedBytes = 0;
-    try {
-      do {
-        const hasMore = this.#cleaner.step(this.#contents) ||
-          this.#evictor.step(this.#contents, hotBytesMax);
-        if (!hasMore) return false;
-      } while ((bytes -= STEP_BYTES) > 0);
-      return true;
-    } catch (error) {
-      // There is no slab to move records to; removing entries will make room.
-      if (error instanceof MemoryFullError) return false;
-      throw error;
-    }
+    return this.#reclaimer.step(this.#contents, hotBytesMax);
   }
 
-  /** Throws an error where index, orders or counts do not agree with the records. */
+  /** Gives all memory back. The memtable must not be used any longer. */
+  close(): void {
+    for (const piece of this.#contents.pieces()) this.budget.free(piece);
+    for (const piece of this.#journal.pieces()) this.budget.free(piece);
+    while (this.#reclaimer.freeSome());
+  }
+
+  /** Throws an error where index, orders, counts or the budget do not agree with the records. */
   check(): void {
     this.#contents.check(new Set(this.#journal.leaving()));
+    if (!this.#reclaimer.isDone) return;
+    let bytes = 0;
+    for (const { byteLength } of this.#contents.pieces()) bytes += byteLength;
+    for (const { byteLength } of this.#journal.pieces()) bytes += byteLength;
+    if (bytes !== this.budget.usedBytes) {
+      throw new Error(`${bytes} bytes are used, and ${this.budget.usedBytes} are counted`);
+    }
   }
 
   #overwrite(ref: number, value: Text, fields: Fields): void {

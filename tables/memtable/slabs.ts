@@ -8,7 +8,8 @@
  */
 
 import { Memory } from "../text.ts";
-import { allocate, MemoryFullError } from "./memory_full.ts";
+import { MemoryBudget } from "./memory_budget.ts";
+import { MemoryFullError } from "./memory_full.ts";
 import { Slab } from "./slab.ts";
 
 /** The bits of an offset that are not in a reference. */
@@ -56,27 +57,32 @@ export function bytesOf(units: number): number {
   return units << UNIT_BITS;
 }
 
+/** What slabs are made with. */
+export interface SlabsOptions {
+  /** The most slabs. */
+  readonly slabsMax?: number | undefined;
+  /** Where their memory comes from. */
+  readonly budget?: MemoryBudget | undefined;
+}
+
 /** Slabs by number. */
 export class Slabs {
   /** The slabs; undefined where a number is free. */
   readonly all: (Slab | undefined)[] = [NO_SLAB];
   readonly #freeNumbers: number[] = [];
   readonly #max: number;
+  readonly #budget: MemoryBudget;
   /** The numbers of the slabs that take new records: those with values, and the cold ones. */
   readonly #heads: [hot: number, cold: number] = [0, 0];
-  /**
-   * The memory of a released slab, for the next one. Where records are evicted as fast as others arrive,
-   * leaving it to the garbage collector would take half as much memory again.
-   */
-  #spare: Memory | undefined;
   #bytes = 0;
   /** The bytes of records that are not freed: those with values, and the cold ones. */
   #hotBytes = 0;
   #coldBytes = 0;
 
-  /** No slabs yet, and at most so many. */
-  constructor(max: number = SLABS_MAX) {
-    this.#max = max;
+  /** No slabs yet; tests set the most of them low. */
+  constructor({ slabsMax = SLABS_MAX, budget = new MemoryBudget() }: SlabsOptions = {}) {
+    this.#max = slabsMax;
+    this.#budget = budget;
   }
 
   /** The memory of all slabs. */
@@ -94,9 +100,13 @@ export class Slabs {
     return this.#coldBytes;
   }
 
-  /** The part of it that no record uses. */
+  /** The part of it that no record uses, and none will. */
   get gapBytes(): number {
-    return this.#bytes - this.#hotBytes - this.#coldBytes;
+    const ahead = this.#heads.reduce(
+      (sum, head) => sum + (head && SLAB_BYTES - this.all[head]!.used),
+      0,
+    );
+    return this.#bytes - this.#hotBytes - this.#coldBytes - ahead;
   }
 
   /** Whether few slabs are left for new records. */
@@ -111,7 +121,7 @@ export class Slabs {
     if (head !== 0 && SLAB_BYTES - this.all[head]!.used >= size) return;
     const slabsMax = isMoved ? this.#max : this.#max - SLABS_RESERVED;
     if (this.#bytes >= slabsMax * SLAB_BYTES) throw new MemoryFullError();
-    const slab = new Slab(this.#takeMemory(), { isCold });
+    const slab = new Slab(this.#budget.memory(SLAB_BYTES), { isCold });
     const number = this.#freeNumbers.pop() ?? this.all.length;
     this.all[number] = slab;
     this.#bytes += SLAB_BYTES;
@@ -174,6 +184,11 @@ export class Slabs {
     }
   }
 
+  /** The memory of all slabs. */
+  *memories(): Generator<Memory> {
+    for (const slab of this.all) if (slab !== undefined && slab !== NO_SLAB) yield slab.memory;
+  }
+
   #countLive(slab: Slab, bytes: number): void {
     slab.liveBytes += bytes;
     if (slab.isCold) this.#coldBytes += bytes;
@@ -186,16 +201,10 @@ export class Slabs {
     if (old !== 0 && this.all[old]!.liveBytes === 0) this.#release(old);
   }
 
-  #takeMemory(): Memory {
-    const memory = this.#spare ?? allocate(SLAB_BYTES);
-    this.#spare = undefined;
-    return memory;
-  }
-
   #release(number: number): void {
     const { memory } = this.all[number]!;
     this.#bytes -= SLAB_BYTES;
-    this.#spare = memory;
+    this.#budget.keep(memory);
     this.all[number] = undefined;
     this.#freeNumbers.push(number);
   }

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { MemoryBudget } from "./memory_budget.ts";
+
 /** The references of a chunk before it is split: few enough that sorting them takes about a millisecond. */
 const CHUNK_REFS_MAX = 2_048;
 /** Two chunks that hold no more are joined: so little that the next split is far off. */
@@ -32,19 +34,21 @@ export interface Order<Place> {
  */
 export class SortedRefs<Place> {
   readonly #order: Order<Place>;
+  readonly #budget: MemoryBudget;
   readonly #chunks: Chunk<Place>[] = [];
   /** What comes before this place is in an earlier chunk, and nothing else is. */
   readonly #starts: Place[] = [];
 
-  /** Creates an empty list. */
-  constructor(order: Order<Place>) {
+  /** Creates an empty list, whose memory comes from this budget. */
+  constructor(order: Order<Place>, budget: MemoryBudget = new MemoryBudget()) {
     this.#order = order;
+    this.#budget = budget;
   }
 
   /** Adds a reference. While it is in the list, its place in the order must not change. */
   add(ref: number): void {
     const place = this.#order.placeOf(ref);
-    if (this.#chunks.length === 0) this.#insert(0, new Chunk(this.#order), place);
+    if (this.#chunks.length === 0) this.#insert(0, this.#newChunk(), place);
     let c = this.#chunkAt(place);
     if (this.#chunks[c]!.isFull) {
       this.#split(c, place);
@@ -104,6 +108,11 @@ export class SortedRefs<Place> {
     }
   }
 
+  /** The memory of all chunks. */
+  *buffers(): Generator<ArrayBuffer> {
+    for (const { refs } of this.#chunks) yield refs.buffer;
+  }
+
   /** The chunk for a place: the last one that starts there or before, or else the first. */
   #chunkAt(place: Place): number {
     const order = this.#order;
@@ -124,10 +133,12 @@ export class SortedRefs<Place> {
     const isLast = c === this.#chunks.length - 1;
     if (isLast && chunk.endsBefore(place)) {
       // Keys that arrive in sorted order leave full chunks.
-      this.#insert(c + 1, new Chunk(this.#order), place);
+      this.#insert(c + 1, this.#newChunk(), place);
     } else {
       const middle = this.#order.placeOf(chunk.middle());
-      this.#insert(c + 1, chunk.splitAt(middle), middle);
+      const rest = this.#newChunk();
+      chunk.splitAt(middle, rest);
+      this.#insert(c + 1, rest, middle);
     }
   }
 
@@ -139,7 +150,12 @@ export class SortedRefs<Place> {
     if (!isOneEmpty && chunk.length + next.length > JOINED_REFS_MAX) return;
     chunk.append(next);
     this.#chunks.splice(c + 1, 1);
+    this.#budget.free(next.refs.buffer);
     this.#starts.splice(c + 1, 1);
+  }
+
+  #newChunk(): Chunk<Place> {
+    return new Chunk(this.#order, this.#budget.integers(CHUNK_REFS_MAX));
   }
 
   #insert(c: number, chunk: Chunk<Place>, start: Place): void {
@@ -151,13 +167,14 @@ export class SortedRefs<Place> {
 /** A run of references: some in order, then some in any order. */
 class Chunk<Place> {
   readonly #order: Order<Place>;
-  readonly refs = new Int32Array(CHUNK_REFS_MAX);
+  readonly refs: Int32Array<ArrayBuffer>;
   length = 0;
   /** How many of them are in order. */
   #sorted = 0;
 
-  constructor(order: Order<Place>) {
+  constructor(order: Order<Place>, refs: Int32Array<ArrayBuffer>) {
     this.#order = order;
+    this.refs = refs;
   }
 
   get isFull(): boolean {
@@ -237,11 +254,10 @@ class Chunk<Place> {
     return this.#inOrder(sample)[SAMPLE_REFS >>> 1]!;
   }
 
-  /** Moves the references from this place on to another chunk. Those in order stay so. */
-  splitAt(place: Place): Chunk<Place> {
+  /** Moves the references from this place on to an empty chunk. Those in order stay so. */
+  splitAt(place: Place, rest: Chunk<Place>): void {
     const { refs, length } = this;
     const kept = this.#indexAmong(this.#sorted, place);
-    const rest = new Chunk(this.#order);
     rest.refs.set(refs.subarray(kept, this.#sorted));
     rest.length = rest.#sorted = this.#sorted - kept;
     this.length = kept;
@@ -251,7 +267,6 @@ class Chunk<Place> {
       to.refs[to.length++] = ref;
     }
     this.#sorted = kept;
-    return rest;
   }
 
   #inOrder(refs: Int32Array): Int32Array {

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { surveyDescriptors } from "../../server/descriptors.ts";
 import { AdminServer } from "../admin/admin_server.ts";
 import { Client } from "../support/client.ts";
-import { eventOf, testServer } from "../support/harness.ts";
+import { eventOf, testServer, testWith } from "../support/harness.ts";
 import { logOf } from "../support/memory_server.ts";
 
 /** A system that gives so many descriptors and then fails with this code. */
@@ -50,7 +50,7 @@ Deno.test("as many clients are served as fit, and the log says so if these are f
   }
 });
 
-Deno.test("a system that does not tell its limit is taken to have none", () => {
+testWith(["read"], "a system that does not tell its limit is taken to have none", () => {
   assertEquals(surveyDescriptors(10, new FakeSystem(0, "ENOENT")).clients, 10);
 });
 

@@ -1,11 +1,12 @@
 /**
- * How much memory values may take where nobody has said: a quarter of what there is for the process.
+ * How much memory the process, and its values, may take where nobody has said: three quarters of what there is, and
+ * a quarter.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { cacheBytesByDefault } from "../../server/memory.ts";
+import { cacheBytesByDefault, memoryBytesMaxByDefault } from "../../server/memory.ts";
 import { hasProgram, isGranted, ServerProcess, testServer, testWith } from "../support/harness.ts";
 import { MIB } from "../support/process_memory.ts";
 
@@ -23,6 +24,13 @@ Deno.test("the limit of a control group counts where it is below the machine's m
   assertEquals(within(2 ** 63), 2_048 * MIB);
 });
 
+Deno.test("the default bound is three quarters of the memory that there is", () => {
+  const within = (limit: number) =>
+    memoryBytesMaxByDefault({ total: () => 8_192 * MIB, limit: () => limit });
+  assertEquals(within(0), 6_144 * MIB);
+  assertEquals(within(1_001 * MIB), 750 * MIB);
+});
+
 testWith(["sys"], "the system tells how much memory there is", () => {
   assert(cacheBytesByDefault() >= MIB);
 });
@@ -38,8 +46,9 @@ testServer("the start says how much memory values may take, unless all are in me
   assert(Number(await cacheOf([])) > 0);
 });
 
-groupTest("a server in a container takes a quarter of what that may have", async () => {
+groupTest("a server in a container takes its shares of what that may have", async () => {
   await using server = await ServerProcess.start({ under: inGroup(600 * MIB) });
+  assert(server.output.includes(' max_memory="450 MiB"'), server.output);
   assert(server.output.includes(' cache="150 MiB"'), server.output);
 });
 

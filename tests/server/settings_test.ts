@@ -17,6 +17,7 @@ import {
   variableOf,
 } from "../../server/settings.ts";
 import { unknownVariables } from "../../server/variables.ts";
+import { testWith } from "../support/harness.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
@@ -30,6 +31,7 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["table-timeout", "0.5", { tableTimeout: 0.5 }],
   ["cache", "0", { cacheBytes: 0 }],
   ["cache", "128", { cacheBytes: 134_217_728 }],
+  ["max-memory", "128", { memoryBytesMax: 134_217_728 }],
   ["max-line", "64", { lineBytesMax: 64 }],
   ["max-line", "67108864", { lineBytesMax: 67_108_864 }],
   ["max-connections", "1", { connectionsMax: 1 }],
@@ -59,6 +61,7 @@ const WRONG: readonly (readonly [name: string, value: string, message: string])[
   ["port", " 80", "--port must be a whole number from 0 to 65535"],
   ["table-timeout", "0", "--table-timeout must be a number of seconds, at least 0.1"],
   ["cache", "1048577", "--cache must be a whole number from 0 to 1048576"],
+  ["max-memory", "127", "--max-memory must be a whole number from 128 to 1048576"],
   ["max-line", "63", "--max-line must be a whole number from 64 to 67108864"],
   ["max-line", "67108865", "--max-line must be a whole number from 64 to 67108864"],
   ["max-connections", "0", "--max-connections must be a whole number from 1 to 1000000"],
@@ -79,6 +82,8 @@ Deno.test("without flags and variables every setting is the default that help sh
     tableTimeout: 5,
     access: {},
     cacheBytes: undefined,
+    memoryBytesMax: undefined,
+    evict: false,
     lineBytesMax: 1_048_576,
     connectionsMax: 10_000,
     idleTimeout: 0,
@@ -110,8 +115,16 @@ Deno.test("each option can be set by a flag, and by a variable", () => {
 });
 
 Deno.test("each option is set by one of these tests", () => {
-  const tested = [...GOOD.map(([name]) => name), ...SWITCHES, "tls-cert", "tls-key"];
+  const tested = [...GOOD.map(([name]) => name), ...SWITCHES, "evict", "tls-cert", "tls-key"];
   assertEquals(withVariable().filter((name) => !tested.includes(name)), []);
+});
+
+Deno.test("only a table in memory may evict keys", () => {
+  assertHas(read(["--memory", "--evict"]), { memory: true, evict: true });
+  assertHas(read(["--memory"], { KEYLINE_EVICT: "1" }), { evict: true });
+  for (const others of [[], ["--table", "etcd://a"]]) {
+    assertThrows(() => read(["--evict", ...others]), UsageError, "only --memory may");
+  }
 });
 
 Deno.test("a table in an engine goes with no other place for it", () => {
@@ -282,22 +295,26 @@ Deno.test("a variable is named after its flag", () => {
 
 const SECRETS = { KEYLINE_PASSWORD: "open sesame", KEYLINE_ETCD_PASSWORD: "sesame two" };
 
-Deno.test("what is printed of the settings has each of them once, and where it is from", () => {
-  const variables = { KEYLINE_PORT: "7000", KEYLINE_DATA: "my data", KEYLINE_ETCD_USER: "u" };
-  const args = ["--port", "1", "--insecure", "--cache", "128"];
-  const rows = printedRows(args, variables);
-  const names = withVariable().map((name) => `--${name}`);
-  assertEquals(rows.map(([name]) => name).filter((name) => name!.startsWith("--")), names);
-  const found = Object.fromEntries(rows.map(([name, ...rest]) => [name, rest]));
-  assertEquals(found["--port"], ["1", "option"]);
-  assertEquals(found["--data"], ['"my data"', "variable"]);
-  assertEquals(found["--insecure"], ["on", "option"]);
-  assertEquals(found["--memory"], ["off", "default"]);
-  assertEquals(found["--cache"], ["128", "option"]);
-  assertEquals(found["--tls-cert"], ["-", "default"]);
-  assertEquals(found["KEYLINE_ETCD_USER"], ["u", "variable"]);
-  assertEquals(found["KEYLINE_PASSWORD"], ["-", "default"]);
-});
+testWith(
+  ["sys"],
+  "what is printed of the settings has each of them once, and where it is from",
+  () => {
+    const variables = { KEYLINE_PORT: "7000", KEYLINE_DATA: "my data", KEYLINE_ETCD_USER: "u" };
+    const args = ["--port", "1", "--insecure", "--cache", "128"];
+    const rows = printedRows(args, variables);
+    const names = withVariable().map((name) => `--${name}`);
+    assertEquals(rows.map(([name]) => name).filter((name) => name!.startsWith("--")), names);
+    const found = Object.fromEntries(rows.map(([name, ...rest]) => [name, rest]));
+    assertEquals(found["--port"], ["1", "option"]);
+    assertEquals(found["--data"], ['"my data"', "variable"]);
+    assertEquals(found["--insecure"], ["on", "option"]);
+    assertEquals(found["--memory"], ["off", "default"]);
+    assertEquals(found["--cache"], ["128", "option"]);
+    assertEquals(found["--tls-cert"], ["-", "default"]);
+    assertEquals(found["KEYLINE_ETCD_USER"], ["u", "variable"]);
+    assertEquals(found["KEYLINE_PASSWORD"], ["-", "default"]);
+  },
+);
 
 Deno.test("no secret is printed with the settings, but that there is one", () => {
   const text = printedSettings(["--memory"], (name) => SECRETS[name as keyof typeof SECRETS]);

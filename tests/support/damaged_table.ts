@@ -116,8 +116,8 @@ export function versionsIn({ memtable }: Inspection): Map<string, number> {
 /** A segment with an index, of which keys are live. */
 export function indexedIn(log: Log, state: TableState): Segment {
   const { memtable, segments } = inspectLog(log, state);
-  const found = segments.find((segment) =>
-    readIndex(log.file(), segment) !== undefined && memtable.liveBytes.in(segment.slot) > 0
+  const found = segments.slice(0, -1).find(({ slot }, i) =>
+    readIndex(log.file(), segments[i + 1]!) !== undefined && memtable.liveBytes.in(slot) > 0
   );
   assert(found !== undefined, "there is one");
   return found;
@@ -133,8 +133,7 @@ export function reseal(
     const turn = turnHeaderAt(memory, at, segment.seed)!;
     at += turn.length;
     if (turn.sequence !== sequence) continue;
-    const one = new Memory(memory.bytes.subarray(turn.offset, turn.offset + turn.length));
-    return sealTurn(one, { ...turn, sequence: to, seed: segment.seed });
+    return sealTurn(memory, { ...turn, sequence: to, seed: segment.seed });
   }
 }
 

@@ -53,7 +53,7 @@ export class FakeTable extends MemoryTable {
   /** The read that a test lets a key wait for. */
   readOf: (key: string) => Promise<void> | undefined = () => undefined;
 
-  override readAhead(key: Text): Promise<void> | undefined {
+  readAhead(key: Text): Promise<void> | undefined {
     return this.readOf(String(key));
   }
 

@@ -40,8 +40,6 @@ export class ModelTable implements Table {
 
   prefetch(): void {}
 
-  readAhead(): undefined {}
-
   entry(key: TextLike): Entry | undefined {
     const stored = this.#stored.get(String(key));
     if (stored === undefined || this.#isExpired(stored)) return undefined;

@@ -59,8 +59,6 @@ export class SyncTable implements Table {
 
   prefetch(): void {}
 
-  readAhead(): undefined {}
-
   entry(key: TextLike): Entry | undefined {
     const entry = this.#call("entry", String(key)) as (Entry & { value: string }) | undefined;
     return entry && { ...entry, value: Text.of(entry.value) };

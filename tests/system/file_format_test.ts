@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { crc32 } from "node:zlib";
 import { atOnce, backUp } from "../../tables/durable/copy.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
-import { addToDigest, xxh32 } from "../../tables/durable/log/checksum.ts";
+import { xxh32 } from "../../tables/durable/log/checksum.ts";
 import { SLOT_BYTES } from "../../tables/durable/log/format.ts";
 import { BACKUP_STATE_BYTES } from "../../tables/durable/source.ts";
 import { Memory } from "../../tables/text.ts";
@@ -56,9 +56,8 @@ testWith(["read"], "the page has the size of slots, and the structures have no g
   for (
     const [heading, size] of [
       ["The header of a segment", 40],
-      ["The header of a turn", 48],
+      ["The header of a turn", 40],
       ["A record", 28],
-      ["The trailer of an index", 32],
       ["An entry of an index", 28],
       ["A copy of the state", 40],
     ] as const
@@ -108,7 +107,6 @@ class Reader {
     segment: layoutOf("The header of a segment"),
     turn: layoutOf("The header of a turn"),
     record: layoutOf("A record"),
-    trailer: layoutOf("The trailer of an index"),
     entry: layoutOf("An entry of an index"),
   };
   readonly #entries = new Map<string, Stored>();
@@ -137,42 +135,39 @@ class Reader {
         header.checksum === sumOf(this.#log, at + 8, at + 40, header.salt!);
       if (isHeader) headers.set(header.number!, { at, header });
     }
-    let number = Math.max(...[...headers.values()].map(({ header }) => header.oldest!));
+    const numbers = [...headers.keys()].toSorted((a, b) => a - b);
+    const oldest = headers.get(numbers.at(-1)!)!.header.oldest!;
     let sequence: number | undefined;
-    for (let segment = headers.get(number); segment !== undefined;) {
-      const last = this.#readSegment(segment, sequence);
-      sequence = last?.sequence ?? sequence;
-      if (!last?.next) break;
-      segment = headers.get(++number);
-      assertEquals(segment?.at, (last.next - 1) * slotBytes);
+    for (let number = oldest; headers.has(number); number++) {
+      const segment = headers.get(number)!;
+      assertEquals(segment.header.sequence, sequence ?? segment.header.sequence);
+      sequence = this.#readSegment(segment, headers.get(number + 1));
     }
     assertEquals(sequence, this.#state.sequence);
     assertEquals(this.#state.closed, 1);
     return this.#entries;
   }
 
-  /** Reads the turns of a segment, and returns the last one. */
+  /** Reads the turns of a segment, whose last one the next segment says, and returns its sequence number. */
   #readSegment(
     { at: start, header }: { at: number; header: Fields },
-    before: number | undefined,
-  ): Fields | undefined {
+    next: { at: number; header: Fields } | undefined,
+  ): number {
     const seed = header.salt! ^ Math.imul(header.number!, 0x9e3779b1);
-    let last: Fields | undefined;
+    let sequence = header.sequence!;
     const places: number[] = [];
     let at = start + 40;
-    while (at + 48 <= this.#log.bytes.length && !last?.next) {
+    while (sequence !== next?.header.sequence && at + 40 <= this.#log.bytes.length) {
       const turn = fieldsAt(this.#log, at, this.#layouts.turn);
-      if (turn.magic !== 0x31544c4b) break;
-      assertEquals(turn.checksum, sumOf(this.#log, at + 8, at + 48, seed));
-      assertEquals(turn.sequence, (last?.sequence ?? before ?? turn.sequence! - 1) + 1);
+      if (next === undefined && turn.magic !== 0x31544c4b) break;
+      assertEquals(turn.checksum, sumOf(this.#log, at + 8, at + 40, seed));
+      assertEquals(turn.sequence, ++sequence);
       this.#readRecords(at, { turn, seed, start, places });
-      last = turn;
       at += turn.length!;
     }
     if (header.slots! > 1) this.large++;
-    const end = start + header.slots! * header["slot size"]!;
-    if (last?.next) this.#compareIndex({ end, seed, last, places, filled: at - start });
-    return last;
+    if (next?.header.index) this.#compareIndex(next.at + next.header.index * 8, places);
+    return sequence;
   }
 
   #readRecords(from: number, { turn, seed, start, places }: {
@@ -181,8 +176,7 @@ class Reader {
     start: number;
     places: number[];
   }): void {
-    let digest = 0;
-    let at = from + 48;
+    let at = from + 40;
     for (let i = 0; i < turn.count!; i++) {
       const record = fieldsAt(this.#log, at, this.#layouts.record);
       const [kind, isExpiring] = [record.kind! & 0xff, record.kind! >= 256];
@@ -190,43 +184,27 @@ class Reader {
       const value = key + record["key length"]!;
       const end = value + record["value length"]!;
       assertEquals(record.checksum, sumOf(this.#log, at + 4, end, seed));
-      digest = addToDigest(digest, record.checksum!);
       const name = this.#text(key, value);
       if (kind === 1) {
         const expiry = isExpiring ? record.expiry! : 0;
         const version = record.version!;
         this.#entries.set(name, { value: this.#text(value, end), version, expiry });
       } else if (kind === 2) this.#entries.delete(name);
-      else this.#entries.clear();
+      else if (kind === 3) this.#entries.clear();
       places.push(at - start);
       at = Math.ceil(end / 8) * 8;
     }
-    assertEquals([at, digest >>> 0], [from + turn.length!, turn.digest]);
+    assertEquals(at, from + turn.length!);
+    assertEquals(turn.records, sumOf(this.#log, from + 40, at, seed));
   }
 
-  #compareIndex({ end, seed, last, places, filled }: {
-    end: number;
-    seed: number;
-    last: Fields;
-    places: readonly number[];
-    filled: number;
-  }): void {
-    const at = end - 32;
-    const trailer = fieldsAt(this.#log, at, this.#layouts.trailer);
-    if (trailer.magic !== 0x31494c4b) return;
+  #compareIndex(at: number, places: readonly number[]): void {
     this.indexed++;
-    const from = at - trailer.length!;
-    const entriesSum = sumOf(this.#log, from, at, seed);
-    assertEquals(trailer.checksum, sumOf(this.#log, at + 8, end, entriesSum));
-    assertEquals([trailer.end! * 8, trailer.sequence, trailer.version], [
-      filled,
-      last.sequence,
-      last.version,
-    ]);
-    const indexed: number[] = [];
-    for (let entryAt = from; entryAt + 20 <= at;) {
+    const record = fieldsAt(this.#log, at, this.#layouts.record);
+    assertEquals([record.kind, record["key length"]], [4, 0]);
+    const [from, indexed] = [at + 20, []] as [number, number[]];
+    for (let entryAt = from; entryAt < from + record["value length"]!;) {
       const entry = fieldsAt(this.#log, entryAt, this.#layouts.entry);
-      if (entry.place === 0) break;
       indexed.push(entry.place! * 8);
       entryAt += (entry.kind! >= 256 ? 28 : 20) + entry["key length"]!;
     }

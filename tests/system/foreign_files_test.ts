@@ -14,7 +14,7 @@ import {
   testWithFolder,
   withServer,
 } from "../support/data_folder.ts";
-import { eventually, figureOf } from "../support/waiting.ts";
+import { figureOf } from "../support/waiting.ts";
 
 /** What may have happened to the files of a table that was stopped, and what the server must say about it. */
 interface Case {
@@ -213,18 +213,16 @@ testWithFolder(
 );
 
 /**
- * Makes a table of large values, whose sealed segments have indexes, and damages a value in one of them, or
+ * Makes a table of large values, whose first segments have indexes, and damages a value in one of them, or
  * the index. Returns where.
  */
 async function makeIndexedTable(data: string, { isIndexDamaged = false } = {}): Promise<number> {
   const file = `${data}/keyline.log`;
-  const indexed = () =>
-    new TextDecoder("latin1").decode(bytesAt(file, SLOT_BYTES - 32, 4)) === "KLI1";
-  await withServer(data, async (client) => {
-    await putLarge(client, 200);
-    await eventually("the first segment has an index", indexed);
-  });
-  const offset = isIndexDamaged ? SLOT_BYTES - 40 : 550_000;
+  await withServer(data, (client) => putLarge(client, 200));
+  // The header of the second segment says where the index of the first one is, in units of eight bytes.
+  const index = new DataView(bytesAt(file, SLOT_BYTES + 36, 4).buffer).getUint32(0, true);
+  assert(index > 0, "the first segment has an index");
+  const offset = isIndexDamaged ? SLOT_BYTES + 8 * index + 40 : 550_000;
   flip(file, offset);
   return offset;
 }

@@ -1,6 +1,6 @@
 /**
  * Kills the server at random moments, over one folder: under load, while it removes what has expired or was
- * cleared, and while it seals, indexes and compacts its log. After each start COUNT, KEYS and GET must agree
+ * cleared, and while it begins segments, indexes and compacts its log. After each start COUNT, KEYS and GET must agree
  * with each other, and with a model of what was sent and acknowledged.
  *
  * `KEYLINE_TEST_ROUNDS` sets how often it is killed, `KEYLINE_FUZZ_SEED` what is asked for.
@@ -37,8 +37,8 @@ const LOAD_MS_MAX = 1_500;
 /** So many times the rounds are run at most, where some work has not been met. */
 const ROUNDS_FACTOR_MAX = 4;
 
-/** How a segment of the log begins, and the end of one that has an index: "KLS1" and "KLI1". */
-const [SEGMENT_MAGIC, INDEX_MAGIC] = [0x4b4c5331, 0x4b4c4931];
+/** How a segment of the log begins: "KLS1". */
+const SEGMENT_MAGIC = 0x4b4c5331;
 
 /** What is sent: EXPIRE if `seconds` is set, PUT if `value` is, else DELETE, or CLEAR without a key. */
 interface Change {
@@ -212,16 +212,18 @@ function workIn(data: string): { indexes: number; reused: number } {
   using log = Deno.openSync(`${data}/keyline.log`);
   const at = (offset: number) => {
     log.seekSync(offset, Deno.SeekMode.Start);
-    const head = new DataView(new ArrayBuffer(32));
+    const head = new DataView(new ArrayBuffer(40));
     log.readSync(new Uint8Array(head.buffer));
     return head;
   };
   const slots = Math.floor(log.statSync().size / SLOT_BYTES);
   let [indexes, newest] = [0, 0];
   for (let slot = 0; slot < slots; slot++) {
-    const [start, end] = [at(slot * SLOT_BYTES), at((slot + 1) * SLOT_BYTES - 32)];
-    if (start.getUint32(0) === SEGMENT_MAGIC) newest = Math.max(newest, start.getUint32(12, true));
-    if (end.getUint32(0) === INDEX_MAGIC) indexes++;
+    const header = at(slot * SLOT_BYTES);
+    if (header.getUint32(0) !== SEGMENT_MAGIC) continue;
+    newest = Math.max(newest, header.getUint32(12, true));
+    // Where the index of the segment before is.
+    if (header.getUint32(36, true) > 0) indexes++;
   }
   return { indexes, reused: newest - slots };
 }

@@ -135,29 +135,28 @@ testWithProgram(
       using client = await server.connect();
       await replaceLarge(client, { count: 1_200, keys: 40 }); // 120 MB in segments of 8 MiB.
       await server.stop("SIGKILL");
-      const segments = new Map<number, { number: number; isSynced: boolean }>();
+      /** The number of the segment in each slot. */
+      const numbers = new Map<number, number>();
       /** The oldest segment that is needed: by the last turn that was written, and by the last that is synced. */
       let [written, synced, reused] = [0, 0, 0];
       for (const call of await callsOf(trace)) {
-        if (isSync(call)) {
-          synced = written;
-          for (const segment of segments.values()) segment.isSynced = true;
-        }
+        if (isSync(call)) synced = written;
         const { head, offset = 0 } = writeIn(call) ?? {};
         const slot = Math.floor(offset / SLOT_BYTES);
-        if (head?.kind === "segment") {
-          const before = segments.get(slot);
-          if (before !== undefined && before.number !== head.number) {
-            assert(before.number < synced, `segment ${before.number} is overwritten: ${call}`);
+        if (head?.number !== undefined) {
+          const before = numbers.get(slot);
+          if (before !== undefined && before !== head.number) {
+            assert(before < synced, `segment ${before} is overwritten: ${call}`);
             reused++;
           }
-          segments.set(slot, { number: head.number, isSynced: false });
-        } else if (head?.kind === "turn") {
-          assert(segments.get(slot)?.isSynced, `the segment's header is not synced: ${call}`);
+          numbers.set(slot, head.number);
+        }
+        if (head?.oldest !== undefined) {
+          assert(numbers.has(slot), `the segment has no header: ${call}`);
           written = head.oldest;
         }
       }
-      assert(segments.size < 12, `the log has ${segments.size} slots`);
+      assert(numbers.size < 12, `the log has ${numbers.size} slots`);
       assert(reused >= 3, `${reused} segments were used again`);
     }),
 );
@@ -179,15 +178,15 @@ async function replaceLarge(
 /** The command that traces a server; the process that is started is still the server itself. */
 function straced(trace: string, ...args: string[]): string[] {
   const calls = "trace=pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync";
-  // With -x bytes are hexadecimal and texts are not; the heads in the log have at most 48 bytes.
-  return ["strace", "-D", "-f", "-y", "-x", "-s", "48", "-o", trace, "-e", calls, ...args];
+  // With -x bytes are hexadecimal and texts are not; the heads of a segment and a turn have 80 bytes.
+  return ["strace", "-D", "-f", "-y", "-x", "-s", "80", "-o", trace, "-e", calls, ...args];
 }
 
 /** The events in the trace of a server that has exited. */
 async function eventsOf(trace: string): Promise<Events> {
   let events = "";
   for (const call of await callsOf(trace)) {
-    if (writeIn(call)?.head?.kind === "turn") events += "W";
+    if (writeIn(call)?.head?.oldest !== undefined) events += "W";
     else if (isSync(call)) events += "S";
     else if (isSync(call, "-1 EIO")) events += "E";
     else if (isReply(call)) events += "R";
@@ -230,15 +229,21 @@ function writeIn(call: string): { head: Head | undefined; offset: number } | und
   return { head: headOf(new DataView(buffer)), offset: Number(offset) };
 }
 
-/** The head of a segment or of a turn. */
-type Head =
-  | { readonly kind: "segment"; readonly number: number }
-  | { readonly kind: "turn"; readonly oldest: number };
+/** What a write begins with. */
+interface Head {
+  /** The number of a segment, if that is begun. */
+  readonly number: number | undefined;
+  /** The number of the oldest segment that is needed, by the first turn. */
+  readonly oldest: number | undefined;
+}
 
 function headOf(view: DataView): Head | undefined {
   const [SEGMENT, TURN] = [0x31534c4b, 0x31544c4b];
-  if (view.byteLength < 40) return undefined;
-  const magic = view.getUint32(0, true);
-  if (magic === SEGMENT) return { kind: "segment", number: view.getUint32(12, true) };
-  return magic === TURN ? { kind: "turn", oldest: view.getUint32(32, true) } : undefined;
+  const isSegment = view.byteLength >= 40 && view.getUint32(0, true) === SEGMENT;
+  const turn = isSegment ? 40 : 0;
+  const isTurn = view.byteLength >= turn + 40 && view.getUint32(turn, true) === TURN;
+  return {
+    number: isSegment ? view.getUint32(12, true) : undefined,
+    oldest: isTurn ? view.getUint32(turn + 32, true) : undefined,
+  };
 }

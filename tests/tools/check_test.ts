@@ -26,7 +26,7 @@ checkTest("the program prints what it found, and its exit code tells", async (da
   const { start } = segments.at(-1)!;
   const file = `${data}/keyline.log`;
   const bytes = Deno.readFileSync(file);
-  bytes[start + 40 + 48 + 40]! ^= 1;
+  bytes[start + 40 + 40 + 40]! ^= 1;
   Deno.writeFileSync(file, bytes);
   const damaged = await runTool("check:table", { args: [data, "--quiet"] });
   const page = Deno.readTextFileSync(new URL("docs/tools.md", ROOT));
@@ -37,9 +37,9 @@ checkTest("the program prints what it found, and its exit code tells", async (da
   assertMatch(damaged.stdout, /\ndamaged_places 1\nlost_keys 1\n/);
   assertMatch(
     damaged.stdout,
-    new RegExp(`\ndamage: ${file}: at byte ${start + 88}, a record can't be read`),
+    new RegExp(`\ndamage: ${file}: at byte ${start + 80}, a record can't be read`),
   );
-  assertMatch(damaged.stdout, new RegExp(`\nlost: \\S+, at byte ${start + 88}\n$`));
+  assertMatch(damaged.stdout, new RegExp(`\nlost: \\S+, at byte ${start + 80}\n$`));
   assertStringIncludes(damaged.stderr, "--salvage NEWFOLDER");
   const target = `${folder}/new`;
   const saved = await runTool("check:table", { args: [data, "--salvage", target, "--quiet"] });

@@ -28,11 +28,11 @@ logTest(
     assertEquals([code, stderr], [0, ""]);
     assertEquals(stdout.split("\n"), [
       "segment offset turn kind key_bytes value_bytes version expires key",
-      "1 88 1 put 5 3 1 - color",
-      "1 120 1 put 12 5 2 2030-01-02T00:00:00.000Z \\u009b2Jcafé\\u202e",
-      "1 216 2 delete 5 0 0 - color",
-      "1 248 2 put 12 5 2 9000000000000000 \\u009b2Jcafé\\u202e",
-      "1 344 3 clear 0 0 0 -",
+      "1 80 1 put 5 3 1 - color",
+      "1 112 1 put 12 5 2 2030-01-02T00:00:00.000Z \\u009b2Jcafé\\u202e",
+      "1 200 2 delete 5 0 0 - color",
+      "1 232 2 put 12 5 2 9000000000000000 \\u009b2Jcafé\\u202e",
+      "1 320 3 clear 0 0 0 -",
       "",
     ]);
     atOnce(backUp(data, `${folder}/copy`));
@@ -64,16 +64,16 @@ logTest("what can't be read is a line, too, and its exit code tells", async (dat
   const file = `${data}/keyline.log`;
   const bytes = Deno.readFileSync(file);
   bytes[40]! ^= 1; // the header of the first turn
-  bytes[88 + 32 + 20]! ^= 1; // the second record
+  bytes[80 + 32 + 20]! ^= 1; // the second record
   Deno.writeFileSync(file, bytes);
   const { code, stdout } = await runTool("log", { args: [data] });
   assertEquals(code, 1);
   assertEquals(stdout.split("\n").slice(1), [
-    "1 40 ? damaged 48 bytes: a turn",
-    "1 88 ? put 1 5 1 - a",
-    "1 120 ? damaged 32 bytes: a turn",
-    "1 152 ? put 1 5 3 - c",
-    "1 232 2 put 1 5 4 - d",
+    "1 40 ? damaged 40 bytes: a turn",
+    "1 80 ? put 1 5 1 - a",
+    "1 112 ? damaged 32 bytes: a turn",
+    "1 144 ? put 1 5 3 - c",
+    "1 216 2 put 1 5 4 - d",
     "",
   ]);
 });

@@ -13,8 +13,9 @@ import { Memory } from "../../text.ts";
 import type { PositionedFile } from "./file.ts";
 import {
   ALIGNMENT,
-  damageOf,
   decodeSegmentHeader,
+  isWholeTurn,
+  seedOf,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
   TURN_HEADER_BYTES,
@@ -22,6 +23,7 @@ import {
   turnHeaderAt,
 } from "./format.ts";
 import { Segment } from "./segment.ts";
+import { Window } from "./window.ts";
 
 /** Something is wrong with the log. The message names the place, not the file. */
 export class DamageError extends Error {
@@ -51,16 +53,24 @@ export interface LastTurn {
   readonly header: TurnHeader;
 }
 
-/** The turns of one segment, as far as they are whole. */
-export interface Turns {
-  /** The bytes of the segment. */
+/** A turn that was read. */
+export interface ReadTurn {
+  /** Its header, with its offset from the start of the segment. */
+  readonly header: TurnHeader;
+  /** Its bytes, until the next one is read. */
   readonly memory: Memory;
-  /** The turns, in order; their offsets are from the start of the segment. */
-  readonly turns: readonly TurnHeader[];
+  /** Where it starts in them. */
+  readonly at: number;
+}
+
+/** How far the turns of a segment can be read. */
+interface End {
+  /** The last turn; undefined if there is none. */
+  readonly last: LastTurn | undefined;
+  /** Its sequence number; without it, that of the turn before the segment. */
+  readonly sequence: number;
   /** Where the next turn would begin, from the start of the segment. */
   readonly end: number;
-  /** Why there is none: a turn that is damaged or torn; undefined if nothing looks like one. */
-  readonly brokenAt: number | undefined;
 }
 
 /** What is known of a log before it is read: nothing of a copy, whose first slot says it. */
@@ -72,26 +82,25 @@ export interface Identity {
 }
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
-export function findChain(file: PositionedFile, identity = identityOf(file)): Chain {
-  const found = new Map(readHeaders(file, identity).map((each) => [each.header.number, each]));
+export function findChain(file: PositionedFile, identity: Identity = firstHeader(file)): Chain {
+  // A copy is made while a server writes: what is read first must be no newer than what is read then.
+  const heads = readHeads(file, identity.slotBytes);
+  const found = new Map(headersIn(heads, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
-  let number = found.keys().reduce((a, b) => Math.max(a, b));
-  let active = segmentOf(found, number);
-  let turns = readTurns(file, active);
-  // The newest ones may have no turn yet: one that was begun before a crash, and one that was prepared.
-  while (turns.turns.length === 0 && number > 1) {
-    active = segmentOf(found, --number);
-    turns = readTurns(file, active);
+  const active = segmentOf(found, found.keys().reduce((a, b) => Math.max(a, b)));
+  checkNext(heads, active);
+  const memory = readSegment(file, active);
+  const { end, sequence, ...rest } = endOf(file, active);
+  active.end = end;
+  checkRest(memory, active, sequence);
+  let { last } = rest;
+  // The first turn of a segment may be torn: then the last one is in a segment before.
+  for (let number = active.number - 1; last === undefined && number > 0; number--) {
+    ({ last } = endOf(file, segmentOf(found, number)));
   }
-  const header = turns.turns.at(-1);
-  const last = header && { segment: active, header };
-  if (header?.next !== undefined) {
-    active = segmentOf(found, number + 1);
-    if (active.slot !== header.next) throw missing(number + 1);
-    turns = readTurns(file, active);
+  if (sequence !== (last?.header.sequence ?? 0)) {
+    throw missingTurns(active, last?.header.sequence ?? 0);
   }
-  checkRest(active, turns);
-  active.end = turns.end;
   const oldest = Math.max(last?.header.oldest ?? 0, active.header.oldest);
   const segments: Segment[] = [];
   for (let each = oldest; each < active.number; each++) segments.push(segmentOf(found, each));
@@ -107,63 +116,85 @@ export function readSegment(file: PositionedFile, segment: Segment, reused?: Mem
   return memory;
 }
 
-/** Reads the turns of a segment. Pass memory of the segment's size to use it again. */
-export function readTurns(file: PositionedFile, segment: Segment, reused?: Memory): Turns {
-  const memory = readSegment(file, segment, reused);
-  const turns: TurnHeader[] = [];
-  let end = SEGMENT_HEADER_BYTES;
-  for (;;) {
-    const turn = turnHeaderAt(memory, end, segment.seed);
-    const before = turns.at(-1);
-    if (turn === undefined) {
-      const isAny = end + TURN_HEADER_BYTES <= memory.bytes.length &&
-        memory.view.getUint32(end, true) !== 0;
-      return { memory, turns, end, brokenAt: isAny ? end : undefined };
-    }
-    const follows = before === undefined || turn.sequence === before.sequence + 1;
-    if (!follows) return { memory, turns, end, brokenAt: end };
-    const brokenAt = damageOf(memory, turn, segment.seed);
-    if (brokenAt !== undefined) return { memory, turns, end, brokenAt };
-    turns.push(turn);
-    end += turn.length;
-    if (turn.next !== undefined) return { memory, turns, end, brokenAt: undefined };
+/** The turns of a segment, as far as they follow each other and are whole. */
+export function* readTurns(file: PositionedFile, segment: Segment): Generator<ReadTurn> {
+  const window = new Window(file);
+  const { start, size, seed } = segment;
+  let { sequence } = segment.header;
+  for (let offset = SEGMENT_HEADER_BYTES; offset < size;) {
+    const place = start + offset;
+    let at = window.show(place, TURN_HEADER_BYTES);
+    const header = at === undefined ? undefined : turnHeaderAt(window.memory, at, seed);
+    if (header?.sequence !== sequence + 1 || offset + header.length > size) return;
+    at = window.show(place, header.length);
+    if (at === undefined || !isWholeTurn(window.memory, { ...header, offset: at }, seed)) return;
+    yield { header: { ...header, offset }, memory: window.memory, at };
+    offset += header.length;
+    sequence++;
   }
 }
 
+function endOf(file: PositionedFile, segment: Segment): End {
+  let last: LastTurn | undefined;
+  for (const { header } of readTurns(file, segment)) last = { segment, header };
+  const end = last === undefined ? SEGMENT_HEADER_BYTES : last.header.offset + last.header.length;
+  return { last, end, sequence: last?.header.sequence ?? segment.header.sequence };
+}
+
+/** The turns of a segment do not follow those of the segment before it. */
+export function missingTurns({ start }: Segment, sequence: number): DamageError {
+  return new DamageError(start, `the turns after ${sequence} are missing`);
+}
+
 /** Looks for a turn behind the end: the one between was whole once. Throws DamageError. */
-export function checkRest(segment: Segment, { memory, turns, end, brokenAt }: Turns): void {
+function checkRest(memory: Memory, segment: Segment, sequence: number): void {
   // Behind the end there may be a part of the turn that was under way, but not of a later one.
-  const after = turns.at(-1)?.sequence ?? 0;
-  for (let at = end; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
+  const from = segment.end + ALIGNMENT;
+  for (let at = from; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
     const turn = turnHeaderAt(memory, at, segment.seed);
-    if (turn === undefined || turn.sequence <= after + 1 || at === end) continue;
+    if (turn === undefined || turn.sequence <= sequence + 1) continue;
     throw new DamageError(
-      segment.start + (brokenAt ?? end),
+      segment.start + segment.end,
       `a turn can't be read, but one after it can, at byte ${segment.start + at}`,
     );
   }
 }
 
-function identityOf(file: PositionedFile): Identity {
+/** Looks for a segment that follows, whose header can't be read: it is written with the first turn. Throws DamageError. */
+function checkNext(heads: readonly Memory[], { header, number }: Segment): void {
+  const seed = seedOf({ salt: header.salt, number: number + 1 });
+  const isBegun = (head: Memory) => turnHeaderAt(head, SEGMENT_HEADER_BYTES, seed) !== undefined;
+  if (heads.some(isBegun)) throw missing(number + 1);
+}
+
+/** The header of a segment at this place; undefined if there is no whole one. */
+export function readHeader(file: PositionedFile, place: number): SegmentHeader | undefined {
   const memory = new Memory(SEGMENT_HEADER_BYTES);
-  const length = file.read(memory.bytes, 0);
-  const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
-  if (header === undefined) {
-    throw new DamageError(0, "it does not begin with a segment of Keyline's log");
-  }
-  return header;
+  file.read(memory.bytes, place);
+  return decodeSegmentHeader(memory);
 }
 
 /** The headers of all slots that are of this log, also of segments that are no longer needed. */
-export function readHeaders(file: PositionedFile, { salt, slotBytes }: Identity): Found[] {
-  const size = file.size();
-  const memory = new Memory(SEGMENT_HEADER_BYTES);
+export function readHeaders(file: PositionedFile, identity: Identity): Found[] {
+  return headersIn(readHeads(file, identity.slotBytes), identity);
+}
+
+/** What each slot begins with: the headers of a segment and of its first turn. */
+function readHeads(file: PositionedFile, slotBytes: number): Memory[] {
+  const heads: Memory[] = [];
+  for (let at = 0; at < file.size(); at += slotBytes) {
+    const head = new Memory(SEGMENT_HEADER_BYTES + TURN_HEADER_BYTES);
+    file.read(head.bytes, at);
+    heads.push(head);
+  }
+  return heads;
+}
+
+function headersIn(heads: readonly Memory[], { salt, slotBytes }: Identity): Found[] {
   const found: Found[] = [];
-  for (let at = 0; at < size; at += slotBytes) {
-    const length = file.read(memory.bytes, at);
-    const header = length === SEGMENT_HEADER_BYTES ? decodeSegmentHeader(memory) : undefined;
-    if (header?.salt !== salt || header.slotBytes !== slotBytes) continue;
-    found.push({ header, slot: at / slotBytes });
+  for (const [slot, head] of heads.entries()) {
+    const header = decodeSegmentHeader(head);
+    if (header?.salt === salt && header.slotBytes === slotBytes) found.push({ header, slot });
   }
   return found;
 }
@@ -174,6 +205,12 @@ export interface Found {
   readonly header: SegmentHeader;
   /** The slot in which it stands. */
   readonly slot: number;
+}
+
+function firstHeader(file: PositionedFile): SegmentHeader {
+  const header = readHeader(file, 0);
+  if (header !== undefined) return header;
+  throw new DamageError(0, "it does not begin with a segment of Keyline's log");
 }
 
 function segmentOf(found: ReadonlyMap<number, Found>, number: number): Segment {

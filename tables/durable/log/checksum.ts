@@ -58,11 +58,6 @@ export function xxh32({ view, bytes }: Memory, start: number, end: number, seed:
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Adds a checksum to a digest of several, which depends on their order. */
-export function addToDigest(digest: number, sum: number): number {
-  return Math.imul(rotate(digest, 5) ^ sum, PRIME_1);
-}
-
 function round(lane: number, word: number): number {
   return Math.imul(rotate((lane + Math.imul(word, PRIME_2)) | 0, 13), PRIME_1);
 }

@@ -11,7 +11,6 @@
 import { KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
-import { Memory } from "../../text.ts";
 import { assertThat, messageOf } from "../errors.ts";
 import { DamageError } from "./chain.ts";
 import {
@@ -23,12 +22,14 @@ import {
   TURN_HEADER_BYTES,
   turnHeaderAt,
 } from "./format.ts";
-import type { Log, Need } from "./log.ts";
+import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
-import { entryBytes } from "./segment_index.ts";
+import { Window } from "./window.ts";
 
 /** The log may take so many times what is live, besides the active segment. */
 const SPACE_MAX = 2.5;
+/** How much must be written before segments are moved to give room back, as a share of all. */
+const MOVED_SHARE = 1 / 4;
 /** On a full disk, what can be gained at least, in slots. */
 const GAIN_SHARE = 1 / 4;
 /** What the headers in a segment of copies take, in bytes; and more than that, in slots. */
@@ -36,8 +37,6 @@ const OVERHEAD_BYTES = 1_024;
 const MARGIN_SHARE = 1 / 32;
 /** How many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
 const SPARE_SLOTS = 5;
-/** How much of a segment is read at a time, in bytes. */
-const READ_BYTES = 262_144;
 
 /** A record that was copied into the turn. */
 interface Copy {
@@ -51,10 +50,7 @@ export class Compactor {
   readonly #log: Log;
   readonly #memtable: Memtable;
   readonly #slotBytes: number;
-  readonly #chunk = new Memory(READ_BYTES);
-  /** Which part of the file the chunk has. */
-  #chunkAt = 0;
-  #chunkLength = 0;
+  readonly #window: Window;
   /** The segment that is being read, and where, from its start. */
   #segment: Segment | undefined;
   #at = 0;
@@ -66,6 +62,9 @@ export class Compactor {
   #done: Segment[] = [];
   /** The segment in which damage was found: nothing behind it can be compacted. */
   #damaged: Segment | undefined;
+  /** Up to which segment all are moved towards the start of the file; and from which one on that may be repeated. */
+  #moveTo = 0;
+  #moveAgain = 0;
   /** How many bytes it has copied. */
   copiedBytes = 0;
 
@@ -74,6 +73,7 @@ export class Compactor {
     this.#log = log;
     this.#memtable = memtable;
     this.#slotBytes = slotBytes;
+    this.#window = new Window(log);
   }
 
   /** The number of the oldest segment that is needed once the turn is durable. */
@@ -90,6 +90,23 @@ export class Compactor {
   excessBytes(): number {
     const used = this.#log.usedSlots - this.#done.reduce((sum, { slots }) => sum + slots, 0);
     return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
+  }
+
+  /**
+   * Whether to move segments towards the start of the file, because most of it is free and can't be given back.
+   * It begins with the active one, and passes each once. Throws errors of the system.
+   */
+  isMoving(): boolean {
+    const log = this.#log;
+    if (!log.hasManyFree) return false;
+    const { number } = log.active;
+    if (number >= this.#moveAgain) {
+      this.#moveTo = number;
+      // What is copied is paid for by what was written.
+      this.#moveAgain = number + Math.ceil(MOVED_SHARE * log.usedSlots) + 1;
+      log.goOn();
+    }
+    return log.segments[0]!.number <= this.#moveTo;
   }
 
   /** How much room of one segment it takes to compact the oldest one, in bytes. */
@@ -163,15 +180,15 @@ export class Compactor {
     if (this.#segment !== segment) {
       this.#segment = segment;
       this.#at = this.#turnEnd = SEGMENT_HEADER_BYTES;
-      this.#chunkLength = 0;
+      this.#window.hide();
     }
     const from = this.#at;
     while (this.#at < segment.end && this.#at - from < bytesMax) {
       if (this.#at === this.#turnEnd) {
-        const offset = this.#load(segment, TURN_HEADER_BYTES);
+        const offset = this.#show(segment, TURN_HEADER_BYTES);
         const turn = offset === undefined
           ? undefined
-          : turnHeaderAt(this.#chunk, offset, segment.seed);
+          : turnHeaderAt(this.#window.memory, offset, segment.seed);
         if (turn === undefined) throw this.#damage(segment);
         this.#turnEnd = this.#at + turn.length;
         this.#at += TURN_HEADER_BYTES;
@@ -186,30 +203,27 @@ export class Compactor {
 
   /** Copies the next record if it is live, and returns its length; 0 if the turn has no room for it. */
   #copyRecord(segment: Segment): number {
-    let memory = this.#chunk;
-    let offset = this.#load(segment, HEAD_BYTES) ?? this.#load(segment, 0)!;
-    const length = recordBytesAt(memory, offset, offset + this.#turnEnd - this.#at);
+    const window = this.#window;
+    let offset = this.#show(segment, HEAD_BYTES) ?? this.#show(segment, 0)!;
+    const length = recordBytesAt(window.memory, offset, offset + this.#turnEnd - this.#at);
     if (length === undefined) throw this.#damage(segment);
     const place = segment.start + this.#at;
-    let change = readChange(memory, changeIn(offset));
+    let change = readChange(window.memory, changeIn(offset));
     // Nothing of this is verified yet, and a key that is too long would end behind what was read.
-    if (change.key.end > this.#chunkLength) throw this.#damage(segment);
+    if (change.key.end > window.length) throw this.#damage(segment);
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
     if (ref === NO_REF || this.#memtable.records.place(ref) !== place) return length;
-    const need = this.#needOf(ref);
-    if (need.bytes !== length) throw this.#damage(segment);
-    if (!this.#log.fits(need)) {
+    if (this.#bytesOf(ref) !== length) throw this.#damage(segment);
+    if (!this.#log.fits(length)) {
       if (this.#log.length > 0) return 0;
-      this.#log.makeRoom(need);
+      this.#log.makeRoom(length);
     }
     if (this.#memtable.records.isCold(ref)) {
-      if (offset + length > this.#chunkLength) {
-        [memory, offset] = [new Memory(length), 0];
-        if (this.#read(segment, memory.bytes, place) < length) throw this.#damage(segment);
-      }
-      if (!isWholeRecord(memory, offset, segment.seed)) throw this.#damage(segment);
-      change = readChange(memory, changeIn(offset));
+      offset = this.#show(segment, length) ?? -1;
+      const isWhole = offset >= 0 && isWholeRecord(window.memory, offset, segment.seed);
+      if (!isWhole) throw this.#damage(segment);
+      change = readChange(window.memory, changeIn(offset));
     } else {
       // What is in memory was written or verified before.
       const { value, version, expiresAt } = this.#memtable.entryOf(ref);
@@ -222,29 +236,16 @@ export class Compactor {
   }
 
   /** What the record takes in the log, by what memory knows of it. */
-  #needOf(ref: number): Need {
+  #bytesOf(ref: number): number {
     const { records } = this.#memtable;
-    const [key, expiresAt] = [records.key(ref), records.expiresAt(ref)];
-    const bytes = recordBytes(key.length, records.valueLength(ref), expiresAt);
-    return { bytes, indexBytes: entryBytes({ key, expiresAt }) };
+    return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
-  /** Where in the chunk the next bytes are; reads them if they are not there. Undefined if the segment ends before. */
-  #load(segment: Segment, length: number): number | undefined {
-    const start = segment.start + this.#at;
-    const offset = start - this.#chunkAt;
-    if (offset >= 0 && offset + length <= this.#chunkLength) return offset;
-    const wanted = Math.min(READ_BYTES, segment.end - this.#at);
-    this.#chunkAt = start;
-    this.#chunkLength = this.#read(segment, this.#chunk.bytes.subarray(0, wanted), start);
-    return length <= this.#chunkLength ? 0 : undefined;
-  }
-
-  #read(segment: Segment, bytes: Uint8Array, place: number): number {
+  /** Where in the window the next bytes of a segment are; undefined if the file ends before. */
+  #show(segment: Segment, length: number): number | undefined {
     try {
-      return this.#log.read(bytes, place);
+      return this.#window.show(segment.start + this.#at, length);
     } catch (error) {
-      this.#chunkLength = 0;
       throw this.#damage(segment, messageOf(error));
     }
   }

@@ -16,7 +16,7 @@ import {
   writeChange,
 } from "../../change.ts";
 import { Memory } from "../../text.ts";
-import { addToDigest, checksum } from "./checksum.ts";
+import { checksum } from "./checksum.ts";
 
 /** The size of a slot, in bytes. */
 export const SLOT_BYTES = 8_388_608;
@@ -30,8 +30,9 @@ const SALT = 8; // u32
 const NUMBER = 12; // u32
 const SLOTS = 16; // u32
 const SLOT_SIZE = 20; // u32
-const FIRST_VERSION = 24; // f64
+const FIRST_SEQUENCE = 24; // f64
 const FIRST_OLDEST = 32; // u32
+const INDEX = 36; // u32, in units of eight bytes
 /** The size of a segment's header, in bytes. */
 export const SEGMENT_HEADER_BYTES = 40;
 
@@ -41,10 +42,9 @@ const COUNT = 12; // u32
 const SEQUENCE = 16; // f64
 const VERSION = 24; // f64
 const OLDEST = 32; // u32
-const NEXT = 36; // u32
-const DIGEST = 40; // u32
+const RECORDS = 36; // u32: the checksum of all records
 /** The size of a turn's header, in bytes. */
-export const TURN_HEADER_BYTES = 48;
+export const TURN_HEADER_BYTES = 40;
 
 // A record: its checksum, then the change, padded with zeros.
 const RECORD_CHECKSUM_BYTES = 4;
@@ -61,10 +61,12 @@ export interface SegmentHeader {
   readonly slots: number;
   /** The size of a slot, in bytes. */
   readonly slotBytes: number;
-  /** The last version that the table had given when the header was written. */
-  readonly version: number;
-  /** The number of the oldest segment that was needed then. */
+  /** The sequence number of the turn before its first. */
+  readonly sequence: number;
+  /** The number of the oldest segment that was needed when it was begun. */
   readonly oldest: number;
+  /** Where the record with the index of the segment before starts, in bytes from its own start; 0 if there is none. */
+  readonly index: number;
 }
 
 /** What the header of a turn says, and where the turn is. */
@@ -81,10 +83,8 @@ export interface TurnHeader {
   readonly version: number;
   /** The number of the oldest segment that holds anything from here on. */
   readonly oldest: number;
-  /** The slot of the next segment, if this turn is the last of its own. */
-  readonly next: number | undefined;
-  /** Of the checksums of its records. */
-  readonly digest: number;
+  /** The checksum of all its records, with their padding. */
+  readonly records: number;
 }
 
 /** The seed of all checksums within a segment: what its slot held before is not valid under it. */
@@ -92,64 +92,61 @@ export function seedOf({ salt, number }: Pick<SegmentHeader, "salt" | "number">)
   return salt ^ Math.imul(number, 0x9e3779b1);
 }
 
-/** The header of a segment as bytes. */
-export function encodeSegmentHeader(header: SegmentHeader): Memory {
-  const memory = new Memory(SEGMENT_HEADER_BYTES);
+/** Writes the header of a segment to the start of this memory. */
+export function writeSegmentHeader(header: SegmentHeader, memory: Memory): void {
   const { view } = memory;
   view.setUint32(0, SEGMENT_MAGIC, true);
   view.setUint32(SALT, header.salt, true);
   view.setUint32(NUMBER, header.number, true);
   view.setUint32(SLOTS, header.slots, true);
   view.setUint32(SLOT_SIZE, header.slotBytes, true);
-  view.setFloat64(FIRST_VERSION, header.version, true);
+  view.setFloat64(FIRST_SEQUENCE, header.sequence, true);
   view.setUint32(FIRST_OLDEST, header.oldest, true);
+  view.setUint32(INDEX, header.index / ALIGNMENT, true);
   const sum = checksum(memory, SALT, SEGMENT_HEADER_BYTES, header.salt);
   view.setUint32(CHECKSUM, sum, true);
-  return memory;
 }
 
 /** Reads the header of a segment; undefined if there is no whole one. */
-export function decodeSegmentHeader(memory: Memory, offset = 0): SegmentHeader | undefined {
+export function decodeSegmentHeader(memory: Memory): SegmentHeader | undefined {
   const { view } = memory;
-  if (offset + SEGMENT_HEADER_BYTES > memory.bytes.length) return undefined;
-  if (view.getUint32(offset, true) !== SEGMENT_MAGIC) return undefined;
-  const salt = view.getUint32(offset + SALT, true);
-  const sum = checksum(memory, offset + SALT, offset + SEGMENT_HEADER_BYTES, salt);
-  if (sum !== view.getUint32(offset + CHECKSUM, true)) return undefined;
+  if (SEGMENT_HEADER_BYTES > memory.bytes.length) return undefined;
+  if (view.getUint32(0, true) !== SEGMENT_MAGIC) return undefined;
+  const salt = view.getUint32(SALT, true);
+  const sum = checksum(memory, SALT, SEGMENT_HEADER_BYTES, salt);
+  if (sum !== view.getUint32(CHECKSUM, true)) return undefined;
   return {
     salt,
-    number: view.getUint32(offset + NUMBER, true),
-    slots: view.getUint32(offset + SLOTS, true),
-    slotBytes: view.getUint32(offset + SLOT_SIZE, true),
-    version: view.getFloat64(offset + FIRST_VERSION, true),
-    oldest: view.getUint32(offset + FIRST_OLDEST, true),
+    number: view.getUint32(NUMBER, true),
+    slots: view.getUint32(SLOTS, true),
+    slotBytes: view.getUint32(SLOT_SIZE, true),
+    sequence: view.getFloat64(FIRST_SEQUENCE, true),
+    oldest: view.getUint32(FIRST_OLDEST, true),
+    index: view.getUint32(INDEX, true) * ALIGNMENT,
   };
 }
 
-/** Fills in the header of the turn at the start of this memory, and the checksums of its records. */
+/** Fills in the header of the turn at an offset, where its memory ends, and the checksums of its records. */
 export function sealTurn(
   memory: Memory,
-  { seed, next, ...turn }: Omit<TurnHeader, "offset" | "count" | "digest"> & { seed: number },
+  { seed, offset, length, ...turn }: Omit<TurnHeader, "count" | "records"> & { seed: number },
 ): void {
   const { view } = memory;
-  let [digest, count] = [0, 0];
-  for (let at = TURN_HEADER_BYTES; at < turn.length; count++) {
-    const end = at + RECORD_CHECKSUM_BYTES + changeBytesAt(memory, at + RECORD_CHECKSUM_BYTES);
-    const sum = checksum(memory, at + RECORD_CHECKSUM_BYTES, end, seed);
-    view.setUint32(at, sum, true);
-    digest = addToDigest(digest, sum);
-    at = aligned(end);
+  const [start, end] = [offset + TURN_HEADER_BYTES, offset + length];
+  let count = 0;
+  for (let at = start; at < end; count++) {
+    const recordEnd = changeIn(at) + changeBytesAt(memory, changeIn(at));
+    view.setUint32(at, checksum(memory, changeIn(at), recordEnd, seed), true);
+    at = aligned(recordEnd);
   }
-  view.setUint32(0, TURN_MAGIC, true);
-  view.setUint32(LENGTH, turn.length, true);
-  view.setUint32(COUNT, count, true);
-  view.setFloat64(SEQUENCE, turn.sequence, true);
-  view.setFloat64(VERSION, turn.version, true);
-  view.setUint32(OLDEST, turn.oldest, true);
-  view.setUint32(NEXT, next === undefined ? 0 : next + 1, true);
-  view.setUint32(DIGEST, digest >>> 0, true);
-  view.setUint32(DIGEST + 4, 0, true);
-  view.setUint32(CHECKSUM, checksum(memory, LENGTH, TURN_HEADER_BYTES, seed), true);
+  view.setUint32(offset, TURN_MAGIC, true);
+  view.setUint32(offset + LENGTH, length, true);
+  view.setUint32(offset + COUNT, count, true);
+  view.setFloat64(offset + SEQUENCE, turn.sequence, true);
+  view.setFloat64(offset + VERSION, turn.version, true);
+  view.setUint32(offset + OLDEST, turn.oldest, true);
+  view.setUint32(offset + RECORDS, checksum(memory, start, end, seed), true);
+  view.setUint32(offset + CHECKSUM, checksum(memory, offset + LENGTH, start, seed), true);
 }
 
 /** The header of the turn at an offset; undefined if there is no whole one. Its records may be torn. */
@@ -159,7 +156,6 @@ export function turnHeaderAt(memory: Memory, offset: number, seed: number): Turn
   if (view.getUint32(offset, true) !== TURN_MAGIC) return undefined;
   const sum = checksum(memory, offset + LENGTH, offset + TURN_HEADER_BYTES, seed);
   if (sum !== view.getUint32(offset + CHECKSUM, true)) return undefined;
-  const next = view.getUint32(offset + NEXT, true);
   return {
     offset,
     length: view.getUint32(offset + LENGTH, true),
@@ -167,24 +163,19 @@ export function turnHeaderAt(memory: Memory, offset: number, seed: number): Turn
     sequence: view.getFloat64(offset + SEQUENCE, true),
     version: view.getFloat64(offset + VERSION, true),
     oldest: view.getUint32(offset + OLDEST, true),
-    next: next === 0 ? undefined : next - 1,
-    digest: view.getUint32(offset + DIGEST, true),
+    records: view.getUint32(offset + RECORDS, true),
   };
 }
 
-/** The offset of the first record of a turn that is damaged, or its end if its digest is; undefined if it is whole. */
-export function damageOf(memory: Memory, turn: TurnHeader, seed: number): number | undefined {
-  const end = turn.offset + turn.length;
-  if (end > memory.bytes.length) return memory.bytes.length;
-  let digest = 0;
-  let at = turn.offset + TURN_HEADER_BYTES;
-  for (let i = 0; i < turn.count; i++) {
-    const length = recordBytesAt(memory, at, end);
-    if (length === undefined || !isWholeRecord(memory, at, seed)) return at;
-    digest = addToDigest(digest, memory.view.getUint32(at, true));
-    at += length;
-  }
-  return at === end && digest >>> 0 === turn.digest ? undefined : end;
+/** Whether the records of a turn are those that it was written with. */
+export function isWholeTurn(
+  memory: Memory,
+  { offset, length, records }: TurnHeader,
+  seed: number,
+): boolean {
+  const end = offset + length;
+  return end <= memory.bytes.length &&
+    checksum(memory, offset + TURN_HEADER_BYTES, end, seed) === records;
 }
 
 /** The size of a record with a key and a value of these lengths, in bytes. */

@@ -5,15 +5,14 @@
  * @module
  */
 
-import { KIND, readChange } from "../../change.ts";
+import { type Change, KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
-import type { Memory, Text } from "../../text.ts";
-import { type Chain, DamageError, readTurns } from "./chain.ts";
+import type { Text } from "../../text.ts";
+import { type Chain, missingTurns, readTurns } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
-import { changeIn, recordBytesAt, TURN_HEADER_BYTES, type TurnHeader } from "./format.ts";
-import type { Segment } from "./segment.ts";
-import { entriesOf, entryBytes, readIndex, type SegmentIndex } from "./segment_index.ts";
+import { changeIn, recordBytes, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
+import { readIndex } from "./segment_index.ts";
 
 /** What is loaded. */
 export interface Loading {
@@ -27,76 +26,99 @@ export interface Loading {
   readonly hotBytesMax: number;
 }
 
+/** How many changes are made at a time: what it takes to look up their keys is read ahead together. */
+const BATCH_CHANGES = 64;
+
 /** Loads all segments, and returns how many records were read. Throws DamageError. */
-export function load({ file, chain, memtable, hotBytesMax }: Loading): number {
-  let records = 0;
-  let memory: Memory | undefined;
-  let sequence: number | undefined;
-  for (const segment of chain.segments) {
-    const isActive = segment === chain.segments.at(-1);
-    const index = isActive ? undefined : readIndex(file, segment);
+export function load({ file, chain: { segments }, ...loading }: Loading): number {
+  const loader = new Loader(loading);
+  let { sequence } = segments[0]!.header;
+  for (const [i, segment] of segments.entries()) {
+    if (segment.header.sequence !== sequence) throw missingTurns(segment, sequence);
+    const next = segments[i + 1];
+    const index = next && readIndex(file, next);
     if (index !== undefined) {
-      records += loadIndex(memtable, segment, index);
-      segment.end = index.end;
-      segment.isIndexed = true;
-      // The first turn is not read: its segment follows the one before if its last turn says so.
-      sequence = index.sequence;
-      memtable.commit();
-      continue;
-    }
-    const read = readTurns(file, segment, memory);
-    memory = read.memory;
-    const first = read.turns[0];
-    if (sequence !== undefined && first !== undefined && first.sequence !== sequence + 1) {
-      throw new DamageError(segment.start, `the turns after ${sequence} are missing`);
-    }
-    if (!isActive && read.turns.at(-1)?.next === undefined) {
-      throw new DamageError(segment.start + read.end, "a turn can't be read, and others follow it");
-    }
-    for (const turn of read.turns) {
-      records += loadTurn(memtable, segment, { memory, turn, hotBytesMax });
-    }
-    segment.end = read.end;
-    sequence = read.turns.at(-1)?.sequence ?? sequence;
-    memtable.commit();
-  }
-  return records;
-}
-
-function loadIndex(memtable: Memtable, segment: Segment, index: SegmentIndex): number {
-  let records = 0;
-  for (const { kind, key, valueLength, version, expiresAt, offset } of entriesOf(index)) {
-    const place = segment.start + offset;
-    if (kind === KIND.PUT) memtable.put(key, valueLength, { version, expiresAt, place });
-    else removeBy(memtable, kind, key);
-    records++;
-  }
-  return records;
-}
-
-function loadTurn(
-  memtable: Memtable,
-  segment: Segment,
-  { memory, turn, hotBytesMax }: { memory: Memory; turn: TurnHeader; hotBytesMax: number },
-): number {
-  const end = turn.offset + turn.length;
-  for (let at = turn.offset + TURN_HEADER_BYTES; at < end;) {
-    const change = readChange(memory, changeIn(at));
-    const { kind, key, value, version, expiresAt } = change;
-    if (kind === KIND.PUT) {
-      const stored = memtable.records.hotBytes < hotBytesMax ? value : value.length;
-      memtable.put(key, stored, { version, expiresAt, place: segment.start + at });
+      for (const { offset, valueLength: value, ...head } of index) {
+        loader.add({ ...head, value }, segment.start + offset);
+        segment.end = offset + recordBytes(head.key.length, value, head.expiresAt);
+      }
+      sequence = next!.header.sequence;
     } else {
-      removeBy(memtable, kind, key);
+      for (const { header, memory, at } of readTurns(file, segment)) {
+        const [first, to] = [at + TURN_HEADER_BYTES, at + header.length];
+        const place = segment.start + header.offset - at;
+        for (let record = first; record < to; record += recordBytesAt(memory, record, to)!) {
+          loader.add(readChange(memory, changeIn(record)), place + record);
+        }
+        loader.flush();
+        // Only the last segment gets an index.
+        const places = { from: first, to, at: header.offset + TURN_HEADER_BYTES };
+        if (next === undefined) segment.index.add(memory, places);
+        segment.end = header.offset + header.length;
+        sequence = header.sequence;
+      }
     }
-    segment.indexBytes += entryBytes(change);
-    at += recordBytesAt(memory, at, end)!;
+    loader.flush();
   }
-  return turn.count;
+  return loader.records;
 }
 
-function removeBy(memtable: Memtable, kind: number, key: Text): void {
-  if (kind === KIND.CLEAR) return memtable.clear();
-  const ref = memtable.find(key);
-  if (ref !== NO_REF) memtable.remove(ref);
+/** A change, or the head of one: then its value is a length alone. */
+export type Loaded = Omit<Change, "value"> & { readonly value: Text | number };
+
+/** Makes the changes of a log in a memtable, some at a time. */
+class Loader {
+  readonly #memtable: Memtable;
+  readonly #hotBytesMax: number;
+  readonly #changes: Loaded[] = [];
+  readonly #keys: Text[] = [];
+  readonly #places: number[] = [];
+  records = 0;
+
+  constructor({ memtable, hotBytesMax }: Pick<Loading, "memtable" | "hotBytesMax">) {
+    this.#memtable = memtable;
+    this.#hotBytesMax = hotBytesMax;
+  }
+
+  /** Adds a change, whose bytes must stay as they are until `flush`, and its place. */
+  add(change: Loaded, place: number): void {
+    this.#changes.push(change);
+    this.#keys.push(change.key);
+    this.#places.push(place);
+    if (this.#keys.length === BATCH_CHANGES) this.#makeChanges();
+  }
+
+  /** Makes all changes final. */
+  flush(): void {
+    this.#makeChanges();
+    this.#memtable.commit();
+  }
+
+  #makeChanges(): void {
+    const memtable = this.#memtable;
+    memtable.prefetch(this.#keys);
+    for (const [i, change] of this.#changes.entries()) {
+      const isKept = memtable.records.hotBytes < this.#hotBytesMax && memtable.budget.room > 0;
+      makeChange(memtable, change, { place: this.#places[i]!, isKept });
+    }
+    this.records += this.#keys.length;
+    this.#changes.length = this.#keys.length = this.#places.length = 0;
+  }
+}
+
+/** Makes a change of the log in a memtable: what is at this place, with its value if that is kept and there. */
+export function makeChange(
+  memtable: Memtable,
+  { kind, key, value, version, expiresAt }: Loaded,
+  { place, isKept = false }: { place: number; isKept?: boolean },
+): void {
+  if (kind === KIND.PUT) {
+    const stored = isKept || typeof value === "number" ? value : value.length;
+    memtable.put(key, stored, { version, expiresAt, place });
+  } else if (kind === KIND.CLEAR) {
+    memtable.clear();
+  } else if (kind === KIND.DELETE) {
+    const ref = memtable.find(key);
+    if (ref !== NO_REF) memtable.remove(ref);
+  }
 }

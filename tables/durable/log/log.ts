@@ -1,6 +1,6 @@
 /**
  * The log, which is the table on disk. It gathers the changes of a turn, and makes them durable with one write
- * and one sync, in room that is allocated before. A segment that is full is sealed, and the log goes on in the
+ * and one sync, in room that is allocated before. Where a turn has no room in a segment, the log goes on in the
  * next one; segments whose records have all been replaced give their slots back.
  *
  * @module
@@ -15,16 +15,15 @@ import { assertThat, isDiskFull } from "../errors.ts";
 import type { Chain } from "./chain.ts";
 import type { PositionedFile } from "./file.ts";
 import {
-  encodeSegmentHeader,
   sealTurn,
   SEGMENT_HEADER_BYTES,
   sizeOfRecord,
   SLOT_BYTES,
   TURN_HEADER_BYTES,
   writeRecord,
+  writeSegmentHeader,
 } from "./format.ts";
 import { Segment, slotsOf } from "./segment.ts";
-import { entryBytes, indexRoom } from "./segment_index.ts";
 import { Slots } from "./slots.ts";
 
 /** How many slots are kept beside the active segment: the next one, and one in reserve for a full disk. */
@@ -55,18 +54,8 @@ export interface Commit {
   readonly oldest: number;
 }
 
-/** What a record takes. */
-export interface Need {
-  /** Its size, in bytes. */
-  readonly bytes: number;
-  /** The size of its entry in the index, in bytes. */
-  readonly indexBytes: number;
-}
-
-const NOTHING: Need = { bytes: 0, indexBytes: 0 };
-
-/** How large a segment is, and how full. */
-type Filling = Pick<Segment, "size" | "end" | "indexBytes">;
+/** What is in front of the records that are gathered: room for the headers of the segment and of the turn. */
+const HEAD_BYTES = SEGMENT_HEADER_BYTES + TURN_HEADER_BYTES;
 
 /** Records of a turn that are at another place than was expected. */
 export interface Moved {
@@ -89,12 +78,10 @@ export class Log implements ChangeLog {
   #usedSlots = 0;
   /** The segment that has each slot. */
   readonly #bySlot: (Segment | undefined)[] = [];
-  /** The segment that follows the active one, once its header is written; and whether that is durable. */
-  #next: Segment | undefined;
-  #isNextDurable = false;
-  /** The turn that is being gathered: room for the header, then the records. */
-  readonly #gathered = new TurnBuffer({ headBytes: TURN_HEADER_BYTES });
-  #gatheredIndexBytes = 0;
+  /** Whether the active segment's header is not written yet: that is done with its first turn. */
+  #isFresh = false;
+  /** The turn that is being gathered. */
+  readonly #gathered = new TurnBuffer({ headBytes: HEAD_BYTES });
   /** The last turn that was committed. */
   #sequence: number;
   #version: number;
@@ -112,7 +99,7 @@ export class Log implements ChangeLog {
     this.#slotBytes = slotBytes;
     this.#segments = [...segments];
     this.#sequence = last?.header.sequence ?? 0;
-    this.#version = Math.max(last?.header.version ?? 0, this.active.header.version);
+    this.#version = last?.header.version ?? 0;
     for (const segment of segments) this.#use(segment);
     this.#slots = new Slots(file, { slotBytes, taken: slotsOf(segments), mayReuse });
   }
@@ -120,8 +107,12 @@ export class Log implements ChangeLog {
   /** Makes a log in an empty file: its first segment. Throws errors of the system. */
   static create(file: PositionedFile, { salt, slotBytes = SLOT_BYTES }: LogOptions): void {
     new Slots(file, { slotBytes, taken: new Set(), mayReuse: () => true }).grow();
-    const header = { salt, number: 1, slots: 1, slotBytes, version: 0, oldest: 1 };
-    file.write(encodeSegmentHeader(header).bytes, 0);
+    const memory = new Memory(SEGMENT_HEADER_BYTES);
+    writeSegmentHeader(
+      { salt, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1, index: 0 },
+      memory,
+    );
+    file.write(memory.bytes, 0);
     file.sync();
   }
 
@@ -162,23 +153,20 @@ export class Log implements ChangeLog {
 
   /** The bytes of the turn's records. */
   get length(): number {
-    return this.#gathered.length - TURN_HEADER_BYTES;
+    return this.#gathered.length - HEAD_BYTES;
   }
 
   /** Adds a change to the turn. Returns where its record will be in the file, in bytes. */
   add(change: Change): number {
     const at = this.#gathered.claim(sizeOfRecord(change));
     writeRecord(change, this.#gathered.memory, at);
-    this.#gatheredIndexBytes += entryBytes(change);
-    const { start, end } = this.active;
-    return start + end + at;
+    return this.#begin + at;
   }
 
   /** Drops the turn's last records: those after it had this length. */
   undo(length: number): void {
-    this.#gathered.truncate(TURN_HEADER_BYTES + length);
-    // What their entries would take stays counted: it is an upper bound.
-    if (length === 0) this.#clear();
+    this.#gathered.truncate(HEAD_BYTES + length);
+    if (length === 0) this.#gathered.clear();
   }
 
   /** How many bytes more the turn can take in its segment. */
@@ -188,7 +176,7 @@ export class Log implements ChangeLog {
 
   /** How many slots there are for what follows, the next one included. */
   get spareSlots(): number {
-    return this.#slots.free.length + (this.#next === undefined ? 0 : 1);
+    return this.#slots.free.length;
   }
 
   /** The bytes of all turns, and of the headers of their segments. */
@@ -202,16 +190,16 @@ export class Log implements ChangeLog {
       (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
-  /** Whether the active segment has room for the turn and so much more. */
-  fits(more = NOTHING): boolean {
-    return this.#roomIn(this.active, more) >= 0;
+  /** Whether the active segment has room for the turn and so many bytes more. */
+  fits(more = 0): boolean {
+    return this.#roomIn(this.active) >= more;
   }
 
   /**
-   * Goes on in another segment where the active one lacks the room for the turn and so much more, and returns
+   * Goes on in another segment where the active one lacks the room for the turn and so many bytes more, and returns
    * where the turn's records are now. Throws errors of the system and TableError.
    */
-  makeRoom(more = NOTHING): Moved | undefined {
+  makeRoom(more = 0): Moved | undefined {
     return this.fits(more) ? undefined : this.#goOn(more);
   }
 
@@ -222,35 +210,34 @@ export class Log implements ChangeLog {
   commit({ version, oldest }: Commit): void {
     assertThat(this.fits(), "a turn has room in its segment");
     const { active } = this;
-    const { memory } = this.#gathered;
-    const { length } = this.#gathered;
+    const index = this.#addIndex();
+    const { memory, length: to } = this.#gathered;
     const turn = {
-      length,
+      offset: SEGMENT_HEADER_BYTES,
+      length: to - SEGMENT_HEADER_BYTES,
       sequence: this.#sequence + 1,
       version,
       oldest,
-      next: undefined,
     };
     sealTurn(memory, { ...turn, seed: active.seed });
-    this.#file.write(memory.bytes.subarray(0, length), active.start + active.end);
+    if (this.#isFresh) writeSegmentHeader({ ...active.header, index }, memory);
+    const from = this.#isFresh ? 0 : SEGMENT_HEADER_BYTES;
+    this.#file.write(memory.bytes.subarray(from, to), this.#begin + from);
     this.#sync();
-    active.end += length;
-    active.indexBytes += this.#gatheredIndexBytes;
+    if (this.#isFresh) this.#begun();
+    active.index.add(memory, { from: HEAD_BYTES, to, at: active.end + TURN_HEADER_BYTES });
+    active.end += turn.length;
     this.#sequence++;
     this.#version = version;
-    this.#clear();
+    this.#gathered.clear();
     this.#releaseBefore(oldest);
   }
 
   /**
-   * Prepares the segment that follows, a bounded step at a time: takes a free slot, or fills a new one; true
-   * if there is more to do. On a full disk, `isFull` is set until there is room. Throws errors of the system.
+   * Prepares the slots for what follows, a bounded step at a time; true if there is more to do. On a full disk, `isFull` is set until there is room. Throws errors of the system.
    */
   prepareNext(bytes = FILL_BYTES_MIN): boolean {
     this.#slots.freeHeld();
-    if (this.#next === undefined && this.#slots.free.length > 0) {
-      this.#begin(this.#slots.take()!, 1);
-    }
     if (this.spareSlots >= SPARE_SLOTS) {
       this.isFull = false;
       return false;
@@ -267,15 +254,18 @@ export class Log implements ChangeLog {
 
   /** Gives free slots at the end of the file back to the file system, where there are many. */
   shrink(): void {
-    const keep = SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
-    if (this.#slots.free.length > 2 * keep) this.#slots.shrink(keep);
+    if (this.hasManyFree) this.#slots.shrink(this.#keptSlots);
   }
 
-  /** Writes a whole index at the end of a segment's room. It need not be durable. */
-  writeIndex(segment: Segment, index: Memory): void {
-    const { bytes } = index;
-    assertThat(segment.end + bytes.length <= segment.size, "an index leaves turns as they are");
-    this.#file.write(bytes, segment.start + segment.size - bytes.length);
+  /** Whether many slots are free: if `shrink` leaves them, a segment is at the end of the file. */
+  get hasManyFree(): boolean {
+    return this.#slots.free.length > 2 * this.#keptSlots;
+  }
+
+  /** Goes on in another segment, which is as near to the start of the file as there is room. Throws errors of the system. */
+  goOn(): void {
+    assertThat(this.length === 0, "nothing is moved");
+    if (!this.#isFresh) this.#goOn(0);
   }
 
   /** Reads a record into memory of its size, without verifying it. Returns how many bytes were there. */
@@ -298,24 +288,28 @@ export class Log implements ChangeLog {
    * sync that failed the system takes for written what is not. Throws errors of the system.
    */
   rewrite({ last }: Chain): void {
-    this.#file.write(encodeSegmentHeader(this.active.header).bytes, this.active.start);
-    if (last !== undefined) {
-      const { segment, header: { offset, length } } = last;
-      const bytes = new Uint8Array(length);
-      this.#file.read(bytes, segment.start + offset);
-      this.#file.write(bytes, segment.start + offset);
+    const { active } = this;
+    // What is in a segment before the last was synced before the last one was begun.
+    const { offset, length } = last?.segment === active
+      ? last.header
+      : { offset: SEGMENT_HEADER_BYTES, length: 0 };
+    const copy = (from: number, to: number) => {
+      const bytes = new Uint8Array(to - from);
+      this.#file.read(bytes, active.start + from);
+      this.#file.write(bytes, active.start + from);
+    };
+    // The first turn in one go with the header, as it was written.
+    if (offset === SEGMENT_HEADER_BYTES) copy(0, offset + length);
+    else {
+      copy(0, SEGMENT_HEADER_BYTES);
+      copy(offset, offset + length);
     }
     this.#sync();
-    // Only now: the last turn says that what these had is not needed. One may have been prepared and not begun,
-    // or taken back, and its number is given again: so that goes with the next sync.
-    const zeros = new Uint8Array(SEGMENT_HEADER_BYTES);
-    for (const slot of this.#slots.free) this.#file.write(zeros, slot * this.#slotBytes);
   }
 
   /** Throws an error where the slots of segments, the free ones and those that wait are not all there are. */
   check(): void {
-    const next = this.#next === undefined ? [] : [this.#next];
-    this.#slots.check(slotsOf([...this.#segments, ...next]));
+    this.#slots.check(slotsOf(this.#segments));
     for (const [i, segment] of this.#segments.entries()) {
       assertThat(segment.number === this.#segments[0]!.number + i, "segments are in a row");
       assertThat(this.segmentAt(segment.start) === segment, "slots lead to their segments");
@@ -328,76 +322,74 @@ export class Log implements ChangeLog {
     this.#file.close();
   }
 
-  /** How many bytes a segment has left with the turn and so much more; less than 0 if it lacks some. */
-  #roomIn({ size, end, indexBytes }: Filling, more = NOTHING): number {
-    const index = indexRoom(indexBytes + this.#gatheredIndexBytes + more.indexBytes, size);
-    return size - index - end - this.#gathered.length - more.bytes - TURN_HEADER_BYTES;
+  get #keptSlots(): number {
+    return SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
   }
 
-  /** Seals the active segment, and goes on in one that has room for the turn and so much more. */
-  #goOn(more: Need): Moved {
+  /** Where the gathered memory begins in the file, for which its first part has no room. */
+  get #begin(): number {
+    return this.active.start + this.active.end - SEGMENT_HEADER_BYTES;
+  }
+
+  /** How many bytes a segment has left with the turn; less than 0 if it lacks some. */
+  #roomIn({ size, end, reserved }: Segment): number {
+    return size - end - reserved - TURN_HEADER_BYTES - this.length;
+  }
+
+  /** Goes on in a segment that has room for the turn and so many bytes more. */
+  #goOn(more: number): Moved {
+    const from = this.#begin + HEAD_BYTES;
+    if (this.#isFresh) this.#discardActive();
     let slots = 1;
-    const empty = { end: SEGMENT_HEADER_BYTES, indexBytes: 0 };
-    while (this.#roomIn({ ...empty, size: slots * this.#slotBytes }, more) < 0) slots++;
-    if (slots > 1 && this.#next !== undefined) this.#discardNext();
-    if (this.#next === undefined) this.#begin(this.#takeSlots(slots), slots);
-    if (!this.#isNextDurable) this.#sync();
-    const { active } = this;
-    const next = this.#next!;
-    const seal = new Memory(TURN_HEADER_BYTES);
-    const turn = {
-      length: TURN_HEADER_BYTES,
-      sequence: this.#sequence + 1,
-      version: this.#version,
-      oldest: this.#segments[0]!.number,
-      next: next.slot,
-    };
-    sealTurn(seal, { ...turn, seed: active.seed });
-    this.#file.write(seal.bytes, active.start + active.end);
-    this.#sync();
-    const from = active.start + active.end;
-    const to = from + this.#gathered.length;
-    active.end += TURN_HEADER_BYTES;
-    this.#sequence++;
+    while (this.#roomIn(this.#segmentIn(0, slots)) < more) slots++;
+    const next = this.#segmentIn(this.#slots.take(slots) ?? this.#slots.extend(slots), slots);
     this.#segments.push(next);
     this.#use(next);
-    this.#next = undefined;
-    return { from, to, by: next.start + next.end - from };
+    this.#isFresh = true;
+    return { from, to: from + this.length, by: this.#begin + HEAD_BYTES - from };
   }
 
-  /** Free slots in a row, or new ones. Throws errors of the system. */
-  #takeSlots(count: number): number {
-    return this.#slots.take(count) ?? this.#slots.extend(count);
-  }
-
-  /** Writes the header of the next segment. It gets durable with the next sync. */
-  #begin(slot: number, slots: number): void {
+  /** The segment that follows the active one, in these slots. */
+  #segmentIn(slot: number, slots: number): Segment {
     const header = {
       salt: this.#salt,
       number: this.active.number + 1,
       slots,
       slotBytes: this.#slotBytes,
-      version: this.#version,
+      sequence: this.#sequence,
       oldest: this.#segments[0]!.number,
+      index: 0,
     };
-    const next = new Segment(header, slot, SEGMENT_HEADER_BYTES);
-    try {
-      this.#file.write(encodeSegmentHeader(header).bytes, next.start);
-    } catch (error) {
-      this.#slots.release(slot, slots);
-      throw error;
-    }
-    this.#next = next;
-    this.#isNextDurable = false;
+    const segment = new Segment(header, slot, SEGMENT_HEADER_BYTES);
+    segment.reserved = this.active.index.recordBytes;
+    return segment;
   }
 
-  /** Takes back the header of the next segment, so that its number is free for another one. */
-  #discardNext(): void {
-    const { slot, slots, start } = this.#next!;
-    this.#file.write(new Uint8Array(SEGMENT_HEADER_BYTES), start);
+  /** The active segment is in the file, and the index of the one before in it. */
+  #begun(): void {
+    this.#isFresh = false;
+    this.active.reserved = 0;
+    this.#segments.at(-2)?.index.drop();
+  }
+
+  /** Adds the index of the segment before to the first turn of one, and returns where; 0 if there is none. */
+  #addIndex(): number {
+    const record = this.#isFresh ? this.#segments.at(-2)?.index.record : undefined;
+    if (record === undefined) return 0;
+    const at = this.#gathered.claim(sizeOfRecord(record));
+    writeRecord(record, this.#gathered.memory, at);
+    return at;
+  }
+
+  /** Gives back the active segment, whose first turn was not committed, so that its number is free for another one. */
+  #discardActive(): void {
+    const { slot, slots, start } = this.active;
+    // A turn that failed may have written some of it.
+    this.#file.write(new Uint8Array(HEAD_BYTES), start);
     this.#sync();
-    this.#next = undefined;
-    this.#slots.release(slot, slots);
+    this.#segments.pop();
+    this.#forget(slot, slots);
+    this.#isFresh = false;
   }
 
   /** Frees the segments before this one, which a durable turn says are not needed. */
@@ -405,20 +397,19 @@ export class Log implements ChangeLog {
     assertThat(oldest <= this.active.number, "the active segment is needed");
     while (this.#segments[0]!.number < oldest) {
       const { slot, slots } = this.#segments.shift()!;
-      for (let i = 0; i < slots; i++) this.#bySlot[slot + i] = undefined;
-      this.#usedSlots -= slots;
-      this.#slots.release(slot, slots);
+      this.#forget(slot, slots);
     }
+  }
+
+  #forget(slot: number, slots: number): void {
+    for (let i = 0; i < slots; i++) this.#bySlot[slot + i] = undefined;
+    this.#usedSlots -= slots;
+    this.#slots.release(slot, slots);
   }
 
   #use(segment: Segment): void {
     for (let i = 0; i < segment.slots; i++) this.#bySlot[segment.slot + i] = segment;
     this.#usedSlots += segment.slots;
-  }
-
-  #clear(): void {
-    this.#gathered.clear();
-    this.#gatheredIndexBytes = 0;
   }
 
   /** Never called again after a failure: nobody knows then what is on the disk. */
@@ -428,6 +419,5 @@ export class Log implements ChangeLog {
     } catch (cause) {
       throw new TableError("the log can't be synced", { cause, fatal: true });
     }
-    this.#isNextDurable = this.#next !== undefined;
   }
 }

@@ -7,17 +7,18 @@
 
 import { type Change, KIND, readChange } from "../../change.ts";
 import type { Memory } from "../../text.ts";
-import { addToDigest } from "./checksum.ts";
 import {
   ALIGNMENT,
   changeIn,
   isWholeRecord,
+  isWholeTurn,
   recordBytesAt,
   SEGMENT_HEADER_BYTES,
   TURN_HEADER_BYTES,
   type TurnHeader,
   turnHeaderAt,
 } from "./format.ts";
+import { INDEX_KIND } from "./segment_index.ts";
 
 /** The longest key, in bytes. */
 const KEY_BYTES_MAX = 1_024;
@@ -60,7 +61,7 @@ export interface DamagePiece {
   /** Where the next piece starts. */
   readonly end: number;
   /** What should be there. */
-  readonly what: "turn" | "record" | "digest";
+  readonly what: "turn" | "record" | "records";
   /** The key of a damaged record, as far as it can be read. */
   readonly change: Change | undefined;
 }
@@ -73,23 +74,25 @@ export interface RestPiece {
   readonly offset: number;
 }
 
-/** The pieces of a segment, up to `end` or the turn that seals it. */
+/** The pieces of a segment, up to `end`, or the turn with this sequence number where it is known to be the last. */
 export function* piecesOf(
   memory: Memory,
-  { seed, end }: { seed: number; end: number },
+  { seed, end, last }: { seed: number; end: number; last: number | undefined },
 ): Generator<Piece> {
   let at = SEGMENT_HEADER_BYTES;
   let turn: TurnHeader | undefined;
+  let sequence: number | undefined;
   /** Where the next turn is expected. */
   let turnEnd = at;
-  let digest: number | undefined = 0;
+  let isDamaged = false;
   while (at < end) {
     if (at >= turnEnd) {
+      if (sequence !== undefined && sequence === last) return;
       const header = turnHeaderAt(memory, at, seed);
       if (header !== undefined && at + header.length <= end) {
         yield { kind: "turn", turn: header };
-        if (header.next !== undefined) return;
-        [turn, turnEnd, digest] = [header, at + header.length, 0];
+        [turn, turnEnd, isDamaged] = [header, at + header.length, false];
+        sequence = header.sequence;
         at += TURN_HEADER_BYTES;
         continue;
       }
@@ -98,28 +101,23 @@ export function* piecesOf(
     const mayBeRecord = at < turnEnd || turn === undefined && at > SEGMENT_HEADER_BYTES;
     const limit = at < turnEnd ? turnEnd : end;
     const length = mayBeRecord ? wholeRecordAt(memory, at, { limit, seed }) : undefined;
-    if (length !== undefined) {
-      const change = readChange(memory, changeIn(at));
-      yield { kind: "record", offset: at, length, sequence: turn?.sequence, change };
-      if (digest !== undefined) digest = addToDigest(digest, memory.view.getUint32(at, true));
-      at += length;
-    } else {
+    if (length === undefined) {
       const next = nextPiece(memory, at + ALIGNMENT, { end, seed });
       const what = at < turnEnd ? "record" : "turn";
       if (next === undefined && what === "turn") return yield { kind: "rest", offset: at };
       const after = next ?? Math.min(turnEnd, end);
       const change = what === "record" ? damagedChange(memory, at, after) : undefined;
       yield { kind: "damage", offset: at, end: after, what, change };
-      digest = undefined;
+      isDamaged = true;
       at = after;
       if (at >= turnEnd) turn = undefined;
       continue;
     }
-    if (turn !== undefined && at === turnEnd) {
-      if (digest !== undefined && digest >>> 0 !== turn.digest) {
-        const { offset } = turn;
-        yield { kind: "damage", offset, end: at, what: "digest", change: undefined };
-      }
+    const change = readChange(memory, changeIn(at));
+    yield { kind: "record", offset: at, length, sequence: turn?.sequence, change };
+    at += length;
+    if (at === turnEnd && !isDamaged && !isWholeTurn(memory, turn!, seed)) {
+      yield { kind: "damage", offset: turn!.offset, end: at, what: "records", change: undefined };
     }
   }
 }
@@ -163,6 +161,7 @@ function damagedChange(memory: Memory, at: number, end: number): Change | undefi
 /** Whether this can be a change: a checksum is not computed of anything else. */
 function isChange({ kind, key, value }: Change): boolean {
   if (kind === KIND.CLEAR) return key.length === 0 && value.length === 0;
+  if (kind === INDEX_KIND) return key.length === 0;
   if (key.length === 0 || key.length > KEY_BYTES_MAX) return false;
   return kind === KIND.PUT ? value.length > 0 : kind === KIND.DELETE && value.length === 0;
 }

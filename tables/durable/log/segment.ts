@@ -5,6 +5,7 @@
  */
 
 import { seedOf, type SegmentHeader } from "./format.ts";
+import { IndexBuilder } from "./segment_index.ts";
 
 /** A segment. */
 export class Segment {
@@ -16,10 +17,10 @@ export class Segment {
   readonly seed: number;
   /** Where the next turn goes, in bytes from its start. */
   end: number;
-  /** The bytes that the index of its records would take; 0 once that is too much to be worth it. */
-  indexBytes = 0;
-  /** Whether its index is known to be on the disk, or not worth it. */
-  isIndexed = false;
+  /** What its index is made of, while it is filled. */
+  readonly index: IndexBuilder;
+  /** What its first turn takes for the index of the segment before, in bytes, until that is written. */
+  reserved = 0;
 
   /** A segment that is filled up to `end`. */
   constructor(header: SegmentHeader, slot: number, end: number) {
@@ -27,6 +28,7 @@ export class Segment {
     this.slot = slot;
     this.seed = seedOf(header);
     this.end = end;
+    this.index = new IndexBuilder(header.slotBytes);
   }
 
   /** Its number. */

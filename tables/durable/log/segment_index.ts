@@ -1,50 +1,36 @@
 /**
- * The index of a sealed segment: what each of its records says, without the values, and where it is. A start
- * reads it instead of the whole segment. It stands at the end of the segment's room, is written when there is
- * time, and nothing rests on it: without it, or where it is damaged, the segment itself is read.
+ * The index of a segment: what each of its records says, without the values, and where it is. A start reads it
+ * instead of the whole segment. It is made of what each turn appends, and the first turn of the next segment has
+ * it as a record of its own kind. Nothing rests on it: without it, or where it is damaged, the segment itself is
+ * read.
  *
  * A segment of small records has none: it would not be much smaller than they are.
  *
  * @module
  */
 
-import { type Change, changeBytes, copyHeadOfChange, readHeadOfChange } from "../../change.ts";
-import { Memory } from "../../text.ts";
-import { checksum } from "./checksum.ts";
+import {
+  type Change,
+  changeBytes,
+  headBytesAt,
+  readChange,
+  readHeadOfChange,
+} from "../../change.ts";
+import { copyText, Memory, Text } from "../../text.ts";
 import type { PositionedFile } from "./file.ts";
-import { aligned, changeIn, recordBytesAt, TURN_HEADER_BYTES } from "./format.ts";
-import { readTurns } from "./chain.ts";
+import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./format.ts";
 import type { Segment } from "./segment.ts";
+import { Window } from "./window.ts";
 
-/** The most that an index takes of its segment. */
+/** The kind of the record that has an index. */
+export const INDEX_KIND = 4;
+/** The most that an index takes of a slot. */
 const SHARE_MAX = 1 / 8;
-
-// The trailer, at the very end of the segment. Little-endian.
-const MAGIC = 0; // u32: "KLI1"
-const CHECKSUM = 4; // u32: of the entries and what follows here
-const LENGTH = 8; // u32: of the entries, in bytes
-const END = 12; // u32: where the last turn ends, in units of eight bytes
-const SEQUENCE = 16; // f64: of the last turn
-const VERSION = 24; // f64: the last that the table has given
-const TRAILER_BYTES = 32;
-const MAGIC_NUMBER = 0x31494c4b;
 
 // An entry: the record's offset in the segment in units of eight bytes, then the head of its change, with the
 // key and without the value.
 const OFFSET_BYTES = 4;
 const UNIT_BYTES = 8;
-
-/** The index of a segment. */
-export interface SegmentIndex {
-  /** Where the last turn ends, in bytes from the segment's start. */
-  readonly end: number;
-  /** The sequence number of the last turn. */
-  readonly sequence: number;
-  /** The last version that the table had given by then. */
-  readonly version: number;
-  /** The entries as bytes. */
-  readonly entries: Memory;
-}
 
 /** A record by its index: its change without the value. */
 export interface IndexEntry extends Omit<Change, "value"> {
@@ -54,81 +40,77 @@ export interface IndexEntry extends Omit<Change, "value"> {
   readonly offset: number;
 }
 
-/** The size of the entry for a record, in bytes. */
-export function entryBytes({ key, expiresAt }: Pick<Change, "key" | "expiresAt">): number {
-  return OFFSET_BYTES + changeBytes(key.length, 0, expiresAt);
+/** The index of a segment that is being filled. */
+export class IndexBuilder {
+  readonly #bytesMax: number;
+  #memory = new Memory(0);
+  /** The bytes of the entries; infinite once that is too much to be worth it. */
+  #length = 0;
+
+  /** An index without entries, of a segment in slots of this size. */
+  constructor(slotBytes: number) {
+    this.#bytesMax = slotBytes * SHARE_MAX;
+  }
+
+  /** The size of its record, in bytes; 0 if there is none. */
+  get recordBytes(): number {
+    return this.#length === 0 || this.#length === Infinity ? 0 : recordBytes(0, this.#length, 0);
+  }
+
+  /** Its record; undefined if there is none. */
+  get record(): Change | undefined {
+    if (this.recordBytes === 0) return undefined;
+    const value = new Text(this.#memory, 0, this.#length);
+    return { kind: INDEX_KIND, key: new Text(this.#memory, 0, 0), value, version: 0, expiresAt: 0 };
+  }
+
+  /** Adds an entry for each of these records, which are in memory from an offset on, and in the segment at a place. */
+  add(memory: Memory, { from, to, at }: { from: number; to: number; at: number }): void {
+    for (let record = from; record < to; record += recordBytesAt(memory, record, to)!) {
+      const start = changeIn(record);
+      const head = new Text(memory, start, start + headBytesAt(memory, start));
+      const entry = this.#length;
+      if (entry + OFFSET_BYTES + head.length > this.#bytesMax) return this.drop();
+      this.#length += OFFSET_BYTES + head.length;
+      if (this.#length > this.#memory.bytes.length) this.#grow();
+      this.#memory.view.setUint32(entry, (at + record - from) / UNIT_BYTES, true);
+      copyText(head, this.#memory, entry + OFFSET_BYTES);
+    }
+  }
+
+  /** Frees the memory: from now on there is no index. */
+  drop(): void {
+    this.#memory = new Memory(0);
+    this.#length = Infinity;
+  }
+
+  #grow(): void {
+    const grown = new Memory(2 * this.#length);
+    grown.bytes.set(this.#memory.bytes);
+    this.#memory = grown;
+  }
 }
 
-/** The room that an index of so many bytes takes; 0 if it is not worth it. */
-export function indexRoom(bytes: number, segmentBytes: number): number {
-  const room = aligned(bytes) + TRAILER_BYTES;
-  return room > segmentBytes * SHARE_MAX ? 0 : room;
-}
-
-/** Reads the index of a segment; undefined if it has no whole one. */
-export function readIndex(file: PositionedFile, segment: Segment): SegmentIndex | undefined {
-  const trailer = new Memory(TRAILER_BYTES);
-  const at = segment.start + segment.size - TRAILER_BYTES;
-  if (file.read(trailer.bytes, at) < TRAILER_BYTES) return undefined;
-  if (trailer.view.getUint32(MAGIC, true) !== MAGIC_NUMBER) return undefined;
-  const length = trailer.view.getUint32(LENGTH, true);
-  if (length > segment.size * SHARE_MAX) return undefined;
-  const memory = new Memory(length + TRAILER_BYTES);
-  if (file.read(memory.bytes, at - length) < memory.bytes.length) return undefined;
-  const { view } = memory;
-  const sum = view.getUint32(length + CHECKSUM, true);
-  if (sumOf(memory, length, segment.seed) !== sum) return undefined;
-  return {
-    end: view.getUint32(length + END, true) * UNIT_BYTES,
-    sequence: view.getFloat64(length + SEQUENCE, true),
-    version: view.getFloat64(length + VERSION, true),
-    entries: new Memory(memory.bytes.subarray(0, length)),
-  };
+/** Reads the entries of a segment's index from the segment that follows; undefined if it has no whole one. */
+export function readIndex(file: PositionedFile, next: Segment): IndexEntry[] | undefined {
+  const { header: { index }, start, size, seed } = next;
+  if (index === 0) return undefined;
+  const window = new Window(file);
+  let at = window.show(start + index, recordBytes(0, 0, 0));
+  const length = at === undefined ? undefined : recordBytesAt(window.memory, at, at + size - index);
+  if (length === undefined) return undefined;
+  at = window.show(start + index, length);
+  if (at === undefined || !isWholeRecord(window.memory, at, seed)) return undefined;
+  const { kind, value } = readChange(window.memory, changeIn(at));
+  return kind === INDEX_KIND ? [...entriesIn(value)] : undefined;
 }
 
 /** The entries of an index, in the order of their records. */
-export function* entriesOf({ entries }: Pick<SegmentIndex, "entries">): Generator<IndexEntry> {
-  for (let at = 0; at + OFFSET_BYTES < entries.bytes.length;) {
-    const offset = entries.view.getUint32(at, true) * UNIT_BYTES;
-    if (offset === 0) return; // Padding.
-    const change = readHeadOfChange(entries, at + OFFSET_BYTES);
+function* entriesIn({ memory, start, end }: Text): Generator<IndexEntry> {
+  for (let at = start; at + OFFSET_BYTES < end;) {
+    const offset = memory.view.getUint32(at, true) * UNIT_BYTES;
+    const change = readHeadOfChange(memory, at + OFFSET_BYTES);
     yield { ...change, offset };
     at += OFFSET_BYTES + changeBytes(change.key.length, 0, change.expiresAt);
   }
-}
-
-/** Makes the index of a sealed segment from its records; undefined if they are damaged, or it has no room. */
-export function makeIndex(file: PositionedFile, segment: Segment): Memory | undefined {
-  const { memory, turns } = readTurns(file, segment);
-  const last = turns.at(-1);
-  if (last?.next === undefined) return undefined;
-  const index = new Memory(indexRoom(segment.indexBytes, segment.size));
-  const length = index.bytes.length - TRAILER_BYTES;
-  // The room was kept free for another size, if turns were undone, or the segment was made for a large one.
-  if (last.offset + last.length + index.bytes.length > segment.size) return undefined;
-  let at = 0;
-  for (const turn of turns) {
-    const end = turn.offset + turn.length;
-    for (let record = turn.offset + TURN_HEADER_BYTES; record < end;) {
-      index.view.setUint32(at, record / UNIT_BYTES, true);
-      at += OFFSET_BYTES;
-      at += copyHeadOfChange(memory, changeIn(record), index, at);
-      record += recordBytesAt(memory, record, end)!;
-    }
-  }
-  if (at > length) throw new Error("An index is larger than its segment has counted");
-  const { view } = index;
-  view.setUint32(length + MAGIC, MAGIC_NUMBER, true);
-  view.setUint32(length + LENGTH, length, true);
-  view.setUint32(length + END, (last.offset + last.length) / UNIT_BYTES, true);
-  view.setFloat64(length + SEQUENCE, last.sequence, true);
-  view.setFloat64(length + VERSION, last.version, true);
-  view.setUint32(length + CHECKSUM, sumOf(index, length, segment.seed), true);
-  return index;
-}
-
-/** The checksum of an index: that of the trailer, seeded by that of the entries. */
-function sumOf(memory: Memory, length: number, seed: number): number {
-  const entries = checksum(memory, 0, length, seed);
-  return checksum(memory, length + LENGTH, length + TRAILER_BYTES, entries);
 }

@@ -26,6 +26,8 @@ export interface TableState {
   readonly sequence: number;
   /** Whether it was the last one, because the table was closed after it. */
   readonly isClosed: boolean;
+  /** How many keys there were then: a start makes room for them at once. */
+  readonly keys: number;
 }
 
 // Little-endian.
@@ -36,6 +38,7 @@ const SLOT_BYTES = 12; // u32
 const COUNTER = 16; // f64: of writes; the copy with the larger one is newer
 const SEQUENCE = 24; // f64
 const IS_CLOSED = 32; // u32
+const KEYS = 36; // u32
 const COPY_BYTES = 40;
 const MAGIC_NUMBER = 0x314d4c4b;
 /** Where the copies are: far enough apart that no write of the disk touches both. */
@@ -82,6 +85,7 @@ export class StateFile {
     view.setFloat64(COUNTER, counter, true);
     view.setFloat64(SEQUENCE, this.#state.sequence, true);
     view.setUint32(IS_CLOSED, Number(this.#state.isClosed), true);
+    view.setUint32(KEYS, this.#state.keys, true);
     view.setUint32(CHECKSUM, sumOf(bytes), true);
     this.#file.write(bytes, COPY_OFFSETS[counter % 2]!);
     if (isSynced) this.#file.sync();
@@ -106,6 +110,7 @@ function readCopy(
     slotBytes: view.getUint32(SLOT_BYTES, true),
     sequence: view.getFloat64(SEQUENCE, true),
     isClosed: view.getUint32(IS_CLOSED, true) === 1,
+    keys: view.getUint32(KEYS, true),
   };
   return { state, counter: view.getFloat64(COUNTER, true) };
 }

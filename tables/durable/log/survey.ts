@@ -6,21 +6,18 @@
  * @module
  */
 
-import { Memory } from "../../text.ts";
-import { DamageError, type Found, type Identity, readHeaders, readSegment } from "./chain.ts";
-import type { PositionedFile } from "./file.ts";
 import {
-  decodeSegmentHeader,
-  seedOf,
-  SEGMENT_HEADER_BYTES,
-  type SegmentHeader,
-  TURN_HEADER_BYTES,
-  type TurnHeader,
-  turnHeaderAt,
-} from "./format.ts";
+  DamageError,
+  type Found,
+  type Identity,
+  readHeader,
+  readHeaders,
+  readSegment,
+} from "./chain.ts";
+import type { PositionedFile } from "./file.ts";
+import { seedOf, SEGMENT_HEADER_BYTES, type TurnHeader, turnHeaderAt } from "./format.ts";
 import { hasPieces, piecesOf } from "./pieces.ts";
 import { Segment, slotsOf } from "./segment.ts";
-import { readIndex } from "./segment_index.ts";
 
 /** The smallest size of a slot, in bytes, and what sizes are multiples of. */
 const SLOT_BYTES_MIN = 4_096;
@@ -37,10 +34,8 @@ export interface Survey {
 
 /** Tells which log it is by the first header in the file that is whole. Throws DamageError. */
 export function identityIn(file: PositionedFile): Identity {
-  const memory = new Memory(SEGMENT_HEADER_BYTES);
-  for (let at = 0, size = file.size(); at < size; at += SLOT_BYTES_MIN) {
-    if (file.read(memory.bytes, at) < SEGMENT_HEADER_BYTES) break;
-    const header = decodeSegmentHeader(memory);
+  for (let at = 0; at < file.size(); at += SLOT_BYTES_MIN) {
+    const header = readHeader(file, at);
     if (header !== undefined && isSlotSize(header.slotBytes)) return header;
   }
   throw new DamageError(0, "there is no segment of Keyline's log");
@@ -53,48 +48,39 @@ export function isSlotSize(bytes: number): boolean {
 
 /** Finds what is left of a log whose chain is broken. */
 export function survey(file: PositionedFile, identity: Identity): Survey {
-  const found = [...readHeaders(file, identity).values()]
-    .toSorted((a, b) => a.header.number - b.header.number);
-  const { newest, turn } = findEnd(file, found);
-  const oldest = found.reduce((max, { header }) => Math.max(max, header.oldest), turn?.oldest ?? 1);
-  const segments = found.map(segmentOf).filter(({ number }) =>
-    number >= oldest && number <= newest
+  const segments = readHeaders(file, identity).map(segmentOf).toSorted(byNumber);
+  const oldest = segments.reduce(
+    (max, { header }) => Math.max(max, header.oldest),
+    lastTurn(file, segments)?.oldest ?? 1,
   );
-  const numbers = new Set(segments.map(({ number }) => number));
+  const needed = segments.filter(({ number }) => number >= oldest);
+  const newest = needed.at(-1)?.number ?? oldest;
+  const numbers = new Set(needed.map(({ number }) => number));
   const missing: number[] = [];
   const headless = new Set<Segment>();
-  for (let number = oldest; number <= newest; number++) {
+  for (let number = oldest;; number++) {
     if (numbers.has(number)) continue;
-    const segment = findHeadless(file, { identity, number, segments });
-    if (segment === undefined) {
-      missing.push(number);
-    } else {
+    const segment = findHeadless(file, { identity, number, segments: needed });
+    if (segment !== undefined) {
       headless.add(segment);
-      segments.push(segment);
-    }
+      needed.push(segment);
+    } else if (number > newest) break;
+    else missing.push(number);
   }
-  return { segments: segments.toSorted((a, b) => a.number - b.number), missing, headless };
+  return { segments: needed.toSorted(byNumber), missing, headless };
 }
 
-/** The last turn that can be read, and the number of the last segment that was begun. */
-function findEnd(
-  file: PositionedFile,
-  found: readonly Found[],
-): { turn: TurnHeader | undefined; newest: number } {
-  let newest: number | undefined;
-  for (const each of found.toReversed()) {
-    const segment = segmentOf(each);
+/** The last turn that can be read; undefined if there is none. */
+function lastTurn(file: PositionedFile, segments: readonly Segment[]): TurnHeader | undefined {
+  for (const segment of segments.toReversed()) {
+    const { seed, size: end } = segment;
     let turn: TurnHeader | undefined;
-    for (const piece of piecesOf(readSegment(file, segment), { ...segment, end: segment.size })) {
+    for (const piece of piecesOf(readSegment(file, segment), { seed, end, last: undefined })) {
       if (piece.kind === "turn") turn = piece.turn;
-      if (piece.kind === "turn" || piece.kind === "record") newest ??= segment.number;
     }
-    if (turn === undefined) continue;
-    // A turn that seals its segment says that another one follows.
-    const after = segment.number + (turn.next === undefined ? 0 : 1);
-    return { turn, newest: Math.max(newest ?? 0, after) };
+    if (turn !== undefined) return turn;
   }
-  return { turn: undefined, newest: newest ?? found.at(-1)?.header.number ?? 1 };
+  return undefined;
 }
 
 /** Looks for a segment whose header is gone in the slots that no other segment has. */
@@ -111,18 +97,22 @@ function findHeadless(
   const seed = seedOf({ salt, number });
   for (let slot = 0; slot * slotBytes < file.size(); slot++) {
     if (taken.has(slot)) continue;
-    const header = { salt, number, slots: 1, slotBytes, version: 0, oldest: 0 };
+    const header = { salt, number, slots: 1, slotBytes, sequence: NaN, oldest: 0, index: 0 };
     const first = new Segment(header, slot, SEGMENT_HEADER_BYTES);
     const memory = readSegment(file, first);
-    if (!hasPieces(memory, seed) && readIndex(file, first) === undefined) continue;
+    if (!hasPieces(memory, seed)) continue;
     // Only a segment of one large turn has several slots.
     const turn = turnHeaderAt(memory, SEGMENT_HEADER_BYTES, seed);
-    const needed = SEGMENT_HEADER_BYTES + (turn?.length ?? 0) + TURN_HEADER_BYTES;
+    const needed = SEGMENT_HEADER_BYTES + (turn?.length ?? 0);
     return segmentOf({ header: { ...header, slots: Math.ceil(needed / slotBytes) }, slot });
   }
   return undefined;
 }
 
-function segmentOf({ header, slot }: { header: SegmentHeader; slot: number }): Segment {
+function segmentOf({ header, slot }: Found): Segment {
   return new Segment(header, slot, SEGMENT_HEADER_BYTES);
+}
+
+function byNumber(a: Segment, b: Segment): number {
+  return a.number - b.number;
 }

@@ -50,3 +50,20 @@ Deno.test("a buffer is small again after a few small packets", () => {
   buffer.room();
   assert(buffer.memory.bytes.length < length / 4, `${buffer.memory.bytes.length} of ${length}`);
 });
+
+Deno.test("small packets are read to one and the same array, and what is read elsewhere to another", () => {
+  const buffer = new InputBuffer();
+  const room = buffer.room();
+  const { bytes } = buffer.memory;
+  assertEquals([room.byteOffset, room.length], [0, bytes.length - 1]);
+  for (let packet = 0; packet < 3; packet++) {
+    buffer.add(84);
+    buffer.take(84);
+    assert(buffer.room() === room, "no array is made for a packet");
+  }
+  buffer.add(10);
+  assertEquals([buffer.room().byteOffset, buffer.room().length], [10, bytes.length - 11]);
+  buffer.add(buffer.room().length);
+  buffer.take(buffer.end);
+  assert(buffer.room().buffer === buffer.memory.bytes.buffer && buffer.room() !== room);
+});

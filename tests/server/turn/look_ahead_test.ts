@@ -23,7 +23,7 @@ function lookAhead(connections: readonly (readonly string[])[]) {
   const told: string[][] = [];
   const chunk = new Chunk();
   const prefetch = (keys: readonly Text[]) => void told.push(keys.map(String));
-  const ahead = new LookAhead(chunk, { prefetch, readAhead: () => undefined });
+  const ahead = new LookAhead(chunk, { prefetch });
   const arrivals: Arrival[] = connections.map((texts, i) => ({
     member: {
       prepare(line: Line) {

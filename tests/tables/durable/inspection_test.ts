@@ -9,6 +9,7 @@ import { atOnce, salvage } from "../../../tables/durable/copy.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
 import { findChain, readTurns } from "../../../tables/durable/log/chain.ts";
+import { TURN_HEADER_BYTES } from "../../../tables/durable/log/format.ts";
 import { zeroUnreadable } from "../../../tables/durable/source.ts";
 import { Text } from "../../../tables/text.ts";
 import {
@@ -123,11 +124,8 @@ checkTest("a segment that is gone is named, and so are the turns that were in it
   assertEquals(damage, [{ offset: undefined, why: `segment ${number} is missing` }]);
   const last = segments.at(-1)!;
   log.bytes.fill(0, last.start, last.start + last.size);
-  const withoutState = inspectLog(log, undefined);
-  assertEquals(withoutState.damage.map(({ why }) => why), [
-    `segment ${number} is missing`,
-    `segment ${last.number} is missing`,
-  ]);
+  const [, end] = inspectLog(log, state).damage;
+  assertStringIncludes(end!.why, `turn ${state.sequence} was committed`);
 });
 
 checkTest("a log that has lost its end is told by its state", (data) => {
@@ -171,9 +169,9 @@ checkTest("an index that is not that of its records is told", (data) => {
   fill(data).close();
   const { log, state } = read(data);
   const segment = indexedIn(log, state);
-  const [turn] = readTurns(log.file(), segment).turns;
+  const [turn] = [...readTurns(log.file(), segment)].map(({ header }) => header);
   // The record is another one now, and its checksums are right.
-  log.bytes[segment.start + turn!.offset + 48 + 4 + 8]! ^= 1;
+  log.bytes[segment.start + turn!.offset + TURN_HEADER_BYTES + 4 + 8]! ^= 1;
   reseal(log, { segment, sequence: turn!.sequence, to: turn!.sequence });
   assertEquals(inspectLog(log, state).damage, [{
     offset: segment.start,

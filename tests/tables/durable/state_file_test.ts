@@ -9,7 +9,7 @@ import { StateFile } from "../../../tables/durable/log/state_file.ts";
 import { drawFrom } from "../../support/draw.ts";
 import { FakeDisk } from "./fake_disk.ts";
 
-const STATE = { salt: 0xfffffffe, slotBytes: 8_388_608, sequence: 0, isClosed: false };
+const STATE = { salt: 0xfffffffe, slotBytes: 8_388_608, sequence: 0, isClosed: false, keys: 7 };
 /** The size of a copy, and where the second one is, in bytes. */
 const [COPY_BYTES, SECOND] = [40, 4_096];
 

@@ -10,9 +10,10 @@ import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
 import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
 import { openFile } from "../../../tables/durable/log/file.ts";
-import { encodeSegmentHeader } from "../../../tables/durable/log/format.ts";
+import { writeSegmentHeader } from "../../../tables/durable/log/format.ts";
 import { StateFile } from "../../../tables/durable/log/state_file.ts";
 import { BACKUP_STATE_BYTES, openSource, partOf } from "../../../tables/durable/source.ts";
+import { Memory } from "../../../tables/text.ts";
 import { makeSmallTable, testWithFolder } from "../../support/data_folder.ts";
 
 testWithFolder("a copy keeps versions and expiries, and is as large as what is live", (folder) => {
@@ -181,9 +182,9 @@ testWithFolder(
 testWithFolder("a backup that somebody has made up does not keep a restore busy", (folder) => {
   const path = `${folder}/copy`;
   for (const slotBytes of [0, 1, 4_095]) {
-    const header = { salt: 1, number: 1, slots: 1, slotBytes, version: 0, oldest: 1 };
+    const header = { salt: 1, number: 1, slots: 1, slotBytes, sequence: 0, oldest: 1, index: 0 };
     const bytes = new Uint8Array(20_000);
-    bytes.set(encodeSegmentHeader(header).bytes);
+    writeSegmentHeader(header, new Memory(bytes));
     Deno.writeFileSync(path, bytes);
     const file = openFile(path);
     const state = new StateFile(partOf(file, { from: bytes.length - BACKUP_STATE_BYTES }), {
@@ -191,6 +192,7 @@ testWithFolder("a backup that somebody has made up does not keep a restore busy"
       slotBytes,
       sequence: 0,
       isClosed: true,
+      keys: 0,
     });
     state.write({});
     file.close();

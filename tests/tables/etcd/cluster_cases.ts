@@ -7,7 +7,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import http2 from "node:http2";
-import { Cluster, NotReachedError, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster } from "../../../tables/etcd/cluster.ts";
+import { NotReachedError, UncertainError } from "../../../tables/etcd/errors.ts";
 import type { Txn } from "../../../tables/etcd/messages.ts";
 import { TableError } from "../../../tables/table.ts";
 import { type FakeCall, FakeEtcd, refuse, reply } from "../../support/fake_etcd.ts";

@@ -10,7 +10,7 @@ import {
   NotReachedError,
   TooLargeError,
   UncertainError,
-} from "../../../tables/etcd/cluster.ts";
+} from "../../../tables/etcd/errors.ts";
 import { Health } from "../../../tables/etcd/health.ts";
 import { TableError } from "../../../tables/table.ts";
 

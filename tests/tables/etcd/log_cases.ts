@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster } from "../../../tables/etcd/cluster.ts";
+import { EngineFullError, UncertainError } from "../../../tables/etcd/errors.ts";
 import { changesOf, ChangeWriter } from "../../../tables/etcd/entry.ts";
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { Cluster, EngineFullError, UncertainError } from "../../../tables/etcd/cluster.ts";
+import { Cluster } from "../../../tables/etcd/cluster.ts";
+import { EngineFullError, UncertainError } from "../../../tables/etcd/errors.ts";
 import type { Txn, TxnResult } from "../../../tables/etcd/messages.ts";
 import type { Engine } from "../../../tables/etcd/shared_log.ts";
 

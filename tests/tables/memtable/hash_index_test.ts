@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import { firstPair, HashIndex } from "../../../tables/memtable/hash_index.ts";
+import { MemoryBudget } from "../../../tables/memtable/memory_budget.ts";
 import { hashOf } from "../../../tables/memtable/key_hash.ts";
 import { Text } from "../../../tables/text.ts";
 
@@ -69,16 +70,17 @@ Deno.test("an index grows with what it holds, and what is in it is found again",
 });
 
 Deno.test("an index takes few bytes for each reference, and gives them back", () => {
-  const index = new HashIndex();
-  assert(index.bytes < 200);
+  const budget = new MemoryBudget();
+  const index = new HashIndex(budget);
+  assert(budget.bytes < 200);
   const hashes = Array.from({ length: 200_000 }, (_, i) => hashOf(Text.of(`key ${i}`)));
   for (const [i, hash] of hashes.entries()) {
     index.add(hash, i + 1);
-    if (i > 20_000) assert(index.bytes <= 14 * i, `${index.bytes} bytes for ${i}`);
+    if (i > 20_000) assert(budget.bytes <= 14 * i, `${budget.bytes} bytes for ${i}`);
   }
-  const largest = index.bytes;
+  const largest = budget.bytes;
   for (const [i, hash] of hashes.entries()) if (i % 20 > 0) index.remove(hash, i + 1);
-  assert(index.bytes < largest / 4, `${index.bytes} bytes of ${largest} are left`);
+  assert(budget.bytes < largest / 4, `${budget.bytes} bytes of ${largest} are left`);
   for (const [i, hash] of hashes.entries()) {
     assertEquals(search(index, hash).includes(i + 1), i % 20 === 0);
   }
@@ -95,12 +97,13 @@ Deno.test("one part of an index can hold all of it, where no bit tells its hashe
 });
 
 Deno.test("hashes that differ in few of their first bits have parts of their own", () => {
-  const index = new HashIndex();
+  const budget = new MemoryBudget();
+  const index = new HashIndex(budget);
   const hashOf = (i: number) => ((i % 4) << 27) | 0x10_0000 | (i * 0x4e35 & 0xffff);
   for (let i = 1; i <= 100_000; i++) index.add(hashOf(i), i);
   for (let i = 1; i <= 100_000; i++) assert(search(index, hashOf(i)).includes(i), `reference ${i}`);
   assertEquals(index.size, 100_000);
-  assert(index.bytes <= 14 * 100_000, `${index.bytes} bytes`);
+  assert(budget.bytes <= 14 * 100_000, `${budget.bytes} bytes`);
 });
 
 Deno.test("a reference that is not in the index can't be removed or replaced", () => {
@@ -109,4 +112,18 @@ Deno.test("a reference that is not in the index can't be removed or replaced", (
   assertThrows(() => index.remove(7, 2), Error, "Cannot find a reference");
   assertThrows(() => index.replace(8, { from: 1, to: 2 }), Error, "Cannot find a reference");
   assertEquals(search(index, 7), [1]);
+});
+
+Deno.test("an index that expects references hardly grows when they come, and finds them", () => {
+  for (const count of [0, 1, 1_000, 200_000]) {
+    const budget = new MemoryBudget();
+    const index = new HashIndex(budget);
+    index.expect(count);
+    const before = budget.bytes;
+    const hashes = Array.from({ length: count }, (_, i) => hashOf(Text.of(`key-${i}`)));
+    for (const [i, hash] of hashes.entries()) index.add(hash, i + 1);
+    assert(budget.bytes <= 1.02 * before, `${count}: from ${before} to ${budget.bytes} bytes`);
+    assert(budget.bytes <= 12 * count + 1_000, `${budget.bytes} bytes`);
+    for (const [i, hash] of hashes.entries()) assert(search(index, hash).includes(i + 1));
+  }
 });
