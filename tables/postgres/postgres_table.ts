@@ -92,7 +92,7 @@ export class PostgresTable implements SharedTable {
   #conflictsInRow = 0;
   /** The number of the last turn of this server that was to be stored. */
   #attempt = 0;
-  #sweptAt = -Infinity;
+  #sweptAt = performance.now();
   #seenAt = performance.now();
   readonly #health: Health;
   readonly #counts = { calls: 0, conflicts: 0, expired: 0 };
@@ -114,7 +114,7 @@ export class PostgresTable implements SharedTable {
     try {
       await prepare(table.#primary, { table: options.table, server: table.#server, deadline });
       await lookAtSettings(table.#primary, { report: options.report ?? NO_REPORT, deadline });
-      await table.begin(deadline);
+      await table.#noteCount(deadline);
     } catch (error) {
       table.close();
       const { message } = error as Error;
@@ -146,6 +146,11 @@ export class PostgresTable implements SharedTable {
     } catch {
       // The turn will tell.
     }
+  }
+
+  async #noteCount(deadline: number): Promise<void> {
+    const [counted] = await this.#primary.send([this.#statements.count(null)], deadline);
+    this.view.noteCount(Number(counted!.rows[0]![0]));
   }
 
   /** Removes some of the keys that have expired, and counts the others. True: there may be more. Throws TableError. */
