@@ -53,3 +53,29 @@ testWithPostgres("two and three servers over PostgreSQL answer as one table", as
     assertEquals(failures, 0);
   }
 });
+
+testWithPostgres("a server that writes all the time starves no other", async () => {
+  await using cluster = await PostgresCluster.start();
+  const table = cluster.url("starved");
+  await using busy = await ServerProcess.start({ table });
+  await using quiet = await ServerProcess.start({ table });
+  using client = await quiet.connect();
+  assertEquals(await client.ask("PUT hot 0"), "200 OK");
+  const replies = new Set<string | undefined>();
+  let [isOver, sum] = [false, 0];
+  const writers = Array.from({ length: 4 }, async () => {
+    using client = await busy.connect();
+    while (!isOver && !replies.has(undefined)) {
+      await client.send("INCR hot\n".repeat(20)).catch(() => {});
+      for (let i = 0; i < 20; i++, sum++) replies.add((await client.line())?.slice(0, 6));
+    }
+  });
+  // The same key, so that each of these comes too late where the other server is faster.
+  for (let i = 0; i < 50; i++) {
+    assertEquals((await client.ask("INCR hot"))?.slice(0, 6), "200 OK");
+  }
+  isOver = true;
+  await Promise.all(writers);
+  assertEquals([...replies], ["200 OK"]);
+  assertEquals(await client.ask("GET hot"), `200 OK ${sum + 50}`);
+});
