@@ -59,9 +59,10 @@ export interface Command<Arguments extends readonly (Text | undefined)[] = never
    * strings before the first one, change the table last and in one step, because nothing undoes that
    * step, and reply with strings.
    *
-   * Over a table in etcd a handler may run several times for one request, and each time the changes of the
+   * Over a table in an engine a handler may run several times for one request, and each time the changes of the
    * run before are gone: its reply must follow from its arguments, the table and the clock alone. Only
-   * where it is `open` it runs once, and must not use the table. While it waits, others wait too.
+   * where it is `open` it runs once, and must not use the table. While it waits, others wait too. It must not
+   * catch what the table throws: that may be how the turn learns what is to be read first.
    */
   handler(args: Arguments, context: Context): Reply | Promise<Reply>;
 }

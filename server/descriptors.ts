@@ -8,7 +8,7 @@
 import { closeSync, openSync } from "node:fs";
 import { logEvent } from "./event_log.ts";
 
-/** What clients leave to others: the admin port, refusals that are on their way, files, nodes of etcd. */
+/** What clients leave to others: the admin port, refusals that are on their way, files, an engine. */
 const RESERVE = 128;
 /** What anybody may open. */
 const NOTHING = "/dev/null";

@@ -74,7 +74,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
-  const { table, turn } = storage;
+  const { table, turn, now } = storage;
   const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
   if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
   const services = {
@@ -82,7 +82,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     registry,
     metrics,
     clients: new Clients(),
-    now: Date.now,
+    now,
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
   // Signals first: one that arrives while the listener opens must find its handler.
@@ -154,7 +154,7 @@ function listen(
 }
 
 /**
- * From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection, and the
+ * From here on nothing more can be opened, whatever a client sends; but an engine, after a lost connection, and the
  * data folder, for the metrics. Returns what the process may still do.
  */
 function giveUpPermissions(

@@ -68,8 +68,8 @@ class Watched {
 Deno.test("a state of the table is on the list for as long as it lasts, and is logged by the table alone", async () => {
   const states: [name: string, said: Record<string, number>][] = [
     ["disk full", { disk_full: 1 }],
-    ["etcd lost", { engine_reached: 0 }],
-    ["etcd full", { engine_full: 1 }],
+    ["engine lost", { engine_reached: 0 }],
+    ["engine full", { engine_full: 1 }],
     ["values damaged", { damaged_records: 2 }],
   ];
   for (const [name, said] of states) {
