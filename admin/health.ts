@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Source } from "../server/stats.ts";
+import type { Source } from "../server/observe/stats.ts";
 import { type Answer, plain } from "./answer.ts";
 
 /** 200 where a change could be committed now, as far as that is known; else 503, and why not. */

@@ -7,7 +7,7 @@
 
 import type { Clock, TableView } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
-import type { Latency, Metrics } from "./metrics.ts";
+import type { Latency, Metrics } from "./observe/metrics.ts";
 import type { Code, Reply } from "./reply.ts";
 
 export type { Text };

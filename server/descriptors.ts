@@ -6,7 +6,7 @@
  */
 
 import { closeSync, openSync } from "node:fs";
-import { logEvent } from "./event_log.ts";
+import { logEvent } from "./observe/event_log.ts";
 
 /** What clients leave to others: the admin port, refusals that are on their way, files, an engine. */
 const RESERVE = 128;

@@ -6,7 +6,7 @@
  */
 
 import type { TableView } from "../tables/table.ts";
-import { Alerts } from "./alerts.ts";
+import { Alerts } from "./observe/alerts.ts";
 import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
@@ -16,13 +16,13 @@ import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
-import { logEvent, setLogFormat } from "./event_log.ts";
-import { keyCount } from "./stats.ts";
-import { Metrics } from "./metrics.ts";
-import { type Settings, StartError, UsageError } from "./settings.ts";
+import { logEvent, setLogFormat } from "./observe/event_log.ts";
+import { keyCount } from "./observe/stats.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { type Settings, StartError, UsageError } from "./settings/settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage, type Storage } from "./storage.ts";
-import { unknownVariables } from "./variables.ts";
+import { unknownVariables } from "./settings/variables.ts";
 
 /** What the log tells of at the start, where the process may still do it. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;

@@ -11,15 +11,15 @@ import type { EngineLocation } from "../tables/engines.ts";
 import { MemoryBudget } from "../tables/memtable/memory_budget.ts";
 import { Memtable } from "../tables/memtable/memtable.ts";
 import type { Clock, SharedTable, TableView } from "../tables/table.ts";
-import { logEvent } from "./event_log.ts";
+import { logEvent } from "./observe/event_log.ts";
 import { Maintenance } from "./maintenance.ts";
 import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
 import { MemoryShare } from "./memory_share.ts";
-import type { Metrics } from "./metrics.ts";
-import { readSettingFile } from "./setting_file.ts";
-import { type Settings, StartError, UsageError } from "./settings.ts";
+import type { Metrics } from "./observe/metrics.ts";
+import { readSettingFile } from "./settings/setting_file.ts";
+import { type Settings, StartError, UsageError } from "./settings/settings.ts";
 import type { TurnLike } from "./dispatch/session.ts";
-import { RemoteTurn } from "./turn/remote_turn.ts";
+import { SharedTurn } from "./shared_turn/shared_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
 /** A table with its turn. */
@@ -83,7 +83,7 @@ async function openShared(
   const { table, now } = location.engine === "etcd"
     ? await openEtcd(location, settings, { timeout, budget })
     : await openPostgres(location, settings, timeout);
-  const turn = new RemoteTurn({ table, metrics, timeout });
+  const turn = new SharedTurn({ table, metrics, timeout });
   const close = () => {
     turn.close();
     return table.close();

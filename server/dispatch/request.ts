@@ -10,7 +10,7 @@
 import { TableError, UnreadError } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { LineFault } from "../input/lines.ts";
 import { badRequest, Reply, serverError, unsupported } from "../reply.ts";

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { OPTIONS } from "../../server/settings.ts";
+import { OPTIONS } from "../../server/settings/settings.ts";
 import {
   eventOf,
   importMapFlags,

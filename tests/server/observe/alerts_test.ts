@@ -6,18 +6,18 @@
  */
 
 import { assertEquals } from "@std/assert";
-import get from "../../commands/get.ts";
-import put from "../../commands/put.ts";
-import { Alerts } from "../../server/alerts.ts";
-import { Line } from "../../server/input/line.ts";
-import type { Metrics } from "../../server/metrics.ts";
-import { MemoryFullError } from "../../tables/memtable/memory_full.ts";
-import { MemoryTable } from "../../tables/memory_table.ts";
-import { TableError } from "../../tables/table.ts";
-import { answer } from "../support/answer.ts";
-import { contextWith } from "../support/context.ts";
-import { eventOf } from "../support/harness.ts";
-import { logOf } from "../support/memory_server.ts";
+import get from "../../../commands/get.ts";
+import put from "../../../commands/put.ts";
+import { Alerts } from "../../../server/observe/alerts.ts";
+import { Line } from "../../../server/input/line.ts";
+import type { Metrics } from "../../../server/observe/metrics.ts";
+import { MemoryFullError } from "../../../tables/memtable/memory_full.ts";
+import { MemoryTable } from "../../../tables/memory_table.ts";
+import { TableError } from "../../../tables/table.ts";
+import { answer } from "../../support/answer.ts";
+import { contextWith } from "../../support/context.ts";
+import { eventOf } from "../../support/harness.ts";
+import { logOf } from "../../support/memory_server.ts";
 
 const STARTED_AT = 1_700_000_000_000;
 

@@ -12,14 +12,14 @@
 import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { restOf } from "./chunk.ts";
+import { restOf } from "../turn/chunk.ts";
 import type { Time } from "../time.ts";
-import { isTimedAlone, type Stopwatch } from "./stopwatch.ts";
+import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {

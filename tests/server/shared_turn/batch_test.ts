@@ -15,7 +15,7 @@ import type { RequestContext } from "../../../server/dispatch/request.ts";
 import { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
 import { Stopwatch } from "../../../server/turn/stopwatch.ts";
-import { Batch } from "../../../server/turn/batch.ts";
+import { Batch } from "../../../server/shared_turn/batch.ts";
 import { Replica } from "../../../tables/etcd/replica.ts";
 import { type SharedTable, type Table, TableError } from "../../../tables/table.ts";
 import { ArrayClient } from "../../support/array_client.ts";

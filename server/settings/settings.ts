@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LOG_FORMATS, type LogFormat } from "./event_log.ts";
+import { LOG_FORMATS, type LogFormat } from "../observe/event_log.ts";
 import {
   type Call,
   type Flag,
@@ -21,7 +21,11 @@ import {
   type Variables,
   wholeNumber,
 } from "./flags.ts";
-import { ENGINE_VARIABLES, type EngineLocation, parseEngineLocation } from "../tables/engines.ts";
+import {
+  ENGINE_VARIABLES,
+  type EngineLocation,
+  parseEngineLocation,
+} from "../../tables/engines.ts";
 
 export { type Flag as Option, UsageError, variableOf };
 

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { printedSettings } from "../../server/printed_settings.ts";
+import { printedSettings } from "../../../server/settings/printed_settings.ts";
 import {
   HELP,
   type Option,
@@ -15,9 +15,9 @@ import {
   type Settings,
   UsageError,
   variableOf,
-} from "../../server/settings.ts";
-import { unknownVariables } from "../../server/variables.ts";
-import { testWith } from "../support/harness.ts";
+} from "../../../server/settings/settings.ts";
+import { unknownVariables } from "../../../server/settings/variables.ts";
+import { testWith } from "../../support/harness.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ENGINE_VARIABLES } from "../tables/engines.ts";
+import { ENGINE_VARIABLES } from "../../tables/engines.ts";
 import { type Flag, variableOf } from "./flags.ts";
 import { OPTIONS } from "./settings.ts";
 

@@ -7,17 +7,17 @@
 
 import { type SharedTable, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { type Arrival, Batch } from "./batch.ts";
-import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
+import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "../turn/chunk.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
-import { Stopwatch } from "./stopwatch.ts";
-import { LINES_A_LOOK } from "./turn.ts";
+import { Stopwatch } from "../turn/stopwatch.ts";
+import { LINES_A_LOOK } from "../turn/turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
 const TURN_LINES_MAX = 8_192;
@@ -29,7 +29,7 @@ const EXPECTED_SHARE = 0.9;
 const IDLE_MS = 1_000;
 
 /** The turns of a server. */
-export class RemoteTurn implements TurnLike {
+export class SharedTurn implements TurnLike {
   readonly #table: SharedTable;
   readonly #maintenance: Maintenance;
   readonly #metrics: Metrics;

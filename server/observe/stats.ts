@@ -9,7 +9,7 @@
  */
 
 import process from "node:process";
-import type { Services } from "./command.ts";
+import type { Services } from "../command.ts";
 import type { Histogram } from "./histogram.ts";
 
 /** What statistics are read from. */
