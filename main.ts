@@ -6,12 +6,12 @@
  */
 
 import config from "./deno.json" with { type: "json" };
-import { logFailedStart } from "./server/event_log.ts";
+import { logFailedStart } from "./server/observe/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
-import { printedSettings } from "./server/printed_settings.ts";
+import { printedSettings } from "./server/settings/printed_settings.ts";
 import { serve } from "./server/server.ts";
-import { HELP, readSettings, StartError, UsageError } from "./server/settings.ts";
-import { unknownVariables } from "./server/variables.ts";
+import { HELP, readSettings, StartError, UsageError } from "./server/settings/settings.ts";
+import { unknownVariables } from "./server/settings/variables.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findSubcommand, SUBCOMMANDS_HELP } from "./tools/subcommands.ts";
 

@@ -7,7 +7,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../server/command.ts";
-import type { Metrics } from "../server/metrics.ts";
+import type { Metrics } from "../server/observe/metrics.ts";
 import { type Answer, plain } from "./answer.ts";
 
 /** What to check requests against. */

@@ -7,8 +7,14 @@
  * @module
  */
 
-import { keyCount, readStats, type Sample, type Source, type Stat } from "../server/stats.ts";
-import type { Histogram } from "../server/histogram.ts";
+import {
+  keyCount,
+  readStats,
+  type Sample,
+  type Source,
+  type Stat,
+} from "../server/observe/stats.ts";
+import type { Histogram } from "../server/observe/histogram.ts";
 
 /** Its media type. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { logEvent } from "../server/event_log.ts";
+import { logEvent } from "../server/observe/event_log.ts";
 import type { Answer } from "./answer.ts";
 import charts from "./page/charts.js" with { type: "text" };
 import elements from "./page/elements.js" with { type: "text" };

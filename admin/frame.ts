@@ -5,10 +5,10 @@
  * @module
  */
 
-import { keyCount, type Source } from "../server/stats.ts";
-import { type Histogram, quantileOf } from "../server/histogram.ts";
-import type { SlowRequest } from "../server/slow_requests.ts";
-import type { Alert } from "../server/metrics.ts";
+import { keyCount, type Source } from "../server/observe/stats.ts";
+import { type Histogram, quantileOf } from "../server/observe/histogram.ts";
+import type { SlowRequest } from "../server/observe/slow_requests.ts";
+import type { Alert } from "../server/observe/metrics.ts";
 
 /** How long something took, in seconds. */
 export interface Quantiles {

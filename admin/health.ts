@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Source } from "../server/stats.ts";
+import type { Source } from "../server/observe/stats.ts";
 import { type Answer, plain } from "./answer.ts";
 
 /** 200 if a change could be committed now, as far as is known; else 503 with the reason. */

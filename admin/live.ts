@@ -7,8 +7,8 @@
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { SlowRequest } from "../server/slow_requests.ts";
-import type { Source } from "../server/stats.ts";
+import type { SlowRequest } from "../server/observe/slow_requests.ts";
+import type { Source } from "../server/observe/stats.ts";
 import { plain, SAFE_HEADERS, send } from "./answer.ts";
 import { FrameMaker } from "./frame.ts";
 

@@ -11,9 +11,9 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { logEvent, logFault } from "../server/event_log.ts";
+import { logEvent, logFault } from "../server/observe/event_log.ts";
 import type { AdminServer, ServerParts } from "../server/server.ts";
-import { StartError } from "../server/settings.ts";
+import { StartError } from "../server/settings/settings.ts";
 import { refusalOf } from "./access.ts";
 import { type Answer, plain, send } from "./answer.ts";
 import { exposition, EXPOSITION_TYPE } from "./exposition.ts";

@@ -1,8 +1,8 @@
 /** STATS: the statistics of the server, as lines for people. */
 
 import type { Command } from "../server/command.ts";
-import { INFO, nameInStats, readStats, type Sample } from "../server/stats.ts";
-import type { Histogram } from "../server/histogram.ts";
+import { INFO, nameInStats, readStats, type Sample } from "../server/observe/stats.ts";
+import type { Histogram } from "../server/observe/histogram.ts";
 import { okLines } from "../server/reply.ts";
 
 export default {

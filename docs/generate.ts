@@ -9,7 +9,7 @@
 import { shortReport } from "../bench/report.ts";
 import type { OperationInfo } from "../server/command.ts";
 import { loadCommands, Registry } from "../server/dispatch/registry.ts";
-import { type Option, OPTIONS } from "../server/settings.ts";
+import { type Option, OPTIONS } from "../server/settings/settings.ts";
 import { table } from "./markdown.ts";
 
 const ROOT = new URL("../", import.meta.url);

@@ -7,7 +7,7 @@
 
 import type { Clock, TableView } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
-import type { Latency, Metrics } from "./metrics.ts";
+import type { Latency, Metrics } from "./observe/metrics.ts";
 import type { Code, Reply } from "./reply.ts";
 
 export type { Text };
@@ -59,9 +59,10 @@ export interface Command<Arguments extends readonly (Text | undefined)[] = never
    * before the first one, change the table last and in one step, because nothing undoes that step, and reply
    * with strings.
    *
-   * Over a table in etcd a handler may run several times for one request, each time without the changes of
-   * the run before: its reply must follow from its arguments, the table and the clock alone. An `open` one
-   * runs once, and must not use the table. While a handler waits, other clients wait too.
+   * Over a table in an engine a handler may run several times for one request, each time without the changes
+   * of the run before: its reply must follow from its arguments, the table and the clock alone. An `open` one
+   * runs once, and must not use the table. While a handler waits, other clients wait too. It must not catch
+   * what the table throws: that may be how the turn learns what to read first.
    */
   handler(args: Arguments, context: Context): Reply | Promise<Reply>;
 }

@@ -6,9 +6,9 @@
  */
 
 import { closeSync, openSync } from "node:fs";
-import { logEvent } from "./event_log.ts";
+import { logEvent } from "./observe/event_log.ts";
 
-/** How many are reserved from clients: for the admin port, pending refusals, files, and etcd nodes. */
+/** How many are reserved from clients: for the admin port, pending refusals, files, and an engine. */
 const RESERVE = 128;
 /** What anybody may open. */
 const NOTHING = "/dev/null";

@@ -6,7 +6,7 @@
  */
 
 import { TableError } from "../tables/table.ts";
-import { logFault } from "./event_log.ts";
+import { logFault } from "./observe/event_log.ts";
 
 /** How long until the next step, in milliseconds: usually, and while there is more to do. */
 const STEP_MS = { idle: 1_000, busy: 10 };

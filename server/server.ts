@@ -6,7 +6,7 @@
  */
 
 import type { TableView } from "../tables/table.ts";
-import { Alerts } from "./alerts.ts";
+import { Alerts } from "./observe/alerts.ts";
 import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
@@ -16,13 +16,13 @@ import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
-import { logEvent, setLogFormat } from "./event_log.ts";
-import { keyCount } from "./stats.ts";
-import { Metrics } from "./metrics.ts";
-import { type Settings, StartError, UsageError } from "./settings.ts";
+import { logEvent, setLogFormat } from "./observe/event_log.ts";
+import { keyCount } from "./observe/stats.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { type Settings, StartError, UsageError } from "./settings/settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage, type Storage } from "./storage.ts";
-import { unknownVariables } from "./variables.ts";
+import { unknownVariables } from "./settings/variables.ts";
 
 /** The permissions that the log lists at the start, if the process still has them. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
@@ -74,7 +74,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
-  const { table, turn } = storage;
+  const { table, turn, now } = storage;
   const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
   if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
   const services = {
@@ -82,7 +82,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     registry,
     metrics,
     clients: new Clients(),
-    now: Date.now,
+    now,
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
   // Signals first: one that arrives while the listener opens must find its handler.
@@ -154,7 +154,7 @@ function listen(
 }
 
 /**
- * From here on nothing more can be opened, whatever a client sends, except etcd after a lost connection,
+ * From here on nothing more can be opened, whatever a client sends, except an engine after a lost connection,
  * renewed certificates and passwords, and the data folder for the metrics. Returns the remaining permissions.
  */
 function giveUpPermissions(

@@ -13,7 +13,7 @@ import { printable } from "./printable.ts";
 import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
 import { counted, Meter } from "./progress.ts";
 import { COMMON_FLAGS, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   salvage: {

@@ -12,7 +12,7 @@ import { INTERRUPTED, onInterrupt, runProgram, writeOut } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { quoted } from "./printable.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,

@@ -15,7 +15,7 @@ import { openSource } from "../tables/durable/source.ts";
 import { printable } from "./printable.ts";
 import { runProgram, writeOut } from "./program.ts";
 import { withToolErrors } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = { help: { help: "show this and end" } } as const satisfies Flags;
 

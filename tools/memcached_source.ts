@@ -17,7 +17,7 @@ import {
 import { ToolError } from "./program.ts";
 import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
-import { UsageError } from "../server/flags.ts";
+import { UsageError } from "../server/settings/flags.ts";
 
 const MEMCACHED_PORT = 11211;
 /** How many statistics to read at most; memcached 1.6 has about a hundred. */

@@ -8,7 +8,7 @@
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
 import { printable } from "./printable.ts";
-import { type Flags, type Given, readCall, UsageError } from "../server/flags.ts";
+import { type Flags, type Given, readCall, UsageError } from "../server/settings/flags.ts";
 
 /** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;

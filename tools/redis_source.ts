@@ -17,7 +17,7 @@ import {
 import { ToolError } from "./program.ts";
 import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
-import { UsageError } from "../server/flags.ts";
+import { UsageError } from "../server/settings/flags.ts";
 
 /** How many keys SCAN is asked to look at for one page. */
 const SCAN_COUNT = 500;

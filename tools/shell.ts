@@ -14,7 +14,7 @@ import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, valueReply, worse } from "./shell_reply.ts";
 import { nameOf, reach, type Target, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,

@@ -10,7 +10,7 @@ import { OpenError } from "../tables/durable/errors.ts";
 import type { Steps } from "../tables/durable/inspection.ts";
 import { onInterrupt, ToolError } from "./program.ts";
 import type { Meter } from "./progress.ts";
-import type { Flag, Flags } from "../server/flags.ts";
+import type { Flag, Flags } from "../server/settings/flags.ts";
 
 /** The flag that says where the table is. */
 export const DATA_FLAG: Flag & { hint: string; preset: string } = {

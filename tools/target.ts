@@ -17,7 +17,13 @@ import {
 import { textOf } from "./byte_lines.ts";
 import { askHidden } from "./hidden_input.ts";
 import { ToolError } from "./program.ts";
-import { type Flags, type Given, seconds, UsageError, wholeNumber } from "../server/flags.ts";
+import {
+  type Flags,
+  type Given,
+  seconds,
+  UsageError,
+  wholeNumber,
+} from "../server/settings/flags.ts";
 
 /** The flags that name a server. */
 export const TARGET_FLAGS = {

@@ -12,7 +12,7 @@ import { FullScreen } from "./full_screen.ts";
 import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
 import { passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
-import { type Flags, helpText, wholeNumber } from "../server/flags.ts";
+import { type Flags, helpText, wholeNumber } from "../server/settings/flags.ts";
 
 const FLAGS = {
   host: TARGET_FLAGS.host,

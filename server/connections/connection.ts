@@ -12,7 +12,7 @@ import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
 import { Session, type TurnLike } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
 import { LineReader } from "../input/lines.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";

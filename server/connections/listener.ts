@@ -7,7 +7,7 @@
 
 import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
 import { refuse } from "./farewell.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import { busy } from "../reply.ts";
 import { addressOf, type Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";

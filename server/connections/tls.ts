@@ -11,8 +11,8 @@
 
 import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { readSettingFile } from "../setting_file.ts";
-import type { Settings } from "../settings.ts";
+import { readSettingFile } from "../settings/setting_file.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { TimeSlice } from "../time_slice.ts";
 import type { Socket } from "./socket.ts";
 

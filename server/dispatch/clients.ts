@@ -6,7 +6,7 @@
  */
 
 import type { Client, ClientPage, ConnectedClients } from "../command.ts";
-import { logEvent } from "../event_log.ts";
+import { logEvent } from "../observe/event_log.ts";
 
 /** The clients that are connected. */
 export class Clients implements ConnectedClients {

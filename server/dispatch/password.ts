@@ -7,8 +7,8 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Access } from "../command.ts";
-import { readSettingFile } from "../setting_file.ts";
-import { type Settings, UsageError } from "../settings.ts";
+import { readSettingFile } from "../settings/setting_file.ts";
+import { type Settings, UsageError } from "../settings/settings.ts";
 import { Text } from "../../tables/text.ts";
 import { hasControl } from "../input/line.ts";
 

@@ -7,9 +7,9 @@
 
 import type { TextLike } from "../../tables/text.ts";
 import type { Command, OperationInfo, Operations } from "../command.ts";
-import { UsageError } from "../settings.ts";
+import { UsageError } from "../settings/settings.ts";
 import { CASE_BIT, Line } from "../input/line.ts";
-import { Latency } from "../metrics.ts";
+import { Latency } from "../observe/metrics.ts";
 import { type Arity, compileArity, usageOf } from "./arity.ts";
 
 /** An operation on offer, with what its command's fields imply. */

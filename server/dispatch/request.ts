@@ -7,10 +7,10 @@
  * @module
  */
 
-import { TableError } from "../../tables/table.ts";
+import { TableError, UnreadError } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { LineFault } from "../input/lines.ts";
 import { badRequest, Reply, serverError, unsupported } from "../reply.ts";
@@ -108,6 +108,6 @@ function checked(reply: Reply): Reply {
 function failureOf({ verb }: Operation, error: unknown, { metrics }: Context): Reply {
   if (!(error instanceof TableError)) logFault(`Cannot answer ${verb}`, error);
   const told = error instanceof TableError ? error : new TableError("internal error");
-  metrics.noteFailure(told);
+  if (!(told instanceof UnreadError)) metrics.noteFailure(told);
   return serverError(told.message);
 }

@@ -12,10 +12,10 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";

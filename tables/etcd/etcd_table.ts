@@ -9,7 +9,7 @@
 import { messageOf, OpenError } from "../durable/errors.ts";
 import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { NO_REPORT, type Report } from "../report.ts";
-import { type Clock, TableError } from "../table.ts";
+import { type Clock, type SharedTable, TableError } from "../table.ts";
 import { Cluster } from "./cluster.ts";
 import { NotReachedError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
@@ -57,11 +57,12 @@ const LOOK_MS = 1;
 const LOADS_MAX = 5;
 
 /** A table in etcd. Its turns come one after another. */
-export class EtcdTable {
+export class EtcdTable implements SharedTable {
   /** The copy, over which handlers run. */
   readonly replica: Replica;
+  readonly isCopied = true;
   /** The most bytes that the entry of a turn may have. */
-  readonly entryBytesMax: number = ENTRY_BYTES_MAX;
+  readonly changedBytesMax: number = ENTRY_BYTES_MAX;
   readonly #options: EtcdOptions;
   readonly #cluster: Cluster;
   readonly #home: Home;
@@ -106,6 +107,11 @@ export class EtcdTable {
     return table;
   }
 
+  /** The same, as a turn sees it. */
+  get view(): Replica {
+    return this.replica;
+  }
+
   /** Whether the copy agrees with the log, and the engine answered the last call. */
   get isReadable(): boolean {
     return this.#health.isReached && this.#loading === undefined;
@@ -120,6 +126,14 @@ export class EtcdTable {
     this.#snapshots.step();
     await this.#snapshots.pace();
   }
+
+  /** Reads nothing: the copy has it all. */
+  read(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Does nothing: a turn that came too late runs again over what others have done. */
+  keepOthersOut(): void {}
 
   /**
    * Commits the changes of the turn or, if there are none, makes sure that what it has read is not stale.

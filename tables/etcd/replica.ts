@@ -18,7 +18,7 @@ import {
   type KeyPage,
   NO_EXPIRY,
   type Page,
-  type TableView,
+  type TurnView,
 } from "../table.ts";
 import { Text, type TextLike } from "../text.ts";
 import { Clocks } from "./clocks.ts";
@@ -49,7 +49,7 @@ export interface Chunk {
 }
 
 /** The copy of one server. */
-export class Replica implements TableView {
+export class Replica implements TurnView {
   readonly location: string;
   readonly #options: ReplicaOptions;
   /** Keys that expired by this time may be removed for good. */
@@ -59,7 +59,7 @@ export class Replica implements TableView {
   readonly #gathered = new ChangeWriter();
   /** The last version that the log knows. */
   #version = 0;
-  /** Whether anything has been read or changed since it was set to false. */
+  /** Whether the request that runs has read or changed anything. */
   isTouched = false;
 
   /** An empty copy. */
@@ -136,8 +136,19 @@ export class Replica implements TableView {
     return this.#version;
   }
 
+  // Whatever a request may ask for is there.
+  want(): void {}
+
+  begin(): void {
+    this.isTouched = false;
+  }
+
+  end(): "done" {
+    return "done";
+  }
+
   /** How many bytes the turn's entry of the log has. */
-  get entryBytes(): number {
+  get changedBytes(): number {
     return this.#gathered.length;
   }
 

@@ -6,18 +6,18 @@
  */
 
 import { assertEquals } from "@std/assert";
-import get from "../../commands/get.ts";
-import put from "../../commands/put.ts";
-import { Alerts } from "../../server/alerts.ts";
-import { Line } from "../../server/input/line.ts";
-import type { Metrics } from "../../server/metrics.ts";
-import { MemoryFullError } from "../../tables/memtable/memory_full.ts";
-import { MemoryTable } from "../../tables/memory_table.ts";
-import { TableError } from "../../tables/table.ts";
-import { answer } from "../support/answer.ts";
-import { contextWith } from "../support/context.ts";
-import { eventOf } from "../support/harness.ts";
-import { logOf } from "../support/memory_server.ts";
+import get from "../../../commands/get.ts";
+import put from "../../../commands/put.ts";
+import { Alerts } from "../../../server/observe/alerts.ts";
+import { Line } from "../../../server/input/line.ts";
+import type { Metrics } from "../../../server/observe/metrics.ts";
+import { MemoryFullError } from "../../../tables/memtable/memory_full.ts";
+import { MemoryTable } from "../../../tables/memory_table.ts";
+import { TableError } from "../../../tables/table.ts";
+import { answer } from "../../support/answer.ts";
+import { contextWith } from "../../support/context.ts";
+import { eventOf } from "../../support/harness.ts";
+import { logOf } from "../../support/memory_server.ts";
 
 const STARTED_AT = 1_700_000_000_000;
 
@@ -68,8 +68,8 @@ class Watched {
 Deno.test("a state of the table is on the list for as long as it lasts, and is logged by the table alone", async () => {
   const states: [name: string, said: Record<string, number>][] = [
     ["disk full", { disk_full: 1 }],
-    ["etcd lost", { engine_reached: 0 }],
-    ["etcd full", { engine_full: 1 }],
+    ["engine lost", { engine_reached: 0 }],
+    ["engine full", { engine_full: 1 }],
     ["values damaged", { damaged_records: 2 }],
   ];
   for (const [name, said] of states) {

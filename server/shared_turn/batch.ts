@@ -1,25 +1,25 @@
 /**
  * One turn of a table that lives elsewhere: the requests of some clients, which become one commit.
  *
- * A request is run as soon as it is added, over this server's copy of the table, and its reply waits. Then
- * what the requests have changed is committed. Where others have changed the table meanwhile, the requests
- * are run once more: they are functions of the table, so nothing of the first try is left.
+ * The requests are added, and the table is told their keys. Then it reads what they need, they run in order, and
+ * their replies wait until what they have changed is committed. Where a request has asked for more than was read,
+ * or others have changed the table meanwhile, the requests are run once more: they are functions of the table, so
+ * nothing of the first try is left.
  *
  * @module
  */
 
-import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
-import { TableError } from "../../tables/table.ts";
-import type { Request } from "../dispatch/request.ts";
+import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
+import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { restOf } from "./chunk.ts";
+import { restOf } from "../turn/chunk.ts";
 import type { Time } from "../time.ts";
-import { isTimedAlone, type Stopwatch } from "./stopwatch.ts";
+import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
 
 /** Lines that wait for their turn. */
 export interface Arrival {
@@ -61,7 +61,7 @@ interface Group {
 /** What a batch works with. */
 export interface BatchOptions {
   /** The table. */
-  readonly table: EtcdTable;
+  readonly table: SharedTable;
   /** What it counts with. */
   readonly metrics: Metrics;
   /** The time by which it goes. */
@@ -76,8 +76,10 @@ export interface BatchOptions {
   readonly onUnplaced: (arrival: Arrival) => void;
 }
 
-/** With more bytes of changes than this, the rest waits for the next turn. */
+/** With more bytes of lines, or of changes, than this, the rest waits for the next turn. */
 const FULL_BYTES = 1_048_576;
+/** How long reads may take at least after nothing could be changed, in milliseconds. */
+const GRACE_MS = 1_000;
 /** After how many attempts to wait before the next one, and for how long at most, in milliseconds. */
 const [CALM_ATTEMPTS, BACKOFF_MS_MAX] = [4, 32];
 
@@ -85,6 +87,8 @@ const [CALM_ATTEMPTS, BACKOFF_MS_MAX] = [4, 32];
 export class Batch {
   readonly #options: BatchOptions;
   readonly #groups: Group[] = [];
+  /** How many bytes the lines have that were added. */
+  #lineBytes = 0;
   /** Whether a request has found no place. */
   #isOver = false;
   /** Why nothing can be changed; undefined where something can. */
@@ -95,9 +99,9 @@ export class Batch {
     this.#options = options;
   }
 
-  /** Whether no more requests find a place. */
+  /** Whether no more lines are taken. */
   get isFull(): boolean {
-    return this.#isOver || this.#options.table.replica.entryBytes > FULL_BYTES;
+    return this.#lineBytes > FULL_BYTES;
   }
 
   /** Begins with the lines of a connection. */
@@ -117,17 +121,32 @@ export class Batch {
     const { member } = group.arrival;
     if (this.isFull) return false;
     const request = member.admit(member.prepare(line));
+    const { operation } = request;
+    const isOpen = operation?.command.open === true;
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
-    if (request.operation?.command.open === true && group.slots.length > 0) return false;
-    const slot = { request, taken, from, isSettled: false, isChanging: false, reply: undefined };
-    const end = (isPlaced: boolean) => {
-      if (!isPlaced) return false;
+    if (isOpen && group.slots.length > 0) return false;
+    const isSettled = request.reply !== undefined || isOpen;
+    const slot: Slot = { request, taken, from, isSettled, isChanging: false, reply: request.reply };
+    this.#lineBytes += next - from;
+    const end = (reply: Reply | undefined) => {
+      slot.reply = reply;
+      if (isOpen && !member.fits(reply!)) {
+        group.isHeldUp = true;
+        return false;
+      }
+      if (isSettled) member.take(reply!);
       group.slots.push(slot);
       group.served = { taken: taken + 1, from: next };
-      return !(slot as Slot).reply!.last && member.room > 0;
+      return reply?.last !== true && member.room > 0;
     };
-    const isPlaced = this.#run(group, slot);
-    return isPlaced instanceof Promise ? isPlaced.then(end) : end(isPlaced);
+    if (!isSettled) {
+      const key = keyOf(request);
+      if (key !== undefined) {
+        this.#options.table.view.want(key, operation!.command.readsValue === true);
+      }
+    }
+    const reply = isOpen ? request.reply ?? member.run(request) : request.reply;
+    return reply instanceof Promise ? reply.then(end) : end(reply);
   }
 
   /** Ends with the lines of that connection. */
@@ -185,13 +204,17 @@ export class Batch {
   }
 
   async #commit(): Promise<void> {
-    const { table, metrics, deadline, time } = this.#options;
+    const { table, metrics, time, failure } = this.#options;
+    let { deadline } = this.#options;
     let isUpToDate = false;
     for (let attempt = 0;; attempt++) {
       if (!this.#isTouched) return;
-      const { isChanged } = table.replica;
+      if (failure !== undefined) throw failure;
+      await this.#run(deadline);
+      if (!this.#isTouched) return;
+      const { isChanged } = table.view;
       // Where only reads are left, they are right as of the moment when the copy was brought up to date.
-      if (!isChanged && isUpToDate) return;
+      if (!isChanged && isUpToDate && table.isCopied) return;
       const startedAt = time.now();
       try {
         if (await table.commit(deadline)) {
@@ -209,8 +232,8 @@ export class Batch {
         this.#refusal = error;
         isUpToDate = false;
       }
+      if (this.#refusal !== undefined) deadline = Math.max(deadline, Date.now() + GRACE_MS);
       if (attempt > CALM_ATTEMPTS) await delay(Math.random() * BACKOFF_MS_MAX);
-      await this.#runAll();
     }
   }
 
@@ -218,9 +241,23 @@ export class Batch {
     return this.#groups.some(({ slots }) => slots.some(({ isSettled }) => !isSettled));
   }
 
-  /** Runs all requests again, in order. */
-  async #runAll(): Promise<void> {
+  /** Reads what the requests need and runs them, until all that they have asked for was read. */
+  async #run(deadline: number): Promise<void> {
+    const { table } = this.#options;
+    for (;;) {
+      await table.read(deadline);
+      const standing = await this.#runAll();
+      if (standing === "done") return;
+      if (standing === "alone") table.keepOthersOut();
+    }
+  }
+
+  /** Runs all requests, in order, as if none had been run before. */
+  async #runAll(): Promise<"done" | "unread" | "alone"> {
+    const { view } = this.#options.table;
+    view.undoTurn();
     this.#isOver = false;
+    let isUnread = false;
     for (const group of this.#groups) {
       const { member } = group.arrival;
       member.drop();
@@ -228,30 +265,34 @@ export class Batch {
       for (let i = 0; i < group.slots.length; i++) {
         const slot = group.slots[i]!;
         // Where many large values were asked for, the client must read some before there are more.
-        let isPlaced = !this.#isOver && (i === 0 || member.room > 0);
-        if (isPlaced && slot.isSettled) member.take(slot.reply!);
-        else if (isPlaced) isPlaced = await this.#run(group, slot);
-        if (isPlaced) continue;
-        [group.served] = group.slots.splice(i) as [Slot];
+        const hasPlace = !this.#isOver && view.changedBytes <= FULL_BYTES &&
+          (i === 0 || member.room > 0);
+        let standing: Standing = hasPlace ? "done" : "late";
+        if (hasPlace && slot.isSettled) member.take(slot.reply!);
+        else if (hasPlace) {
+          const ended = this.#runOne(group, slot);
+          standing = ended instanceof Promise ? await ended : ended;
+        }
+        if (standing === "alone") return standing;
+        if (standing === "unread") {
+          isUnread = true;
+          break;
+        }
+        const isEnd = standing === "done" && slot.reply!.last;
+        const cut = isEnd ? i + 1 : standing === "late" ? i : group.slots.length;
+        if (cut < group.slots.length) [group.served] = group.slots.splice(cut) as [Slot];
       }
     }
+    return isUnread ? "unread" : "done";
   }
 
-  /** Runs a request. False: it finds no place in this turn. */
-  #run(group: Group, slot: Slot): boolean | Promise<boolean> {
+  /** Runs a request. "late": it finds no place in this turn. */
+  #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
     const { member } = group.arrival;
+    const { view } = this.#options.table;
     const { request } = slot;
-    const { table: { replica }, failure } = this.#options;
-    const isRefused = failure !== undefined && request.operation?.command.open !== true;
-    const known = request.reply ?? (isRefused ? serverError(failure.message) : undefined);
-    if (known !== undefined) {
-      slot.isSettled = true;
-      slot.reply = known;
-      member.take(known);
-      return true;
-    }
-    replica.isTouched = false;
-    const mark = replica.mark();
+    view.begin(member);
+    const mark = view.mark();
     const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
     stopwatch?.start();
     const reply = member.run(request);
@@ -266,33 +307,36 @@ export class Batch {
     group: Group,
     slot: Slot,
     { reply: given, mark }: { reply: Reply; mark: number },
-  ): boolean {
-    const { table, table: { replica } } = this.#options;
+  ): Standing | Promise<Standing> {
+    const { table, table: { view } } = this.#options;
     let reply = given;
+    const standing = view.end();
     // `run` leaves what a handler did that has failed late; but nobody else has run here meanwhile.
-    if (reply.code === 500) replica.undo(mark);
-    slot.isSettled = !replica.isTouched;
-    slot.isChanging = replica.mark() > mark;
-    const isTooMuch = replica.entryBytes > table.entryBytesMax;
+    if (standing !== "done" || reply.code === 500) view.undo(mark);
+    if (standing === "again") return this.#runOne(group, slot);
+    if (standing !== "done") return standing;
+    slot.isSettled = !view.isTouched;
+    slot.isChanging = view.mark() > mark;
+    const isTooMuch = view.changedBytes > table.changedBytesMax;
     if (slot.isChanging && (this.#refusal !== undefined || isTooMuch)) {
-      replica.undo(mark);
+      view.undo(mark);
       slot.isChanging = false;
       if (this.#refusal === undefined && mark > 0) {
         this.#isOver = true;
-        return false;
+        return "late";
       }
       const why = this.#refusal?.message ?? "more than the table's engine takes at once";
       reply = serverError(why);
     }
     const { member } = group.arrival;
     if (!member.fits(reply)) {
-      replica.undo(mark);
+      view.undo(mark);
       group.isHeldUp = true;
-      return false;
+      return "late";
     }
     slot.reply = reply;
     member.take(reply);
-    return true;
+    return "done";
   }
 }
 

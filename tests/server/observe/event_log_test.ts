@@ -11,11 +11,11 @@ import {
   logFault,
   setLogFormat,
   tellFaults,
-} from "../../server/event_log.ts";
-import { AdminServer } from "../admin/admin_server.ts";
-import { eventOf, runServer, ServerProcess, testServer } from "../support/harness.ts";
-import { logOf } from "../support/memory_server.ts";
-import { eventually } from "../support/waiting.ts";
+} from "../../../server/observe/event_log.ts";
+import { AdminServer } from "../../admin/admin_server.ts";
+import { eventOf, runServer, ServerProcess, testServer } from "../../support/harness.ts";
+import { logOf } from "../../support/memory_server.ts";
+import { eventually } from "../../support/waiting.ts";
 
 /** Forges a line, clears a terminal, turns its text around, and breaks a pair of surrogates. */
 const EVIL = "x\r\n2026-01-01T00:00:00.000Z info  forged\u001b[2J\u009b1m\u202e\u2028\ud800";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { LOG_FORMATS, type LogFormat } from "./event_log.ts";
+import { LOG_FORMATS, type LogFormat } from "../observe/event_log.ts";
 import {
   type Call,
   type Flag,
@@ -21,7 +21,11 @@ import {
   type Variables,
   wholeNumber,
 } from "./flags.ts";
-import { type EtcdLocation, parseLocation } from "../tables/etcd/location.ts";
+import {
+  ENGINE_VARIABLES,
+  type EngineLocation,
+  parseEngineLocation,
+} from "../../tables/engines.ts";
 
 export { type Flag as Option, UsageError, variableOf };
 
@@ -31,8 +35,8 @@ export const OPTIONS = {
   port: { hint: "NUMBER", preset: "5395", help: "port to listen on; 0 picks a free one" },
   data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
   memory: { help: "keep the table in memory, nothing on disk" },
-  table: { hint: "URL", help: "keep the table in etcd: etcd://HOST:PORT,HOST:PORT/PREFIX" },
-  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long etcd may take for a request" },
+  table: { hint: "URL", help: "keep the table in an engine: etcd://… or postgres://…" },
+  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long that may take for a request" },
   cache: { hint: "MIB", help: "memory for values, in MiB; else a quarter of the memory" },
   "max-memory": { hint: "MIB", help: "memory for the server, in MiB; else three quarters" },
   evict: {
@@ -83,12 +87,15 @@ export interface Settings {
   readonly isDataGiven: boolean;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
-  /** Where the table is, if it is in etcd. */
-  readonly table: EtcdLocation | undefined;
-  /** How long etcd may take for a request, in seconds. */
+  /** Where the table is, if it is in an engine. */
+  readonly table: EngineLocation | undefined;
+  /** How long the engine may take for a request, in seconds. */
   readonly tableTimeout: number;
-  /** How to log in to etcd. It has no flags, because other users can see the flags of a process. */
-  readonly etcd: EtcdAccess;
+  /**
+   * How to log in to engines, by variable. There are no flags, because other users can see the flags of a
+   * process.
+   */
+  readonly access: Readonly<Record<string, string>>;
   /** How much memory values may take, in bytes; undefined for a share of the machine's. */
   readonly cacheBytes: number | undefined;
   /** How much memory the server may take, in bytes; undefined for a share of the machine's. */
@@ -133,20 +140,6 @@ export interface Settings {
   readonly version: boolean;
 }
 
-/** What `KEYLINE_ETCD_USER`, `_PASSWORD`, `_CA`, `_CERT` and `_KEY` say: the last three name files. */
-export interface EtcdAccess {
-  /** The name to log in with. */
-  readonly user: string | undefined;
-  /** Its password. */
-  readonly password: string | undefined;
-  /** The file of the authority that signed the nodes' certificates, in PEM. */
-  readonly ca: string | undefined;
-  /** The file of the certificate to show, in PEM. */
-  readonly cert: string | undefined;
-  /** The file of its key, in PEM. */
-  readonly key: string | undefined;
-}
-
 /** A start that failed for another reason; the message says what to do. */
 export class StartError extends Error {}
 
@@ -171,13 +164,9 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     memory: given.memory,
     table: locationOf(called("table"), given.table),
     tableTimeout: seconds("table-timeout", 0.1),
-    etcd: {
-      user: environment("KEYLINE_ETCD_USER"),
-      password: environment("KEYLINE_ETCD_PASSWORD"),
-      ca: environment("KEYLINE_ETCD_CA"),
-      cert: environment("KEYLINE_ETCD_CERT"),
-      key: environment("KEYLINE_ETCD_KEY"),
-    },
+    access: Object.fromEntries(
+      ENGINE_VARIABLES.map((name) => [name, environment(name) ?? ""]).filter(([, value]) => value),
+    ),
     cacheBytes: given.cache === undefined
       ? undefined
       : whole("cache", { min: 0, max: 1_048_576 }) * MIB,
@@ -215,7 +204,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   const others = { memory: settings.memory, data: settings.isDataGiven };
   for (const name of ["memory", "data"] as const) {
     if (settings.table !== undefined && others[name]) {
-      throw new UsageError(`--table keeps the table in etcd: leave out ${called(name)}.`);
+      throw new UsageError(`--table keeps the table in an engine: leave out ${called(name)}.`);
     }
   }
   return settings;
@@ -232,10 +221,10 @@ export function readOptions(args: readonly string[], variables: Variables): Call
   return readCall(args, { known: OPTIONS, variables });
 }
 
-function locationOf(name: string, given: string | undefined): EtcdLocation | undefined {
+function locationOf(name: string, given: string | undefined): EngineLocation | undefined {
   if (given === undefined) return undefined;
   try {
-    return parseLocation(given);
+    return parseEngineLocation(given);
   } catch (error) {
     throw new UsageError(`Cannot use ${name}: ${(error as Error).message}.`);
   }

@@ -15,10 +15,9 @@ import type { RequestContext } from "../../../server/dispatch/request.ts";
 import { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
 import { Stopwatch } from "../../../server/turn/stopwatch.ts";
-import { Batch } from "../../../server/turn/batch.ts";
-import type { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
+import { Batch } from "../../../server/shared_turn/batch.ts";
 import { Replica } from "../../../tables/etcd/replica.ts";
-import { type Table, TableError } from "../../../tables/table.ts";
+import { type SharedTable, type Table, TableError } from "../../../tables/table.ts";
 import { ArrayClient } from "../../support/array_client.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { contextWith } from "../../support/context.ts";
@@ -28,10 +27,16 @@ type Outcome = (replica: Replica) => boolean | Error;
 
 class FakeTable {
   readonly replica = new Replica({ location: "fake", now: Date.now, stats: () => ({}) });
-  readonly entryBytesMax = 1_000;
+  readonly view = this.replica;
+  readonly isCopied = true;
+  readonly changedBytesMax = 1_000;
   isReadable = true;
   readonly outcomes: Outcome[] = [];
   commits = 0;
+
+  read(): Promise<void> {
+    return Promise.resolve();
+  }
 
   commit(): Promise<boolean> {
     this.commits++;
@@ -78,7 +83,7 @@ class Setup {
     lines: ReadonlyMap<ArrayClient, readonly string[]>,
     { deadline = Date.now() + 5_000 } = {},
   ): Promise<void> {
-    const table = this.table as unknown as EtcdTable;
+    const table = this.table as unknown as SharedTable;
     const { metrics } = this.context;
     const onUnplaced = () => {};
     const batch = new Batch({

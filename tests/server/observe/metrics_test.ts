@@ -5,14 +5,14 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import get from "../../commands/get.ts";
-import incr from "../../commands/incr.ts";
-import put from "../../commands/put.ts";
-import stats from "../../commands/stats.ts";
-import { answer } from "../support/answer.ts";
-import { Line } from "../../server/input/line.ts";
-import { contextWith } from "../support/context.ts";
-import { ServerProcess, testServer } from "../support/harness.ts";
+import get from "../../../commands/get.ts";
+import incr from "../../../commands/incr.ts";
+import put from "../../../commands/put.ts";
+import stats from "../../../commands/stats.ts";
+import { answer } from "../../support/answer.ts";
+import { Line } from "../../../server/input/line.ts";
+import { contextWith } from "../../support/context.ts";
+import { ServerProcess, testServer } from "../../support/harness.ts";
 
 Deno.test("STATS counts requests by operation and code, and tells how long the server is up", async () => {
   let now = 1_700_000_000_000;

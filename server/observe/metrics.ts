@@ -5,9 +5,9 @@
  * @module
  */
 
-import { MemoryFullError } from "../tables/memtable/memory_full.ts";
-import type { DataFolder } from "./data_folder.ts";
-import type { Descriptors } from "./descriptors.ts";
+import { MemoryFullError } from "../../tables/memtable/memory_full.ts";
+import type { DataFolder } from "../data_folder.ts";
+import type { Descriptors } from "../descriptors.ts";
 import { Histogram } from "./histogram.ts";
 import { SlowRequests } from "./slow_requests.ts";
 

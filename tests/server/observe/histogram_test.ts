@@ -5,8 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Histogram } from "../../server/histogram.ts";
-import { Latency, Metrics } from "../../server/metrics.ts";
+import { Histogram } from "../../../server/observe/histogram.ts";
+import { Latency, Metrics } from "../../../server/observe/metrics.ts";
 
 Deno.test("a bucket holds its own bound, and what is larger goes to the next", () => {
   const histogram = new Histogram(Float64Array.of(1, 2, 5));

@@ -5,7 +5,7 @@
  */
 
 import { type Origin, variableIn, type Variables } from "./flags.ts";
-import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
+import { cacheBytesByDefault, memoryBytesMaxByDefault } from "../memory.ts";
 import { readOptions } from "./settings.ts";
 import { VARIABLES_ALONE } from "./variables.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { printedSettings } from "../../server/printed_settings.ts";
+import { printedSettings } from "../../../server/settings/printed_settings.ts";
 import {
   HELP,
   type Option,
@@ -15,9 +15,9 @@ import {
   type Settings,
   UsageError,
   variableOf,
-} from "../../server/settings.ts";
-import { unknownVariables } from "../../server/variables.ts";
-import { testWith } from "../support/harness.ts";
+} from "../../../server/settings/settings.ts";
+import { unknownVariables } from "../../../server/settings/variables.ts";
+import { testWith } from "../../support/harness.ts";
 
 /** Each option that takes a value, with a good value and the setting that it makes. */
 const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Settings>])[] = [
@@ -25,7 +25,9 @@ const GOOD: readonly (readonly [name: string, value: string, setting: Partial<Se
   ["port", "0", { port: 0 }],
   ["port", "65535", { port: 65_535 }],
   ["data", "/var/lib/keyline", { data: "/var/lib/keyline" }],
-  ["table", "etcd://a:1,b", { table: { nodes: ["a:1", "b:2379"], prefix: "keyline/" } }],
+  ["table", "etcd://a:1,b", {
+    table: { engine: "etcd", nodes: ["a:1", "b:2379"], prefix: "keyline/" },
+  }],
   ["table-timeout", "0.5", { tableTimeout: 0.5 }],
   ["cache", "0", { cacheBytes: 0 }],
   ["cache", "128", { cacheBytes: 134_217_728 }],
@@ -78,7 +80,7 @@ Deno.test("without flags and variables every setting is the default that help sh
     memory: false,
     table: undefined,
     tableTimeout: 5,
-    etcd: { user: undefined, password: undefined, ca: undefined, cert: undefined, key: undefined },
+    access: {},
     cacheBytes: undefined,
     memoryBytesMax: undefined,
     evict: false,
@@ -125,10 +127,10 @@ Deno.test("only a table in memory may evict keys", () => {
   }
 });
 
-Deno.test("a table in etcd goes with no other place for it", () => {
+Deno.test("a table in an engine goes with no other place for it", () => {
   const table = ["--table", "etcd://a"];
   for (const other of [["--memory"], ["--data", "data"]]) {
-    const message = `--table keeps the table in etcd: leave out ${other[0]}.`;
+    const message = `--table keeps the table in an engine: leave out ${other[0]}.`;
     assertThrows(() => read([...table, ...other]), UsageError, message);
   }
   const message = "leave out KEYLINE_DATA.";
@@ -136,12 +138,9 @@ Deno.test("a table in etcd goes with no other place for it", () => {
   assertHas(read(table, { KEYLINE_MEMORY: "0" }), { memory: false });
 });
 
-Deno.test("how to get into etcd comes from the environment", () => {
-  const etcd = { user: "u", password: "p", ca: "ca.pem", cert: "c.pem", key: "k.pem" };
-  const variables = Object.entries(etcd).map((
-    [name, value],
-  ) => [`KEYLINE_ETCD_${name.toUpperCase()}`, value]);
-  assertHas(read([], Object.fromEntries(variables)), { etcd });
+Deno.test("how to get into an engine comes from the environment", () => {
+  const access = { KEYLINE_ETCD_USER: "u", KEYLINE_POSTGRES_PASSWORD_FILE: "file" };
+  assertHas(read([], { ...access, KEYLINE_ETCD_CA: "" }), { access });
 });
 
 Deno.test("a flag wins over the environment", () => {

@@ -9,7 +9,7 @@
  */
 
 import process from "node:process";
-import type { Services } from "./command.ts";
+import type { Services } from "../command.ts";
 import type { Histogram } from "./histogram.ts";
 
 /** What statistics are read from. */
@@ -103,9 +103,9 @@ export const STATS: readonly Stat[] = [
   ofTable("log_bytes", "gauge", "What the log in etcd adds to the snapshot, in bytes"),
   ofTable("snapshot_bytes", "gauge", "Size of the table's snapshot in etcd, in bytes"),
   ofTable("snapshots_total", "counter", "Snapshots that this server has written to etcd"),
-  ofTable("engine_reached", "gauge", "1 where etcd answered when it was asked last, else 0"),
-  ofTable("engine_full", "gauge", "1 where etcd is full and takes no changes"),
-  ofTable("engine_calls_total", "counter", "Times that turns have asked etcd"),
+  ofTable("engine_reached", "gauge", "1 where the table's engine answered when asked last, else 0"),
+  ofTable("engine_full", "gauge", "1 where the table's engine takes no changes, but can be read"),
+  ofTable("engine_calls_total", "counter", "Times that turns have asked the table's engine"),
   ofTable(
     "conflicts_total",
     "counter",

@@ -47,8 +47,8 @@ interface Check {
 const CHECKS: readonly Check[] = [
   { name: "disk full", isCause: true, isNow: ({ stats }) => stats.disk_full === 1 },
   { name: "memory full", count: ({ metrics }) => metrics.memoryRefusals },
-  { name: "etcd lost", isCause: true, isNow: ({ stats }) => stats.engine_reached === 0 },
-  { name: "etcd full", isCause: true, isNow: ({ stats }) => stats.engine_full === 1 },
+  { name: "engine lost", isCause: true, isNow: ({ stats }) => stats.engine_reached === 0 },
+  { name: "engine full", isCause: true, isNow: ({ stats }) => stats.engine_full === 1 },
   { name: "values damaged", isNow: ({ stats }) => (stats.damaged_records ?? 0) > 0 },
   {
     name: "commits failing",

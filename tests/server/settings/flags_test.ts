@@ -5,8 +5,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Flags, helpText, readCall, UsageError } from "../../server/flags.ts";
-import { TARGET_FLAGS } from "../../tools/target.ts";
+import { type Flags, helpText, readCall, UsageError } from "../../../server/settings/flags.ts";
+import { TARGET_FLAGS } from "../../../tools/target.ts";
 
 const KNOWN = {
   port: { hint: "NUMBER", preset: "5395", help: "its port" },

@@ -5,20 +5,19 @@
  * @module
  */
 
-import type { EtcdTable } from "../../tables/etcd/etcd_table.ts";
-import { TableError } from "../../tables/table.ts";
+import { type SharedTable, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { type Arrival, Batch } from "./batch.ts";
-import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "./chunk.ts";
+import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "../turn/chunk.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
-import { Stopwatch } from "./stopwatch.ts";
-import { LINES_A_LOOK } from "./turn.ts";
+import { Stopwatch } from "../turn/stopwatch.ts";
+import { LINES_A_LOOK } from "../turn/turn.ts";
 
 /** How many lines to take into a turn at most, so that no client waits long for those before it. */
 const TURN_LINES_MAX = 8_192;
@@ -26,12 +25,12 @@ const TURN_LINES_MAX = 8_192;
 const GATHER_MS_MAX = 2;
 /** Which share of those that are expected is enough. */
 const EXPECTED_SHARE = 0.9;
-/** How often to follow the log while no turn comes, in milliseconds. */
+/** How often to look at the engine while no turn comes, in milliseconds. */
 const IDLE_MS = 1_000;
 
 /** The turns of a server. */
-export class RemoteTurn implements TurnLike {
-  readonly #table: EtcdTable;
+export class SharedTurn implements TurnLike {
+  readonly #table: SharedTable;
   readonly #maintenance: Maintenance;
   readonly #metrics: Metrics;
   readonly #timeout: number;
@@ -52,7 +51,7 @@ export class RemoteTurn implements TurnLike {
   /** `timeout` is how long the engine may take for a turn, in milliseconds. */
   constructor(
     { table, metrics, timeout, time = REAL_TIME }: {
-      table: EtcdTable;
+      table: SharedTable;
       metrics: Metrics;
       timeout: number;
       time?: Time;
@@ -182,7 +181,7 @@ export class RemoteTurn implements TurnLike {
     return this.slice.isUsedUp(this.#time.now());
   }
 
-  /** Follows the log while no turn comes, so that this server is not far behind when one does. */
+  /** Looks at the engine while no turn comes, so that this server is not far behind when one does. */
   async #idle(): Promise<void> {
     if (this.#isRunning || this.#time.now() - this.#ranAt < IDLE_MS / 2) return;
     this.#isRunning = true;

@@ -1,14 +1,13 @@
 /**
- * A table in etcd as if it were one of this process: each method waits until it is done, so that the
- * suite over all tables can try it. The table lives in a worker; the test waits for it as a lock is
- * waited for.
+ * A table that lives in an engine as if it were one of this process: each method waits until it is done, so that
+ * the suite over all tables can try it. The table lives in a worker; the test waits for it as a lock is waited for.
  *
  * @module
  */
 
-import type { Clock, Entry, KeyPage, Page, Table } from "../../../tables/table.ts";
-import { NO_EXPIRY, TableError } from "../../../tables/table.ts";
-import { Text, type TextLike } from "../../../tables/text.ts";
+import type { Clock, Entry, KeyPage, Page, Table, TableView } from "../../tables/table.ts";
+import { NO_EXPIRY, TableError } from "../../tables/table.ts";
+import { Text, type TextLike } from "../../tables/text.ts";
 
 /** The size of what a method takes or returns, in bytes, at most. */
 const ANSWER_BYTES_MAX = 8_388_608;
@@ -23,33 +22,35 @@ export interface Call {
 }
 
 /** What comes back. */
-export type Answer = { readonly value?: unknown } | { readonly error: string };
+type Answer = { readonly value?: unknown } | { readonly error: string };
 
 /** The place where both meet: whether the answer is there, its length, and the answer. */
-export interface Meeting {
+interface Meeting {
   readonly state: Int32Array<SharedArrayBuffer>;
   readonly bytes: Uint8Array<SharedArrayBuffer>;
 }
 
 /** Lays the two parts out in shared memory. */
-export function meetingIn(memory: SharedArrayBuffer): Meeting {
+function meetingIn(memory: SharedArrayBuffer): Meeting {
   return { state: new Int32Array(memory, 0, 2), bytes: new Uint8Array(memory, 8) };
 }
 
-/** A table in etcd whose methods wait. */
-export class SyncEtcdTable implements Table {
-  readonly location = "etcd";
+/** A table whose methods wait. */
+export class SyncTable implements Table {
+  readonly location: string;
   readonly #worker: Worker;
   readonly #meeting: Meeting;
   readonly #now: Clock;
 
-  constructor({ nodes, prefix, now }: { nodes: readonly string[]; prefix: string; now: Clock }) {
+  /** Has a worker open the table: `where` is what its method `open` takes. */
+  constructor(worker: URL, { where, now }: { where: unknown; now: Clock }) {
+    this.location = worker.pathname;
     this.#now = now;
     const memory = new SharedArrayBuffer(ANSWER_BYTES_MAX + 8);
     this.#meeting = meetingIn(memory);
-    this.#worker = new Worker(new URL("sync_table_worker.ts", import.meta.url), { type: "module" });
+    this.#worker = new Worker(worker, { type: "module" });
     this.#worker.postMessage(memory);
-    this.#call("open", { nodes, prefix });
+    this.#call("open", where);
   }
 
   get(key: TextLike): Text | undefined {
@@ -127,4 +128,57 @@ export class SyncEtcdTable implements Table {
     if ("error" in answer) throw new TableError(answer.error);
     return answer.value;
   }
+}
+
+/** The worker's side: carries out one call after another. */
+export function serveCalls(carryOut: (call: Call) => unknown): void {
+  const worker = globalThis as unknown as {
+    onmessage: ((event: MessageEvent) => void) | null;
+  };
+  const answerTo = async (call: Call): Promise<Answer> => {
+    try {
+      return { value: await carryOut(call) };
+    } catch (error) {
+      return { error: String((error as Error).stack) };
+    }
+  };
+  worker.onmessage = ({ data: memory }) => {
+    const { state, bytes } = meetingIn(memory as SharedArrayBuffer);
+    worker.onmessage = async ({ data }) => {
+      const encoded = new TextEncoder().encode(JSON.stringify(await answerTo(data as Call)));
+      bytes.set(encoded);
+      state[1] = encoded.length;
+      Atomics.store(state, 0, 1);
+      Atomics.notify(state, 0);
+    };
+  };
+}
+
+/** Carries out a call of a method of the table as handlers see it. */
+export function callView(view: TableView, { method, args: [first, second, third] }: Call): unknown {
+  switch (method) {
+    case "entry": {
+      const entry = view.entry(first as string);
+      return entry && { ...entry, value: String(entry.value) };
+    }
+    case "put":
+      return view.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
+    case "expire":
+      return view.expire(first as string, second as number | null);
+    case "delete":
+      return view.delete(first as string);
+    case "clear":
+      return view.clear();
+    case "count":
+      return view.count();
+    case "keys":
+      return view.keys(first as Page);
+    case "mark":
+      return view.mark();
+    case "undo":
+      return view.undo(first as number);
+    case "stats":
+      return view.stats();
+  }
+  throw new Error(`no method ${method}`);
 }

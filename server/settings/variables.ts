@@ -5,14 +5,12 @@
  * @module
  */
 
+import { ENGINE_VARIABLES } from "../../tables/engines.ts";
 import { type Flag, variableOf } from "./flags.ts";
 import { OPTIONS } from "./settings.ts";
 
 /** Settings with a variable but no flag, because other users can see the flags of a process. */
-export const VARIABLES_ALONE: readonly string[] = [
-  "KEYLINE_PASSWORD",
-  ...["USER", "PASSWORD", "CA", "CERT", "KEY"].map((name) => `KEYLINE_ETCD_${name}`),
-];
+export const VARIABLES_ALONE: readonly string[] = ["KEYLINE_PASSWORD", ...ENGINE_VARIABLES];
 
 /** A sentence for each variable that is not an option, with the option spelled most alike. */
 export function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
