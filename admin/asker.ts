@@ -35,8 +35,8 @@ export async function ask(
   const lines = { text, count: requests.length, isPrintable: false, faults: undefined };
   await session.serve(lines, turn);
   await outbox.sent();
-  // A table in etcd that can't find out what became of a turn disconnects its clients; then there is no
-  // reply.
+  // A table in an engine that can't find out what became of a turn disconnects its clients; then there
+  // is no reply.
   const replies = wire.match(REPLY) ?? [];
   return requests.map((_, i) => replies[i] ?? serverError("no answer").wire);
 }

@@ -16,7 +16,7 @@ import { Admission, type Guesser } from "./admission.ts";
 import type { Outbox } from "./outbox.ts";
 import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
 
-/** What answers lines: the turn of a table in this process, or of one in etcd. */
+/** What answers lines: the turn of a table in this process, or of one in an engine. */
 export interface TurnLike {
   /** Answers lines. Resolves when the session has been told which of them were not taken. */
   submit(session: Session, lines: Lines): Promise<void>;

@@ -300,7 +300,7 @@ export function nameInStats(name: string): string {
   return name.replace(/_total$/, "");
 }
 
-/** How many keys there are; undefined for a table in etcd, which tells that to a turn alone. */
+/** How many keys there are; undefined for a table in an engine, which tells that to a turn alone. */
 export function keyCount({ table }: Source): number | undefined {
   try {
     return table.count();
