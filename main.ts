@@ -1,5 +1,5 @@
 /**
- * Which subcommand of Keyline to run: the server, or one of the tools beside it. Run it with `deno task start`;
+ * Chooses the subcommand of Keyline to run: the server, or one of the tools. Run it with `deno task start`;
  * `--help` shows the options.
  *
  * @module
@@ -48,14 +48,14 @@ async function main(): Promise<void> {
 }
 
 /**
- * Loads what serves metrics and the live page. Its address is computed, because Deno looks for the
- * packages of a literal one at every start, also where nobody asked for them.
+ * Loads the admin server. Its path is computed, because with a literal one, Deno would look for its packages
+ * at every start, even if they are not needed.
  */
 function loadAdmin(): Promise<typeof import("./admin/server.ts")> {
   return import(new URL("./admin/server.ts", import.meta.url).href);
 }
 
-/** What to tell a person about an error that ended the start, and the exit code. */
+/** What to tell the user about an error that ended the start, and the exit code. */
 function describe(error: unknown): { code: number; text: string } {
   const isExpected = [UsageError, StartError, OpenError, BadCommandError].some((expected) =>
     error instanceof expected

@@ -63,7 +63,7 @@ interface Places {
   readonly client: string;
 }
 
-/** Undefined where there is one processor, or they can't be chosen. */
+/** Undefined if there is only one processor, or they can't be chosen. */
 async function findPlaces(): Promise<Places | undefined> {
   const last = navigator.hardwareConcurrency - 1;
   if (last === 0) return undefined;

@@ -25,7 +25,7 @@ function linesOf(stat: string, { labels = {}, value }: Sample): string[] {
   return typeof value === "number" ? [`${name} ${value}`] : summaryOf(name, value);
 }
 
-/** What a person wants to know of many values. */
+/** A histogram summed up for people. */
 function summaryOf(name: string, histogram: Histogram): string[] {
   const digits = (value: number) => Number(value.toPrecision(3));
   return [

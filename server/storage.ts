@@ -1,6 +1,6 @@
 /**
- * Which table a server has, and which turn goes with it: one of this process, in memory or on disk, or
- * one that lives in an engine. The start opens it; the client of an engine is loaded only where it is used.
+ * Which table a server has, and which turn goes with it: a table in this process, in memory or on disk, or
+ * one in an engine. The start opens it; an engine's client is loaded only if it is used.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface Storage {
   readonly turn: TurnLike;
   /** The clock by which keys expire. */
   readonly now: Clock;
-  /** How much memory values may take, in bytes; undefined where all of them are in memory. */
+  /** How much memory values may take, in bytes; undefined if all of them are in memory. */
   readonly cacheBytes?: number;
   /** How much memory the process may take, in bytes. */
   readonly memoryBytesMax: number;
@@ -42,7 +42,7 @@ export interface Storage {
 export interface StorageOptions {
   /** What it counts with. */
   readonly metrics: Metrics;
-  /** Called where the table can't go on: the server must end. */
+  /** Called if the table can't continue: the server must end. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -141,7 +141,7 @@ async function openPostgres(
   return { table, now: table.now };
 }
 
-/** Not by a name that Deno sees: it would look for the packages at every start, also without `--table`. */
+/** Not a literal name: Deno would then look for the packages at every start, even without `--table`. */
 async function load<Module>(path: string, engine: string): Promise<Module> {
   try {
     return await import(new URL(path, import.meta.url).href);
@@ -154,7 +154,7 @@ async function load<Module>(path: string, engine: string): Promise<Module> {
   }
 }
 
-/** The contents of the files for TLS; undefined where none is named, and the engine speaks none. */
+/** The contents of the files for TLS; undefined if none is named, and the engine speaks no TLS. */
 function tlsOf(prefix: string, access: Settings["access"]) {
   const [ca, cert, key] = ["CA", "CERT", "KEY"].map((name) => access[`${prefix}_${name}`]);
   if ((cert === undefined) !== (key === undefined)) {

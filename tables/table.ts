@@ -1,5 +1,5 @@
 /**
- * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone, and
+ * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone;
  * `server/storage.ts` picks the implementation. One test suite runs over every table.
  *
  * @module
@@ -32,15 +32,15 @@ export interface KeyPage {
   /** The keys, in code-point order. */
   readonly keys: string[];
   /**
-   * Whether there may be more. A page may even be empty then: it passes over a bounded number of keys that
-   * have expired, and they are about to be removed.
+   * Whether there may be more. A page may then even be empty: it skips a bounded number of expired keys,
+   * which are about to be removed.
    */
   readonly hasMore: boolean;
 }
 
 /**
  * A table as a handler sees it. Every reader sees a change at once. From the millisecond in which a key
- * expires, every method takes it as absent.
+ * expires, every method treats it as absent.
  *
  * Any method may throw a TableError.
  */
@@ -88,15 +88,15 @@ export interface Table extends TableView {
   commit(): boolean;
 
   /**
-   * A hint that these keys are looked up next, which changes nothing. A table in memory reads what it needs of
-   * each, so that the processor fetches it for many keys at the same time.
+   * A hint that these keys are looked up next. A table in memory touches what it needs of each, so that the
+   * processor fetches it for many keys at the same time.
    */
   prefetch(keys: readonly Text[]): void;
 
   /**
-   * Begins to read the value of a key that is not in memory, where that would hold up the others, and resolves
-   * once it is there. Undefined if there is nothing to wait for: the value is there, or is read at once. Where
-   * all values are in memory, there is no such function.
+   * Begins to read the value of a key that is not in memory, if that would hold up other clients, and
+   * resolves once it is there. Undefined if there is nothing to wait for: the value is there, or is read at
+   * once. Missing if all values are always in memory.
    */
   readonly readAhead?: ((key: Text) => Promise<void> | undefined) | undefined;
 

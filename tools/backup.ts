@@ -1,6 +1,6 @@
 /**
- * Backup: copies the table in a folder to a new file, also while a server has it open. Run it with
- * `deno task backup FILE`, or as `keyline backup FILE`.
+ * Backup: copies the table in a folder to a new file, even while a server has it open. Run it with `deno task
+ * backup FILE`, or as `keyline backup FILE`.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Export: writes every key of a running server to standard output, with its value and its expiry, as a
- * line of JSON each. Run it with `deno task export`, or as `keyline export`.
+ * Export: writes every key of a running server to standard output, with its value and its expiry, one JSON
+ * object a line. Run it with `deno task export`, or as `keyline export`.
  *
  * @module
  */

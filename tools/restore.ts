@@ -1,6 +1,6 @@
 /**
- * Restore: makes a folder of a backup, for a server to start on. Run it with `deno task restore FILE`, or as
- * `keyline restore FILE`.
+ * Restore: turns a backup into a data folder, for a server to start on. Run it with `deno task restore FILE`,
+ * or as `keyline restore FILE`.
  *
  * @module
  */

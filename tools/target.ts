@@ -1,5 +1,5 @@
 /**
- * The server that a program beside it talks to: the flags that name it, the password, and the way in.
+ * The server that a tool talks to: the flags that name it, the password, and the connection.
  *
  * @module
  */
@@ -88,7 +88,7 @@ export async function enter(target: Target): Promise<Client> {
   );
 }
 
-/** Whether the server answers nothing until it is given a password. */
+/** Whether the server requires a password. */
 export async function wantsPassword(db: Client): Promise<boolean> {
   return (await db.request("COUNT")).code === 401;
 }
@@ -98,7 +98,7 @@ export function nameOf({ hostname, port }: Target): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
-/** Returns the password that flags or the environment give; asks for it if told to. Throws UsageError. */
+/** Returns the password from the flags or the environment; asks for it if told to. Throws UsageError. */
 export async function passwordOf(
   flags: Pick<Given<typeof TARGET_FLAGS>, "password" | "password-file">,
 ): Promise<string | undefined> {

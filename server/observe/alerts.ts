@@ -1,7 +1,7 @@
 /**
- * What is wrong: looks at the counts of the metrics and at the table once a second, keeps the list of what is
- * wrong now, and logs a line when something begins and one when it ends. So nothing on a request's way writes
- * to the log, however often it happens.
+ * Alerts: once a second, looks at the metrics and the table, keeps the list of current alerts, and logs a
+ * line when one begins and one when it ends. So nothing in a request's path writes to the log, however often
+ * it fails.
  *
  * @module
  */
@@ -10,40 +10,40 @@ import { logEvent, tellFaults } from "./event_log.ts";
 import type { Alert, Incidents, Metrics } from "./metrics.ts";
 import { failedRequests, type Source } from "./stats.ts";
 
-/** From when on a commit is slow, in seconds: most take some hundred microseconds. */
+/** A commit that takes longer is slow, in seconds: most take some hundred microseconds. */
 const SLOW_SECONDS = 0.5;
-/** How often to look, and how long to gather before the same is told again, in milliseconds. */
+/** How often to look, and how long to gather before logging the same again, in milliseconds. */
 const LOOK_MS = 1_000;
 const REPEAT_MS = 10_000;
-/** After so long without another failure it is over, in milliseconds. */
+/** An alert ends after this long without another failure, in milliseconds. */
 const QUIET_MS = 60_000;
 
 /** What is looked at. */
 export type Watched = Pick<Source, "table" | "registry" | "metrics" | "now">;
 
 interface Look extends Watched {
-  /** What the table says of itself, by name. */
+  /** The table's own statistics, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
 
-/** Something that can be wrong. */
+/** A check: something that can go wrong. */
 interface Check {
   readonly name: string;
-  /** Whether it is so now: a state, which is logged where it is noticed. */
+  /** Whether it is wrong now: a state, which is logged by whoever notices it. */
   isNow?(look: Look): boolean;
-  /** How often it has happened: it is so until it has not happened for a while. */
+  /** How often it has happened: the alert lasts until it has not happened for a while. */
   count?(look: Look): number;
-  /** What to log when that begins and when it ends; nothing where it is logged elsewhere. */
+  /** What to log when the alert begins and when it ends; nothing if other code logs it. */
   readonly events?: readonly [begins: string, ends: string];
-  /** Whether it makes requests and commits fail, so that these need no lines of their own. */
+  /** Whether it makes requests and commits fail, so that those need no lines of their own. */
   readonly isCause?: true;
-  /** Whether a cause explains it. */
+  /** Whether another alert explains it. */
   readonly isSymptom?: true;
-  /** What to log of the last time. */
+  /** What to log about the last time. */
   last?(metrics: Metrics): string | undefined;
 }
 
-/** The checks, in the order in which people should hear of them. */
+/** The checks, in order of importance to people. */
 const CHECKS: readonly Check[] = [
   { name: "disk full", isCause: true, isNow: ({ stats }) => stats.disk_full === 1 },
   { name: "memory full", count: ({ metrics }) => metrics.memoryRefusals },
@@ -84,23 +84,23 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-/** What can be wrong, by name. */
+/** The names of all alerts. */
 export const ALERT_NAMES: readonly string[] = CHECKS.map(({ name }) => name);
 
-/** What is known of a check. */
+/** The state of a check. */
 interface Known {
-  /** Since when it is so, in milliseconds since 1970; undefined where it is not. */
+  /** Since when it has been wrong, in milliseconds since 1970; undefined if it is not. */
   since: number | undefined;
   /** The count at the last look, and when something began to be counted. */
   count: number;
   countBefore: number;
-  /** When the count grew last, by the clock of the looks; undefined where that is long ago. */
+  /** When the count last grew, by the clock passed to `look`; undefined if that is long ago. */
   grownAt: number | undefined;
-  /** Whether the log has that it has begun. */
+  /** Whether its beginning has been logged. */
   isLogged: boolean;
 }
 
-/** Something that clients do: a line of the log for each host that did it, for programs that ban hosts. */
+/** Something that clients do: it gets a line in the log for each host, for programs that ban hosts. */
 class Habit {
   readonly #event: string;
   #toldAt = -Infinity;
@@ -109,7 +109,7 @@ class Habit {
     this.#event = event;
   }
 
-  /** Logs what came since it last did, unless that was a moment ago. */
+  /** Logs what has happened since it last did, unless that was a moment ago. */
   look(incidents: Incidents, now: number): void {
     if (now - this.#toldAt < REPEAT_MS) return;
     for (const [host, count] of incidents.takeHosts()) {
@@ -133,12 +133,12 @@ export class Alerts {
   readonly #refusals = new Habit("A client was refused");
   readonly #wrong = new Habit("A wrong password was given");
 
-  /** What is wrong goes to the list of the metrics, whenever `look` is called. */
+  /** Each call of `look` puts the current alerts in the list of the metrics. */
   constructor(watched: Watched) {
     this.#watched = watched;
   }
 
-  /** Looks once; `now` is in milliseconds, of any clock that does not go back. */
+  /** Looks once; `now` is in milliseconds, of any monotonic clock. */
   look(now: number): void {
     const { metrics, table } = this.#watched;
     const look = { ...this.#watched, stats: table.stats() };
@@ -156,12 +156,12 @@ export class Alerts {
     tellFaults(now);
   }
 
-  /** Looks again and again, while the process has anything else to do. */
+  /** Looks periodically, without keeping the process alive. */
   start(): void {
     Deno.unrefTimer(setInterval(() => this.look(performance.now()), LOOK_MS));
   }
 
-  /** Notes whether a count has grown, and logs that it does so, or has not for a while. */
+  /** Notes whether a count has grown, and logs when it begins to grow and when it has stopped for a while. */
   #count(
     { count: countNow, events, isSymptom, last }: Check,
     known: Known,

@@ -1,7 +1,7 @@
 /**
- * The log of the server: one line an event on standard error, the time first, as text for people or as
- * JSON for machines. Whatever a client could have had a hand in is escaped, so that no client can forge a
- * line or send sequences to a terminal.
+ * The log of the server: one line per event on standard error, starting with the time, as text for people or
+ * as JSON for machines. Anything that a client could influence is escaped, so that no client can forge a line
+ * or send sequences to a terminal.
  *
  * @module
  */
@@ -15,9 +15,9 @@ export const LOG_FORMATS = ["text", "json"] as const;
 /** How much an event matters: nothing to do, worth a look, or something has failed. */
 export type Level = "info" | "warn" | "error";
 
-/** What is told of an event beside its text. */
+/** The details of an event beside its text. */
 export interface Details {
-  /** What went wrong, where something did. */
+  /** The error, if there was one. */
   readonly error?: unknown;
   /** Statistics and names. */
   readonly [name: string]: unknown;
@@ -27,12 +27,12 @@ export interface Details {
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 /** How much of a value is logged: a client may have had a hand in it. */
 const VALUE_CHARS_MAX = 2_000;
-/** What a value may hold and still stand without quotes. */
+/** The characters that a value may have without needing quotes. */
 const PLAIN = /^[^\s"=]+$/u;
 
-/** After so long without another fault of its kind a fault is over, in milliseconds. */
+/** A fault is over after this long without another of its kind, in milliseconds. */
 const FAULTS_QUIET_MS = 60_000;
-/** How many kinds of faults are told apart by their messages. */
+/** How many kinds of faults to tell apart, by their messages. */
 const FAULTS_MAX = 100;
 
 interface Fault {
@@ -67,13 +67,13 @@ export function logEvent(level: Level, event: string, details: Details = {}): vo
 }
 
 /**
- * Logs an error that a client may cause again and again: the first one at once, and the others as a count, once
+ * Logs an error that a client may cause repeatedly: the first one at once, and the others as a count, once
  * none has come for a while.
  */
 export function logFault(event: string, error: unknown, now: number = performance.now()): void {
   const message = error instanceof Error ? error.message : String(error);
   const full = `${event}: ${message}`;
-  // What a client could make different each time counts as the same.
+  // Parts that a client could vary don't make a different kind.
   const key = faults.has(full) || faults.size < FAULTS_MAX ? full : event;
   const fault = faults.get(key);
   if (fault !== undefined) {
@@ -94,7 +94,7 @@ export function tellFaults(now: number): void {
   }
 }
 
-/** Says to a person, or to a machine that reads the log, why the process did not start. */
+/** Says why the process did not start, to a person or to a program that reads the log. */
 export function logFailedStart(text: string): void {
   if (format === "json") logEvent("error", text);
   else console.error(text);

@@ -1,6 +1,6 @@
 /**
- * Counts values in fixed buckets, so that a quantile can be told of millions of values from a few
- * numbers. The metrics keep one for each kind of duration and size; STATS and `/metrics` read them.
+ * Counts values in fixed buckets, so that quantiles of millions of values follow from a few numbers. The
+ * metrics keep one for each kind of duration and size; STATS and `/metrics` read them.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const REQUESTS_BOUNDS = boundsOf({ steps: [1, 2, 5], from: 0, to: 3, min: 1, max
 
 /** Values, counted by size. */
 export class Histogram {
-  /** The largest value that each bucket holds; what is larger than all of them is in one bucket more. */
+  /** The largest value that each bucket holds; one more bucket holds everything larger. */
   readonly bounds: Float64Array;
   /** How many values each bucket holds: its own, without those of the smaller ones. */
   readonly counts: Float64Array;
@@ -45,7 +45,7 @@ export class Histogram {
     return new Histogram(REQUESTS_BOUNDS);
   }
 
-  /** Counts a value, or so many that are the same. */
+  /** Counts a value, or several equal ones. */
   add(value: number, times = 1): void {
     this.counts[bucketOf(value, this.bounds)]! += times;
     this.count += times;
@@ -53,15 +53,15 @@ export class Histogram {
     if (value > this.max) this.max = value;
   }
 
-  /** The value that this share of all values, from 0 to 1, does not exceed; 0 where there is none. */
+  /** The value that this share of all values, from 0 to 1, does not exceed; 0 if there are none. */
   quantile(share: number): number {
     return Math.min(this.max, quantileOf(this, share));
   }
 }
 
 /**
- * The value that this share of the counted values does not exceed: read off within its bucket as if the
- * values were spread evenly, as `histogram_quantile` of Prometheus does. 0 where nothing was counted.
+ * The value that this share of the counted values does not exceed, interpolated within its bucket as
+ * `histogram_quantile` of Prometheus does. 0 if nothing was counted.
  */
 export function quantileOf(
   { bounds, counts }: { bounds: ArrayLike<number>; counts: ArrayLike<number> },
@@ -104,7 +104,7 @@ function boundsOf(
 ): Float64Array {
   const bounds: number[] = [];
   for (let power = from; power <= to; power++) {
-    // By way of decimal digits, so that a bound prints as 0.0003 and not as 0.00030000000000000003.
+    // Parsed from decimal digits, so that a bound prints as 0.0003 and not as 0.00030000000000000003.
     for (const step of steps) bounds.push(Number(`${step}e${power}`));
   }
   return Float64Array.from([...bounds, max].filter((bound) => bound >= min && bound <= max));

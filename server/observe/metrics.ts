@@ -1,6 +1,6 @@
 /**
- * What the server counts: the listener, connections, the turn and the gate count here. The statistics of
- * `stats.ts` are read from it when somebody asks, so counting costs a request next to nothing.
+ * What the server counts: the listener, connections, sessions and the turn count here. The statistics of
+ * `stats.ts` are computed from it on demand, so counting costs a request next to nothing.
  *
  * @module
  */
@@ -19,17 +19,20 @@ export class Latency {
   pending = 0;
 }
 
-/** How many hosts to count by themselves between two lines of the log. */
+/** How many hosts to count separately between two lines of the log. */
 const HOSTS_MAX = 16;
 
-/** What clients did that an operator may want to know of: how often, and from where. */
+/** Something clients did that an operator may want to know about: how often, and from which hosts. */
 export class Incidents {
   /** How often. */
   count = 0;
-  /** How often from each host since these were taken; the empty string stands for hosts that are too many. */
+  /**
+   * How often from each host since these were last taken; the empty string stands for all hosts beyond the
+   * limit.
+   */
   #hosts = new Map<string, number>();
 
-  /** Counts one, of a client with this address: host and port. */
+  /** Counts one by a client with this address: host and port. */
   note(address: string | undefined): void {
     this.count++;
     const host = (address ?? "").replace(/:\d+$/, "");
@@ -45,9 +48,9 @@ export class Incidents {
   }
 }
 
-/** Something that is wrong now, for people to see. */
+/** A current alert. */
 export interface Alert {
-  /** What it is, as docs/service.md lists it. */
+  /** Its name, as docs/service.md lists it. */
   readonly name: string;
   /** Since when, in milliseconds since 1970. */
   readonly since: number;
@@ -61,15 +64,15 @@ export class Metrics {
   readonly startedAt: number;
   /** Connections that are open now. */
   connections = 0;
-  /** How many there may be; 0 until that is known. */
+  /** How many there may be; 0 until known. */
   connectionsMax = 0;
-  /** The file descriptors of the process; undefined where they are not known. */
+  /** The file descriptors of the process; undefined if unknown. */
   descriptors: Descriptors | undefined;
-  /** The folder of the table; undefined where it has none. */
+  /** The folder of the table; undefined if it has none. */
   dataFolder: DataFolder | undefined;
   /** Times that the system had no descriptor or no memory for another connection. */
   acceptFailures = 0;
-  /** Connections that have been accepted, refused ones not counted. */
+  /** Connections that have been accepted, without refused ones. */
   connectionsAccepted = 0;
   /** Connections that were refused because there were too many. */
   readonly refusals: Incidents = new Incidents();
@@ -77,38 +80,38 @@ export class Metrics {
   readonly timeouts: Incidents = new Incidents();
   /** Wrong passwords, on the port of the lines and on the admin port. */
   readonly wrongPasswords: Incidents = new Incidents();
-  /** Bytes that clients have sent, those of TLS not counted. */
+  /** Bytes that clients have sent, without TLS overhead. */
   bytesReceived = 0;
-  /** Bytes of replies that clients have taken, those of TLS not counted. */
+  /** Bytes of replies that clients have taken, without TLS overhead. */
   bytesSent = 0;
   /** Requests whose verb no operation has. */
   unsupported = 0;
-  /** Lines that are no request: empty, too long, not UTF-8, HTTP. */
+  /** Lines that are not requests: empty, too long, not UTF-8, HTTP. */
   malformed = 0;
   /** How long each commit that wrote something took, in seconds. */
   readonly commitSeconds: Histogram = Histogram.ofSeconds();
   /** Commits that failed. */
   commitsFailed = 0;
-  /** Replies that were counted as something else, before a failed commit made 500 of them. */
+  /** Replies that were counted under another code before a failed commit turned them into 500. */
   repliesReplaced = 0;
   /** Changes that were refused because memory was full. */
   memoryRefusals = 0;
-  /** What the last request or commit that failed was told. */
+  /** The message of the last request or commit that failed. */
   lastFailure: string | undefined;
   /** How many requests each turn answered, which share its commit. */
   readonly turnRequests: Histogram = Histogram.ofRequests();
   /** Whether the server is shutting down. */
   isDraining = false;
-  /** How late the event loop was, in seconds: measured where somebody looks at it, else empty. */
+  /** How late the event loop was, in seconds: measured only with the admin port open, else empty. */
   readonly loopDelay: Histogram = Histogram.ofSeconds();
-  /** What is wrong now, in the order of its list. */
+  /** The current alerts, in the order of docs/service.md. */
   alerts: readonly Alert[] = [];
   /** The requests that held up the server. */
   readonly slow: SlowRequests;
   /** The operations that the current turn has answered. */
   readonly #inTurn: Latency[] = [];
 
-  /** `startedAt` is in milliseconds since 1970, `slowMs` from when on a request is slow. */
+  /** `startedAt` is in milliseconds since 1970; requests longer than `slowMs` milliseconds are slow. */
   constructor(
     { version, startedAt, slowMs = Infinity }: {
       version: string;
@@ -133,7 +136,7 @@ export class Metrics {
     this.lastFailure = message;
   }
 
-  /** Notes why a request failed; its reply is counted elsewhere. */
+  /** Notes why a request failed, without counting its reply. */
   noteFailure(error: Error): void {
     this.lastFailure = error.message;
     if (error instanceof MemoryFullError) this.memoryRefusals++;
@@ -144,7 +147,7 @@ export class Metrics {
     if (latency.pending++ === 0) this.#inTurn.push(latency);
   }
 
-  /** Counts the requests of a turn, whose replies leave this many milliseconds after their lines came. */
+  /** Counts the requests of a turn, whose replies leave this many milliseconds after their lines arrived. */
   countTurn(ms: number): void {
     let requests = 0;
     for (let latency; (latency = this.#inTurn.pop()) !== undefined;) {

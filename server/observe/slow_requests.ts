@@ -1,25 +1,28 @@
 /**
- * The requests that held up the server: for longer than `--slow` says. Each is a line of the log, and the last
- * ones are on the live page. Keys and values are in neither.
+ * The requests that held up the server for longer than `--slow`. Each is logged, and the last ones are on the
+ * live page, without their keys and values.
  *
  * @module
  */
 
 import { logEvent } from "./event_log.ts";
 
-/** A request that took long, or some that took long together. */
+/** A request that took long, or several that together took long. */
 export interface SlowRequest {
   /** When it was answered, in milliseconds since 1970. */
   readonly at: number;
-  /** Its verb; empty where it is no request. */
+  /** Its verb; empty if the line is not a request. */
   readonly verb: string;
-  /** How many requests took so long together, this one the last of them: short ones are not timed singly. */
+  /**
+   * How many requests took this long together, of which this one was the last: short ones are not timed
+   * singly.
+   */
   readonly requests: number;
   /** How long it took. */
   readonly milliseconds: number;
   /** The bytes of the request and its reply. */
   readonly bytes: number;
-  /** Where it came from. */
+  /** The client's address. */
   readonly address: string | undefined;
 }
 
@@ -28,7 +31,7 @@ const LAST_MAX = 128;
 
 /** The slow requests since the server started. */
 export class SlowRequests {
-  /** From when on a request is slow, in milliseconds. */
+  /** A request that takes longer is slow, in milliseconds. */
   readonly ms: number;
   /** How many there were. */
   count = 0;
@@ -50,7 +53,7 @@ export class SlowRequests {
     this.#last.push(slow);
     if (this.#last.length > LAST_MAX) this.#last.shift();
     const { verb, requests, milliseconds, bytes, address } = slow;
-    // Each has taken its time, so that they can't come often enough to flood the log.
+    // Each took long, so they can't come often enough to flood the log.
     logEvent("warn", requests > 1 ? "Slow requests" : "Slow request", {
       verb,
       ...(requests > 1 && { requests }),

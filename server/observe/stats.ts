@@ -1,9 +1,9 @@
 /**
- * The statistics that the server gives of itself: each stands here once, with its name, its kind, what it
- * means and how to read it. STATS lists them for people, `/metrics` for Prometheus.
+ * The statistics that the server reports: each is listed here once, with its name, its kind, its meaning and
+ * how to read it. STATS lists them for people, `/metrics` for Prometheus.
  *
- * Names are those of Prometheus' guide: base units, the unit last, and `_total` behind what only grows. Those
- * that begin with `process_` are what its client libraries call the same things.
+ * Names follow Prometheus' guide: base units, the unit last, and `_total` at the end of counters. Those that
+ * begin with `process_` are named as in its client libraries.
  *
  * @module
  */
@@ -15,17 +15,17 @@ import type { Histogram } from "./histogram.ts";
 /** What statistics are read from. */
 export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
-/** The same, with what the table says of itself, asked once. */
+/** The same, with the table's own statistics, read once. */
 export interface Reading extends Source {
-  /** How many keys there are; undefined where that is unknown. */
+  /** How many keys there are; undefined if unknown. */
   readonly keys: number | undefined;
-  /** What the table says of itself, by name. */
+  /** The table's own statistics, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
 
 /** One value of a statistic. */
 export interface Sample {
-  /** What tells it from the statistic's other values: the operation, the code. */
+  /** What distinguishes it from the statistic's other values: the operation, the code. */
   readonly labels?: Readonly<Record<string, string>>;
   /** A number, or many of them by size. */
   readonly value: number | Histogram;
@@ -33,7 +33,7 @@ export interface Sample {
 
 /** One statistic. */
 export interface Stat {
-  /** Its name, without the `keyline_` that `/metrics` puts before it, but for those of `process_`. */
+  /** Its name, without the `keyline_` that `/metrics` puts before it unless it begins with `process_`. */
   readonly name: string;
   /** A counter only grows, a gauge goes up and down, a histogram counts by size. */
   readonly type: "counter" | "gauge" | "histogram";
@@ -51,7 +51,7 @@ export interface StatValues {
   readonly samples: readonly Sample[];
 }
 
-/** The name of the statistic whose labels are texts, of which STATS makes lines of their own. */
+/** The name of the statistic whose labels are texts, which STATS puts on lines of their own. */
 export const INFO = "info";
 
 /** Every statistic, in the order in which they are listed. */
@@ -240,7 +240,7 @@ export const STATS: readonly Stat[] = [
   },
 ];
 
-/** Reads every statistic, but for the number of keys; those that have no value now are left out. */
+/** Reads every statistic except the number of keys; those without a value now are left out. */
 export function readStats(
   source: Source,
   { keys }: { keys: number | undefined },
@@ -250,7 +250,7 @@ export function readStats(
     .filter(({ samples }) => samples.length > 0);
 }
 
-/** The names under which a table's `stats()` may give something; anything else would be shown nowhere. */
+/** The names that a table's `stats()` may use; any other would not be shown. */
 export const TABLE_STATS: ReadonlySet<string> = new Set(
   STATS.map(({ name }) => nameInStats(name)),
 );
@@ -269,7 +269,7 @@ function histogram(name: string, help: string, of: (reading: Reading) => Histogr
   return single(name, { type: "histogram", help, read });
 }
 
-/** What a table gives by itself; left out where it does not. */
+/** A statistic of the table's own; left out if the table has none. */
 function ofTable(name: string, type: "counter" | "gauge", help: string): Stat {
   return single(name, { type, help, read: ({ stats }) => stats[nameInStats(name)] });
 }
@@ -292,12 +292,15 @@ function single(
   };
 }
 
-/** The name that STATS has for a statistic, and a table's `stats()`: `_total` says nothing to a person. */
+/**
+ * The name of a statistic in STATS and in a table's `stats()`: without `_total`, which means nothing to a
+ * person.
+ */
 export function nameInStats(name: string): string {
   return name.replace(/_total$/, "");
 }
 
-/** How many keys there are; undefined for a table elsewhere, which tells that to a turn alone. */
+/** How many keys there are; undefined for a table in an engine, which tells that to a turn alone. */
 export function keyCount({ table }: Source): number | undefined {
   try {
     return table.count();

@@ -1,6 +1,6 @@
 /**
- * The flags of the server and of the tools beside it: reads them from the command line and the environment,
- * and describes them for `--help`.
+ * The flags of the server and of the tools: reads them from the command line and the environment, and
+ * describes them for `--help`.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Flag {
   readonly preset?: string;
   /** What it sets, in a few words. */
   readonly help: string;
-  /** Whether the environment can't set it. */
+  /** Whether it can't be set in the environment. */
   readonly noVariable?: true;
   /** Whether an empty text is a value. */
   readonly mayBeEmpty?: true;
@@ -31,7 +31,7 @@ export type Given<Known extends Flags> = {
     : boolean;
 };
 
-/** Where the value of a flag is from. */
+/** The source of a flag's value. */
 export type Origin = "option" | "variable" | "default";
 
 /** Reads a variable of the environment; undefined where it is not set. */
@@ -41,9 +41,9 @@ export type Variables = (name: string) => string | undefined;
 export interface Call<Known extends Flags> {
   /** The values of the flags. */
   readonly flags: Given<Known>;
-  /** Where they are from. */
+  /** Their sources. */
   readonly origins: Readonly<Record<keyof Known, Origin>>;
-  /** What else is given. */
+  /** The other arguments. */
   readonly operands: readonly string[];
 }
 
@@ -51,9 +51,9 @@ export interface Call<Known extends Flags> {
 export interface Usage<Known extends Flags> {
   /** The flags that there are. */
   readonly known: Known;
-  /** The names of the other arguments, all of which must be given unless `--help` is. */
+  /** The names of the other arguments, all of which are required unless `--help` is given. */
   readonly operands?: readonly string[];
-  /** Whether there may be any number of them. Then flags come first, and what follows is not looked at. */
+  /** Whether there may be any number of them. Then flags come first, and what follows them is not parsed. */
   readonly isOpen?: boolean;
   /** The environment; tests inject their own. */
   readonly variables?: Variables;
@@ -95,8 +95,8 @@ export function variableOf(name: string): string {
 }
 
 /**
- * A variable; undefined also where it is empty, which counts as unset. Throws UsageError: what Deno says of one
- * that is not UTF-8 would tell its value.
+ * A variable; undefined if it is unset or empty. Throws UsageError, because Deno's own message about a value
+ * that is not UTF-8 would reveal it.
  */
 export function variableIn(name: string, variables: Variables): string | undefined {
   try {
@@ -118,11 +118,11 @@ export function helpText(about: string, { usage, flags }: { usage: string; flags
   return `${about}\n\nUsage: ${usage}\n\nOptions, with their defaults:\n${lines.join("")}`;
 }
 
-/** The bounds of a number, which may be reached. */
+/** The bounds of a number, inclusive. */
 export interface Range {
   /** The least. */
   readonly min: number;
-  /** The most; by default there is none. */
+  /** The most; unbounded by default. */
   readonly max?: number;
 }
 
@@ -188,7 +188,7 @@ function parse(
   }
 }
 
-/** Where the first argument is that belongs to no flag. */
+/** The index of the first argument that belongs to no flag. */
 function flagsEnd(args: readonly string[], options: ParseArgsConfig["options"]): number {
   const { tokens } = parseArgs({
     args: [...args],

@@ -1,5 +1,5 @@
 /**
- * What `--print-settings` prints: what is in force, and where each value is from. No secret is printed.
+ * What `--print-settings` prints: the settings in force, and the source of each. It prints no secret.
  *
  * @module
  */
@@ -10,16 +10,16 @@ import { readOptions } from "./settings.ts";
 import { VARIABLES_ALONE } from "./variables.ts";
 
 const MIB = 1_048_576;
-/** Stands where nothing is set. */
+/** Printed in place of a value that is not set. */
 const NONE = "-";
 /** The options that are about this start alone. */
 const ACTIONS = ["print-settings", "help", "version"];
-/** How the variables end whose value is a secret; the others have a name of a user or of a file. */
+/** The endings of variables whose value is a secret; the others name a user or a file. */
 const SECRET = /_PASSWORD$/;
 /** What is printed without quotes. */
 const PLAIN = /^[!-~]+$/;
 
-/** A line for each option, and for each variable that has none: its name, its value, where that is from. */
+/** A line for each option, and for each variable without one: its name, its value, and its source. */
 export function printedSettings(args: readonly string[], variables: Variables): string {
   const { flags, origins } = readOptions(args, variables);
   const isOnDisk = !flags.memory && flags.table === undefined;

@@ -1,6 +1,6 @@
 /**
- * Reads the files that settings name: certificates, keys, the password. Only the start can read them, and
- * SIGHUP a certificate.
+ * Reads the files that settings name: certificates, keys and passwords. They are read at the start; SIGHUP
+ * reads those for TLS and passwords again.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { UsageError } from "./settings.ts";
 
 /** The largest file that a setting may name, in bytes; a chain of certificates has some thousands. */
 const FILE_BYTES_MAX = 1_048_576;
-/** What some editors put before a text in UTF-8 (U+FEFF). No one would type it. */
+/** The byte order mark (U+FEFF), which some editors put before UTF-8 text. Nobody types it. */
 const BYTE_ORDER_MARK = "\ufeff";
 
-/** The text of a file. Throws UsageError, which calls the file `name`, also where it is not plain UTF-8. */
+/** The text of a file. Throws UsageError, which calls the file `name`, also if it is not plain UTF-8. */
 export function readSettingFile(file: string, name: string = file): string {
   return textOf(readBytes(file, name), name);
 }
@@ -30,7 +30,7 @@ function readBytes(file: string, name: string): Uint8Array {
   throw new UsageError(`Cannot use ${name}: it has more than ${FILE_BYTES_MAX} bytes.`);
 }
 
-/** What is not UTF-8 must not become replacement characters, which anybody can type. */
+/** Invalid UTF-8 must not become replacement characters, which anybody can type. */
 function textOf(bytes: Uint8Array, name: string): string {
   let text;
   try {

@@ -1,6 +1,6 @@
 /**
- * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings
- * first; `--help` and the table in the documents come from the list below.
+ * What a user can set, by a flag or by a `KEYLINE_` environment variable. `main.ts` reads the settings first;
+ * `--help` and the table in docs/options.md come from the list below.
  *
  * @module
  */
@@ -36,18 +36,22 @@ export const OPTIONS = {
   data: { hint: "FOLDER", preset: "data", help: "folder that holds the table" },
   memory: { help: "keep the table in memory, nothing on disk" },
   table: { hint: "URL", help: "keep the table in an engine: etcd://… or postgres://…" },
-  "table-timeout": { hint: "SECONDS", preset: "5", help: "how long that may take for a request" },
-  cache: { hint: "MIB", help: "memory for values, in MiB; else a quarter of the memory" },
-  "max-memory": { hint: "MIB", help: "memory for the server, in MiB; else three quarters" },
+  "table-timeout": {
+    hint: "SECONDS",
+    preset: "5",
+    help: "how long the engine may take for a request",
+  },
+  cache: { hint: "MIB", help: "memory for values, in MiB; by default a quarter" },
+  "max-memory": { hint: "MIB", help: "memory for the server, in MiB; by default three quarters" },
   evict: {
-    help: "with --memory: drop the keys least recently used",
+    help: "with --memory: evict the least recently used keys",
   },
   "max-line": { hint: "BYTES", preset: "1048576", help: "longest line, without LF or CR LF" },
   "max-connections": { hint: "NUMBER", preset: "10000", help: "clients at a time" },
   "idle-timeout": { hint: "SECONDS", preset: "0", help: "close a silent client; 0: never" },
   "write-timeout": { hint: "SECONDS", preset: "60", help: "close a client that takes no replies" },
   "password-file": { hint: "FILE", help: "file whose first line is the password for AUTH" },
-  "reader-password-file": { hint: "FILE", help: "the same for those who may only read" },
+  "reader-password-file": { hint: "FILE", help: "the same for clients that may only read" },
   insecure: { help: "listen on any address without a password" },
   "tls-cert": { hint: "FILE", help: "certificate to speak TLS with (PEM)" },
   "tls-key": { hint: "FILE", help: "private key of that certificate (PEM)" },
@@ -57,14 +61,14 @@ export const OPTIONS = {
   slow: { hint: "MS", preset: "10", help: "log requests that hold up the server for longer" },
   log: { hint: "FORMAT", preset: "text", help: "lines of the log: text or json" },
   "print-settings": {
-    help: "show what is in force and where it is from, and exit",
+    help: "show the settings and their sources, and exit",
     noVariable: true,
   },
   help: { help: "show this and exit", noVariable: true },
   version: { help: "show the version and exit", noVariable: true },
 } as const satisfies Flags;
 
-/** What `--help` says of the server. */
+/** What `--help` says about the server. */
 export const HELP: string = helpText("Keyline: a key-value server that you can telnet to", {
   usage: "deno task start [options]",
   flags: OPTIONS,
@@ -83,7 +87,7 @@ export interface Settings {
   readonly port: number;
   /** The folder that holds the table. */
   readonly data: string;
-  /** Whether someone has named that folder. */
+  /** Whether the user named that folder. */
   readonly isDataGiven: boolean;
   /** Whether to keep the table in memory only. */
   readonly memory: boolean;
@@ -91,13 +95,16 @@ export interface Settings {
   readonly table: EngineLocation | undefined;
   /** How long the engine may take for a request, in seconds. */
   readonly tableTimeout: number;
-  /** How to get into engines, by variable. There are no flags, because other users can see those of a process. */
+  /**
+   * How to log in to engines, by variable. There are no flags, because other users can see the flags of a
+   * process.
+   */
   readonly access: Readonly<Record<string, string>>;
-  /** How much memory values may take, in bytes; undefined for a share of the memory that there is. */
+  /** How much memory values may take, in bytes; undefined for a share of the machine's. */
   readonly cacheBytes: number | undefined;
-  /** How much memory the server may take, in bytes; undefined for a share of the memory that there is. */
+  /** How much memory the server may take, in bytes; undefined for a share of the machine's. */
   readonly memoryBytesMax: number | undefined;
-  /** Whether keys go where memory is full. */
+  /** Whether keys are evicted when memory is full. */
   readonly evict: boolean;
   /** The longest line, in bytes without LF or CR LF. */
   readonly lineBytesMax: number;
@@ -109,7 +116,7 @@ export interface Settings {
   readonly writeTimeout: number;
   /** The file whose first line is the password. */
   readonly passwordFile: string | undefined;
-  /** The file whose first line is the password of those who may only read. */
+  /** The file whose first line is the readers' password. */
   readonly readerPasswordFile: string | undefined;
   /** `KEYLINE_PASSWORD`. It has no flag, because other users can see the flags of a process. */
   readonly password: string | undefined;
@@ -149,7 +156,7 @@ const PORTS = { min: 0, max: 65_535 };
 export function readSettings(args: readonly string[], variables: Variables): Settings {
   const environment = (name: string) => variableIn(name, variables);
   const { flags: given, origins } = readOptions(args, variables);
-  /** The name of an option in a message: the way it was given. */
+  /** The name of an option in a message, as it was given. */
   const called = (name: Name) => origins[name] === "variable" ? variableOf(name) : `--${name}`;
   const whole = (name: Name, range: Range) => wholeNumber(called(name), `${given[name]}`, range);
   const seconds = (name: Name, min: number) => secondsOf(called(name), `${given[name]}`, { min });
@@ -207,7 +214,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   return settings;
 }
 
-/** Reads the options as texts, and where each is from. Throws UsageError. */
+/** Reads the options as texts, with the source of each. Throws UsageError. */
 export function readOptions(args: readonly string[], variables: Variables): Call<typeof OPTIONS> {
   if (args.some((arg) => /^--password(=|$)/.test(arg))) {
     throw new UsageError(

@@ -1,6 +1,6 @@
 /**
- * Variables of the environment that look like options and are none. The start warns of them: a misspelled
- * one would otherwise be ignored without a word.
+ * Environment variables that look like options and are not. The start warns about them, because a misspelled
+ * one would otherwise be ignored silently.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { ENGINE_VARIABLES } from "../../tables/engines.ts";
 import { type Flag, variableOf } from "./flags.ts";
 import { OPTIONS } from "./settings.ts";
 
-/** What has a variable and no flag, because other users can see the flags of a process. */
+/** Settings with a variable but no flag, because other users can see the flags of a process. */
 export const VARIABLES_ALONE: readonly string[] = ["KEYLINE_PASSWORD", ...ENGINE_VARIABLES];
 
-/** A sentence for each variable that is no option, with the option that is spelled most alike. */
+/** A sentence for each variable that is not an option, with the option spelled most alike. */
 export function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
   const options = Object.entries<Flag>(OPTIONS).filter(([, { noVariable }]) => !noVariable);
   const known = [...options.map(([name]) => variableOf(name)), ...VARIABLES_ALONE];
@@ -25,7 +25,7 @@ function nearest(word: string, words: readonly string[]): string {
   return words.reduce((best, other) => distance(word, other) < distance(word, best) ? other : best);
 }
 
-/** How many letters to add, remove or change to make one word of another (Levenshtein's distance). */
+/** How many letters to add, remove or change to turn one word into another (Levenshtein distance). */
 function distance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, i) => i);
   for (let i = 1; i <= from.length; i++) {

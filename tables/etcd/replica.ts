@@ -1,6 +1,7 @@
 /**
  * A server's copy of the table in etcd: all of it, in memory. A turn's handlers change the copy, which
- * gathers the changes for the log; then they are kept, or undone and what others have changed is applied.
+ * gathers the changes for the log; then they are kept, or they are undone and the other servers' changes are
+ * applied.
  *
  * @module
  */
@@ -33,9 +34,9 @@ export interface ReplicaOptions {
   readonly now: Clock;
   /** How much memory the copy may take before it refuses more; undefined for as much as there is. */
   readonly budget?: MemoryBudget | undefined;
-  /** What STATS tells about the engine. */
+  /** What STATS reports about the engine. */
   readonly stats: () => Record<string, number>;
-  /** Tells of clocks that differ. */
+  /** Receives reports of clocks that differ. */
   readonly report?: Report | undefined;
 }
 
@@ -43,7 +44,7 @@ export interface ReplicaOptions {
 export interface Chunk {
   /** Its entries, as changes. */
   readonly bytes: Bytes;
-  /** The last key in it; undefined where no entry is left for another part. */
+  /** The last key in it; undefined if no entry is left for another part. */
   readonly last: Text | undefined;
 }
 
@@ -51,7 +52,7 @@ export interface Chunk {
 export class Replica implements TurnView {
   readonly location: string;
   readonly #options: ReplicaOptions;
-  /** When what has expired may be removed for good. */
+  /** Keys that expired by this time may be removed for good. */
   readonly clocks: Clocks;
   #memtable: Memtable;
   #table: MemoryTable;
@@ -179,13 +180,13 @@ export class Replica implements TurnView {
     this.#table.version = this.#version = version;
   }
 
-  /** Takes in a part of a snapshot. Throws TableError. */
+  /** Applies a part of a snapshot. Throws TableError. */
   applyChunk(chunk: Bytes): void {
     for (const change of changesIn(chunk)) this.#apply(change);
     this.#table.commit();
   }
 
-  /** Takes in an entry of the log. Throws TableError, and then is of no use until it is reset. */
+  /** Applies an entry of the log. After a TableError, the copy is unusable until it is reset. */
   applyEntry(entry: Bytes): void {
     const { version, time } = headOf(entry);
     this.clocks.noteEntry(time);
@@ -195,8 +196,8 @@ export class Replica implements TurnView {
   }
 
   /**
-   * A part of a snapshot: the entries after a key, of at most so many bytes, but at least one. Not within a
-   * turn.
+   * A part of a snapshot: the entries after a key, at most this many bytes, but at least one entry. Not
+   * within a turn.
    */
   chunkAfter(after: Text, bytesMax: number): Chunk {
     const writer = new ChangeWriter();
@@ -218,11 +219,11 @@ export class Replica implements TurnView {
     return { bytes: writer.changes(), last: undefined };
   }
 
-  /** Does a bounded step of the work that can wait; true if there is more. */
+  /** Does a bounded step of maintenance; true if there is more. */
   maintain(): boolean {
     if (this.isChanged) return true; // Not within a turn, whose changes are gathered.
     const isMore = this.#table.maintain();
-    // Expiry is not logged: each server removes what nobody can still find.
+    // Expiry is not logged: each server removes what no server can still find.
     this.#gathered.clear();
     return isMore;
   }
