@@ -46,7 +46,12 @@ interface Check {
 /** The checks, in order of importance to people. */
 const CHECKS: readonly Check[] = [
   { name: "disk full", isCause: true, isNow: ({ stats }) => stats.disk_full === 1 },
-  { name: "memory full", count: ({ metrics }) => metrics.memoryRefusals },
+  {
+    name: "memory full",
+    isCause: true,
+    count: ({ metrics }) => metrics.memoryRefusals,
+    events: ["Memory is full: PUT is refused", "Memory has not been full for a minute"],
+  },
   { name: "engine lost", isCause: true, isNow: ({ stats }) => stats.engine_reached === 0 },
   { name: "engine full", isCause: true, isNow: ({ stats }) => stats.engine_full === 1 },
   { name: "values damaged", isNow: ({ stats }) => (stats.damaged_records ?? 0) > 0 },
@@ -142,11 +147,12 @@ export class Alerts {
   look(now: number): void {
     const { metrics, table } = this.#watched;
     const look = { ...this.#watched, stats: table.stats() };
-    const isExplained = CHECKS.some(({ isCause, isNow }) => isCause && isNow?.(look));
+    let isExplained = false;
     metrics.alerts = CHECKS.flatMap((check, i): Alert[] => {
       const known = this.#known[i]!;
       this.#count(check, known, { look, now, isExplained });
       const isActive = known.grownAt !== undefined || check.isNow?.(look) === true;
+      isExplained ||= isActive && check.isCause === true;
       known.since = isActive ? known.since ?? look.now() : undefined;
       return known.since === undefined ? [] : [{ name: check.name, since: known.since }];
     });
@@ -169,10 +175,11 @@ export class Alerts {
   ): void {
     const before = known.count;
     known.count = countNow?.(look) ?? 0;
+    if (isSymptom && isExplained) return;
     if (known.count > before) {
       if (known.grownAt === undefined) known.countBefore = before;
       known.grownAt = now;
-      if (known.isLogged || events === undefined || (isSymptom && isExplained)) return;
+      if (known.isLogged || events === undefined) return;
       known.isLogged = true;
       const why = last?.(look.metrics);
       const count = known.count - before;

@@ -197,6 +197,9 @@ export function readSettings(args: readonly string[], variables: Variables): Set
     help: given.help,
     version: given.version,
   };
+  if (settings.port !== 0 && settings.adminPort === settings.port) {
+    throw new UsageError(`--port and --admin are both ${settings.port}: choose two that differ.`);
+  }
   if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
     throw new UsageError("--tls-cert and --tls-key go together: give both, or neither.");
   }

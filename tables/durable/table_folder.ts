@@ -9,7 +9,7 @@ import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
-import { SLOT_BYTES } from "./log/format.ts";
+import { SEGMENT_HEADER_BYTES, SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
 import { TableError } from "../table.ts";
 import { StateFile } from "./log/state_file.ts";
@@ -22,6 +22,8 @@ export const LOG_NAME = "keyline.log";
 export const STATE_NAME = "keyline.state";
 /** What a file is called until it is whole. */
 const NEW_SUFFIX = ".new";
+/** How much is read at a time of a log that may be new, in bytes. */
+const READ_BYTES = 65_536;
 /** Files of earlier versions, which kept the table in SQLite. */
 const OLD_NAMES = ["keyline.db", "keyline.log.0"];
 
@@ -184,7 +186,9 @@ function isNew(folder: string, disk: Disk): boolean {
   if (!disk.has(`${folder}/${LOG_NAME}`)) return true;
   const log = openLog(folder, { isReadOnly: true, disk });
   try {
-    if (findChain(log).last === undefined) return true;
+    const { last, segments } = findChain(log);
+    // A table that was never used has no turn, and not a part of one either.
+    if (last === undefined && isUnused(log, segments[0]!.header.slotBytes)) return true;
   } catch (error) {
     if (!(error instanceof DamageError)) throw error;
     throw damaged(log.path, error.message);
@@ -192,6 +196,16 @@ function isNew(folder: string, disk: Disk): boolean {
     log.close();
   }
   throw missing(`${folder}/${STATE_NAME}`);
+}
+
+/** Whether nothing was written to a log but its first header. */
+function isUnused(log: PositionedFile, slotBytes: number): boolean {
+  const size = log.size();
+  const part = new Uint8Array(Math.min(size, READ_BYTES));
+  for (let at = SEGMENT_HEADER_BYTES; at < size; at += part.length) {
+    if (part.subarray(0, log.read(part, at)).some((byte) => byte !== 0)) return false;
+  }
+  return size >= slotBytes;
 }
 
 /** What a folder is opened with. */

@@ -197,7 +197,7 @@ Deno.test("what a state explains is on the list and not in the log, until there 
     watched.pass(100);
     await watched.ask("PUT a 1");
     watched.pass(1);
-    assertEquals(watched.wrong, [["disk full", 1], ["requests failing", 101]]);
+    assertEquals(watched.wrong, [["disk full", 1]]);
     watched.table.said = { damaged_records: 1 };
     watched.pass(10);
     watched.table.failure = new TableError("something else");
@@ -206,20 +206,24 @@ Deno.test("what a state explains is on the list and not in the log, until there 
   });
   assertEquals(log.map(eventOf), [
     'warn  Requests are answered 500 count=1 last="something else"',
-    "info  Requests are not answered 500 any more count=2",
+    "info  Requests are not answered 500 any more count=1",
   ]);
 });
 
 Deno.test("memory is full while it refuses changes, and for a minute after", async () => {
   const watched = new Watched();
-  await logOf(async () => {
+  const log = await logOf(async () => {
     watched.table.failure = new MemoryFullError();
     assertEquals(await watched.ask("PUT a 1"), 500);
     watched.pass(60);
-    assertEquals(watched.wrong, [["memory full", 1], ["requests failing", 1]]);
+    assertEquals(watched.wrong, [["memory full", 1]]);
     watched.pass(1);
     assertEquals(watched.wrong, []);
   });
+  assertEquals(log.map(eventOf), [
+    "warn  Memory is full: PUT is refused count=1",
+    "info  Memory has not been full for a minute count=1",
+  ]);
 });
 
 Deno.test("a start with too few descriptors is told until the next one", () => {

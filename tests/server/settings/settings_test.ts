@@ -246,6 +246,11 @@ Deno.test("a leading -- is tolerated, because deno task passes it on", () => {
   assertHas(read(["--", "--port", "1"]), { port: 1 });
 });
 
+Deno.test("--port and --admin can't be the same, unless the system picks both", () => {
+  assertThrows(() => read(["--port", "7000", "--admin", "7000"]), UsageError, "are both 7000");
+  assertHas(read(["--port", "0", "--admin", "0"]), { port: 0, adminPort: 0 });
+});
+
 Deno.test("--tls-cert and --tls-key go together", () => {
   assertHas(read(["--tls-cert", "c", "--tls-key", "k"]), { tlsCert: "c", tlsKey: "k" });
   assertHas(read(["--tls-cert", "c"], { KEYLINE_TLS_KEY: "k" }), { tlsCert: "c", tlsKey: "k" });

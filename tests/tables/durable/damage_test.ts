@@ -143,6 +143,12 @@ Deno.test("a file that is cut off, emptied or missing is refused, unless only ro
       const files = new Map(sample.files);
       files.delete(path);
       assertEquals(outcomeOf(files, states, `${path} removed`), "refused");
+      // What is left of a log says that there was a table, even where no turn of it is whole.
+      const log = sample.files.get(LOG)!;
+      for (let length = 0; path === STATE && length < log.length; length += 61) {
+        const cut = new Map(files).set(LOG, log.slice(0, length));
+        assertEquals(outcomeOf(cut, states, `the state and what follows ${length}`), "refused");
+      }
       const zeros = new Map(sample.files).set(path, new Uint8Array(bytes.length));
       assertEquals(outcomeOf(zeros, states, `zeros in ${path}`), "refused");
     }
