@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { REAL_TIME, type Time, type Timer } from "../time.ts";
 
 /** How many sockets Deno reads at a time: Tokio, under it, makes a task yield after so many operations. */

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BadCommandError, loadCommands, Registry } from "../../../server/dispatch/registry.ts";
-import { UsageError } from "../../../server/settings.ts";
+import { UsageError } from "../../../server/settings/settings.ts";
 import { tempFolder, testWith } from "../../support/harness.ts";
 
 /** The fields of a good command file, to leave one out or change it. */
@@ -36,6 +36,8 @@ const BAD_FILES: readonly (readonly [file: string, text: string, message: string
   ["nohandler.ts", without("handler"), "its handler is missing or not a function. Add handler("],
   ["nohandler.ts", withField("handler", "{}"), "its handler is missing or not a function. Add"],
   ["badopen.ts", withField("open", `"yes"`), "its open is not true. Write"],
+  ["badchanges.ts", withField("changes", `"yes"`), "its changes is not true. Write"],
+  ["typo.ts", withField("readsvalue", "true"), 'it has no use for "readsvalue". Its fields are'],
   ["broken.ts", "export default {", "it does not load. Mend what it says:"],
   ["broken.ts", `import "./nosuch.ts";`, "it does not load. Mend what it says:"],
   ["broken.ts", `throw new Error("thrown at import");`, "thrown at import"],
