@@ -73,8 +73,8 @@ export const unauthorized: Reply = new Reply(401, { text: "401 UNAUTHORIZED\r\n"
 export const notFound: Reply = new Reply(404, { text: "404 NOT FOUND\r\n" });
 
 /**
- * `200 OK <value>`. A value that a table has returned is copied from the table's own bytes: reply with it
- * before the table changes.
+ * `200 OK <value>`. A value that a table has returned is sent from the table's own bytes, or copied from there:
+ * reply with it before the table changes.
  */
 export function ok(value: Text | string | number | bigint): Reply {
   return value instanceof Text

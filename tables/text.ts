@@ -11,17 +11,49 @@ const encoder = new TextEncoder();
 /** From this length on, the native copy is faster than a loop. */
 const NATIVE_COPY_BYTES_MIN = 192;
 
+/** Room around a text that can be leased, in bytes: who sends it puts there what goes before and after it. */
+export const MARGIN_BYTES = 8;
+
 /** Memory that holds texts. */
 export class Memory {
   /** The bytes. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** The same bytes, for reading and writing several at a time. */
   readonly view: DataView;
+  /** Whether it holds a single text between two margins, which does not change until the memory is freed. */
+  isLeasable = false;
+  #leases = 0;
+  #isFreed = false;
 
   /** Wraps these bytes, or allocates this many zeros. */
   constructor(bytes: Uint8Array<ArrayBuffer> | number) {
     this.bytes = typeof bytes === "number" ? new Uint8Array(bytes) : bytes;
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+  }
+
+  /** How many leases there are: until the last ends, the memory is neither freed nor used for anything else. */
+  get leases(): number {
+    return this.#leases;
+  }
+
+  /** Begins a lease. Throws an error where its text may change. */
+  lease(): void {
+    if (!this.isLeasable) throw new Error("Cannot lease memory: it may be used for something else");
+    this.#leases++;
+  }
+
+  /** Ends a lease. Throws an error where there is none. */
+  endLease(): void {
+    if (this.#leases === 0) throw new Error("Cannot end a lease: there is none");
+    this.#leases--;
+    if (this.#leases === 0 && this.#isFreed) this.bytes.buffer.transfer(0);
+  }
+
+  /** Gives it back to the system, now or when the last lease ends, rather than when it is collected. */
+  free(): void {
+    this.isLeasable = false;
+    this.#isFreed = true;
+    if (this.#leases === 0) this.bytes.buffer.transfer(0);
   }
 }
 

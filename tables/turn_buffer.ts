@@ -77,6 +77,6 @@ export class TurnBuffer {
     const before = this.#memory;
     this.#memory = this.#budget.memory(size);
     this.#memory.bytes.set(before.bytes.subarray(0, this.#length));
-    this.#budget.free(before.bytes.buffer);
+    this.#budget.free(before);
   }
 }

@@ -26,7 +26,20 @@ export interface Recipient {
 /** A reply of so many bytes always fits: it must not run twice, because it may have changed its client. */
 const SHORT_BYTES = 1_024;
 
+/** From this length on, a stored value is leased, in bytes: to copy it costs more than a write of its own. */
+const LEASED_BYTES_MIN = 65_536;
+
 const NONE = new Memory(0);
+
+/** A reply that leaves from the table's memory. */
+interface LeasedReply {
+  /** How many bytes of the buffer leave before it. */
+  at: number;
+  /** What it leaves from. */
+  readonly memory: Memory;
+  /** Its bytes that have not been sent. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
 
 /** The replies of one client that have not been sent. */
 export class Outbox {
@@ -43,6 +56,11 @@ export class Outbox {
   #releasedLength = 0;
   /** How many are filled. */
   #length = 0;
+  /** The replies that leave from elsewhere than the buffer, in order. */
+  readonly #leased: LeasedReply[] = [];
+  /** How many of them may be sent, and how many bytes of all have not been. */
+  #releasedLeases = 0;
+  #leasedBytes = 0;
   /** How many replies a failure would still replace. */
   #unreleasedCount = 0;
   #isSending = false;
@@ -50,12 +68,14 @@ export class Outbox {
   #allSent: PromiseWithResolvers<void> | undefined;
   // Made once, where an async function makes several objects for each write.
   readonly #onSent = (length: number) => {
-    this.#sentLength += length;
+    if (this.#isLeasedNext) this.#countLeasedSent(length);
+    else this.#sentLength += length;
     this.#recipient.onProgress(length);
     this.#send();
   };
   readonly #onLost = () => {
     this.#isSending = false;
+    this.close();
     this.#recipient.close();
   };
 
@@ -71,7 +91,7 @@ export class Outbox {
 
   /** The size of what has not been sent, in bytes. */
   get size(): number {
-    return this.#length - this.#sentLength;
+    return this.#length - this.#sentLength + this.#leasedBytes;
   }
 
   /** Whether a write is under way. */
@@ -89,9 +109,10 @@ export class Outbox {
     return length <= SHORT_BYTES || length <= this.room || this.size === 0;
   }
 
-  /** Adds a copy of a reply. */
+  /** Adds a copy of a reply, or leases what it refers to. */
   add({ bytes, value }: Reply): void {
     if (value === undefined) this.#append(bytes!);
+    else if (value.length >= LEASED_BYTES_MIN && value.memory.isLeasable) this.#lease(value);
     else this.#appendValue(value);
     this.#unreleasedCount++;
   }
@@ -99,10 +120,12 @@ export class Outbox {
   /** Sends all replies. Where `failure` is given, it replaces each that was not released before. */
   release(failure?: Reply): void {
     if (failure !== undefined) {
-      this.#length = this.#releasedLength;
-      for (let i = 0; i < this.#unreleasedCount; i++) this.#append(failure.bytes!);
+      const count = this.#unreleasedCount;
+      this.drop();
+      for (let i = 0; i < count; i++) this.#append(failure.bytes!);
     }
     this.#releasedLength = this.#length;
+    this.#releasedLeases = this.#leased.length;
     this.#unreleasedCount = 0;
     if (!this.#isSending) this.#send();
   }
@@ -111,6 +134,7 @@ export class Outbox {
   drop(): void {
     this.#length = this.#releasedLength;
     this.#unreleasedCount = 0;
+    while (this.#leased.length > this.#releasedLeases) this.#endLease(this.#leased.pop()!);
   }
 
   /** Sends bytes that are not a reply; the outbox must be empty. */
@@ -141,18 +165,67 @@ export class Outbox {
   close(): void {
     this.#isClosed = true;
     this.#allSent?.resolve();
+    // A write that is under way still reads the first of them.
+    if (!this.#isSending) this.#endLeases();
   }
 
   /** Sends what is released, and what is released meanwhile, in one write at a time. */
   #send(): void {
-    this.#isSending = this.#sentLength < this.#releasedLength && !this.#isClosed;
+    if (this.#isClosed) {
+      this.#isSending = false;
+      this.#endLeases();
+      return;
+    }
+    this.#isSending = this.#sentLength < this.#releasedLength || this.#releasedLeases > 0;
     if (this.#isSending) {
-      const bytes = this.#buffer.bytes.subarray(this.#sentLength, this.#releasedLength);
+      const bytes = this.#isLeasedNext
+        ? this.#leased[0]!.bytes
+        : this.#buffer.bytes.subarray(this.#sentLength, this.#copiedEnd);
       this.#sink.write(bytes).then(this.#onSent, this.#onLost);
     } else if (this.size === 0) {
       this.#releaseBuffer();
       this.#allSent?.resolve();
     }
+  }
+
+  /** Whether what leaves next is leased; it does not change while that is being written. */
+  get #isLeasedNext(): boolean {
+    return this.#leased.length > 0 && this.#leased[0]!.at === this.#sentLength;
+  }
+
+  /** Where those bytes of the buffer end that leave next. */
+  get #copiedEnd(): number {
+    return this.#releasedLeases > 0 ? this.#leased[0]!.at : this.#releasedLength;
+  }
+
+  /** Refers to a value, and puts around it what makes it a reply: the same for everyone who leases it. */
+  #lease({ memory, start, end }: Text): void {
+    memory.lease();
+    memory.bytes.set(VALUE_HEAD, start - VALUE_HEAD.length);
+    memory.bytes.set(VALUE_TAIL, end);
+    const bytes = memory.bytes.subarray(start - VALUE_HEAD.length, end + VALUE_TAIL.length);
+    this.#leased.push({ at: this.#length, memory, bytes });
+    this.#leasedBytes += bytes.length;
+  }
+
+  #countLeasedSent(length: number): void {
+    const first = this.#leased[0]!;
+    first.bytes = first.bytes.subarray(length);
+    this.#leasedBytes -= length;
+    if (first.bytes.length > 0) return;
+    this.#leased.shift();
+    this.#releasedLeases--;
+    this.#endLease(first);
+  }
+
+  #endLease({ memory, bytes }: LeasedReply): void {
+    this.#leasedBytes -= bytes.length;
+    memory.endLease();
+  }
+
+  #endLeases(): void {
+    this.#releasedLeases = 0;
+    for (const each of this.#leased.splice(0)) this.#endLease(each);
   }
 
   #appendValue(value: Text): void {
@@ -178,12 +251,13 @@ export class Outbox {
 
   /** Moves what has not been sent to a buffer with this many bytes of room after it. */
   #makeRoom(bytes: number): void {
-    const { size } = this;
+    const size = this.#length - this.#sentLength;
     const before = this.#buffer;
     this.#buffer = takeMemory(Math.max(size + bytes, this.#foreseenLength));
     if (size > 0) this.#buffer.bytes.set(before.bytes.subarray(this.#sentLength, this.#length));
     // A write that is under way still reads the old one.
     if (!this.#isSending) giveMemory(before);
+    for (const each of this.#leased) each.at -= this.#sentLength;
     this.#releasedLength -= this.#sentLength;
     this.#length = size;
     this.#sentLength = 0;

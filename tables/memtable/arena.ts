@@ -72,9 +72,9 @@ export class Arena {
   }
 
   /** The memory of all records and values. */
-  *pieces(): Generator<ArrayBuffer> {
-    for (const { bytes } of this.slabs.memories()) yield bytes.buffer;
-    for (const { bytes } of this.#blobs.memories()) yield bytes.buffer;
+  *pieces(): Generator<Memory> {
+    yield* this.slabs.memories();
+    yield* this.#blobs.memories();
   }
 
   /** The memory that a value of this length takes outside of slabs, in bytes. */
@@ -269,9 +269,10 @@ export class Arena {
     }
   }
 
-  /** Throws an error where what the slabs count differs from what they hold. */
+  /** Throws an error where what the slabs and blobs count differs from what they hold. */
   check(): void {
     this.slabs.check();
+    this.#blobs.check();
     for (const [number, slab] of this.#bySlab.entries()) {
       if (slab === undefined || number === 0) continue;
       let live = 0;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Text } from "../text.ts";
+import type { Memory, Text } from "../text.ts";
 import { Arena, NO_REF } from "./arena.ts";
 import { firstPair, HashIndex } from "./hash_index.ts";
 import { hashOf } from "./key_hash.ts";
@@ -81,7 +81,7 @@ export class Contents {
   }
 
   /** All memory that the contents hold. */
-  *pieces(): Generator<ArrayBuffer> {
+  *pieces(): Generator<Memory | ArrayBuffer> {
     yield* this.arena.pieces();
     yield* this.index.buffers();
     yield* this.byKey.buffers();

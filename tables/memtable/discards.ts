@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Memory } from "../text.ts";
 import type { Contents } from "./contents.ts";
 import type { MemoryBudget } from "./memory_budget.ts";
 
@@ -14,7 +15,7 @@ const STEP_PIECES = 32;
 /** Contents that nobody needs any longer. */
 export class Discards {
   readonly #budget: MemoryBudget;
-  #pieces: Generator<ArrayBuffer>[] = [];
+  #pieces: Generator<Memory | ArrayBuffer>[] = [];
 
   /** Frees memory of this budget. */
   constructor(budget: MemoryBudget) {

@@ -79,8 +79,8 @@ export class Journal {
   }
 
   /** All memory that the journal holds, with what CLEAR has removed in this turn. */
-  *pieces(): Generator<ArrayBuffer> {
-    yield this.#stack.memory.bytes.buffer;
+  *pieces(): Generator<Memory | ArrayBuffer> {
+    yield this.#stack.memory;
     for (const contents of this.#cleared) yield* contents.pieces();
   }
 

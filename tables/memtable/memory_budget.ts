@@ -55,10 +55,11 @@ export class MemoryBudget {
     return this.#allocate(4 * count, () => new Int32Array(count));
   }
 
-  /** Takes back memory that nobody reads any longer, and keeps it for the next use. */
+  /** Takes back memory that the table reads no longer, and keeps it for the next use unless it is leased. */
   keep(memory: Memory): void {
     const size = memory.bytes.length;
-    if (size > KEPT_BYTES_MAX || this.#bytes > this.bytesMax) return this.free(memory.bytes.buffer);
+    const isFull = size > KEPT_BYTES_MAX || this.#bytes > this.bytesMax;
+    if (isFull || memory.leases > 0) return this.free(memory);
     while (this.#keptBytes + size > KEPT_BYTES_MAX) this.#freeKept();
     const same = this.#kept.get(size);
     if (same === undefined) this.#kept.set(size, [memory]);
@@ -66,10 +67,21 @@ export class MemoryBudget {
     this.#keptBytes += size;
   }
 
-  /** Gives memory back to the system now: nothing can be read from it any longer. */
-  free(buffer: ArrayBuffer): void {
-    this.#bytes -= buffer.byteLength;
-    buffer.transfer(0);
+  /**
+   * Gives memory back to the system now: nothing can be read from it any longer, but by those who lease it. What
+   * these hold is counted no longer: it is part of their unsent replies.
+   */
+  free(memory: Memory | ArrayBuffer): void {
+    this.#bytes -= sizeOf(memory);
+    if (memory instanceof Memory) memory.free();
+    else memory.transfer(0);
+  }
+
+  /** Throws an error where memory that is kept is leased. */
+  check(): void {
+    for (const memory of [...this.#kept.values()].flat()) {
+      if (memory.leases > 0 || memory.isLeasable) throw new Error("Kept memory is leased");
+    }
   }
 
   #allocate<Result>(bytes: number, make: () => Result): Result {
@@ -96,6 +108,11 @@ export class MemoryBudget {
   /** Frees some of the size that has been there for longest: perhaps nobody asks for it any longer. */
   #freeKept(): void {
     const size = this.#kept.keys().next().value!;
-    this.free(this.#fromKept(size)!.bytes.buffer);
+    this.free(this.#fromKept(size)!);
   }
+}
+
+/** The size of memory in either form, in bytes. */
+export function sizeOf(memory: Memory | ArrayBuffer): number {
+  return memory instanceof Memory ? memory.bytes.length : memory.byteLength;
 }

@@ -18,7 +18,7 @@ import { Journal } from "./journal.ts";
 import { hashOf } from "./key_hash.ts";
 import type { Fields } from "./layout.ts";
 import type { LiveBytes } from "./live_bytes.ts";
-import { MemoryBudget } from "./memory_budget.ts";
+import { MemoryBudget, sizeOf } from "./memory_budget.ts";
 import { MemoryFullError } from "./memory_full.ts";
 import { Prefetcher } from "./prefetcher.ts";
 import { Reclaimer } from "./reclaimer.ts";
@@ -300,10 +300,11 @@ export class Memtable {
   /** Throws an error where index, orders, counts or the budget do not agree with the records. */
   check(): void {
     this.#contents.check(new Set(this.#journal.leaving()));
+    this.budget.check();
     if (!this.#reclaimer.isDone) return;
     let bytes = 0;
-    for (const { byteLength } of this.#contents.pieces()) bytes += byteLength;
-    for (const { byteLength } of this.#journal.pieces()) bytes += byteLength;
+    for (const piece of this.#contents.pieces()) bytes += sizeOf(piece);
+    for (const piece of this.#journal.pieces()) bytes += sizeOf(piece);
     if (bytes !== this.budget.usedBytes) {
       throw new Error(`${bytes} bytes are used, and ${this.budget.usedBytes} are counted`);
     }

@@ -43,6 +43,23 @@ tlsTest("TLS clients are served like others", async (server) => {
   assertEquals(await other.ask("GET k"), "200 OK a value");
 });
 
+tlsTest("a value that is replaced under way reaches a TLS client as it was", async (server) => {
+  using slow = await server.connect();
+  using writer = await server.connect();
+  const valueOf = (i: number) => String.fromCharCode(97 + i).repeat(900_000 + i);
+  const versions = Array.from({ length: 20 }, (_, i) => valueOf(i));
+  assertEquals(await writer.ask(`PUT large ${versions[0]}`), "200 OK");
+  await slow.send("GET large\r\n".repeat(10));
+  for (const value of versions) {
+    assertEquals(await writer.ask(`PUT large ${value}`), "200 OK");
+  }
+  for (let at = 0, i = 0; i < 10; i++) {
+    const line = await slow.line();
+    at = versions.findIndex((value, i) => i >= at && line === `200 OK ${value}`);
+    assert(at >= 0, `reply ${i} is no value that was stored, or an older one than before`);
+  }
+});
+
 tlsTest("the command in the banner works", async (server) => {
   const command = `openssl s_client -connect 127.0.0.1:${server.port} -quiet`;
   assertStringIncludes(server.process.output, `Try: ${command}`);

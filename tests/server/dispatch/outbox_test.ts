@@ -7,10 +7,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { Outbox, type Recipient } from "../../../server/dispatch/outbox.ts";
 import { ok, type Reply, serverError } from "../../../server/reply.ts";
 import { Memory, Text } from "../../../tables/text.ts";
-import { MemorySocket, until } from "../../support/memory_socket.ts";
+import { SlowClient } from "../../support/slow_client.ts";
 
 /** How many bytes the client takes after a step, at most. */
 const taken = fc.oneof(fc.constant(0), fc.nat(300), fc.nat(100_000));
@@ -27,7 +26,7 @@ const failure = serverError("table failed");
 Deno.test("an outbox sends each reply once and in order, or the failure of its turn", async () => {
   const turns = fc.array(turn, { maxLength: 12 });
   await fc.assert(fc.asyncProperty(turns, async (turns) => {
-    const client = new Client();
+    const client = new SlowClient();
     const { outbox } = client;
     let expected = "";
     for (const [i, { replies, fails, taken }] of turns.entries()) {
@@ -50,7 +49,7 @@ Deno.test("an outbox sends each reply once and in order, or the failure of its t
 });
 
 Deno.test("a reply does not leave before it is released", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   outbox.add(ok("first"));
   outbox.release();
@@ -64,7 +63,7 @@ Deno.test("a reply does not leave before it is released", async () => {
 });
 
 Deno.test("a stored value leaves as it was when its reply was added, whatever its length", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   let expected = "";
   for (let length = 0; length <= 300; length++) {
@@ -80,7 +79,7 @@ Deno.test("a stored value leaves as it was when its reply was added, whatever it
 });
 
 Deno.test("a failure takes the place of what is not released, while a write is under way", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   outbox.add(ok(storedAmongOthers("x".repeat(20_000))));
   outbox.release();
@@ -96,7 +95,7 @@ Deno.test("a failure takes the place of what is not released, while a write is u
 });
 
 Deno.test("a closed outbox sends nothing more, and keeps nobody waiting", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   outbox.close();
   outbox.add(ok("a"));
@@ -107,7 +106,7 @@ Deno.test("a closed outbox sends nothing more, and keeps nobody waiting", async 
 });
 
 Deno.test("sent() resolves once everything is sent", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   await outbox.sent(); // It is empty.
   outbox.add(ok("a"));
@@ -125,7 +124,7 @@ Deno.test("sent() resolves once everything is sent", async () => {
 });
 
 Deno.test("an outbox reports that the client has gone, and waits no longer once it is closed", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   outbox.add(ok("a"));
   outbox.release();
@@ -138,7 +137,7 @@ Deno.test("an outbox reports that the client has gone, and waits no longer once 
 });
 
 Deno.test("bytes sent aside go between the replies before and after them", async () => {
-  const client = new Client();
+  const client = new SlowClient();
   const { outbox } = client;
   const reply: Reply = ok("é");
   outbox.add(reply);
@@ -156,49 +155,4 @@ Deno.test("bytes sent aside go between the replies before and after them", async
 function storedAmongOthers(value: string): Text {
   const { bytes } = Text.of(`before\u20ac${value}after\u20ac`).memory;
   return new Text(new Memory(bytes), 9, bytes.length - 8);
-}
-
-/** An outbox, and the client at its other end, which takes bytes when a test says so. */
-class Client implements Recipient {
-  readonly #socket = new MemorySocket();
-  readonly outbox = new Outbox(this.#socket, { recipient: this, bytesMax: 262_144 });
-  isGone = false;
-  text = "";
-  #notes = 0;
-
-  constructor() {
-    this.#socket.block();
-  }
-
-  /** Takes so many bytes, of as many writes as it has to; `Infinity`: all there are. */
-  async take(length: number): Promise<void> {
-    const socket = this.#socket;
-    for (let left = length; left > 0 && socket.writing > 0;) {
-      assertEquals(socket.writing, 1, "one write at a time");
-      const written = socket.writes.at(-1)!;
-      assert(written > 0);
-      const notes = this.#notes;
-      socket.writeBytesMax = left;
-      socket.unblock();
-      socket.block(); // for the next
-      await until(() => this.#notes > notes);
-      assertEquals(this.#notes, notes + 1);
-      left -= Math.min(written, left);
-    }
-    this.text += socket.take();
-  }
-
-  /** Leaves, so that the next write fails. */
-  async leave(): Promise<void> {
-    this.#socket.close();
-    await until(() => this.#socket.writing === 0 && this.isGone);
-  }
-
-  onProgress(): void {
-    this.#notes++;
-  }
-
-  close(): void {
-    this.isGone = true;
-  }
 }

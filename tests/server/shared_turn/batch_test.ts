@@ -21,6 +21,7 @@ import { type SharedTable, type Table, TableError } from "../../../tables/table.
 import { ArrayClient } from "../../support/array_client.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { contextWith } from "../../support/context.ts";
+import { settled } from "../../support/memory_socket.ts";
 
 /** What becomes of a commit: it takes place, or others were faster, or it throws. */
 type Outcome = (replica: Replica) => boolean | Error;
@@ -115,6 +116,24 @@ Deno.test("requests that came too late are run again over what others have put",
   assertEquals(a.replies, ["200 OK 42", "409 CONFLICT the key has a value", "200 OK 42"]);
   assertEquals(b.replies, ["200 OK 42"]);
   assertEquals(setup.context.metrics.commitSeconds.count, 1);
+});
+
+Deno.test("a large value that others replace is not leased once its request has run again", async () => {
+  for (const isReplaced of [false, true]) {
+    const setup = new Setup();
+    const { replica } = setup.table;
+    const [old, later] = ["a".repeat(100_000), "b".repeat(100_000)];
+    replica.put("k", old);
+    replica.commit();
+    const { memory } = replica.get("k")!;
+    if (isReplaced) setup.table.outcomes.push(FakeTable.overtaken("k", later));
+    const member = setup.member();
+    await setup.serve(new Map([[member, ["GET k", "PUT n 1", "GET k"]]]));
+    const value = `200 OK ${isReplaced ? later : old}`;
+    await settled();
+    assertEquals(member.replies.map((reply) => reply === value), [true, false, true]);
+    assertEquals([memory.leases, replica.get("k")!.memory.leases], [0, 0]);
+  }
 });
 
 Deno.test("what only reads needs no second commit", async () => {
