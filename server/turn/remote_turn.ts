@@ -83,6 +83,9 @@ export class RemoteTurn implements TurnLike {
     return undefined;
   }
 
+  /** Counts nothing, because nobody waits. */
+  count(): void {}
+
   /** Ends what goes on between turns. */
   close(): void {
     clearInterval(this.#timer);
