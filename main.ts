@@ -1,17 +1,17 @@
 /**
- * Which subcommand of Keyline to run: the server, or one of the tools beside it. Run it with `deno task start`;
+ * Chooses the subcommand of Keyline to run: the server, or one of the tools. Run it with `deno task start`;
  * `--help` shows the options.
  *
  * @module
  */
 
 import config from "./deno.json" with { type: "json" };
-import { logFailedStart } from "./server/event_log.ts";
+import { logFailedStart } from "./server/observe/event_log.ts";
 import { BadCommandError } from "./server/dispatch/registry.ts";
-import { printedSettings } from "./server/printed_settings.ts";
+import { printedSettings } from "./server/settings/printed_settings.ts";
 import { serve } from "./server/server.ts";
-import { HELP, readSettings, StartError, UsageError } from "./server/settings.ts";
-import { unknownVariables } from "./server/variables.ts";
+import { HELP, readSettings, StartError, UsageError } from "./server/settings/settings.ts";
+import { unknownVariables } from "./server/settings/variables.ts";
 import { OpenError } from "./tables/durable/errors.ts";
 import { findSubcommand, SUBCOMMANDS_HELP } from "./tools/subcommands.ts";
 
@@ -48,14 +48,14 @@ async function main(): Promise<void> {
 }
 
 /**
- * Loads what serves metrics and the live page. Its address is computed, because Deno looks for the
- * packages of a literal one at every start, also where nobody asked for them.
+ * Loads the admin server. Its path is computed, because with a literal one, Deno would look for its packages
+ * at every start, even if they are not needed.
  */
 function loadAdmin(): Promise<typeof import("./admin/server.ts")> {
   return import(new URL("./admin/server.ts", import.meta.url).href);
 }
 
-/** What to tell a person about an error that ended the start, and the exit code. */
+/** What to tell the user about an error that ended the start, and the exit code. */
 function describe(error: unknown): { code: number; text: string } {
   const isExpected = [UsageError, StartError, OpenError, BadCommandError].some((expected) =>
     error instanceof expected

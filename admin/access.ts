@@ -1,13 +1,13 @@
 /**
- * Who may come in by the admin port. It is read by programs, and by the browser of somebody whose other
- * tabs may be hostile: each request is checked before anything else is done.
+ * Who may use the admin port. Programs read it, and so does the browser of somebody whose other tabs may be
+ * hostile: every request is checked before anything else is done.
  *
  * @module
  */
 
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../server/command.ts";
-import type { Metrics } from "../server/metrics.ts";
+import type { Metrics } from "../server/observe/metrics.ts";
 import { type Answer, plain } from "./answer.ts";
 
 /** What to check requests against. */
@@ -16,24 +16,30 @@ export interface AccessOptions {
   readonly host: string;
   /** What counts wrong passwords. */
   readonly metrics: Metrics;
-  /** Where a password is set: what a guess opens. Nothing is changed here, so that of readers will do. */
+  /**
+   * If a password is set: what a guess opens. Nothing can be changed here, so the readers' password
+   * suffices.
+   */
   readonly accessOf?: (guess: string) => Access | undefined;
 }
 
-/** How long an answer to a wrong password takes, and how many may wait for one: so many guesses a second. */
+/**
+ * How long an answer to a wrong password takes, and how many may wait for one, which limits guesses a
+ * second.
+ */
 const WRONG_PASSWORD_MS = 1_000;
 const WRONG_PASSWORDS_MAX = 32;
 let waiting = 0;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
-/** Why a request is refused; undefined where it is not. */
+/** Why a request is refused; undefined if it is not. */
 export async function refusalOf(
   { headers, socket }: IncomingMessage,
   { host, accessOf, metrics }: AccessOptions,
 ): Promise<Answer | undefined> {
   const named = headers.host ?? "";
-  // A page of another origin may have this address by a name of its own (DNS rebinding). It has no
-  // password, so that with one any name will do.
+  // Another origin's page may reach this address under its own name (DNS rebinding). It does not know
+  // the password, so if one is set, any name will do.
   if (accessOf === undefined && !isOwnName(named, host)) {
     return plain(403, `Ask for this page by its address: "localhost", or the one of --admin-host.`);
   }
@@ -41,7 +47,7 @@ export async function refusalOf(
   if (origin !== undefined && hostOf(origin) !== named) {
     return plain(403, "This is for its own page, and not for another one.");
   }
-  // A link from elsewhere may lead to the page. Nothing else of another site may ask for anything.
+  // A link on another site may lead to the page. Other sites may request nothing else.
   if (headers["sec-fetch-site"] === "cross-site" && headers["sec-fetch-mode"] !== "navigate") {
     return plain(403, "This is for its own page, and not for another one.");
   }

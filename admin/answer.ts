@@ -1,5 +1,5 @@
 /**
- * Answers of the admin port, and the headers that each of them has.
+ * Answers of the admin port, with the headers that all of them have.
  *
  * @module
  */
@@ -12,15 +12,15 @@ export interface Answer {
   readonly status: number;
   /** The media type. */
   readonly type: string;
-  /** The whole of it. */
+  /** The whole body. */
   readonly body: string;
-  /** Headers beside those that every answer has. */
+  /** Headers besides those that every answer has. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * What every answer says to a browser: run and load nothing that is not from here, and let no other page
- * show or read this one. Trusted types make a text that is taken for HTML an error.
+ * What every answer tells a browser: run and load nothing from other sites, and let no other page show or
+ * read this one. Trusted types make it an error to use a text as HTML.
  */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = {
   "content-security-policy":
@@ -48,7 +48,7 @@ export function json(status: number, value: unknown): Answer {
   return { status, type: "application/json", body: JSON.stringify(value) };
 }
 
-/** Sends an answer whole; without its body where only the head was asked for. */
+/** Sends a whole answer, without its body if only the head was requested. */
 export function send(response: ServerResponse, { status, type, body, headers }: Answer): void {
   const bytes = new TextEncoder().encode(body);
   response.writeHead(status, {

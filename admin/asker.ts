@@ -1,7 +1,7 @@
 /**
- * Asks the server in its own words: requests go through a session and a turn, like those of a connection. So
- * nobody here sees a change that is not durable, and it works with any table. The metrics count none of them:
- * they are about the requests of clients, and whoever looks at a server should not change what it shows.
+ * Sends requests to the server in its own protocol, through a session and a turn, like those of a connection.
+ * So the admin port never shows a change that is not durable, and works with any table. The metrics count
+ * none of these requests: looking at a server should not change its statistics.
  *
  * @module
  */
@@ -35,7 +35,8 @@ export async function ask(
   const lines = { text, count: requests.length, isPrintable: false, faults: undefined };
   await session.serve(lines, turn);
   await outbox.sent();
-  // A table elsewhere that can't tell what became of a turn sends its clients away; then there is no reply.
+  // A table in an engine that can't find out what became of a turn disconnects its clients; then there
+  // is no reply.
   const replies = wire.match(REPLY) ?? [];
   return requests.map((_, i) => replies[i] ?? serverError("no answer").wire);
 }

@@ -1,5 +1,5 @@
 /**
- * The statistics in the text format of Prometheus (version 0.0.4), which any monitoring reads.
+ * The statistics in the text format of Prometheus (version 0.0.4), which every monitoring system reads.
  *
  * It is written here because prom-client, the usual library, can't be part of the executable: `deno compile`
  * of Deno 2.9.6 overflows its stack on tdigest, on which that library depends.
@@ -7,14 +7,20 @@
  * @module
  */
 
-import { keyCount, readStats, type Sample, type Source, type Stat } from "../server/stats.ts";
-import type { Histogram } from "../server/histogram.ts";
+import {
+  keyCount,
+  readStats,
+  type Sample,
+  type Source,
+  type Stat,
+} from "../server/observe/stats.ts";
+import type { Histogram } from "../server/observe/histogram.ts";
 
 /** Its media type. */
 export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const PREFIX = "keyline_";
 
-/** All statistics of the moment. */
+/** All current statistics. */
 export function exposition(source: Source): string {
   return readStats(source, { keys: keyCount(source) }).map(({ stat, samples }) =>
     headOf(stat) + samples.map((sample) => linesOf(fullName(stat), sample)).join("")

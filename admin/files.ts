@@ -1,11 +1,11 @@
 /**
- * The files of the live page. They are read as texts when the module is loaded, which is before the server
- * gives up its permission to read, and are embedded in the executable.
+ * The files of the live page. They are read when the module is loaded, before the server gives up its
+ * permission to read, and are embedded in the executable.
  *
  * @module
  */
 
-import { logEvent } from "../server/event_log.ts";
+import { logEvent } from "../server/observe/event_log.ts";
 import type { Answer } from "./answer.ts";
 import charts from "./page/charts.js" with { type: "text" };
 import elements from "./page/elements.js" with { type: "text" };
@@ -24,7 +24,7 @@ const TYPES = {
   js: "text/javascript; charset=utf-8",
 } as const;
 
-/** What a browser may ask for, by its path. */
+/** What a browser may request, by its path. */
 export async function loadFiles(): Promise<Map<string, Answer>> {
   const files = new Map([
     ["/", file("html", html)],

@@ -1,14 +1,14 @@
 /**
- * A frame of the live page: what happened in one second. It is the difference between two looks at the
- * counts of the server. `Live` makes one each second; the page and `deno task top` show them.
+ * A frame of the live page: what happened in one second, as the difference between two readings of the
+ * server's counts. `Live` makes one each second; the page and `deno task top` show them.
  *
  * @module
  */
 
-import { keyCount, type Source } from "../server/stats.ts";
-import { type Histogram, quantileOf } from "../server/histogram.ts";
-import type { SlowRequest } from "../server/slow_requests.ts";
-import type { Alert } from "../server/metrics.ts";
+import { keyCount, type Source } from "../server/observe/stats.ts";
+import { type Histogram, quantileOf } from "../server/observe/histogram.ts";
+import type { SlowRequest } from "../server/observe/slow_requests.ts";
+import type { Alert } from "../server/observe/metrics.ts";
 
 /** How long something took, in seconds. */
 export interface Quantiles {
@@ -20,11 +20,11 @@ export interface Quantiles {
   readonly p999: number;
 }
 
-/** One second. Rates are per second; null stands where there was nothing to measure. */
+/** One second. Rates are per second; null means that there was nothing to measure. */
 export interface Frame {
   /** Its end, in milliseconds since 1970. */
   readonly at: number;
-  /** Requests by operation, and how long they took; those that there were. */
+  /** Requests by operation, and how long they took; only operations that were used. */
   readonly operations: Readonly<Record<string, Quantiles & { readonly rate: number }>>;
   /** Requests of all operations. */
   readonly rate: number;
@@ -42,23 +42,23 @@ export interface Frame {
   readonly sent: number;
   /** Connections that were refused. */
   readonly refused: number;
-  /** Lines that were no request. */
+  /** Lines that were not requests. */
   readonly malformed: number;
   /** Clients that are connected at its end. */
   readonly connections: number;
-  /** Keys in the table at its end; null where that is unknown. */
+  /** Keys in the table at its end; null if unknown. */
   readonly keys: number | null;
   /** Memory of the process at its end, in bytes. */
   readonly memory: number;
-  /** Size of the table on disk at its end, in bytes; null where it has none. */
+  /** Size of the table on disk at its end, in bytes; null if it has no disk. */
   readonly disk: number | null;
-  /** Values that were read from disk, because they were not in memory; null where none can be. */
+  /** Values that were read from disk because they were not in memory; null if none can be. */
   readonly diskReads: number | null;
-  /** How late the event loop was for 99 of 100 timers, in seconds. */
+  /** How late the event loop was, at most, for 99 of 100 timers, in seconds. */
   readonly loopDelay: number | null;
   /** Requests that held up the server, the oldest first. */
   readonly slow: readonly SlowRequest[];
-  /** What is wrong at its end. */
+  /** The alerts at its end. */
   readonly alerts: readonly Alert[];
 }
 
@@ -68,7 +68,7 @@ export class FrameMaker {
   readonly #before = new Before();
   #madeAt: number;
 
-  /** The first frame covers the time from here on; `now` is in milliseconds of a clock that never goes back. */
+  /** The first frame begins here; `now` is in milliseconds of a monotonic clock. */
   constructor(source: Source, now: number) {
     this.#source = source;
     this.#madeAt = now;
@@ -125,7 +125,7 @@ export class FrameMaker {
   }
 }
 
-/** What was counted at the last look. */
+/** The counts at the last look. */
 class Before {
   readonly #numbers = new Map<string, number>();
   readonly #counts = new Map<string, Float64Array>();
@@ -161,7 +161,7 @@ function sumOf(counts: Float64Array): number {
   return sum;
 }
 
-/** To three digits: what a chart shows, and an hour of it is kept. */
+/** Rounds to three digits: enough for a chart, and an hour of frames is kept. */
 function round(value: number): number {
   return Number(value.toPrecision(3));
 }

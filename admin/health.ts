@@ -1,13 +1,13 @@
 /**
- * Whether the server can do its work, for what starts, watches and replaces servers.
+ * Whether the server can do its work, for programs that start, watch and replace servers.
  *
  * @module
  */
 
-import type { Source } from "../server/stats.ts";
+import type { Source } from "../server/observe/stats.ts";
 import { type Answer, plain } from "./answer.ts";
 
-/** 200 where a change could be committed now, as far as that is known; else 503, and why not. */
+/** 200 if a change could be committed now, as far as is known; else 503 with the reason. */
 export function isReady({ table, metrics }: Source): Answer {
   if (metrics.isDraining) return plain(503, "shutting down");
   if (table.stats().writable === 0) return plain(503, "the table takes no changes: see the log");

@@ -1,6 +1,6 @@
 /**
- * What the browser of keys asks for: a page of keys, and one value. It only reads, and no more than a page
- * shows. The scripts of `page/` call it.
+ * What the key browser asks for: a page of keys, and one value. It only reads, and no more than a page shows.
+ * The scripts of `page/` call it.
  *
  * @module
  */
@@ -51,7 +51,7 @@ function headOf(value: string): string {
   return value.slice(0, SHOWN_MAX).replace(/[\uD800-\uDBFF]$/, "");
 }
 
-/** Whether a text could be a key, or nothing: so it stays one field of one line. */
+/** Whether a text could be a key, or is empty: then it stays one field of one line. */
 function isKeyOrEmpty(text: string): boolean {
   // deno-lint-ignore no-control-regex
   return text.isWellFormed() && !/[\x00-\x20\x7f]/.test(text) &&
@@ -62,7 +62,7 @@ function notAKey(): Answer {
   return json(400, { why: "A key has 1 to 1,024 bytes, no space and no control character." });
 }
 
-/** What the server replied instead, in its own words: 404, or 220 where the operation is disabled. */
+/** The server's reply instead, in its own words: 404, or 220 if the operation is disabled. */
 function refused(reply: string): Answer {
   const isUnsupported = reply.startsWith("220");
   return json(reply.startsWith("404") ? 404 : 502, {

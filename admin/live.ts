@@ -1,14 +1,14 @@
 /**
- * The stream of frames behind the live page: one a second, for as long as the admin port is open, and an
- * hour of them to look back on. A browser that lost its connection goes on where it was (server-sent
- * events, https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * The stream of frames behind the live page: one a second while the admin port is open, with an hour of
+ * history. A browser that lost its connection continues where it was (server-sent events,
+ * https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
  * @module
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { SlowRequest } from "../server/slow_requests.ts";
-import type { Source } from "../server/stats.ts";
+import type { SlowRequest } from "../server/observe/slow_requests.ts";
+import type { Source } from "../server/observe/stats.ts";
 import { plain, SAFE_HEADERS, send } from "./answer.ts";
 import { FrameMaker } from "./frame.ts";
 
@@ -17,18 +17,18 @@ const FRAME_MS = 1_000;
 const FRAMES_MAX = 3_600;
 /** How many may watch at a time. */
 const WATCHERS_MAX = 16;
-/** With more than this many bytes on their way, somebody does not read, and is sent away. */
+/** A watcher with more than this many unsent bytes does not read, and is disconnected. */
 const UNSENT_MAX = 4_194_304;
-/** How often to see how late the event loop is, in milliseconds. */
+/** How often to measure how late the event loop is, in milliseconds. */
 const LOOP_MS = 50;
 
-/** The frames of a server, and who watches them. */
+/** The frames of a server, and its watchers. */
 export class Live {
   readonly #source: Source;
   readonly #watchers = new Set<ServerResponse>();
   /** Frames as JSON, the oldest first. */
   readonly #frames: string[] = [];
-  /** The last slow requests as of the newest frame: they are shown for longer than an hour. */
+  /** The last slow requests as of the newest frame, which are shown for longer than an hour. */
   #slow: readonly SlowRequest[] = [];
   /** How many frames there were before the oldest that is kept. */
   #dropped = 0;
@@ -53,7 +53,7 @@ export class Live {
     this.#timers.push(setInterval(measure, LOOP_MS));
   }
 
-  /** Sends what there is, and then each frame as it comes. */
+  /** Sends existing frames, and then each new one. */
   join(request: IncomingMessage, response: ServerResponse): void {
     if (this.#watchers.size >= WATCHERS_MAX) {
       return send(response, plain(503, `There are ${WATCHERS_MAX} who watch already.`));
@@ -69,7 +69,7 @@ export class Live {
     this.#sendHistory(response, request.headers["last-event-id"]);
   }
 
-  /** Sends everybody away, and makes no more frames. */
+  /** Disconnects all watchers, and makes no more frames. */
   close(): void {
     for (const timer of this.#timers) clearInterval(timer);
     for (const watcher of this.#watchers) watcher.end();
@@ -89,7 +89,7 @@ export class Live {
     }
   }
 
-  /** Sends the frames after the last one that a browser has; all where it has none of this server. */
+  /** Sends the frames after the last one that a browser has; all if it has none of this server. */
   #sendHistory(response: ServerResponse, lastId: unknown): void {
     const [, start, number] = /^(\d+)-(\d+)$/.exec(String(lastId)) ?? [];
     const isOurs = start === String(this.#source.metrics.startedAt);
@@ -100,7 +100,7 @@ export class Live {
     response.write(`event: ${event}\nid: ${this.#lastId()}\ndata: [${frames}]\n\n`);
   }
 
-  /** Names the newest frame, over restarts of the server. */
+  /** Identifies the newest frame, across restarts of the server. */
   #lastId(): string {
     return `${this.#source.metrics.startedAt}-${this.#dropped + this.#frames.length}`;
   }

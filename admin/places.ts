@@ -1,13 +1,13 @@
 /**
- * The connections of the admin port: so many at a time, and a new one takes the place of the one that was
- * used longest ago. So whoever opens many shuts out no probe, which asks at once and is answered at once.
+ * The connections of the admin port: their number is limited, and a new one replaces the least recently used
+ * one. So a client that opens many can't shut out a probe, which asks at once and is answered at once.
  *
  * @module
  */
 
 import type { Socket } from "node:net";
 
-/** How many connections there may be at a time, beside those of watchers. */
+/** How many connections there may be at a time, besides those of watchers. */
 const CONNECTIONS_MAX = 32;
 
 /** The places of one port. */
@@ -15,7 +15,7 @@ export class Places {
   /** In the order of their last use. */
   readonly #sockets = new Set<Socket>();
 
-  /** Gives a place to a connection that is new, or that is used again. */
+  /** Gives a place to a connection that is new or used again. */
   take(socket: Socket): void {
     if (!this.#sockets.delete(socket)) {
       socket.once("close", () => this.#sockets.delete(socket));
@@ -25,7 +25,7 @@ export class Places {
     if (!socket.destroyed) this.#sockets.add(socket);
   }
 
-  /** Gives a connection's place to others, because something else bounds it, until it takes one again. */
+  /** Gives up a connection's place, because another limit applies to it, until it takes one again. */
   leave(socket: Socket): void {
     this.#sockets.delete(socket);
   }

@@ -1,18 +1,19 @@
 /**
- * The admin port: metrics, health, the live page and a browser of keys, over HTTP. `main.ts` opens it where
- * `--admin` asks for it. It only reads, and is kept apart from the lines: nothing on their way knows of it.
+ * The admin port: metrics, health, the live page and a key browser, over HTTP. `main.ts` opens it if
+ * `--admin` is given. It only reads, and is separate from the protocol: nothing in a request's path knows
+ * about it.
  *
- * It stands on `node:http` rather than on `Deno.serve`, because that one lets a client take as long as it
- * likes over its header, and sets no limit to their number.
+ * It uses `node:http` rather than `Deno.serve`, which lets a client take as long as it likes over its header,
+ * and does not limit the number of clients.
  *
  * @module
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { logEvent, logFault } from "../server/event_log.ts";
+import { logEvent, logFault } from "../server/observe/event_log.ts";
 import type { AdminServer, ServerParts } from "../server/server.ts";
-import { StartError } from "../server/settings.ts";
+import { StartError } from "../server/settings/settings.ts";
 import { refusalOf } from "./access.ts";
 import { type Answer, plain, send } from "./answer.ts";
 import { exposition, EXPOSITION_TYPE } from "./exposition.ts";
@@ -31,7 +32,7 @@ const TIMES_MS = {
 } as const;
 const HEADER_BYTES_MAX = 16_384;
 
-/** Opens the admin port. Throws StartError where it can't. */
+/** Opens the admin port. Throws StartError if it can't. */
 export async function openAdminServer(parts: ServerParts): Promise<AdminServer> {
   const { services, settings: { adminHost, adminPort } } = parts;
   const files = await loadFiles();
@@ -74,8 +75,8 @@ function handlerOf(
   ]);
   const busy = new WeakSet<Socket>();
   return async (request, response) => {
-    // Requests behind one that is not answered yet would be answered into memory without a bound, and a
-    // body would be read for as long as it comes. Neither browsers nor Prometheus send any.
+    // Requests after an unanswered one would fill memory with answers without bound, and a body would
+    // be read without end. Neither browsers nor Prometheus send either.
     const { socket } = request;
     if (busy.has(socket) || hasBody(request)) return void socket.destroy();
     busy.add(socket);
@@ -96,7 +97,7 @@ function handlerOf(
       const refusal = await refusalOf(request, { ...services, host: settings.adminHost });
       if (refusal !== undefined) return send(response, refusal);
       if (pathname === "/events") {
-        // The number of watchers has a bound of its own.
+        // Watchers have a separate limit.
         places.leave(socket);
         response.on("finish", () => places.take(socket));
         return live.join(request, response);

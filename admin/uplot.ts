@@ -1,6 +1,6 @@
 /**
- * uPlot, which draws the charts of the live page: its script and its style as texts. A module of its own,
- * because its package is fetched by `deno task packages`, and the rest must do without it until then.
+ * uPlot, which draws the charts of the live page: its script and its style as texts. It has its own module
+ * because `deno task packages` fetches its package, and the rest must work without it until then.
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * The least that a server on `Deno.listen` can do: it reads, finds the ends of lines, and writes a reply for
- * each, always the same. No stream splits the lines, and nothing is stored. What it reaches is what Deno
- * gives; what Keyline lacks of it is the price of everything else. Started by peers.ts with a port, the length
- * of a value and, where it is to be durable, a file.
+ * The least that a server on `Deno.listen` can do: it reads, finds the ends of lines, and always writes the
+ * same reply to each. No stream splits the lines, and nothing is stored. It shows what Deno allows; the gap
+ * to Keyline is the price of everything else. Started by peers.ts with a port, the length of a value and, in
+ * durable mode, a file.
  *
  * @module
  */
@@ -98,7 +98,7 @@ async function serve(connection: Deno.TcpConn): Promise<void> {
   }
 }
 
-/** The bytes, or a larger copy where they have less room than this from here on. */
+/** The bytes, or a larger copy if they have less room than this from here on. */
 function withRoom(bytes: Uint8Array<ArrayBuffer>, from: number, room: number) {
   if (from + room <= bytes.length) return bytes;
   const larger = new Uint8Array(2 * (from + room));

@@ -1,6 +1,6 @@
 /**
- * The main comparison and the curves: the same load on one server after another, round by round, so
- * that a machine that changes its speed does so for all of them. Called by main.ts.
+ * The main comparison and the curves: the same load on one server after another, round by round, so that a
+ * change in the machine's speed affects all of them. Called by main.ts.
  *
  * @module
  */

@@ -52,11 +52,11 @@ const KEY_DIGITS = 10;
 const CALL_MS_MAX = 60_000;
 const START_MS_MAX = 60_000;
 const REPOSITORY = `${import.meta.dirname}/..`;
-/** The tags of a message's first two fields where they have a length. */
+/** The tags of a message's first two length-delimited fields. */
 const [FIRST, SECOND] = [1 << 3 | 2, 2 << 3 | 2];
 const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
 
-/** Measures every cell, both sides in turns. Throws where etcd is not installed. */
+/** Measures every cell, both sides in turns. Throws if etcd is not installed. */
 export async function measureEtcd(bench: EtcdBench): Promise<EtcdResults> {
   const { drive, rounds, seconds, quick, progress } = bench;
   const version = await output("etcd", ["--version"]).catch((error) => {

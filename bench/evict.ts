@@ -1,6 +1,6 @@
 /**
- * How often a cache that is full has what it is asked for: Keyline with `--evict`, Redis with allkeys-lru and
- * memcached, each with the same memory, over one trace of keys. Called by main.ts.
+ * The hit rates of full caches: Keyline with `--evict`, Redis with allkeys-lru and memcached, each with the
+ * same memory, over one trace of keys. Called by main.ts.
  *
  * @module
  */
@@ -72,7 +72,7 @@ export async function measureEviction(
   return rows.join("\n");
 }
 
-/** Asks for each key of the trace, and stores it where it is missing, as the users of a cache do. */
+/** Asks for each key of the trace, and stores it if it is missing, as the users of a cache do. */
 async function measure(
   cache: Cache,
   trace: Uint32Array,
@@ -96,7 +96,7 @@ async function measure(
           const line = (await lines.next()).value!;
           const said = meaning(line);
           found ||= said === "hit";
-          // A hit of Redis and of memcached goes on with the value, and memcached ends each reply.
+          // In Redis and memcached, the value follows a hit, and memcached also ends each reply.
           if (cache === "keyline" || line === "END" || said === "miss") break;
           if (cache === "redis" && said === undefined) break;
         }
@@ -133,7 +133,7 @@ async function* linesOf(connection: Deno.Conn): AsyncGenerator<string, undefined
   }
 }
 
-/** Keys that are asked for as often as Zipf's law says, the same ones in each run. */
+/** Keys drawn by Zipf's law, the same ones in each run. */
 function zipfTrace(requests: number): Uint32Array {
   const sums = new Float64Array(KEYS);
   let sum = 0;

@@ -1,6 +1,6 @@
 /**
  * What one client that floods the server does to the others: the round trips of polite clients, each of which
- * sends a GET every 50 ms, beside floods of every kind. Called by main.ts.
+ * sends a GET every 50 ms, during floods of every kind. Called by main.ts.
  *
  * @module
  */

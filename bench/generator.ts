@@ -17,6 +17,8 @@ export interface Load {
   readonly valueBytes: number;
   /** Percent of the requests that store a value. */
   readonly writes: number;
+  /** The number of the first key; 0 where it is left out. */
+  readonly first?: number;
 }
 
 /** What load.c measured: times in microseconds; the generator's own load as a share of one CPU. */
@@ -61,7 +63,7 @@ interface Places {
   readonly client: string;
 }
 
-/** Undefined where there is one processor, or they can't be chosen. */
+/** Undefined if there is only one processor, or they can't be chosen. */
 async function findPlaces(): Promise<Places | undefined> {
   const last = navigator.hardwareConcurrency - 1;
   if (last === 0) return undefined;
@@ -98,7 +100,7 @@ async function drive(
   const ms = Math.round(load.seconds * 1000);
   const numbers = [server.port, load.clients, load.inFlight, ms, load.keys, load.valueBytes];
   const protocol = server.protocol === "bare" ? "keyline" : server.protocol;
-  const args = [load.mode ?? "run", protocol, ...numbers, load.writes].map(String);
+  const args = [load.mode ?? "run", protocol, ...numbers, load.writes, load.first ?? 0].map(String);
   try {
     return JSON.parse(await output(command!, [...prefix, ...args], { timeoutMs: ms + 60_000 }));
   } catch (cause) {

@@ -1,7 +1,7 @@
 /*
  * load: closed-loop load on one server on 127.0.0.1, the same work in three protocols.
  * generator.ts compiles it, runs it, and reads the one line of JSON that it prints.
- *   load MODE PROTOCOL PORT CLIENTS FLIGHT MS KEYS VALUE WRITES
+ *   load MODE PROTOCOL PORT CLIENTS FLIGHT MS KEYS VALUE WRITES FIRST
  *   MODE      run      requests at random keys for a time
  *             absent   the same, but each asks for a key that nobody stores
  *             fill     every key stored once
@@ -9,6 +9,7 @@
  *   PROTOCOL  keyline, redis (RESP) or memcached (text)
  *   FLIGHT    requests in flight for each client
  *   MS        milliseconds at most; VALUE: bytes of each value; WRITES: percent of the requests
+ *   FIRST     the number of the first of the keys
  *
  * Closed loop: a client sends a batch of FLIGHT requests with one write, waits for all of
  * the replies, and sends the next batch. It times the round trip of a batch.
@@ -54,7 +55,7 @@ struct client {
 };
 
 static enum mode mode;
-static long port, clients, flight, ms, keys, value, writes;
+static long port, clients, flight, ms, keys, value, writes, first;
 static struct request get, put, miss;
 static struct client *all;
 static char *incoming;
@@ -167,7 +168,7 @@ static bool begin(struct client *c) {
   c->out_length = c->out_sent = c->lines_due = c->bytes_due = c->wrong = 0;
   for (long i = 0; i < c->batch; i++) {
     bool store = mode == FILL || (mode == RUN && (long)(random_number() % 100) < writes);
-    uint64_t key = mode == FILL ? (uint64_t)next_key++ : random_number() % keys;
+    uint64_t key = first + (mode == FILL ? (uint64_t)next_key++ : random_number() % keys);
     add(c, store ? &put : mode == RUN ? &get : &miss, key);
   }
   c->sent_ns = now_ns();
@@ -208,10 +209,10 @@ static void serve_events(int wait_ms) {
 
 int main(int argc, char **argv) {
   const char *modes[] = {"run", "absent", "fill", "connect"};
-  long *numbers[] = {&port, &clients, &flight, &ms, &keys, &value, &writes};
-  while (argc == 10 && mode < MODES && strcmp(argv[1], modes[mode])) mode++;
-  if (argc != 10 || mode == MODES) fail("usage: see the top of load.c");
-  for (int i = 0; i < 7; i++) *numbers[i] = atol(argv[i + 3]);
+  long *numbers[] = {&port, &clients, &flight, &ms, &keys, &value, &writes, &first};
+  while (argc == 11 && mode < MODES && strcmp(argv[1], modes[mode])) mode++;
+  if (argc != 11 || mode == MODES) fail("usage: see the top of load.c");
+  for (int i = 0; i < 8; i++) *numbers[i] = atol(argv[i + 3]);
   if (clients < 1 || flight < 1 || keys < 1 || value < 1) fail("a count must be 1 at least");
   speak(argv[2]);
 

@@ -28,6 +28,7 @@ What to measure; the table by default
   --more            larger values, tables and crowds; start, memory, longest stalls
   --huge            the same, and a start with 10,000,000 keys
   --etcd            Keyline over three nodes of etcd, beside one request of etcd for each
+  --postgres        Keyline over PostgreSQL, one server and three, beside one statement for each
   --evict           how often full caches have what they are asked for
   --flood           round trips of polite clients while another floods the server
 
@@ -46,6 +47,7 @@ const FILES = {
   plot: `${import.meta.dirname}/throughput.svg`,
   sizes: `${import.meta.dirname}/sizes.svg`,
   etcd: `${import.meta.dirname}/ETCD.md`,
+  postgres: `${import.meta.dirname}/POSTGRES.md`,
 };
 const SECONDS_MAX = 600;
 const ROUNDS_MAX = 1_000;
@@ -73,6 +75,7 @@ async function main(options: Options): Promise<void> {
   endOnSignals(tidy);
   try {
     if (options.etcd) return await overEtcd(options, folder);
+    if (options.postgres) return await overPostgres(options, folder);
     if (options.evict) return await fullCaches(options);
     if (options.flood) return await besideFloods(options, folder);
     const results = await measure(options, folder);
@@ -95,6 +98,17 @@ async function overEtcd(options: Options, folder: string): Promise<void> {
   const page = etcdPage(results, await describeMachine(folder));
   console.log(page);
   if (save) await write(FILES.etcd, page);
+}
+
+async function overPostgres(options: Options, folder: string): Promise<void> {
+  const { rounds, seconds, quick, save } = options;
+  const { measurePostgres, postgresPage } = await import("./postgres.ts");
+  const drive = await buildGenerator(folder);
+  const progress = (line: string) => console.error(line);
+  const results = await measurePostgres({ drive, folder, rounds, seconds, quick, progress });
+  const page = postgresPage(results, await describeMachine(folder));
+  console.log(page);
+  if (save) await write(FILES.postgres, page);
 }
 
 async function besideFloods({ seconds }: Options, folder: string): Promise<void> {
@@ -211,6 +225,7 @@ function parseFlags(args: readonly string[]) {
         more: { type: "boolean", default: false },
         huge: { type: "boolean", default: false },
         etcd: { type: "boolean", default: false },
+        postgres: { type: "boolean", default: false },
         evict: { type: "boolean", default: false },
         flood: { type: "boolean", default: false },
         rounds: { type: "string", default: "5" },

@@ -144,7 +144,7 @@ async function clearing({ bench, contender, scale }: Subject): Promise<Figure[]>
   return [[clear, "ms", ms], ["Longest GET meanwhile", "ms", figures.maxUs / 1000]];
 }
 
-/** Long enough to include what a server does now and then, such as compaction or a rewrite. */
+/** Long enough to include occasional work of a server, such as compaction or a rewrite. */
 async function steadyWrites({ bench, contender, scale }: Subject): Promise<Figure[]> {
   const { keys, writeSeconds: seconds } = scale;
   const folder = await Deno.makeTempDir({ dir: bench.folder });
@@ -224,7 +224,7 @@ async function bytesIn(folder: string): Promise<number> {
   return Number(kib) * KIB;
 }
 
-/** What the newest records take of Keyline's log, as it says itself; undefined for the others. */
+/** How much of Keyline's log the newest records take, as it reports; undefined for the others. */
 async function liveBytes({ protocol, port }: Server): Promise<number | undefined> {
   if (protocol !== "keyline") return undefined;
   const { text } = await ask(port, "STATS");

@@ -1,5 +1,5 @@
 /**
- * Draws curves of throughput, two panels in an SVG file, without a library. Both axes are logarithmic, and it is
+ * Draws curves of throughput, two panels in an SVG file, without a library. Both axes are logarithmic;
  * readable on a light and on a dark background. Called by main.ts.
  *
  * @module

@@ -1,6 +1,6 @@
 /**
- * The programs that the benchmark starts. It remembers each one until it exits, so that it can stop
- * exactly these, by their process ids, whatever happens. Called by peers.ts, generator.ts and main.ts.
+ * The programs that the benchmark starts. It remembers each one until it exits, so that it can always stop
+ * exactly these, by their process ids. Called by peers.ts, generator.ts and main.ts.
  *
  * @module
  */

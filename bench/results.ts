@@ -87,7 +87,7 @@ export interface Point {
   readonly generatorCpu: number;
 }
 
-/** How large a table is: its keys, and the values of all of them. */
+/** How large a table is: its keys, and the size of their values. */
 export interface Size {
   readonly keys: number;
   readonly valueBytes: number;

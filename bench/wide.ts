@@ -1,6 +1,6 @@
 /**
  * The comparison beyond small values and few keys: larger values, larger tables, more clients. Each cell has
- * servers of its own, which store every key before. Called by main.ts.
+ * its own servers, which store every key beforehand. Called by main.ts.
  *
  * @module
  */
@@ -15,7 +15,7 @@ type Shape = Size & { readonly clients: number; readonly inFlight: number };
 const KIB = 1024;
 const BATCHES = { clients: 50, inFlight: 16 };
 const CROWD = { inFlight: 1, keys: 20_000, valueBytes: 64 };
-/** In flight there is less of larger values, so that no round trip has more than some MiB. */
+/** With larger values, fewer requests are in flight, so that no round trip has more than some MiB. */
 const EARNEST: readonly Shape[] = [
   { ...BATCHES, keys: 1_000, valueBytes: 64 },
   { ...BATCHES, keys: 20_000, valueBytes: 64 },

@@ -1,6 +1,6 @@
 /**
- * Calls functions when a signal aborts, through one listener for each signal: Node.js warns of more than
- * ten, and removing one of many takes as long as there are others.
+ * Calls functions when a signal aborts, with one listener for each signal: Node.js warns about more than ten,
+ * and removing one of many takes longer the more there are.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 /** The functions to call, for each signal that has some. */
 const waiting = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Calls a function when a signal aborts. Returns a function that calls this off. */
+/** Calls a function when a signal aborts. Returns a function that cancels this. */
 export function onAbort(signal: AbortSignal, call: () => void): () => void {
   const calls = waiting.get(signal) ?? listen(signal);
   calls.add(call);

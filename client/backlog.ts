@@ -14,11 +14,11 @@ import type { Request } from "./request.ts";
 export interface QueueLimits {
   /** How many requests may wait. */
   readonly queueMax: number;
-  /** How many characters they may have together. */
+  /** How many characters they may have in total. */
   readonly queueSizeMax: number;
 }
 
-/** So many abandoned requests may stay in the queue, or half of it. */
+/** This many abandoned requests may stay in the queue, or half of it. */
 const LEFT_MAX = 64;
 
 /** The requests of one client. */
@@ -48,12 +48,12 @@ export class Backlog {
     return this.#waiting.length > this.#waitingAbandoned;
   }
 
-  /** Whether a reply is to come, be it to an abandoned request. */
+  /** Whether a reply is expected, even to an abandoned request. */
   get isExpecting(): boolean {
     return this.#sent.length > 0;
   }
 
-  /** Whether some caller waits. */
+  /** Whether any caller waits. */
   get isAwaited(): boolean {
     return this.isWaiting || this.#sent.length > this.#sentAbandoned;
   }
@@ -76,7 +76,7 @@ export class Backlog {
     if (this.#waiting.length === 1) this.#markHead();
   }
 
-  /** Counts a request no more that its caller gave up. */
+  /** Stops counting a request that its caller gave up. */
   abandon(request: Request): void {
     request.line = "";
     if (request.isInFlight) {
@@ -111,7 +111,7 @@ export class Backlog {
     return lines;
   }
 
-  /** Removes and returns the oldest sent request, whose reply is there. */
+  /** Removes and returns the oldest sent request, whose reply has arrived. */
   answered(): Request | undefined {
     const request = this.#sent.shift();
     if (request === undefined) return undefined;
@@ -153,7 +153,7 @@ export class Backlog {
     });
   }
 
-  /** Drops the abandoned requests from the waiting ones, and those that are not to be kept. */
+  /** Drops from the waiting requests those that were abandoned, and those not to be kept. */
   #sift(isKept: (request: Request) => boolean = () => true): void {
     const waiting = this.#waiting.drain();
     this.#waitingAbandoned = 0;
@@ -163,7 +163,7 @@ export class Backlog {
     this.#markHead();
   }
 
-  /** Marks when the oldest waiting request began to be that, in case the connection takes no more. */
+  /** Marks when the oldest waiting request became the oldest, in case the connection takes no more. */
   #markHead(): void {
     const { head } = this.#waiting;
     if (head !== undefined) head.since ||= performance.now();

@@ -1,5 +1,5 @@
 /**
- * The pauses between connections: they double for as long as no connection comes to anything.
+ * The pauses between connection attempts, which double until a connection succeeds.
  *
  * @module
  */
@@ -28,15 +28,15 @@ export class Backoff {
     this.#milliseconds = pauses.min;
   }
 
-  /** Allows the next attempt at once, as a connection served its purpose. */
+  /** Allows the next attempt at once, after a connection that served its purpose. */
   succeeded(): void {
     this.#milliseconds = this.#pauses.min;
     this.#until = 0;
   }
 
   /**
-   * Puts off the next attempt, as a connection came to nothing: for a random time between half the pause
-   * and all of it, so that clients don't all return at once.
+   * Delays the next attempt after a failed connection, for a random time between half the pause and all of
+   * it, so that clients don't all return at once.
    */
   failed(): void {
     this.#until = performance.now() + this.#milliseconds * (0.5 + Math.random() / 2);

@@ -90,8 +90,8 @@ export class Client {
   }
 
   /**
-   * Stores a value under a key, replacing another one and its expiry. With `ttl`, a second request sets
-   * the expiry once the value is stored; if only that one fails, this throws LostReplyError.
+   * Stores a value under a key, replacing any other and its expiry. With `ttl`, a second request sets the
+   * expiry once the value is stored; if only that one fails, this throws LostReplyError.
    */
   put(key: string, value: string, options?: PutOptions): Promise<void> {
     const put = keyLine("PUT", key, { value });
@@ -148,7 +148,7 @@ export class Client {
     return this.#change(keyLine("EXPIRE", key, { seconds }), result.unlessMissing, options);
   }
 
-  /** Makes a key stay that would expire. Returns false if it has no value. */
+  /** Removes the expiry of a key. Returns false if it has no value. */
   persist(key: string, options?: CallOptions): Promise<boolean> {
     return this.#change(keyLine("PERSIST", key), result.unlessMissing, options);
   }

@@ -1,6 +1,6 @@
 /**
- * The errors of the client: one class for each code that the server can answer with, and one for each
- * way in which a request can go unanswered. Each tells whether the request may have taken effect.
+ * The errors of the client: one class for each code that the server can answer with, and one for each way in
+ * which a request can remain unanswered. Each says whether the request may have taken effect.
  *
  * @module
  */
@@ -67,7 +67,7 @@ export class ClosedError extends KeylineError {}
 /** No connection could be made in time; the request was not sent. */
 export class ConnectionError extends KeylineError {}
 
-/** What such a message ends with, for those who see nothing but the message. */
+/** What such a message ends with, for readers who see only the message. */
 const UNSURE = "The change may have taken effect";
 
 /** A request that was in flight failed; `mayHaveHappened` tells whether it may have taken effect. */

@@ -28,9 +28,9 @@ export interface Sender {
 }
 
 /**
- * Lists the keys that begin with a prefix, in order. It asks for the next page while the caller takes
- * the last one. Throws ArgumentError if no key can begin with the prefix, ReplyError, ProtocolError if
- * the pages don't go on, and whatever the client throws.
+ * Lists the keys that begin with a prefix, in order, requesting each page while the caller takes the one
+ * before. Throws ArgumentError if no key can begin with the prefix, ReplyError, ProtocolError if a page does
+ * not follow the one before, and whatever the client throws.
  */
 export async function* listKeys(
   sender: Sender,

@@ -1,6 +1,6 @@
 /**
- * The lines that a client sends, and the checks that keep each of them a single line: a line feed in a
- * value would be a second request. The checks do not trust the types, as JavaScript has none.
+ * The lines that a client sends, and the checks that keep each of them a single line: a line feed in a value
+ * would begin a second request. The checks do not trust the types, because JavaScript has none.
  *
  * @module
  */

@@ -1,6 +1,5 @@
 /**
- * One connection to a server, from the handshake to its end. `pipeline.ts` opens another one when it
- * is lost.
+ * One connection to a server, from the handshake to its end. When it is lost, `pipeline.ts` opens another.
  *
  * @module
  */
@@ -35,12 +34,12 @@ export interface LinkOwner extends ReplySink {
 }
 
 /**
- * The first line of each connection, which every server answers and which changes nothing. The answer
- * shows that the server is Keyline. And a first line that ends in `HTTP/1.1`, as a value may, would be
- * taken for HTTP and refused.
+ * The first line of each connection, which every server answers and which changes nothing. The answer shows
+ * that the server is Keyline. Besides, a first line that ends in `HTTP/1.1`, as a value may, would be taken
+ * for HTTP and refused.
  */
 const GREETING = "HELP HELP\r\n";
-/** The reason for the end of a connection that the server closed. */
+/** The reason given when the server has closed the connection. */
 const CLOSED = "the server closed the connection";
 /** How long the server may take to close the connection after QUIT, in milliseconds. */
 const END_MS_MAX = 1_000;
@@ -87,7 +86,7 @@ export class Link {
     const greeting = GREETING + authLine(settings.password);
     if (signal?.aborted) throw abortError(signal);
     const done = defer<void>();
-    // The first failure says why; a later one has nobody to listen.
+    // The first failure says why; nothing listens for a later one.
     done.promise.catch(() => {});
     const countMax = settings.password === undefined ? 1 : 2;
     let count = 0;

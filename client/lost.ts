@@ -1,5 +1,5 @@
 /**
- * What happens to sent requests when their connection breaks: those that may be sent again are, and
+ * What happens to sent requests when their connection breaks: those that may be repeated are sent again, and
  * the others fail.
  *
  * @module
@@ -9,7 +9,10 @@ import { performance } from "node:perf_hooks";
 import { type KeylineError, LostReplyError, ProtocolError, TimeoutError } from "./errors.ts";
 import type { Request } from "./request.ts";
 
-/** How often a request is sent at most: one that crashes every server that reads it must not go on. */
+/**
+ * How many times a request is sent at most: one that crashes every server that reads it must not be
+ * repeated forever.
+ */
 const SENDS_MAX = 3;
 
 /** Fails the requests that can't be sent again, and returns the others. */

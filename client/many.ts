@@ -1,5 +1,5 @@
 /**
- * Many keys in one call: the requests go out in windows, so that there may be any number of them.
+ * Many keys in one call: the requests are sent in windows, so their number is unlimited.
  *
  * @module
  */
@@ -88,7 +88,7 @@ async function resultsOf<Result>(promises: readonly Promise<Result>[]): Promise<
   return await Promise.all(promises);
 }
 
-/** The length of a string; what is none is refused once it is to be sent. */
+/** The length of a string; anything else is refused when it is sent. */
 function lengthOf(text: unknown): number {
   return typeof text === "string" ? text.length : 0;
 }

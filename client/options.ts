@@ -29,7 +29,7 @@ export interface ConnectOptions {
   readonly reconnect?: boolean | undefined;
   /** How many requests may wait for their replies at once; 65,536 by default. */
   readonly queueMax?: number | undefined;
-  /** How many characters those requests may have together; 67,108,864 by default. */
+  /** How many characters those requests may have in total; 67,108,864 by default. */
   readonly queueSizeMax?: number | undefined;
   /** The longest reply to accept, in bytes; 16,777,216 by default. */
   readonly replyBytesMax?: number | undefined;
@@ -55,7 +55,7 @@ export interface ClientSettings {
   readonly reconnect: boolean;
   /** How many requests may wait. */
   readonly queueMax: number;
-  /** How many characters they may have together. */
+  /** How many characters they may have in total. */
   readonly queueSizeMax: number;
   /** The longest reply, in bytes. */
   readonly replyBytesMax: number;
@@ -63,7 +63,7 @@ export interface ClientSettings {
   readonly pauseMs: Pauses;
 }
 
-/** The port that Keyline listens on by default: KEYL on the keys of a phone. */
+/** The port that Keyline listens on by default: KEYL on a phone's keypad. */
 export const DEFAULT_PORT = 5395;
 
 const MIB = 1_048_576;
@@ -89,7 +89,7 @@ export function settingsOf(options: ConnectOptions): ClientSettings {
   };
 }
 
-/** Returns the error for a timeout that no timer can wait for, or for a signal that is none. */
+/** Returns the error for a timeout that no timer can wait for, or for an invalid signal. */
 export function faultOfCall({ timeout, signal }: CallOptions): ArgumentError | undefined {
   if (signal !== undefined && !isSignal(signal)) return notSignal();
   if (timeout === undefined || isWithin(timeout, TIMEOUT_MS_MAX)) return undefined;
@@ -132,7 +132,7 @@ function certificatesOf(ca: string | readonly string[]): string[] {
   throw new ArgumentError("Cannot use the option ca: it is not a string or an array of strings");
 }
 
-/** Returns a port as it is. Throws ArgumentError if it is none. */
+/** Returns a port as it is. Throws ArgumentError if it is invalid. */
 function portOf(port: number): number {
   if (Number.isInteger(port)) return within("port", port, 65_535);
   throw new ArgumentError(`Cannot use the option port: ${String(port)} is not a whole number`);

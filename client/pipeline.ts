@@ -1,7 +1,7 @@
 /**
- * The requests of one client: they are gathered into one write and matched with their replies in order.
- * When the connection breaks, unsent requests wait for the next one; a change that may have taken effect
- * fails and says so.
+ * The requests of one client: gathers them into one write and matches them with their replies in order. When
+ * the connection breaks, unsent requests wait for the next one; a change that may have taken effect fails
+ * with an error that says so.
  *
  * @module
  */
@@ -41,7 +41,7 @@ export class Pipeline implements LinkOwner {
   #link: Link | undefined;
   #isScheduled = false;
   #isBlocked = false;
-  /** Whether this connection has answered a request, and not by 503. */
+  /** Whether this connection has answered a request other than with 503. */
   #hasAnswered = false;
   #isConnecting = false;
   #isClosing = false;
@@ -145,7 +145,7 @@ export class Pipeline implements LinkOwner {
     if (this.#isClosing) this.#checkIdle();
   }
 
-  /** Goes on writing. */
+  /** Resumes writing. */
   onDrain(): void {
     this.#isBlocked = false;
     this.#flush();
@@ -163,7 +163,7 @@ export class Pipeline implements LinkOwner {
     this.#reconnect();
   }
 
-  /** Writes after all code that runs now, so that requests made together go out together. */
+  /** Writes after all currently running code, so that requests made together go out together. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -277,7 +277,7 @@ export class Pipeline implements LinkOwner {
     if (again.length > 0) this.#backlog.putBack(again);
   }
 
-  /** Ends what nobody waits for: a pause and, once the client is closing, all that it does. */
+  /** Ends what is no longer needed: a pause and, once the client is closing, everything. */
   #checkIdle(): void {
     if (!this.#backlog.isWaiting) this.#backoff.wake();
     if (!this.#isClosing || this.#backlog.isAwaited) return;

@@ -1,6 +1,6 @@
 /**
- * Turns bytes into replies, wherever the packets split them. It looks at every byte once, and bounds
- * what a server can make the client hold. `link.ts` feeds it.
+ * Turns bytes into replies, wherever packets split them. It looks at every byte once, and limits what a
+ * server can make the client hold. `link.ts` feeds it.
  *
  * @module
  */
@@ -35,14 +35,14 @@ const NO_LINES: readonly string[] = [];
 const NO_BYTES = Buffer.alloc(0);
 /** The length of `200 OK`. */
 const OK_BYTES = 6;
-/** The end of a shorter line is found by a loop, which is faster there than a call. */
+/** A loop finds the end of a shorter line, because it is faster there than a call. */
 const LOOP_BYTES_MAX = 64;
 
 /** Splits a stream of bytes into replies. */
 export class ReplyReader {
   readonly #sink: ReplySink;
   readonly #bytesMax: number;
-  /** Begins with the beginning of a line whose end has not arrived. */
+  /** The beginning of a line whose end has not arrived. */
   #begun = NO_BYTES;
   /** How long that beginning is, in bytes. */
   #begunBytes = 0;
@@ -97,7 +97,7 @@ export class ReplyReader {
   }
 
   #restOfLine(part: Uint8Array): void {
-    // The line counts what it takes by itself.
+    // The line's own bytes are counted separately.
     this.#bytes -= this.#begunBytes;
     this.#append(part);
     const line = this.#begun.subarray(0, this.#begunBytes);
@@ -174,7 +174,7 @@ function decode(bytes: Buffer, start: number, end: number): string {
   return text;
 }
 
-/** Whether a change may have taken effect is for the requests that wait to say: see `lost.ts`. */
+/** The waiting requests say whether a change may have taken effect: see `lost.ts`. */
 function wrong(what: string): ProtocolError {
   return new ProtocolError(`The server sent ${what}: is it Keyline?`, { mayHaveHappened: false });
 }

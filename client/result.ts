@@ -107,7 +107,7 @@ function bigintOf(text: string): bigint {
   return /^-?\d{1,20}$/.test(text) ? BigInt(text) : misfit("without a whole number");
 }
 
-/** Throws a ProtocolError. Whether a change may have taken effect is for its request to say. */
+/** Throws a ProtocolError. Its request says whether a change may have taken effect. */
 export function misfit(what: string): never {
   const message = `The server sent a reply ${what}: is it Keyline?`;
   throw new ProtocolError(message, { mayHaveHappened: false });

@@ -1,5 +1,5 @@
 /**
- * Opens the socket to a server, and explains in words for a person why that failed.
+ * Opens the socket to a server, and explains failures in plain words.
  *
  * @module
  */

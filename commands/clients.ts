@@ -1,4 +1,4 @@
-/** CLIENTS [after]: who is connected, a page at a time. */
+/** CLIENTS [after]: the connected clients, a page at a time. */
 
 import type { Client, Command, Text } from "../server/command.ts";
 import { parseNatural } from "../server/number.ts";
@@ -10,10 +10,10 @@ const PAGE_CLIENTS_MAX = 500;
 export default {
   summary: "List the clients that are connected to this server, a page at a time",
   details:
-    "Each line has the number of a client, its address, and figures: `access` is `all`, `read`, or " +
-    "`none` before `AUTH`; `age` is how long ago it came, and `idle` how long ago it last sent something, " +
-    "both in seconds; `requests` is how many have been answered; `in`, `out` and `waiting` are the bytes that " +
-    "it has sent, that it has taken, and that wait for it. " +
+    "Each line has the number of a client, its address, and statistics: `access` is `all`, `read`, or " +
+    "`none` before `AUTH`; `age` and `idle` are the seconds since it connected and since it last sent " +
+    "something; `requests` is how many have been answered; `in`, `out` and `waiting` are the bytes that " +
+    "it has sent, that it has received, and that wait for it. " +
     `A page has at most ${PAGE_CLIENTS_MAX} clients. If there are more, the reply ends with \`more\`; the ` +
     "next page begins after the last number of this one: `CLIENTS 512`.",
   arity: ["after?"],
@@ -29,7 +29,7 @@ export default {
 } satisfies Command<[after?: Text]>;
 
 function lineOf(client: Client, now: number): string {
-  // A clock that is put back makes nobody younger than new.
+  // No client gets a negative age if the clock is set back.
   const secondsSince = (time: number) => (Math.max(0, now - time) / 1_000).toFixed(1);
   const figures = {
     access: client.access ?? "none",

@@ -1,4 +1,4 @@
-/** HELP [verb]: the operations, from the same fields that run them. */
+/** HELP [verb]: the operations, described by the same fields that run them. */
 
 import type { Command, OperationInfo, Text } from "../server/command.ts";
 import { synonymOf } from "../server/dispatch/synonyms.ts";

@@ -11,9 +11,9 @@ export default {
   details: "Without a prefix, or with `*`, it lists every key. " +
     `A page has at most ${PAGE_KEYS_MAX} keys. If there are more, the reply ends with \`more\`; ` +
     "the next page begins after the last key of this one: `KEYS * lastkey`. " +
-    "A page passes over a bounded number of keys that have expired and are yet to be removed, so that " +
-    "it may end early, and even be empty: after `200 OK 0 more`, ask for the same page again, a moment later. " +
-    "After 0 for a prefix that ends with `*`, it says that a prefix needs no star. " +
+    "A page skips a bounded number of keys that have expired but are not removed yet, so it may end " +
+    "early and even be empty: after `200 OK 0 more`, ask for the same page again a moment later. " +
+    "If no key begins with a prefix that ends with `*`, the reply says that a prefix needs no star. " +
     "A page shows one moment: keys that change between two pages may or may not be listed.",
   arity: ["prefix?", "after?"],
   replies: { 200: "a line for each key, then their number, then `more` if there are more" },
@@ -22,7 +22,7 @@ export default {
     const prefix = String(pattern ?? "*") === "*" ? "" : pattern!;
     const { keys, hasMore } = table.keys({ prefix, after, limit: PAGE_KEYS_MAX });
     if (hasMore) return okLines(keys, ok(`${keys.length} more`));
-    // Such a prefix is one like any other; but who writes it mostly means that of another server.
+    // Such a prefix is valid; but whoever writes it mostly means another server's pattern.
     const isMistaken = keys.length === 0 && after === "" && /.\*$/.test(String(prefix));
     return okLines(keys, ok(isMistaken ? "0; a prefix needs no star" : keys.length));
   },

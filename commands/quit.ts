@@ -1,4 +1,4 @@
-/** QUIT: closes this connection; the server goes on. */
+/** QUIT: closes this connection; the server keeps running. */
 
 import type { Command } from "../server/command.ts";
 import { goodbye } from "../server/reply.ts";

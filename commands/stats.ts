@@ -1,8 +1,8 @@
 /** STATS: the statistics of the server, as lines for people. */
 
 import type { Command } from "../server/command.ts";
-import { INFO, nameInStats, readStats, type Sample } from "../server/stats.ts";
-import type { Histogram } from "../server/histogram.ts";
+import { INFO, nameInStats, readStats, type Sample } from "../server/observe/stats.ts";
+import type { Histogram } from "../server/observe/histogram.ts";
 import { okLines } from "../server/reply.ts";
 
 export default {
@@ -25,7 +25,7 @@ function linesOf(stat: string, { labels = {}, value }: Sample): string[] {
   return typeof value === "number" ? [`${name} ${value}`] : summaryOf(name, value);
 }
 
-/** What a person wants to know of many values. */
+/** A histogram summed up for people. */
 function summaryOf(name: string, histogram: Histogram): string[] {
   const digits = (value: number) => Number(value.toPrecision(3));
   return [

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A backup in /backups, beside the running server. The copy is read back before it has its name; only
-# then those older than two weeks go, and what a backup that was killed has left.
+# Makes a backup in /backups while the server runs. The copy is read back before it gets its name; only
+# then are backups older than two weeks removed, and the remains of a backup that was killed.
 set -eu
 deno task -q backup "/backups/$(date -u +%Y%m%dT%H%M%SZ).keyline"
 find /backups -name '*.keyline' -mtime +14 -delete

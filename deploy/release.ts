@@ -1,7 +1,7 @@
 /**
- * Makes what a release consists of, in `dist/`: an executable for each system, the client as a package of
- * npm, and their checksums; and tries whether JSR would take the client. It publishes nothing. Run it with
- * `deno task release`. What can't be made is named with the reason, and the rest is made all the same.
+ * Makes the parts of a release in `dist/`: an executable for each system, the client as an npm package, and
+ * their checksums. It also checks whether JSR would accept the client, and publishes nothing. Run it with
+ * `deno task release`. It names what can't be made, with the reason, and makes the rest.
  *
  * @module
  */

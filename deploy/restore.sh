@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts a backup in the place of the table: restore.sh FILE. The server must be stopped. The table that
-# was there stays beside the new one, under the name that is printed.
+# Replaces the table with a backup: restore.sh FILE. The server must be stopped. The previous table
+# stays beside the new one, under the name that is printed.
 set -eu
 table=$KEYLINE_DATA
 if [ -d "$table" ]; then

@@ -1,7 +1,7 @@
 /**
- * Writes the parts of the documents that repeat the code: the operations, from the files of `commands/`,
- * the options, from the server's settings, and the figures of the benchmark. Each part stands between two
- * comments. Run it with `deno task docs`; a test fails while a document is stale.
+ * Writes the parts of the documents that repeat the code: the operations, from the files of `commands/`, the
+ * options, from the server's settings, and the benchmark figures. Each part is between two comments. Run it
+ * with `deno task docs`; a test fails while a document is stale.
  *
  * @module
  */
@@ -9,7 +9,7 @@
 import { shortReport } from "../bench/report.ts";
 import type { OperationInfo } from "../server/command.ts";
 import { loadCommands, Registry } from "../server/dispatch/registry.ts";
-import { type Option, OPTIONS } from "../server/settings.ts";
+import { type Option, OPTIONS } from "../server/settings/settings.ts";
 import { table } from "./markdown.ts";
 
 const ROOT = new URL("../", import.meta.url);

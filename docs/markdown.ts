@@ -1,5 +1,5 @@
 /**
- * Lays out Markdown as `deno fmt` does. The documents and the benchmark's report are made with it.
+ * Lays out Markdown as `deno fmt` does, for the documents and the benchmark's report.
  *
  * @module
  */

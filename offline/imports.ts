@@ -1,6 +1,6 @@
 /**
- * Chooses where `@std/streams` and `@std/assert` come from: JSR, or the stand-ins beside this file. Tasks
- * run it first, and give what it prints to Deno as a flag.
+ * Chooses where `@std/streams` and `@std/assert` come from: JSR, or the stand-ins beside this file. Tasks run
+ * it first, and pass its output to Deno as a flag.
  *
  * @module
  */
@@ -47,6 +47,6 @@ function remember(why: string): void {
   try {
     Deno.writeTextFileSync(AWAY, `${why}\n`);
   } catch {
-    // The project belongs to somebody else: then JSR is asked at each start.
+    // If the folder belongs to another user, JSR is asked at each start.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Stands in for `@std/streams/text-line-stream` if JSR can't be reached; `import_map.json` maps it here.
- * It does what that module's documentation says. `tests/offline/text_line_stream_test.ts` checks what Keyline relies
- * on, with whichever of the two is mapped.
+ * Stands in for `@std/streams/text-line-stream` if JSR can't be reached; `import_map.json` maps it here. It
+ * does what that module's documentation says. `tests/offline/text_line_stream_test.ts` checks what Keyline
+ * relies on, with whichever of the two is mapped.
  *
  * @module
  */

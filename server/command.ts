@@ -1,13 +1,13 @@
 /**
- * What a file of `commands/` exports, and what its handler is given. TypeScript checks a file against it
- * where it says `satisfies Command`; the registry checks it again when the server starts.
+ * What a file in `commands/` exports, and what its handler is given. `satisfies Command` has TypeScript check
+ * the file; the registry checks it again when the server starts.
  *
  * @module
  */
 
 import type { Clock, TableView } from "../tables/table.ts";
 import type { Text, TextLike } from "../tables/text.ts";
-import type { Latency, Metrics } from "./metrics.ts";
+import type { Latency, Metrics } from "./observe/metrics.ts";
 import type { Code, Reply } from "./reply.ts";
 
 export type { Text };
@@ -37,38 +37,39 @@ export interface Command<Arguments extends readonly (Text | undefined)[] = never
   /** What else a client must know, in Markdown: a paragraph of its section in PROTOCOL.md. */
   readonly details?: string;
   /**
-   * The names of the arguments, in order. `"key?"` may be missing, and so may all that follow it.
-   * `"value..."`, which must come last, is the rest of the line, verbatim and not empty. An argument
-   * named `key` must obey the rules for keys.
+   * The names of the arguments, in order. `"key?"` and all arguments after it may be missing. `"value..."`,
+   * which must come last, is the rest of the line, verbatim and not empty. An argument named `key` must obey
+   * the rules for keys.
    */
   readonly arity: readonly string[];
   /** What each reply code means here; 400, 401 and 500 go without saying. */
   readonly replies: { readonly [code in Code]?: string };
-  /** Set where a client may run it before it has given the password. */
+  /** True if a client may run it before it has given the password. */
   readonly open?: true;
-  /** Set where it changes the table or who is connected: it is not for those who may only read. */
+  /** True if it changes the table or who is connected: readers may not run it. */
   readonly changes?: true;
   /**
-   * Set where the handler asks for the value of its first key, or changes its expiry: a value that is only on
-   * the disk is read ahead then, together with those of other requests. Without it the handler waits for it.
+   * True if the handler asks for the value of its first key, or changes its expiry: a value that is only on
+   * disk is then read ahead, together with those of other requests. Otherwise, the handler waits for it.
    */
   readonly readsValue?: true;
   /**
    * Carries out the request. No other request runs until it returns, and if it throws, its changes are
-   * undone. A handler that returns a Promise gives way at each `await`: it must turn its arguments into
-   * strings before the first one, change the table last and in one step, because nothing undoes that
-   * step, and reply with strings.
+   * undone. A handler that returns a Promise yields at each `await`: it must turn its arguments into strings
+   * before the first one, change the table last and in one step, because nothing undoes that step, and reply
+   * with strings.
    *
-   * Over a table in etcd a handler may run several times for one request, and each time the changes of the
-   * run before are gone: its reply must follow from its arguments, the table and the clock alone. Only
-   * where it is `open` it runs once, and must not use the table. While it waits, others wait too.
+   * Over a table in an engine a handler may run several times for one request, each time without the changes
+   * of the run before: its reply must follow from its arguments, the table and the clock alone. An `open` one
+   * runs once, and must not use the table. While a handler waits, other clients wait too. It must not catch
+   * what the table throws: that may be how the turn learns what to read first.
    */
   handler(args: Arguments, context: Context): Reply | Promise<Reply>;
 }
 
 /** What a handler may use: everything but the socket. */
 export interface Context extends Services {
-  /** The connection that the request came in by. */
+  /** The client that sent the request. */
   readonly client: Client;
 }
 
@@ -84,7 +85,7 @@ export interface Services {
   readonly clients: ConnectedClients;
   /** The clock by which keys expire. */
   readonly now: Clock;
-  /** Where a password is set: what a guess opens, if it is right. Takes the same time for every guess. */
+  /** If a password is set: what a guess opens, if it is right. Takes the same time for every guess. */
   readonly accessOf?: (guess: string) => Access | undefined;
 }
 
@@ -94,7 +95,7 @@ export interface Operations extends Iterable<OperationInfo> {
   find(verb: TextLike): OperationInfo | undefined;
 }
 
-/** What HELP and the metrics tell about an operation. */
+/** What HELP and the metrics say about an operation. */
 export interface OperationInfo {
   /** In upper case. */
   readonly verb: string;
@@ -110,15 +111,15 @@ export interface OperationInfo {
 
 /** The clients that are connected, by their numbers. */
 export interface ConnectedClients {
-  /** Those with a number above `after`, in order, so many at most. */
+  /** Those with a number above `after`, in order, at most `limit`. */
   page(after: number, limit: number): ClientPage;
-  /** Ends the client with this number, as another one has asked for. False if there is none. */
+  /** Disconnects the client with this number, at another client's request. False if there is none. */
   end(id: number, by: Client): boolean;
 }
 
 /** Some of the clients that are connected. */
 export interface ClientPage {
-  /** In the order in which they came. */
+  /** In the order in which they connected. */
   readonly clients: readonly Client[];
   /** Whether there are more. */
   readonly hasMore: boolean;
@@ -131,24 +132,24 @@ export type Access = "all" | "read";
 export interface Client {
   /** Its number: no two get the same one. */
   readonly id: number;
-  /** What it may do; undefined until AUTH succeeds, all from the start where no password is set. */
+  /** What it may do; undefined until AUTH succeeds; everything from the start if no password is set. */
   access: Access | undefined;
   /** How many wrong passwords it has given. */
   wrongPasswords: number;
-  /** Where it comes from, for the log: address and port. */
+  /** Its address and port, for the log. */
   readonly address?: string | undefined;
-  /** When it came, in milliseconds since 1970. */
+  /** When it connected, in milliseconds since 1970. */
   readonly since: number;
   /** When it last sent something, in milliseconds since 1970. */
   activeAt: number;
   /** How many of its requests have been answered. */
   requests: number;
-  /** How many bytes it has sent, those of TLS not counted. */
+  /** How many bytes it has sent, without TLS overhead. */
   bytesReceived: number;
-  /** How many bytes of replies it has taken, those of TLS not counted. */
+  /** How many bytes of replies it has taken, without TLS overhead. */
   bytesSent: number;
   /** How many bytes of replies wait for it. */
   readonly bytesWaiting: number;
-  /** Sends it away, without a reply. */
+  /** Disconnects it without a reply. */
   end(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * What an operator wants to know of the data folder: how much room its disk has, and when the table was backed
- * up last. The server keeps the permission to read this folder alone, and to ask for the room.
+ * What an operator wants to know about the data folder: the free space on its disk, and the time of the last
+ * backup. The server keeps permission to read this folder alone, and to ask for the free space.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export class DataFolder {
     this.#path = path;
   }
 
-  /** How many bytes this user can still write; undefined where that can't be known. */
+  /** How many bytes this user can still write; undefined if unknown. */
   get freeBytes(): number | undefined {
     return known(() => {
       const { bavail, bsize } = statfsSync(this.#path);
@@ -25,7 +25,7 @@ export class DataFolder {
     });
   }
 
-  /** When the last backup was made, in seconds since 1970; undefined where there is none. */
+  /** When the last backup was made, in seconds since 1970; undefined if there is none. */
   get lastBackup(): number | undefined {
     return known(() => {
       const { mtime } = Deno.statSync(`${this.#path}/${BACKUP_NOTE}`);
@@ -34,7 +34,7 @@ export class DataFolder {
   }
 }
 
-/** What a look gives; undefined where it fails, which is no failure of the server. */
+/** The result of a look; undefined if it fails, which is no failure of the server. */
 function known(look: () => number | undefined): number | undefined {
   try {
     return look();

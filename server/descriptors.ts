@@ -1,14 +1,14 @@
 /**
- * The file descriptors that the system gives to this process, and how many clients fit into them. The start asks,
- * because a client that finds none is neither served nor refused, and nor is a probe of health.
+ * The file descriptors of this process, and how many clients they suffice for. Checked at the start, because
+ * without a descriptor a client can be neither served nor refused, and a health check can't be answered.
  *
  * @module
  */
 
 import { closeSync, openSync } from "node:fs";
-import { logEvent } from "./event_log.ts";
+import { logEvent } from "./observe/event_log.ts";
 
-/** What clients leave to others: the admin port, refusals that are on their way, files, nodes of etcd. */
+/** How many are reserved from clients: for the admin port, pending refusals, files, and an engine. */
 const RESERVE = 128;
 /** What anybody may open. */
 const NOTHING = "/dev/null";
@@ -25,13 +25,13 @@ export interface Descriptors {
   readonly clients: number;
   /** How many were in use at the start. */
   readonly used: number;
-  /** How many there can be; where there are enough, as many as were looked for. */
+  /** How many there can be; if there are plenty, as many as were looked for. */
   readonly max: number;
-  /** Whether there are too few for as many clients as are wanted. */
+  /** Whether there are too few for the wanted number of clients. */
   readonly areShort: boolean;
 }
 
-/** Finds out how many descriptors there are. Logs it where fewer clients fit than are wanted. */
+/** Finds out how many descriptors there are. Logs it if fewer clients fit than are wanted. */
 export function surveyDescriptors(
   wanted: number,
   { open = openNothing, used = usedDescriptors() }: { open?: () => Descriptor; used?: number } = {},
@@ -51,8 +51,8 @@ export function surveyDescriptors(
 }
 
 /**
- * How many descriptors are in use: the system gives the lowest that is free, so that its number says how many
- * come before it. 0 where that can't be known, such as on Windows.
+ * How many descriptors are in use: the system gives the lowest free one, so its number says how many come
+ * before it. 0 if unknown, as on Windows.
  */
 export function usedDescriptors(): number {
   if (Deno.build.os === "windows") return 0;
@@ -62,8 +62,8 @@ export function usedDescriptors(): number {
 }
 
 /**
- * How many descriptors are free, up to a number that is enough. They are opened to know it, in some
- * milliseconds: Deno hides the limit, which is in /proc, and not every system has that.
+ * How many descriptors are free, up to a number that is enough. It opens them to find out, which takes some
+ * milliseconds: Deno denies access to the limit in /proc, which not every system has anyway.
  */
 function freeDescriptors(enough: number, open: () => Descriptor): number {
   const held: Descriptor[] = [];
@@ -71,7 +71,7 @@ function freeDescriptors(enough: number, open: () => Descriptor): number {
     while (held.length < enough) held.push(open());
     return enough;
   } catch (error) {
-    // Where nothing can be opened for another reason, such as on Windows, the limit is not known.
+    // If opening fails for another reason, as on Windows, the limit is unknown.
     return (error as { code?: string }).code === "EMFILE" ? held.length : enough;
   } finally {
     for (const descriptor of held) descriptor.close();

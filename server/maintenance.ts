@@ -1,29 +1,29 @@
 /**
- * The work of a table that can wait, such as removing expired keys: a step at a time, between requests. No
- * step may end the server for everybody but one that finds that the table can't go on.
+ * Runs the maintenance of a table, such as removing expired keys, a step at a time between requests. A
+ * failing step ends the server only if it finds that the table can't continue.
  *
  * @module
  */
 
 import { TableError } from "../tables/table.ts";
-import { logFault } from "./event_log.ts";
+import { logFault } from "./observe/event_log.ts";
 
-/** When to do the next step, in milliseconds: usually, and while there is more to do. */
+/** How long until the next step, in milliseconds: usually, and while there is more to do. */
 const STEP_MS = { idle: 1_000, busy: 10 };
 
-/** Does the work of a table that can wait. */
+/** Does the maintenance of a table. */
 export class Maintenance {
   readonly #table: { maintain(): boolean };
   readonly #onFatal: (error: unknown) => void;
   #isOver = false;
 
-  /** `onFatal` is called where the table can't go on: the server must end. */
+  /** `onFatal` is called if the table can't continue: the server must end. */
   constructor(table: { maintain(): boolean }, onFatal: (error: unknown) => void = () => {}) {
     this.#table = table;
     this.#onFatal = onFatal;
   }
 
-  /** Whether the table can't go on. */
+  /** Whether the table can't continue. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -41,7 +41,7 @@ export class Maintenance {
     }
   }
 
-  /** Does a step, and the others in time. */
+  /** Does a step, and schedules the next. */
   run(): void {
     const hasMore = this.step();
     if (!this.#isOver) setTimeout(() => this.run(), hasMore ? STEP_MS.busy : STEP_MS.idle);

@@ -1,6 +1,6 @@
 /**
- * How much memory there is for this process, which the start asks where `--max-memory` and `--cache` do not say how
- * much of it the table and its values may take.
+ * How much memory this process has. The start asks, unless `--max-memory` and `--cache` say how much of it
+ * the table and its values may take.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const MIB = 1_048_576;
 export interface MemorySource {
   /** The memory of the machine. */
   total(): number;
-  /** What the control group allows, a container's for example; 0 or a huge number where it does not limit it. */
+  /** What the control group allows, for example a container's; 0 or a huge number if it sets no limit. */
   limit(): number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Memory for what clients send and receive, which is used again: to make it costs more than to fill it. The
- * line reader takes it for packets, the outbox for replies.
+ * A pool of memory for packets and replies, because allocating memory costs more than filling it. The line
+ * reader takes memory from it for packets, the outbox for replies.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const kept = new Map<number, Memory[]>();
 for (let bytes = BYTES_MIN; bytes <= BYTES_MAX; bytes *= 2) kept.set(bytes, []);
 let keptBytes = 0;
 
-/** Memory of at least so many bytes. What it holds is left from its last use. */
+/** Memory of at least this many bytes. Its content is left from its last use. */
 export function takeMemory(bytes: number): Memory {
   if (bytes > BYTES_MAX) return new Memory(bytes);
   let size = BYTES_MIN;
@@ -27,7 +27,7 @@ export function takeMemory(bytes: number): Memory {
   return memory;
 }
 
-/** Gives memory back that nobody reads or writes any more; any other than `takeMemory` makes is left alone. */
+/** Returns memory that is no longer read or written; memory not made by `takeMemory` is left alone. */
 export function giveMemory(memory: Memory): void {
   const { length } = memory.bytes;
   const same = kept.get(length);

@@ -1,6 +1,6 @@
 /**
- * What the table may take of the memory of the process. The bound is on the process: what its engine, its clients and
- * the gaps between pieces of memory take is measured, and the table gets the rest.
+ * What the table may take of the process's memory. The bound is on the process: memory taken by Deno, clients
+ * and gaps in the heap is measured, and the table gets the rest.
  *
  * @module
  */
@@ -9,10 +9,10 @@
 const LOOK_MS = 100;
 /** The least for a table, in bytes, whatever the process takes. */
 const TABLE_BYTES_MIN = 33_554_432;
-/** A process has given memory back where it holds less than before by this share of the bound. */
+/** A process has given memory back if it holds less than before by at least this share of the bound. */
 const GIVEN_BACK_SHARE = 1 / 16;
 
-/** The memory of a table, as it is counted. */
+/** The memory of a table, as its budget counts it. */
 export interface Counted {
   /** What the table holds, in bytes. */
   readonly bytes: number;
@@ -25,13 +25,13 @@ export class MemoryShare {
   readonly #budget: Counted;
   readonly #bytesMax: number;
   readonly #rss: () => number;
-  /** What the process takes beside the table, in bytes. */
+  /** What the rest of the process takes, in bytes. */
   #others: number;
-  /** The most that the process has held, and the table, in bytes. */
+  /** The most that the process and the table have held, in bytes. */
   #rssMax: number;
   #heldMax: number;
 
-  /** A share of so many bytes; tests measure otherwise. */
+  /** A share of this many bytes; tests replace the measurement. */
   constructor(
     budget: Counted,
     { bytesMax, rss = () => Deno.memoryUsage().rss }: { bytesMax: number; rss?: () => number },
@@ -52,14 +52,14 @@ export class MemoryShare {
     const hasGivenBack = rss < this.#rssMax - GIVEN_BACK_SHARE * this.#bytesMax;
     this.#rssMax = hasGivenBack ? rss : Math.max(this.#rssMax, rss);
     this.#heldMax = hasGivenBack ? held : Math.max(this.#heldMax, held);
-    // What the table has freed may still be held by the process, for the next use: so the difference of the moment is
-    // an upper bound alone, and only where the process grows beyond what it ever held do the others take more.
+    // The process may still hold what the table has freed, for reuse. So the current difference is only
+    // an upper bound, and the rest of the process has grown only if the process exceeds its peak.
     const least = Math.min(this.#others, rss - held);
     this.#others = Math.max(least, this.#rssMax - this.#heldMax);
     this.#budget.bytesMax = Math.max(TABLE_BYTES_MIN, this.#bytesMax - this.#others);
   }
 
-  /** Looks again and again, while the process has anything else to do. */
+  /** Measures periodically, without keeping the process alive. */
   start(): void {
     Deno.unrefTimer(setInterval(() => this.look(), LOOK_MS));
   }

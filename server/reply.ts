@@ -1,5 +1,5 @@
 /**
- * Replies, and the only place that holds their texts. Handlers and the gate make them with the functions
+ * Replies, and the only place that has their texts. Handlers and `request.ts` make them with the functions
  * below; an outbox sends them.
  *
  * @module
@@ -27,7 +27,7 @@ interface Parts {
 export class Reply {
   /** The three digits that it starts with. */
   readonly code: Code;
-  /** The whole reply as bytes, with its last CR LF; undefined where it is a stored value. */
+  /** The whole reply as bytes, with its last CR LF; undefined if it is a stored value. */
   readonly bytes: Uint8Array | undefined;
   /** The stored value, which goes between VALUE_HEAD and VALUE_TAIL. */
   readonly value: Text | undefined;
@@ -57,7 +57,7 @@ export class Reply {
   }
 }
 
-/** `200 OK`: the request is completed; what it changed is durable when this leaves. */
+/** `200 OK`: the request is completed; its changes are durable when this leaves. */
 export const okay: Reply = new Reply(200, { text: "200 OK\r\n" });
 
 /** `200 OK`, then the connection ends. */

@@ -1,12 +1,12 @@
 /**
- * Puts a server together: registry, table, turn and listener. It then gives up the permissions that only
- * the start needs, and runs until a signal ends it or its table can't go on. `main.ts` calls `serve`.
+ * Puts a server together: registry, table, turn and listener. It then gives up the permissions that only the
+ * start needs, and runs until a signal ends it or its table can't continue. `main.ts` calls `serve`.
  *
  * @module
  */
 
 import type { TableView } from "../tables/table.ts";
-import { Alerts } from "./alerts.ts";
+import { Alerts } from "./observe/alerts.ts";
 import type { Services } from "./command.ts";
 import { Listener, type ListenerOptions } from "./connections/listener.ts";
 import { type Certificate, readCertificate } from "./connections/tls.ts";
@@ -16,31 +16,31 @@ import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { TurnLike } from "./dispatch/session.ts";
-import { logEvent, setLogFormat } from "./event_log.ts";
-import { keyCount } from "./stats.ts";
-import { Metrics } from "./metrics.ts";
-import { type Settings, StartError, UsageError } from "./settings.ts";
+import { logEvent, setLogFormat } from "./observe/event_log.ts";
+import { keyCount } from "./observe/stats.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { type Settings, StartError, UsageError } from "./settings/settings.ts";
 import { endOnSignals, onHangUp } from "./signals.ts";
 import { openStorage, type Storage } from "./storage.ts";
-import { unknownVariables } from "./variables.ts";
+import { unknownVariables } from "./settings/variables.ts";
 
-/** What the log tells of at the start, where the process may still do it. */
+/** The permissions that the log lists at the start, if the process still has them. */
 const PERMISSIONS = ["read", "write", "net", "env", "run", "ffi", "sys"] as const;
 /** How this machine reaches a server that listens on all of its addresses. */
 const HERE: ReadonlyMap<string, string> = new Map([["0.0.0.0", "127.0.0.1"], ["::", "::1"]]);
 const MIB = 1_048_576;
-/** How long clients have to receive their last replies when the table can't go on, in milliseconds. */
+/** How long clients have to receive their last replies when the table can't continue, in milliseconds. */
 const FATAL_MS = 100;
 
-/** The server of the admin port; `main.ts` gives one to `serve`. */
+/** The server of the admin port; `main.ts` passes one to `serve`. */
 export interface AdminServer {
-  /** What a person types into a browser to come in. */
+  /** The address to type into a browser. */
   readonly url: string;
-  /** Lets everybody go, and nobody in. */
+  /** Disconnects all clients, and accepts no more. */
   close(): void;
 }
 
-/** What it works with. */
+/** The parts of a running server that the admin server works with. */
 export interface ServerParts {
   /** What all connections share. */
   readonly services: Services & { readonly registry: Registry };
@@ -50,11 +50,11 @@ export interface ServerParts {
   readonly settings: Settings;
 }
 
-/** What a start brings beside its settings. */
+/** What a start needs besides its settings. */
 export interface Start {
   /** The version of the server. */
   readonly version: string;
-  /** Opens the admin port, where the settings ask for it. */
+  /** Opens the admin port, if the settings ask for it. */
   readonly openAdmin?: ((parts: ServerParts) => Promise<AdminServer>) | undefined;
 }
 
@@ -74,7 +74,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     metrics,
     onFatal: () => setTimeout(() => Deno.exit(1), FATAL_MS),
   });
-  const { table, turn } = storage;
+  const { table, turn, now } = storage;
   const folder = settings.memory || settings.table !== undefined ? undefined : settings.data;
   if (folder !== undefined) metrics.dataFolder = new DataFolder(folder);
   const services = {
@@ -82,7 +82,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     registry,
     metrics,
     clients: new Clients(),
-    now: Date.now,
+    now,
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
   // Signals first: one that arrives while the listener opens must find its handler.
@@ -154,8 +154,8 @@ function listen(
 }
 
 /**
- * From here on nothing more can be opened, whatever a client sends; but etcd, after a lost connection, and the
- * data folder, for the metrics. Returns what the process may still do.
+ * From here on nothing more can be opened, whatever a client sends, except an engine after a lost connection,
+ * renewed certificates and passwords, and the data folder for the metrics. Returns the remaining permissions.
  */
 function giveUpPermissions(
   { net, read, folder }: { net: boolean; read: boolean; folder: string | undefined },
@@ -165,7 +165,8 @@ function giveUpPermissions(
   if (net) permissions.revokeSync({ name: "net" });
   const isAll = permissions.querySync({ name: "read" }).state === "granted";
   const keepsRoom = folder !== undefined && !(read && isAll);
-  // What is asked for by itself outlasts the whole, unless the whole was given without a path.
+  // A permission requested for one path survives revoking the whole, unless the whole was granted
+  // without a path.
   const keepsFolder = read && keepsRoom;
   if (keepsFolder) permissions.requestSync({ name: "read", path: folder });
   if (read) permissions.revokeSync({ name: "read", ...(keepsFolder && { path: "/" }) });
@@ -177,7 +178,7 @@ function giveUpPermissions(
   ];
 }
 
-/** SIGHUP: reads a file again. A wrong one changes nothing. */
+/** SIGHUP: reads a file again. An invalid one changes nothing. */
 function renew(what: string, readAgain: () => void): void {
   try {
     readAgain();
@@ -187,7 +188,7 @@ function renew(what: string, readAgain: () => void): void {
   }
 }
 
-/** Logs what the server is, where it is, and what it may still do. */
+/** Logs the server's version, addresses, settings and remaining permissions. */
 function logStart(
   { host, tlsCert }: Settings,
   { port, services, adminServer, storage: { cacheBytes, memoryBytesMax }, permissions }: {
@@ -217,13 +218,13 @@ function logStart(
   });
 }
 
-/** The number of keys, where counting them takes no time. */
+/** The number of keys, if counting them takes no time. */
 function countOf(services: ServerParts["services"]): { keys?: number } {
   const keys = keyCount(services);
   return keys === undefined ? {} : { keys };
 }
 
-/** Logs what the server did in its life. */
+/** Logs the server's totals. */
 function logStop({ registry, metrics }: ServerParts["services"]): void {
   let requests = 0;
   for (const { answered } of registry) for (const count of answered) requests += count;

@@ -1,6 +1,6 @@
 /**
- * Ends the process well on Ctrl-C or SIGTERM, and keeps SIGHUP from ending it. The server registers it before it listens, so that a signal
- * finds its handler at any time.
+ * Ends the process cleanly on Ctrl-C or SIGTERM, and keeps SIGHUP from ending it. The server registers the
+ * handlers before it listens, so that no signal comes too early.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export function endOnSignals(end: () => Promise<void>): void {
   }
 }
 
-/** Calls a function on SIGHUP, which would otherwise end the process at once; Windows ends it all the same. */
+/** Calls a function on SIGHUP, which would otherwise end the process at once; on Windows it still does. */
 export function onHangUp(fn: () => void): void {
   Deno.addSignalListener("SIGHUP", fn);
 }

@@ -1,6 +1,6 @@
 /**
- * The time by which turns are timed: when to give way, and how long things took. The server has the real
- * one; a test brings its own, which stands still or goes on as the test says.
+ * The time by which turns are timed: when to yield, and how long work took. The server uses the real one; a
+ * test brings its own, which stands still or moves as the test says.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export interface Time {
   now(): number;
   /** Calls back after so many milliseconds. The event loop has looked at every socket by then. */
   after(ms: number, callback: () => void): Timer;
-  /** Calls back in the next turn of the event loop, once all that runs by itself has run. */
+  /** Calls back in the next turn of the event loop, after pending microtasks. */
   afterTick(callback: () => void): void;
 }
 

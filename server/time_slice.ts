@@ -1,11 +1,11 @@
 /**
- * How long the server may work before it looks at its sockets again. One slice of time is shared by all that
- * works on behalf of clients, so that no client holds up the others, whatever it sends: turns, packets that
- * complete no line, TLS, and the acceptance of connections.
+ * How long the server may work before it looks at its sockets again. All work on behalf of clients shares one
+ * slice of time: turns, packets that complete no line, TLS, and accepting connections. So no client holds up
+ * the others, whatever it sends.
  *
- * Deno looks at its sockets only when it has nothing else to do. A read for which bytes are there already
- * completes without such a look, so a client that sends without a pause would be served again and again
- * while the others are not even seen.
+ * Deno looks at its sockets only when it has nothing else to do. A read whose bytes are already there
+ * completes without such a look, so a client that sends without pause would be served again and again while
+ * the others are not even seen.
  *
  * @module
  */
@@ -14,16 +14,16 @@ import { REAL_TIME, type Time } from "./time.ts";
 
 /** How long a slice lasts, in milliseconds. */
 const SLICE_MS = 6;
-/** After how much of it no new work is begun, so that a turn is seldom cut short. */
+/** How much of it may be used before no new work is begun, so that a turn is seldom cut short. */
 const FULL_MS = SLICE_MS / 2;
-/** After so long without work the event loop has looked at its sockets by itself. */
+/** After this long without work, the event loop has looked at its sockets on its own. */
 const PAUSE_MS = SLICE_MS / 2;
-/** How long to wait for a look at the sockets. Only a timer makes sure of one. */
+/** How long to wait for a look at the sockets. Only a timer guarantees one. */
 const LOOK_MS = 1;
 
 /** The slice of a server. */
 export class TimeSlice {
-  /** The time by which it goes. */
+  /** The time by which it is measured. */
   readonly time: Time;
   #startedAt: number;
   /** When the last stretch of work ended. */
@@ -37,7 +37,7 @@ export class TimeSlice {
     this.#startedAt = this.#workedAt = time.now();
   }
 
-  /** Whether whoever has more to do must wait for `next` first. */
+  /** Whether code with more to do must wait for `next` first. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -57,11 +57,11 @@ export class TimeSlice {
     this.#workedAt = now;
     if (this.#isFull || now - this.#startedAt <= FULL_MS) return;
     this.#isFull = true;
-    // Where nobody has more to do now, the event loop goes on by itself, and nobody need wait.
+    // If no more work is due now, the event loop continues on its own, and no code need wait.
     this.time.afterTick(() => this.#restart());
   }
 
-  /** Counts a stretch of work that was too short to be timed by itself. */
+  /** Counts a stretch of work that was too short to be timed on its own. */
   count(): void {
     const now = this.time.now();
     this.begin(now);

@@ -1,6 +1,6 @@
 /**
- * The bytes of a change: what happened to which key, and what is stored there now. Logs are made of changes,
- * the one on disk and the one in etcd.
+ * The bytes of a change: what happened to which key, and what is stored there now. Logs consist of changes,
+ * both the log on disk and the one in etcd.
  *
  * @module
  */
@@ -61,14 +61,17 @@ export function writeChange(change: Change, to: Memory, at: number): void {
   copyText(value, to, start + key.length);
 }
 
-/** The size of the change at an offset, as its header gives it, in bytes. Throws RangeError where that has no end. */
+/**
+ * The size of the change at an offset, as its header gives it, in bytes. Throws RangeError if the header is
+ * cut off.
+ */
 export function changeBytesAt({ view }: Memory, at: number): number {
   const isExpiring = (view.getUint16(at + KIND_AND_FLAGS, true) & EXPIRES) !== 0;
   return HEADER_BYTES + (isExpiring ? EXPIRY_BYTES : 0) + view.getUint16(at + KEY_LENGTH, true) +
     view.getUint32(at + VALUE_LENGTH, true);
 }
 
-/** Reads the change at an offset. Throws RangeError where its header has no end. */
+/** Reads the change at an offset. Throws RangeError if its header is cut off. */
 export function readChange(from: Memory, at: number): Change {
   const { view } = from;
   const kindAndFlags = view.getUint16(at + KIND_AND_FLAGS, true);

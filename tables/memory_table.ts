@@ -1,6 +1,6 @@
 /**
- * A table in memory: a memtable with the rules of a table. It is the table of `--memory`, and with a log, to
- * which it tells each change, the part of every other table that handlers see.
+ * A table in memory: a memtable with the rules of a table. It is the table of `--memory`; the durable table
+ * and the one in etcd are built on it, and have it report each change to their log.
  *
  * @module
  */
@@ -17,7 +17,7 @@ const SWEEP_KEYS_MAX = 1_000;
 const SKIPPED_KEYS_MAX = 10_000;
 const NOTHING = Text.of("");
 
-/** Takes the changes of a turn before they are made, and lets the last of them go again. */
+/** Takes the changes of a turn before they are made, and can drop the last of them. */
 export interface ChangeLog {
   /** The bytes of the turn's changes. */
   readonly length: number;
@@ -31,11 +31,11 @@ export interface ChangeLog {
 export interface MemoryTableOptions {
   /** The time by which keys expire. */
   readonly now?: Clock;
-  /** The time by which those that have expired are removed, where it is another one. */
+  /** The time by which expired keys are removed, if different. */
   readonly removal?: Clock;
-  /** Where the entries are. */
+  /** The memtable that holds the entries. */
   readonly memtable?: Memtable;
-  /** What is told each change. */
+  /** The log that each change is reported to. */
   readonly log?: ChangeLog;
 }
 
@@ -53,7 +53,7 @@ export class MemoryTable implements Table {
   /** How many expired keys have been removed. */
   #expiredKeys = 0;
 
-  /** Without options, the table is empty, goes by the clock of the system, and tells nobody its changes. */
+  /** Without options, the table is empty, uses the system's clock, and has no log. */
   constructor(
     { now = Date.now, removal = now, memtable = new Memtable(), log = NO_LOG }: MemoryTableOptions =
       {},
@@ -88,7 +88,7 @@ export class MemoryTable implements Table {
     const text = asText(key);
     const ref = this.#read(text);
     if (ref === NO_REF) return false;
-    // First the room: to make some may move or evict the entry.
+    // First the room: making some may move or evict the entry.
     this.#memtable.makeRoom(text, this.#memtable.records.valueLength(ref), expiresAt ?? 0);
     const entry = this.entry(text);
     return entry !== undefined && this.rewrite(text, { ...entry, expiresAt });
@@ -155,7 +155,7 @@ export class MemoryTable implements Table {
     return this.#memtable.maintain() || isMore;
   }
 
-  /** Removes at most so many of the keys that have expired, as a change of the turn; true if there may be more. */
+  /** Removes at most this many of the expired keys, as a change of the turn; true if there may be more. */
   sweep(keysMax = Infinity): boolean {
     const limit = Math.min(keysMax, SWEEP_KEYS_MAX);
     const expired = this.#memtable.expiredRefs(this.#removal(), limit);

@@ -1,16 +1,16 @@
 /**
- * How a table tells what happens to it. Tables know nothing of the server's log; whoever opens one gives
- * it a function.
+ * How a table reports events. Tables don't know the server's log; the code that opens one passes it a
+ * function.
  *
  * @module
  */
 
-/** Tells of an event: how much it matters, what happened, and its details. */
+/** Reports an event: its level, what happened, and its details. */
 export type Report = (
   level: "info" | "warn" | "error",
   event: string,
   details?: { readonly error?: unknown; readonly [name: string]: unknown },
 ) => void;
 
-/** Tells nobody. */
+/** Discards events. */
 export const NO_REPORT: Report = () => {};

@@ -1,5 +1,5 @@
 /**
- * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone, and
+ * The interface of a table of keys and values. Handlers and the turn know tables by this interface alone;
  * `server/storage.ts` picks the implementation. One test suite runs over every table.
  *
  * @module
@@ -32,15 +32,15 @@ export interface KeyPage {
   /** The keys, in code-point order. */
   readonly keys: string[];
   /**
-   * Whether there may be more. A page may even be empty then: it passes over a bounded number of keys that
-   * have expired, and they are about to be removed.
+   * Whether there may be more. A page may then even be empty: it skips a bounded number of expired keys,
+   * which are about to be removed.
    */
   readonly hasMore: boolean;
 }
 
 /**
  * A table as a handler sees it. Every reader sees a change at once. From the millisecond in which a key
- * expires, every method takes it as absent.
+ * expires, every method treats it as absent.
  *
  * Any method may throw a TableError.
  */
@@ -88,15 +88,15 @@ export interface Table extends TableView {
   commit(): boolean;
 
   /**
-   * A hint that these keys are looked up next, which changes nothing. A table in memory reads what it needs of
-   * each, so that the processor fetches it for many keys at the same time.
+   * A hint that these keys are looked up next. A table in memory touches what it needs of each, so that the
+   * processor fetches it for many keys at the same time.
    */
   prefetch(keys: readonly Text[]): void;
 
   /**
-   * Begins to read the value of a key that is not in memory, where that would hold up the others, and resolves
-   * once it is there. Undefined if there is nothing to wait for: the value is there, or is read at once. Where
-   * all values are in memory, there is no such function.
+   * Begins to read the value of a key that is not in memory, if that would hold up other clients, and
+   * resolves once it is there. Undefined if there is nothing to wait for: the value is there, or is read at
+   * once. Missing if all values are always in memory.
    */
   readonly readAhead?: ((key: Text) => Promise<void> | undefined) | undefined;
 
@@ -105,6 +105,79 @@ export interface Table extends TableView {
 
   /** Closes the table. Whatever was committed is durable. */
   close(): void;
+}
+
+/** Where a request stands in its turn, once it has run. */
+export type Standing =
+  /** It has its reply. */
+  | "done"
+  /** It has asked for what the turn has not read: it must run again when that is there. */
+  | "unread"
+  /** It must wait for the next turn, and so must all that come after it on its connection. */
+  | "late"
+  /** The turn must begin anew, and keep other servers from writing. */
+  | "alone";
+
+/** A table that lives in an engine, as the handlers of one turn see it. */
+export interface TurnView extends TableView {
+  /** Whether the request has read or changed anything. */
+  readonly isTouched: boolean;
+  /** Whether the turn has changed anything. */
+  readonly isChanged: boolean;
+  /** How many bytes the turn's changes have. */
+  readonly changedBytes: number;
+  /** Notes that a request of the turn will ask for a key, and maybe for its value. */
+  want(key: Text, needsValue: boolean): void;
+  /** Begins a request; those of one client keep their order. */
+  begin(client: object): void;
+  /**
+   * Ends a request. "again": it must run once more, now. Unless it is done, what it has changed must be undone.
+   */
+  end(): Standing | "again";
+  /** Undoes all that the turn has changed. */
+  undoTurn(): void;
+}
+
+/** A table that lives in an engine, and that several servers share. Its turns come one after another. */
+export interface SharedTable {
+  /** What handlers see. */
+  readonly view: TurnView;
+  /** Whether this server has a copy of it all: then reads are true once that is up to date. */
+  readonly isCopied: boolean;
+  /** The most bytes that the changes of a turn may have. */
+  readonly changedBytesMax: number;
+  /** Whether the engine answered when it was asked last. */
+  readonly isReadable: boolean;
+
+  /** Waits until a turn may begin. Throws TableError. */
+  begin(deadline: number): Promise<void>;
+
+  /** Reads what the requests of the turn are known to need. They all run after it. Throws TableError. */
+  read(deadline: number): Promise<void>;
+
+  /** Lets the turn begin anew, and keeps other servers from writing until it ends. */
+  keepOthersOut(): void;
+
+  /**
+   * Commits what the turn has changed, or, where it has changed nothing, makes sure that what it has read is
+   * not stale. False: others were first. Then nothing took place, and the turn must read, and run, again.
+   *
+   * Throws TableError where nothing took place either, and any other error where nobody knows. The changes are
+   * undone then.
+   */
+  commit(deadline: number): Promise<boolean>;
+
+  /** Ends a turn: what it has changed and not committed is undone. */
+  end(): void;
+
+  /** Looks at the engine while there is nothing else to do, so that its loss and its return are noticed. Throws. */
+  follow(deadline: number): Promise<void>;
+
+  /** Does a bounded step of the work that can wait; true if there is more. */
+  maintain(): boolean;
+
+  /** Ends the use of the table. */
+  close(): void | Promise<void>;
 }
 
 /** Returns the time, in milliseconds since 1970. Tests inject their own. */
@@ -125,5 +198,13 @@ export class TableError extends Error {
   ) {
     super(message, options);
     this.fatal = fatal;
+  }
+}
+
+/** A handler has asked for what its turn has not read yet. The turn sees to it: no client is told. */
+export class UnreadError extends TableError {
+  /** Ends the handler. */
+  constructor() {
+    super("the table's engine has not been asked");
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Text that stays bytes. What a client sends and what a table stores is UTF-8 within a larger array. A `Text`
- * refers to it there, and becomes a string only when one is asked for.
+ * refers to it there, and becomes a string only on demand.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export class Text {
   readonly start: number;
   /** Where it ends: the first byte after it. */
   readonly end: number;
-  /** Its hash, where it is a key that was looked up; otherwise 0. */
+  /** Its hash, if it is a key that was looked up; otherwise 0. */
   hash = 0;
 
   /** Refers to bytes of this memory. */
@@ -98,7 +98,7 @@ export function copyText(text: Text, to: Memory, offset: number): void {
     to.bytes.set(bytes.subarray(start, end), offset);
     return;
   }
-  // Eight bytes at a time. The engine makes no object of a big integer that is only copied.
+  // Eight bytes at a time. V8 makes no object of a big integer that is only copied.
   const target = to.view;
   let i = 0;
   for (; i + 8 <= length; i += 8) {

@@ -1,5 +1,5 @@
 /**
- * Memory for what a turn gathers. It is filled from its start, and emptied when the turn ends.
+ * A buffer for what a turn gathers. It grows at its end, and is emptied when the turn ends.
  *
  * @module
  */
@@ -9,9 +9,9 @@ import type { Memory } from "./text.ts";
 
 /** How much memory a buffer begins with, in bytes: a power of two. */
 const BYTES_MIN = 65_536;
-/** How much it keeps for good, because fresh memory costs more than what it is filled with. */
+/** How much it keeps for good, because fresh memory costs more than filling it. */
 const KEPT_BYTES_MAX = 1_048_576;
-/** After so many turns that use less than a quarter of it, larger memory is given back. */
+/** After this many turns that use less than a quarter of it, larger memory is given back. */
 const TURNS_UNUSED_MAX = 64;
 
 /** A run of bytes that grows at its end. */
@@ -22,7 +22,7 @@ export class TurnBuffer {
   #length: number;
   #turnsUnused = 0;
 
-  /** An empty buffer, where so many bytes are always in use: for what is written when the turn ends. */
+  /** An empty buffer in which this many bytes are always in use, for what is written when the turn ends. */
   constructor({ headBytes = 0, budget = new MemoryBudget() } = {}) {
     this.#headBytes = headBytes;
     this.#budget = budget;
@@ -40,7 +40,10 @@ export class TurnBuffer {
     return this.#length;
   }
 
-  /** Puts so many bytes more in use, whatever they hold, and returns the offset of the first. Throws MemoryFullError. */
+  /**
+   * Puts this many more bytes in use, whatever they hold, and returns the offset of the first. Throws
+   * MemoryFullError.
+   */
   claim(bytes: number): number {
     const start = this.#length;
     const end = start + bytes;
@@ -49,7 +52,7 @@ export class TurnBuffer {
     return start;
   }
 
-  /** Keeps so many of the bytes in use, and drops those after them. */
+  /** Keeps this many of the bytes in use, and drops the rest. */
   truncate(length: number): void {
     this.#length = length;
   }
@@ -69,7 +72,7 @@ export class TurnBuffer {
     this.#replace(size);
   }
 
-  /** Goes on in other memory, which takes what is in use. */
+  /** Moves the bytes in use to other memory. */
   #replace(size: number): void {
     const before = this.#memory;
     this.#memory = this.#budget.memory(size);

@@ -1,6 +1,6 @@
 /**
- * Backup: copies the table in a folder to a new file, also while a server has it open. Run it with
- * `deno task backup FILE`, or as `keyline backup FILE`.
+ * Backup: copies the table in a folder to a new file, even while a server has it open. Run it with `deno task
+ * backup FILE`, or as `keyline backup FILE`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { messageOf } from "../tables/durable/errors.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = { data: DATA_FLAG, ...COMMON_FLAGS } as const satisfies Flags;
 

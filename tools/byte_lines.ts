@@ -17,8 +17,8 @@ export interface LineOptions {
 const LF = 0x0a;
 
 /**
- * Yields the lines that each chunk of a stream completes, without their LF, and at the end a last one
- * that has none. `undefined` stands for a line that is too long.
+ * Yields the lines that each chunk of a stream completes, without their LF, and finally a last one without
+ * LF. `undefined` stands for a line that is too long.
  */
 export async function* linesOf(
   stream: AsyncIterable<Uint8Array>,
@@ -74,7 +74,7 @@ class PartialLine {
   }
 }
 
-/** Passes a stream on until a signal is aborted, even while nothing arrives. */
+/** Passes a stream on until a signal aborts, even while nothing arrives. */
 async function* until<Chunk>(
   signal: AbortSignal,
   stream: AsyncIterable<Chunk>,

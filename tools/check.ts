@@ -1,6 +1,6 @@
 /**
- * Check: reads a whole table, verifies every checksum, and says what is damaged; on request it copies what is
- * whole. Run it with `deno task check:table FOLDER`, or as `keyline check FOLDER`.
+ * Check: reads a whole table, verifies every checksum, and reports damage; with `--salvage`, it copies what
+ * is intact. Run it with `deno task check:table FOLDER`, or as `keyline check FOLDER`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { printable } from "./printable.ts";
 import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
 import { counted, Meter } from "./progress.ts";
 import { COMMON_FLAGS, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   salvage: {
@@ -63,7 +63,7 @@ function* inspect(path: string): Steps<{ found: Inspection }> {
   return { found: yield* Inspection.of(source) };
 }
 
-/** What was found, a line each. */
+/** The findings, one a line. */
 function reportOf(found: Inspection): string {
   const { path, memtable, segments, indexes, sequence, damage, lost } = found;
   const live = memtable.liveBytes.total;

@@ -1,5 +1,5 @@
 /**
- * Reads a stream of server-sent events, as far as `top` needs it: the names and the data of events.
+ * Reads a stream of server-sent events, as far as `top` needs them: their names and data.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 export interface StreamEvent {
   /** Its name. */
   readonly event: string;
-  /** What it brings. */
+  /** Its data. */
   readonly data: string;
 }
 
-/** The events of a stream, until it ends or breaks, whichever comes first. Throws where it is aborted. */
+/** The events of a stream, until it ends or breaks. Throws if it is aborted. */
 export async function* eventsOf(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   signal: AbortSignal,

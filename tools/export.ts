@@ -1,6 +1,6 @@
 /**
- * Export: writes every key of a running server to standard output, with its value and its expiry, as a
- * line of JSON each. Run it with `deno task export`, or as `keyline export`.
+ * Export: writes every key of a running server to standard output, with its value and its expiry, one JSON
+ * object a line. Run it with `deno task export`, or as `keyline export`.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { INTERRUPTED, onInterrupt, runProgram, writeOut } from "./program.ts";
 import { counted, grouped, Meter } from "./progress.ts";
 import { quoted } from "./printable.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,

@@ -1,6 +1,6 @@
 /**
- * Reads the keys of a server batch by batch, each with its value and its expiry, and holds no more of them
- * than a bound, however large the values are.
+ * Reads the keys of a server batch by batch, each with its value and its expiry, and holds a bounded number
+ * of them, however large the values are.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { lineOf } from "./record.ts";
 
 /** The most keys of a batch. Two batches are read at a time, while a third one is written. */
 const BATCH_KEYS_MAX = 500;
-/** How many keys the first batch has; the next ones have twice as many while their values are small. */
+/** How many keys the first batch has; each next one has twice as many while values are small. */
 const BATCH_KEYS_MIN = 16;
 /** The size of a batch in characters, give or take a value. */
 const BATCH_SIZE = 8_388_608;
@@ -46,7 +46,7 @@ interface Reading {
   readonly lines: Promise<Lines>;
 }
 
-/** Yields the lines of a range, and meanwhile reads on. Throws what the client throws. */
+/** Yields the lines of a range while reading ahead. Throws what the client throws. */
 export async function* exportLines(
   db: Reader,
   { prefix, after, signal }: Range,
@@ -88,8 +88,8 @@ function read(db: Reader, keys: readonly string[]): Reading {
 }
 
 /**
- * Returns the lines of the first keys, as many as a batch may hold. All are asked for at once, and nobody
- * knows how long a value is before it is there: what comes when the batch is full is dropped, and asked for
+ * Returns the lines of the first keys, as many as a batch may hold. All are requested at once, and the length
+ * of a value is unknown until it arrives: values that arrive when the batch is full are dropped and requested
  * again.
  */
 async function linesOf(db: Reader, keys: readonly string[]): Promise<Lines> {
@@ -121,7 +121,7 @@ function finite(time: number): number | undefined {
   return time === Infinity ? undefined : time;
 }
 
-/** When a key expires that has this many seconds left, in milliseconds since 1970. */
+/** When a key with this many seconds left expires, in milliseconds since 1970. */
 function expiryOf(seconds: number | undefined): number | undefined {
   return seconds === undefined ? undefined : Math.round(Date.now() + seconds * 1_000);
 }

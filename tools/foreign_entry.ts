@@ -28,8 +28,8 @@ export interface ForeignEntry extends ForeignKey {
 }
 
 /**
- * Returns why a key can't be imported, whatever its value. No other key is sent back to the server that
- * listed it: where keys are words of a line, one with a line feed would be a command.
+ * Returns why a key can't be imported, whatever its value; undefined if it can. Only a valid key is sent back
+ * to the server that listed it: in a line protocol, a key with a line feed would be a command.
  */
 export function faultOfForeignKey(key: Buffer): string | undefined {
   const name = textOf(key);

@@ -1,6 +1,6 @@
 /**
- * A screen of its own for a program on a terminal, with single keys, that gives back what was there before
- * however the program ends.
+ * A full screen for a program on a terminal, with single-key input. It restores the previous content however
+ * the program ends.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 import { writeSync } from "node:fs";
 import process from "node:process";
 
-/** A screen of its own, without a cursor; and back to what was there before. */
+/** Switches to an alternate screen without a cursor, and back. */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 const CTRL_C = "\x03";
-/** What ends a program from outside; Ctrl-C is a key. */
+/** The signals that end a program; Ctrl-C is a key. */
 const SIGNALS = ["SIGTERM", "SIGHUP"] as const;
 
 /** The terminal, taken. Use it with `using`. */

@@ -7,7 +7,7 @@
 import { openSync } from "node:fs";
 import process from "node:process";
 import { ReadStream } from "node:tty";
-import { UsageError } from "../server/flags.ts";
+import { UsageError } from "../server/settings/flags.ts";
 
 const ENTER = new Set(["\r", "\n", "\x04"]);
 const CTRL_C = "\x03";

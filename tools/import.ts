@@ -22,7 +22,7 @@ import {
   oneOf,
   UsageError,
   wholeNumber,
-} from "../server/flags.ts";
+} from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,

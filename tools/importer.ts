@@ -1,6 +1,6 @@
 /**
- * Stores the entries of a source through a client, several batches at a time, and keeps account: what
- * is stored, what had expired, what can't be stored, and up to which line all is done.
+ * Stores the entries of a source through a client, several batches at a time, and keeps account of what was
+ * stored, what had expired, what can't be stored, and up to which line everything is done.
  *
  * @module
  */
@@ -28,7 +28,7 @@ export interface Account {
   expired: number;
   /** How many could not be stored, by reason. */
   readonly faults: Map<string, number>;
-  /** The position up to which all is done; something after it may be done, too. */
+  /** The position up to which everything is done; later items may be done, too. */
   donePlace: number;
   /** What stopped the import; undefined if nothing did. */
   stopped: Stop | undefined;
@@ -40,20 +40,20 @@ export interface Stop {
   readonly place: number;
   /** The reason. */
   readonly why: string;
-  /** Whether the item itself is wrong, so that it has to be left out to go on. */
+  /** Whether the item itself is wrong, so that it has to be left out to continue. */
   readonly isItem: boolean;
 }
 
 /** How many batches are in flight at a time, and how many characters, give or take a batch. */
 const BATCHES_MAX = 4;
 const IN_FLIGHT_SIZE = BATCHES_MAX * BATCH_SIZE;
-/** How many items that can't be stored are named; those after them are only counted. */
+/** How many items that can't be stored are named; further ones are only counted. */
 const NAMED_MAX = 100;
-/** How many reasons are told apart. */
+/** How many reasons to tell apart. */
 const REASONS_MAX = 100;
 /** How much of a key or of a reason is shown, in characters. */
 const SHOWN_MAX = 300;
-/** To store the same value again changes nothing, so a lost reply is no reason to stop. */
+/** Storing the same value again changes nothing, so a lost reply is no reason to stop. */
 const RETRY = { retry: true };
 /** The shortest and the longest time to live that the protocol takes, in milliseconds. */
 const TTL_MS = { min: 1, max: 999_999_999_999_000 };
@@ -127,7 +127,10 @@ class Importer {
     this.#options.meter.fraction = fraction;
   }
 
-  /** Stores an entry, after an earlier one of the same key that expires: EXPIRE must not hit this one. */
+  /**
+   * Stores an entry, after any earlier entry of the same key that expires, whose EXPIRE must not hit this
+   * one.
+   */
   #inOrder(item: Item, entry: Entry): Promise<void> {
     const { key, expiresAt } = entry;
     const earlier = this.#expiring.get(key);
@@ -194,7 +197,7 @@ class Importer {
   }
 }
 
-/** As much of a text as fits on a few lines: another server may send as much as it likes. */
+/** The beginning of a text, as much as fits on a few lines: another server may send any amount. */
 function clipped(text: string): string {
   return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}…` : text;
 }

@@ -63,12 +63,12 @@ export class LineSource implements Source {
   }
 }
 
-/** A first line without the mark of byte order (BOM), which editors put before text. */
+/** A first line without the byte order mark that some editors put before text. */
 function withoutMark(line: Buffer | undefined): Buffer | undefined {
   return line?.subarray(0, 3).equals(MARK) ? line.subarray(3) : line;
 }
 
-/** Whether a line has nothing but what JSON takes for space. */
+/** Whether a line has only what JSON treats as space. */
 function isBlank(line: Buffer | undefined): boolean {
   return line !== undefined && line.every((byte) => BLANKS.includes(byte));
 }

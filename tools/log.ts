@@ -15,7 +15,7 @@ import { openSource } from "../tables/durable/source.ts";
 import { printable } from "./printable.ts";
 import { runProgram, writeOut } from "./program.ts";
 import { withToolErrors } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = { help: { help: "show this and end" } } as const satisfies Flags;
 
@@ -87,7 +87,7 @@ function lineOf(segment: Segment, { offset, sequence, change }: RecordPiece): st
   return `${fields.join(" ").trimEnd()}\n`;
 }
 
-/** A time as people write it, or its milliseconds where that is beyond what a date can be. */
+/** A time as people write it, or its milliseconds if it is out of the range of dates. */
 function timeOf(milliseconds: number): string {
   const date = new Date(milliseconds);
   return Number.isNaN(date.getTime()) ? String(milliseconds) : date.toISOString();

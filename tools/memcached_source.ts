@@ -1,7 +1,7 @@
 /**
- * Imports from a memcached server: its values with their expiry. `lru_crawler metadump hash` lists the
- * keys on one connection, and `get` reads them on another, many in one line. The protocol is described
- * in memcached's doc/protocol.txt.
+ * Imports from a memcached server: its values with their expiry. `lru_crawler metadump hash` lists the keys
+ * on one connection, and `get` reads them on another, many in one line. memcached's doc/protocol.txt
+ * describes the protocol.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
 import { ToolError } from "./program.ts";
 import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
-import { UsageError } from "../server/flags.ts";
+import { UsageError } from "../server/settings/flags.ts";
 
 const MEMCACHED_PORT = 11211;
 /** How many statistics to read at most; memcached 1.6 has about a hundred. */
@@ -78,7 +78,7 @@ async function* keysOf(memcached: StreamReader): AsyncGenerator<Listed, void, un
   }
 }
 
-/** The keys with their values or why they are left out, without those that are gone. */
+/** The keys with their values, or with the reason for leaving them out, without those that are gone. */
 async function itemsOf(memcached: StreamReader, listed: readonly Listed[]): Promise<Item[]> {
   const items: Item[] = [];
   const asked = new Map<string, Listed>();

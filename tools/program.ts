@@ -1,6 +1,6 @@
 /**
- * What the programs beside the server have in common: how they start and how they end. Each returns its
- * exit code, so that `main.ts` can run them and tests can call them.
+ * What all tools have in common: how they start and how they end. Each returns its exit code, so that
+ * `main.ts` can run them and tests can call them.
  *
  * @module
  */
@@ -8,14 +8,14 @@
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
 import { printable } from "./printable.ts";
-import { type Flags, type Given, readCall, UsageError } from "../server/flags.ts";
+import { type Flags, type Given, readCall, UsageError } from "../server/settings/flags.ts";
 
 /** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;
-/** How soon after a SIGINT another one is the same Ctrl-C, which `deno task` delivers twice. */
+/** Within this time after a SIGINT, another one is the same Ctrl-C, which `deno task` delivers twice. */
 const SAME_SIGNAL_MS = 500;
 
-/** A program beside the server. */
+/** A tool. */
 export interface Program<Known extends Flags> {
   /** Its name in messages, as in `keyline export`. */
   readonly name: string;
@@ -32,8 +32,8 @@ export interface Program<Known extends Flags> {
 }
 
 /**
- * Runs a program and returns its exit code. What it throws becomes one line on standard error and the
- * code 2 for a wrong call or 1 for anything else.
+ * Runs a program and returns its exit code. An error becomes one line on standard error and exit code 2 for a
+ * wrong call, or 1 otherwise.
  */
 export async function runProgram<const Known extends Flags & { help: object }>(
   args: readonly string[],
@@ -62,7 +62,7 @@ export async function runProgram<const Known extends Flags & { help: object }>(
   }
 }
 
-/** Something keeps a program from going on; the message says what to do. */
+/** An error that stops a program; the message says what to do. */
 export class ToolError extends Error {}
 
 /** Writes a line for a person to standard error. */
@@ -84,7 +84,7 @@ export function onInterrupt(stop: () => void): Disposable {
   return { [Symbol.dispose]: () => process.off("SIGINT", listener) };
 }
 
-/** Writes to standard output, and waits while its reader does not keep up. */
+/** Writes to standard output, and waits for a slow reader. */
 export function writeOut(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
     process.stdout.write(text, (error) => error ? reject(error) : resolve());

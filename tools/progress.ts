@@ -1,8 +1,7 @@
 /**
- * Shows the progress of long work: a bar on a terminal, a line a minute elsewhere. It goes to standard
- * error, because standard output is for data. It is our own because the library in wide use has had no
- * release since 2023, shows no rate, and would be fetched with its five packages at every start of the
- * server.
+ * Shows the progress of long work: a bar on a terminal, otherwise a line a minute. It goes to standard error,
+ * because standard output is for data. It is our own because the library in wide use has had no release since
+ * 2023, shows no rate, and would be fetched with its five packages at every start of the server.
  *
  * @module
  */
@@ -48,7 +47,7 @@ export class Meter implements Disposable {
   readonly #timer: ReturnType<typeof setInterval> | undefined;
   #isDrawn = false;
 
-  /** Time counts from here on, and the line is drawn again and again until the meter is disposed of. */
+  /** Time counts from here on, and the line is redrawn until the meter is disposed of. */
   constructor(options: MeterOptions) {
     this.#options = { quiet: false, screen: process.stderr, now: Date.now, ...options };
     const { quiet, screen, now } = this.#options;

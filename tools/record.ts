@@ -23,7 +23,7 @@ export class EntryError extends Error {}
 const FIELDS = new Set(["key", "value", "expiresAt"]);
 const AFTER_STRING = /[ \t\r\n]*:/y;
 
-/** Returns the line of an entry, including its line feed. Shown on a terminal, it does not act on it. */
+/** Returns the line of an entry, including its line feed. It is safe to show on a terminal. */
 export function lineOf({ key, value, expiresAt }: Entry): string {
   const expiry = expiresAt === undefined ? "" : `,"expiresAt":${expiresAt}`;
   return `${
@@ -54,7 +54,7 @@ export function entryOf(line: string): Entry {
   return checked(parsed as Entry);
 }
 
-/** Returns how many names of fields JSON has that is valid: strings with a colon after them. */
+/** Returns how many field names valid JSON has: strings followed by a colon. */
 function countNames(json: string): number {
   let count = 0;
   for (let at = json.indexOf('"'); at >= 0; at = json.indexOf('"', at)) {

@@ -1,7 +1,7 @@
 /**
- * Imports from a redis server: its strings with their expiry. It lists keys with SCAN, asks STRLEN how
- * much fits into a batch, and reads each key with GET and PTTL, many in one write. The protocol is RESP 2,
- * as redis documents it. Keys of another type have no counterpart; TYPE tells what they are.
+ * Imports from a redis server: its strings with their expiry. It lists keys with SCAN, asks STRLEN how much
+ * fits in a batch, and reads each key with GET and PTTL, many in one write. The protocol is RESP 2, as
+ * documented by redis. Keys of other types have no counterpart; TYPE identifies them.
  *
  * @module
  */
@@ -17,13 +17,13 @@ import {
 import { ToolError } from "./program.ts";
 import { type Batch, gathered, type Item, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
-import { UsageError } from "../server/flags.ts";
+import { UsageError } from "../server/settings/flags.ts";
 
 /** How many keys SCAN is asked to look at for one page. */
 const SCAN_COUNT = 500;
 /** The most elements of a list to accept: SCAN gives a few more than it is asked for. */
 const LIST_MAX = 65_536;
-/** How deep lists may be nested: a page is a list in which the keys are another one. */
+/** How deep lists may be nested: a page is a list that contains the list of keys. */
 const DEPTH_MAX = 2;
 const REDIS_PORT = 6379;
 
@@ -39,7 +39,7 @@ class RedisError {
   }
 }
 
-/** A key with the size of its value, in bytes, and why it is left out, if it is. */
+/** A key with the size of its value, in bytes, and the reason for leaving it out, if any. */
 interface Listed extends ForeignKey {
   readonly size: number;
   fault: string | undefined;
@@ -97,7 +97,7 @@ export class RedisSource implements Source {
   }
 }
 
-/** The keys with the sizes of their values, or why they are left out. */
+/** The keys with the sizes of their values, or with the reason for leaving them out. */
 async function sizesOf(redis: StreamReader, keys: readonly ForeignKey[]): Promise<Listed[]> {
   const listed: Listed[] = [];
   const others: Listed[] = [];
@@ -122,7 +122,10 @@ async function sizesOf(redis: StreamReader, keys: readonly ForeignKey[]): Promis
   return listed;
 }
 
-/** The keys with their values and expiries, or why they are left out, without those that are gone. */
+/**
+ * The keys with their values and expiries, or with the reason for leaving them out, without those that are
+ * gone.
+ */
 async function itemsOf(redis: StreamReader, listed: readonly Listed[]): Promise<Item[]> {
   const asked = listed.filter(({ fault }) => fault === undefined);
   redis.write(asked.map(({ key }) => ask("GET", key) + ask("PTTL", key)).join(""));
@@ -150,7 +153,7 @@ function refusal(name: string, { text }: RedisError): string {
   return `redis refuses ${name}: ${text}`;
 }
 
-/** Returns what a URL says on how to log in. Throws UsageError. */
+/** Returns the login in a URL. Throws UsageError. */
 function loginOf({ username, password, pathname, searchParams, hash }: URL): Login {
   const inPath = pathname.slice(1);
   const inQuery = [...searchParams];

@@ -1,6 +1,6 @@
 /**
- * Restore: makes a folder of a backup, for a server to start on. Run it with `deno task restore FILE`, or as
- * `keyline restore FILE`.
+ * Restore: turns a backup into a data folder, for a server to start on. Run it with `deno task restore FILE`,
+ * or as `keyline restore FILE`.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { restore } from "../tables/durable/copy.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
 import { counted, Meter } from "./progress.ts";
 import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   data: { ...DATA_FLAG, help: "folder to make, which is empty or not there" },

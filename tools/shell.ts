@@ -1,7 +1,7 @@
 /**
- * The shell: a prompt for a running server, with history, completion and hints. If input or output is
- * not a terminal, or one that can't move its cursor, it just sends lines and prints replies; with a request as
- * arguments, it sends that one and prints its value. Run it with `deno task shell`, or as `keyline shell`.
+ * The shell: a prompt for a running server, with history, completion and hints. If input or output is not a
+ * terminal, or one that can't move its cursor, it just sends lines and prints replies; with a request as
+ * arguments, it sends that one and prints its result. Run it with `deno task shell`, or as `keyline shell`.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, valueReply, worse } from "./shell_reply.ts";
 import { nameOf, reach, type Target, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/flags.ts";
+import { type Flags, helpText } from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
@@ -41,16 +41,19 @@ or the lines; for a request that asks for nothing, OK. Any other reply goes to s
 Otherwise, each line of input is sent, and each reply printed as it is. The exit code is the highest that a
 reply comes to: 0 for 200; 1 for 404 and 409; 2 for 220, 400 and 401; 3 for 500, 503 and no reply.
 `;
-/** How many requests are in flight at a time, if input is not a terminal: as many as have small replies. */
+/** How many requests are in flight at a time, if input is not a terminal. */
 const WINDOW = { min: 16, max: 1_000 };
-/** How many bytes these requests have together, give or take one, and about how many their replies. */
+/**
+ * How many bytes these requests have in total, give or take one request, and about how many their replies
+ * have.
+ */
 const WINDOW_SIZE = 4_194_304;
 /** How many characters are printed at once, give or take a reply. */
 const WRITE_SIZE = 65_536;
 /** The longest line to send, in bytes, which is the longest that a server can be set to take. */
 const LINE_BYTES_MAX = 67_108_864;
 
-/** What a line of input comes to. */
+/** The result of a line of input. */
 interface Outcome {
   /** What goes to standard output. */
   readonly text: string;
@@ -95,7 +98,7 @@ export function runShell(args: readonly string[]): Promise<number> {
   });
 }
 
-/** Connects; the exit code where that fails. */
+/** Connects; returns the exit code if that fails. */
 async function tryToReach(target: Target): Promise<Client | number> {
   try {
     return await reach(target);
@@ -106,7 +109,7 @@ async function tryToReach(target: Target): Promise<Client | number> {
   }
 }
 
-/** Sends one request, and prints what it asks for; returns the exit code. */
+/** Sends one request, and prints its result; returns the exit code. */
 async function runOne(db: Client, line: string): Promise<number> {
   const outcome = await askPlain(db, line, valueReply);
   await writeOut(outcome.text);
@@ -115,7 +118,7 @@ async function runOne(db: Client, line: string): Promise<number> {
 
 /**
  * Sends each line of standard input, and prints each reply; returns the worst of the exit codes. `prompt` is
- * for a terminal that can't move its cursor, and empty elsewhere.
+ * for a terminal that can't move its cursor, and otherwise empty.
  */
 async function runPlain(db: Client, prompt: string): Promise<number> {
   let worst = 0;
@@ -163,7 +166,10 @@ async function runPlain(db: Client, prompt: string): Promise<number> {
   return worst;
 }
 
-/** A line that is not sent: a decoder that replaces its bytes would make it another request. */
+/**
+ * The result of a line that is not UTF-8 and not sent: decoding it with replacements would make another
+ * request.
+ */
 function refuse(bytes: Uint8Array | undefined, place: number): Promise<Outcome> {
   const why = bytes === undefined ? `is longer than ${LINE_BYTES_MAX} bytes` : "is not UTF-8";
   say(`keyline shell: Line ${place} ${why}`);
@@ -183,7 +189,7 @@ async function askPlain(db: Client, line: string, show = plainReply): Promise<Ou
   }
 }
 
-/** Drops permissions that are not needed any more, so that no reply of the server can abuse them. */
+/** Drops permissions that are no longer needed, so that no reply of the server can abuse them. */
 function giveUp(names: ("read" | "write" | "env")[]): void {
   for (const name of names) Deno.permissions.revokeSync({ name });
 }

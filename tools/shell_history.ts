@@ -1,5 +1,5 @@
 /**
- * The history of the shell, in a file that only its owner can read. Passwords are not kept.
+ * The history of the shell, in a file that only its owner can read. It keeps no passwords.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const OWNER_ONLY = 0o600;
 export class History {
   /** The lines of earlier runs, the latest first. */
   readonly lines: string[];
-  /** The file, opened once, so that later no permission to write is needed. */
+  /** The file, opened once, so that no permission to write is needed later. */
   readonly #file: number | undefined;
 
   /** Reads a file and appends to it. Without a file, or if it can't be used, nothing is kept. */
@@ -47,8 +47,8 @@ export class History {
 }
 
 /**
- * Whether a line may be kept: it is not empty, and does not begin with AUTH. What follows does not matter:
- * `AUTH=secret` is no request, but has a password in it.
+ * Whether a line may be kept: it is not empty, and does not begin with AUTH, whatever follows: `AUTH=secret`
+ * is not a request, but has a password in it.
  */
 export function isKept(line: string): boolean {
   return line.trim() !== "" && !/^\W*AUTH/i.test(line);

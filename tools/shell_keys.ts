@@ -1,7 +1,7 @@
 /**
- * What is typed or pasted in the shell, on its way to readline. Readline measures the whole line for each
- * character that it is given, so that pasting would take quadratic time, and it takes U+2028 and U+2029 for
- * Enter, so that a pasted value could end in a request.
+ * Keys typed or pasted in the shell, on their way to readline. Readline measures the whole line for each
+ * character it receives, so that pasting would take quadratic time, and it takes U+2028 and U+2029 for Enter,
+ * so that a pasted value could end in a request.
  *
  * @module
  */
@@ -29,7 +29,7 @@ export interface KeysOptions {
 
 type Listener = (text: string | undefined, key: Key) => void;
 
-/** The first of the halves of surrogate pairs that stand for what is not shown. */
+/** The first of the surrogate halves that stand for characters that are not shown. */
 const STAND_IN_MIN = 0xdc00;
 // deno-lint-ignore no-control-regex -- what readline takes for a key rather than for text
 const NOT_TEXT = /[\x00-\x1f\x7f]/;
@@ -42,7 +42,7 @@ export class Keys {
   readonly #options: KeysOptions;
   #text = "";
 
-  /** Stands between an input and readline, which reads it already. */
+  /** Interposes between an input and readline, which is already reading it. */
   constructor(input: typeof process.stdin, lines: Interface, options: KeysOptions) {
     this.#input = input;
     this.#lines = lines;
@@ -52,7 +52,7 @@ export class Keys {
     for (const listener of this.#readline) input.off("keypress", listener);
   }
 
-  /** Takes no more keys, and drops what readline has not been given. */
+  /** Takes no more keys, and drops those not yet given to readline. */
   end(): void {
     this.#text = "";
     this.#input.off("keypress", this.#take);
@@ -103,7 +103,7 @@ export class StandIns {
     }).join("");
   }
 
-  /** Returns what text with stand-ins stands for. */
+  /** Returns the original of a text with stand-ins. */
   meant(shown: string): string {
     return shown.replace(
       /\p{Cs}/gu,

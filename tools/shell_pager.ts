@@ -14,7 +14,7 @@ const MORE = "-- more: space for a page, Enter for a line, q to leave --";
 export class Pager {
   readonly #input: typeof process.stdin;
   readonly #output: typeof process.stdout;
-  /** Whether it waits for a key, which then is for nobody else. */
+  /** Whether it waits for a key, which it then takes exclusively. */
   isOpen = false;
 
   /** Reads keys from `input`, which emits `keypress` events already, and writes to `output`. */
@@ -43,7 +43,7 @@ export class Pager {
     }
   }
 
-  /** The end of the lines that fit, at least one. */
+  /** The end of the lines that fit on the screen, at least one. */
   #fits(lines: readonly string[], { from, rows }: { from: number; rows: number }): number {
     const columns = Math.max(1, this.#output.columns ?? 80);
     let at = from;

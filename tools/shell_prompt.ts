@@ -15,7 +15,7 @@ import { codeOf, shownError, shownReply } from "./shell_reply.ts";
 import { Words } from "./shell_words.ts";
 import { nameOf, type Target, wantsPassword } from "./target.ts";
 
-/** The parts of a prompt beside the client. */
+/** The parts of a prompt besides the client. */
 export interface PromptOptions {
   /** The server. */
   readonly target: Target;

@@ -15,7 +15,10 @@ export interface View {
   readonly milliseconds: number;
 }
 
-/** The requests for lists that may be empty: the reply alone does not tell such a list from a number. */
+/**
+ * The requests for lists that may be empty: by its reply, an empty list can't be distinguished from a
+ * number.
+ */
 const LISTS = /^ *(KEYS|CLIENTS)( |$)/i;
 const RESET = "\x1b[0m";
 const DIM = "\x1b[2m";
@@ -34,7 +37,7 @@ export function worse(one: number, other: number): number {
   return Math.max(one, other);
 }
 
-/** What is printed of a reply. */
+/** What to print for a reply. */
 export interface Printed {
   /** What goes to standard output. */
   readonly text: string;
@@ -44,11 +47,11 @@ export interface Printed {
   readonly code: number;
 }
 
-/** What a reply answers, and where it goes. */
+/** The request of a reply, and where the output goes. */
 export interface Asked {
   /** The request. */
   readonly line: string;
-  /** Whether standard output is a terminal, on which no reply may act. */
+  /** Whether standard output is a terminal, which no reply may control. */
   readonly isTerminal: boolean;
 }
 
@@ -58,8 +61,9 @@ export function plainReply(reply: Reply, { isTerminal }: Asked): Printed {
 }
 
 /**
- * Returns what a request asks for, without the codes around it: what follows `200 OK`, or the lines of a list. A
- * reply that is no success is a note, and so is what a list's last line says beside the number of its lines.
+ * Returns the result of a request, without codes: the text after `200 OK`, or the lines of a list. A reply
+ * that is not a success becomes a note, and so does anything in a list's last line besides the number of its
+ * lines.
  */
 export function valueReply(reply: Reply, { line, isTerminal }: Asked): Printed {
   const code = codeOf(reply);
@@ -82,7 +86,7 @@ function textOf(lines: readonly string[], isTerminal: boolean): string {
   return lines.map((line) => `${isTerminal ? printable(line) : line}\n`).join("");
 }
 
-/** Returns the lines of a reply for a terminal, none of which can act on the terminal. */
+/** Returns the lines of a reply, safe to show on a terminal. */
 export function shownReply(reply: Reply, { hasColors, milliseconds }: View): string[] {
   const { code, text, lines } = reply;
   const color = hasColors ? COLORS[codeOf(reply)]! : "";

@@ -1,6 +1,6 @@
 /**
- * What the shell knows about the server's operations, which it learns from HELP, so that it knows new
- * ones, too: it completes words and tells which arguments are missing.
+ * What the shell knows about the server's operations, learned from HELP, so that it also knows new ones: it
+ * completes words and shows which arguments are missing.
  *
  * @module
  */
@@ -18,7 +18,7 @@ interface Operation {
   readonly words: readonly string[];
 }
 
-/** Completes lines and tells which arguments are missing. */
+/** Completes lines and shows which arguments are missing. */
 export class Words {
   readonly #operations: Map<string, Operation>;
 
@@ -26,7 +26,7 @@ export class Words {
     this.#operations = new Map(operations.map((operation) => [operation.verb, operation]));
   }
 
-  /** Asks a server for its operations; there are none if it lists none. */
+  /** Asks a server for its operations. */
   static async of(db: Client): Promise<Words> {
     const { lines } = await db.request("HELP").catch(() => ({ lines: [] as string[] }));
     return new Words(lines.map((line) => {
@@ -70,7 +70,7 @@ export class Words {
   }
 }
 
-/** The end of `[prefix [after]]`, without brackets that close what is not there. */
+/** The end of `[prefix [after]]`, without unmatched closing brackets. */
 function balanced(usage: string): string {
   const count = (bracket: string) => usage.split(bracket).length - 1;
   const surplus = count("]") - count("[");

@@ -23,7 +23,7 @@ export interface Item {
 export interface Batch {
   /** The items, in order. */
   readonly items: readonly Item[];
-  /** How much of the source is read by now, from 0 to 1; undefined if unknown. */
+  /** How much of the source has been read, from 0 to 1; undefined if unknown. */
   readonly fraction: number | undefined;
 }
 

@@ -14,7 +14,7 @@ import { ToolError } from "./program.ts";
 const LINE_BYTES_MAX = 65_536;
 /**
  * The largest block to accept, in bytes: the longest line that a server can be set to take, and a little
- * more, because memcached counts what an item has beside its value.
+ * more, because memcached also counts the rest of an item.
  */
 export const BLOCK_BYTES_MAX = 67_109_888;
 const [LF, CR] = [0x0a, 0x0d];
@@ -25,7 +25,7 @@ export interface Address extends SocketOptions {
   readonly name: string;
   /** How long it may take to accept a connection or to answer, in milliseconds. */
   readonly timeout: number;
-  /** Whether what it sends is taken at once, and held until it is asked for, so that it never waits. */
+  /** Whether to read everything it sends at once and hold it until needed, so that it never waits. */
   readonly isReadAhead?: boolean;
 }
 
@@ -79,7 +79,7 @@ export class StreamReader implements Disposable {
       const hint = tls && why === late ? "; does it speak TLS?" : "";
       throw new ToolError(`Cannot connect to ${name} on ${hostname}:${port}: ${why}${hint}`);
     }
-    // From now on, the error goes to whoever reads.
+    // From now on, the error goes to the reader.
     socket.on("error", () => {});
     socket.setTimeout(0);
     return new StreamReader(socket, address);
@@ -136,7 +136,7 @@ export class StreamReader implements Disposable {
     this.#at = 0;
   }
 
-  /** Waits for a packet. Only now is silence the server's: between two calls, nobody reads it. */
+  /** Waits for a packet. Silence counts only here, because nothing is read between calls. */
   async #next(): Promise<Buffer> {
     let why = "it closed the connection";
     this.#socket.setTimeout(this.#timeout);
@@ -152,13 +152,13 @@ export class StreamReader implements Disposable {
   }
 }
 
-/** Returns a stream that takes all that a socket gives, without a bound. */
+/** Returns a stream that buffers everything from a socket, without a bound. */
 function readAhead(socket: Socket): Transform {
   const ahead = new Transform({
     highWaterMark: Number.MAX_SAFE_INTEGER,
     // A packet may be a small part of a large block of memory.
     transform: (packet: Buffer, _encoding, done) => done(null, Buffer.from(packet)),
   });
-  // An error goes to whoever reads.
+  // An error goes to the reader.
   return pipeline(socket, ahead, () => {});
 }

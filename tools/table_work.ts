@@ -1,6 +1,6 @@
 /**
  * What the tools that read and write tables on disk have in common: they work in steps, show progress between
- * them, and stop on Ctrl-C.
+ * steps, and stop on Ctrl-C.
  *
  * @module
  */
@@ -10,9 +10,9 @@ import { OpenError } from "../tables/durable/errors.ts";
 import type { Steps } from "../tables/durable/inspection.ts";
 import { onInterrupt, ToolError } from "./program.ts";
 import type { Meter } from "./progress.ts";
-import type { Flag, Flags } from "../server/flags.ts";
+import type { Flag, Flags } from "../server/settings/flags.ts";
 
-/** Where the table is. */
+/** The flag that says where the table is. */
 export const DATA_FLAG: Flag & { hint: string; preset: string } = {
   hint: "FOLDER",
   preset: "data",
@@ -45,7 +45,7 @@ export async function runSteps<Result>(
   });
 }
 
-/** Runs what opens tables, whose errors tell people what to do. */
+/** Runs a function that opens tables, and reports its errors, which say what to do. */
 export async function withToolErrors<Result>(run: () => Promise<Result>): Promise<Result> {
   try {
     return await run();

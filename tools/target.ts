@@ -1,5 +1,5 @@
 /**
- * The server that a program beside it talks to: the flags that name it, the password, and the way in.
+ * The server that a tool talks to: the flags that name it, the password, and the connection.
  *
  * @module
  */
@@ -17,7 +17,13 @@ import {
 import { textOf } from "./byte_lines.ts";
 import { askHidden } from "./hidden_input.ts";
 import { ToolError } from "./program.ts";
-import { type Flags, type Given, seconds, UsageError, wholeNumber } from "../server/flags.ts";
+import {
+  type Flags,
+  type Given,
+  seconds,
+  UsageError,
+  wholeNumber,
+} from "../server/settings/flags.ts";
 
 /** The flags that name a server. */
 export const TARGET_FLAGS = {
@@ -82,7 +88,7 @@ export async function enter(target: Target): Promise<Client> {
   );
 }
 
-/** Whether the server answers nothing until it is given a password. */
+/** Whether the server requires a password. */
 export async function wantsPassword(db: Client): Promise<boolean> {
   return (await db.request("COUNT")).code === 401;
 }
@@ -92,7 +98,7 @@ export function nameOf({ hostname, port }: Target): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
-/** Returns the password that flags or the environment give; asks for it if told to. Throws UsageError. */
+/** Returns the password from the flags or the environment; asks for it if told to. Throws UsageError. */
 export async function passwordOf(
   flags: Pick<Given<typeof TARGET_FLAGS>, "password" | "password-file">,
 ): Promise<string | undefined> {

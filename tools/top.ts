@@ -1,7 +1,6 @@
 /**
- * Top: the statistics of the live page in a terminal, as they come; plain lines where the output is no
- * terminal. It reads the frames of the server's admin port. Run it with `deno task top`, or as
- * `keyline top`.
+ * Top: the statistics of the live page in a terminal, live, or plain lines if the output is not a terminal.
+ * It reads the frames of the server's admin port. Run it with `deno task top`, or as `keyline top`.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import { FullScreen } from "./full_screen.ts";
 import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
 import { passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
-import { type Flags, helpText, wholeNumber } from "../server/flags.ts";
+import { type Flags, helpText, wholeNumber } from "../server/settings/flags.ts";
 
 const FLAGS = {
   host: TARGET_FLAGS.host,
@@ -29,7 +28,7 @@ const HELP = helpText("keyline top: the statistics of a running server, as they 
 }) + `
 The server must have been started with --admin. q or Ctrl-C ends it.
 `;
-/** How long to wait before it tries a lost connection again, in milliseconds. */
+/** How long to wait before retrying a lost connection, in milliseconds. */
 const RETRY_MS = 1_000;
 
 if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
@@ -53,7 +52,7 @@ export function runTop(args: readonly string[]): Promise<number> {
   });
 }
 
-/** Where the frames come from. */
+/** The source of the frames. */
 interface FrameSource {
   readonly url: string;
   readonly password: string | undefined;
@@ -73,7 +72,7 @@ async function printLines(source: FrameSource, signal: AbortSignal): Promise<num
   return 0;
 }
 
-/** The screen, until it is stopped. It tries again for as long as the server is away. */
+/** The screen, until it is stopped. It reconnects if the server was away. */
 async function showScreen(source: FrameSource, stopping: AbortController): Promise<number> {
   const { signal } = stopping;
   const top = new Top();
@@ -118,7 +117,7 @@ async function reopen(
   }
 }
 
-/** Opens the stream. Throws ToolError where nobody answers, or does not let it in. */
+/** Opens the stream. Throws ToolError if there is no answer, or access is denied. */
 async function open(
   { url, password }: FrameSource,
   signal: AbortSignal,

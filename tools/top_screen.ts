@@ -1,5 +1,6 @@
 /**
- * What `top` shows: a screen of statistics, a curve of the last minutes and a table by operation, or a line.
+ * What `top` shows: a screen of statistics with a curve of the last minutes and a table by operation, or a
+ * line.
  *
  * @module
  */
@@ -8,7 +9,7 @@ import type { Frame } from "../admin/frame.ts";
 import { bytes, clock, duration, number, span } from "../admin/page/format.js";
 import { printable } from "./printable.ts";
 
-/** What the server says of itself. */
+/** What the server says about itself. */
 export interface ServerFacts {
   /** Its version. */
   readonly version: string;
@@ -28,7 +29,7 @@ export interface Size {
 
 const FRAMES_MAX = 3_600;
 const BARS = "▁▂▃▄▅▆▇█";
-/** To the top left; and, behind what was written, clear the rest of a line and of the screen. */
+/** Move to the top left; and clear the rest of a line, and of the screen. */
 const HOME = "\x1b[H";
 const CLEAR_LINE = "\x1b[K";
 const CLEAR_BELOW = "\x1b[J";
@@ -54,7 +55,7 @@ export function headLine(): string {
   return `${COLUMNS.map(([head, width]) => head.padStart(width)).join(" ")}  ${WRONG_HEAD}\n`;
 }
 
-/** A frame as a plain line; at its end what is wrong. */
+/** A frame as a plain line, ending with the current alerts. */
 export function plainLine(frame: Frame): string {
   const figures = COLUMNS.map(([, width, text]) => text(frame).padStart(width)).join(" ");
   const wrong = frame.alerts.map(({ name }) => printable(name)).join(", ");
@@ -63,24 +64,24 @@ export function plainLine(frame: Frame): string {
 
 /** The screen. */
 export class Top {
-  /** What the server has said of itself. */
+  /** What the server has said about itself. */
   server: ServerFacts | undefined;
   /** Whether the connection is lost. */
   isLost = false;
   #frames: Frame[] = [];
 
-  /** Takes these frames in place of those that it has. */
+  /** Replaces the frames that it has. */
   replace(frames: readonly Frame[]): void {
     this.#frames = frames.slice(-FRAMES_MAX);
   }
 
-  /** Takes a frame more. */
+  /** Adds a frame. */
   add(frame: Frame): void {
     this.#frames.push(frame);
     if (this.#frames.length > FRAMES_MAX) this.#frames.shift();
   }
 
-  /** What to write to the terminal: a whole screen, in place of the last one. */
+  /** What to write to the terminal: a whole screen, replacing the last one. */
   draw({ columns = 80, rows = 24 }: Size): string {
     const lines = this.#lines(columns).slice(0, rows - 1).map((line) => visible(line, columns));
     return HOME + lines.map((line) => `${line}${CLEAR_LINE}\r\n`).join("") + CLEAR_BELOW;
@@ -135,7 +136,7 @@ export class Top {
   }
 }
 
-/** What is wrong, and for how long. */
+/** The current alerts, and how long each has lasted. */
 function wrongLine({ name, since }: Frame["alerts"][number], at: number): string {
   return `! ${name.toUpperCase()} for ${span((at - since) / 1_000)}`;
 }
@@ -145,7 +146,7 @@ function row(...stats: readonly (readonly [name: string, text: string])[]): stri
   return stats.map(([name, text]) => name.padEnd(16) + text.padStart(12)).join("    ");
 }
 
-/** What fits in a line, in which every character takes the room of one. */
+/** What fits on a line; every character counts as one column. */
 function visible(line: string, columns: number): string {
   return printable(line).replaceAll("\t", " ").slice(0, columns);
 }

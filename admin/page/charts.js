@@ -1,15 +1,15 @@
-/** The charts of the page, drawn by uPlot from the frames that there are, with legends of our own. */
+/** The charts of the page, drawn by uPlot from the available frames, with our own legends. */
 
 import { element, show } from "./elements.js";
 import { bytes, clock, duration, number } from "./format.js";
 
 const HEIGHT = { large: 220, small: 130 };
-/** Colours that stand out on light and on dark, also for most who see fewer of them (Okabe and Ito). */
+/** Colours that stand out on light and on dark, also for most colour-blind people (Okabe and Ito). */
 const COLOURS = ["#0b84d8", "#e58a00", "#009e73", "#d1559b", "#d55e00", "#7a6ff0", "#8a8f98"];
-/** So many operations have a line of their own; the others share one. */
+/** This many operations have their own lines; the others share one. */
 const OWN_MAX = COLOURS.length - 1;
 
-/** The operations that have a line. One that turns up takes the next that is free, and keeps it. */
+/** The operations that have a line. A new one takes the next free line, and keeps it. */
 const operations = [];
 
 /** Every chart: its caption, how it writes values, and its lines. The first line is on top of the others. */
@@ -140,7 +140,7 @@ class Chart {
     this.#showValues();
   }
 
-  /** Builds it again in the colours of now. */
+  /** Rebuilds it in the current colours. */
   rebuild() {
     const data = this.#plot?.data;
     this.#plot?.destroy();
@@ -210,7 +210,7 @@ class Chart {
     return HEIGHT[this.figure.className];
   }
 
-  /** The legend tells the values where the pointer is, else those of now: it is never empty. */
+  /** The legend shows the values at the pointer, or else the latest ones: it is never empty. */
   #showValues() {
     const index = this.#plot?.cursor.idx;
     const frame = this.#frames[index ?? this.#frames.length - 1];

@@ -1,4 +1,4 @@
-/** Short ways to the elements of the page. Whatever is shown is text, never HTML. */
+/** Helpers for the elements of the page. Everything is shown as text, never as HTML. */
 
 /** The element that has an id. */
 export function byId(id) {
@@ -12,7 +12,7 @@ export function element(name, text = "") {
   return made;
 }
 
-/** Shows a text. What has not changed is left alone, so that it is not spoken or selected anew. */
+/** Shows a text. An unchanged text is left alone, so that it is not spoken or selected again. */
 export function show(shown, text) {
   if (shown.textContent !== text) shown.textContent = text;
 }

@@ -1,6 +1,6 @@
-/** How the page writes figures for people. */
+/** Formats numbers for people. */
 
-/** A number with two or three digits that count, and thousands as "k". */
+/** A number with two or three significant digits, and thousands as "k". */
 export function number(value) {
   if (value === null || value === undefined) return "–";
   if (value >= 1e6) return `${(value / 1e6).toPrecision(3)} M`;
@@ -8,7 +8,7 @@ export function number(value) {
   return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toPrecision(2);
 }
 
-/** A duration that is given in seconds. */
+/** A duration, given in seconds. */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   if (seconds >= 1) return `${seconds.toPrecision(3)} s`;
@@ -16,7 +16,7 @@ export function duration(seconds) {
   return `${Math.round(seconds * 1e6)} µs`;
 }
 
-/** A size that is given in bytes. */
+/** A size, given in bytes. */
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
   if (value < 1024) return `${value} B`;
@@ -29,7 +29,7 @@ export function bytes(value) {
   return `${value.toPrecision(3)} ${units[power]}`;
 }
 
-/** How long ago, or for how long yet: in the largest units that say something. */
+/** How long ago or how much longer, in the largest useful units. */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   const [days, hours, minutes] = [whole / 86_400, (whole / 3_600) % 24, (whole / 60) % 60].map(
@@ -40,7 +40,7 @@ export function span(seconds) {
   return minutes > 0 ? `${minutes} min ${whole % 60} s` : `${whole} s`;
 }
 
-/** The name of an hour at most that ends now, in seconds: "the last 2 minutes". */
+/** The name of a period of at most an hour that ends now, in seconds: "the last 2 minutes". */
 export function lastOf(seconds) {
   if (seconds >= 3_600) return "the last hour";
   if (seconds >= 120) return `the last ${Math.floor(seconds / 60)} minutes`;

@@ -1,4 +1,4 @@
-/** The browser of keys: a prefix, pages, and one value, which opens under its key. */
+/** The key browser: a prefix, pages, and one value, which opens under its key. */
 
 import { byId, element, emptyRow, show } from "./elements.js";
 import { bytes, span } from "./format.js";
@@ -8,7 +8,7 @@ const [form, prefix, table, state, entry] = ["find", "prefix", "keys", "keys-sta
 );
 const [first, next] = ["first", "next"].map(byId);
 const [rows] = table.tBodies;
-/** What is shown now, and how many keys come before it; an answer to an older question is dropped. */
+/** What is shown now, and how many keys come before it; answers to older requests are dropped. */
 let shown = { prefix: "", after: "", last: "", before: 0, count: 0 };
 let asked = 0;
 
@@ -78,7 +78,7 @@ function close() {
   table.after(entry);
 }
 
-/** Asks the server; `why` says what is wrong where there is no answer. */
+/** Asks the server; `why` says what is wrong if there is no answer. */
 async function ask(path, query) {
   const number = ++asked;
   let answer;
@@ -104,7 +104,7 @@ function rowOf(key) {
   return row;
 }
 
-/** Up, down, Home and End go from key to key, beside Tab. */
+/** Up, down, Home and End move between keys, besides Tab. */
 function moveAmongKeys(event) {
   const buttons = [...rows.querySelectorAll("button")];
   const at = buttons.indexOf(document.activeElement);

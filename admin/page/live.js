@@ -1,4 +1,4 @@
-/** Takes the frames that the server sends, and has each part of the page show them. */
+/** Receives the server's frames, and has each part of the page show them. */
 
 import { Charts } from "./charts.js";
 import { byId, show } from "./elements.js";
@@ -7,7 +7,7 @@ import { showLost, showNow, showServer } from "./now.js";
 import { showOperations } from "./operations.js";
 import { addSlow, replaceSlow } from "./slow.js";
 
-/** The server sends a frame per second: after so long without one the connection is lost. */
+/** The server sends a frame per second: after this long without one, the connection is lost. */
 const SILENCE_MS = 5_000;
 const FRAMES_MAX = 3_600;
 
@@ -32,7 +32,7 @@ events.addEventListener("frame", (event) => {
   addSlow(frame.slow);
 });
 events.addEventListener("error", () => {
-  // A closed source stays closed, after an error that is not about the network.
+  // After an error that is not about the network, the source stays closed.
   if (events.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5_000);
   showLost();
 });
@@ -56,9 +56,9 @@ function take(more) {
   showPast();
 }
 
-/** The charts of the span that is chosen, or of as much of it as there is. */
+/** Draws the charts for the chosen span, or as much of it as there is. */
 function showPast() {
-  // A page that nobody looks at need not draw.
+  // A hidden page need not draw.
   if (document.hidden || frames.length === 0) return;
   const wanted = Number(document.querySelector("#span input:checked").value);
   const seconds = Math.min(wanted, secondsOf(frames));

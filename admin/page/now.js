@@ -1,4 +1,4 @@
-/** The second that was last: the three questions in large, and the figures behind each of them. */
+/** The last second: the three questions in large type, and the figures behind each. */
 
 import { byId, element, show } from "./elements.js";
 import { bytes, duration, number, span } from "./format.js";
@@ -38,10 +38,10 @@ const figures = Object.entries(FIGURES).flatMap(([question, figures]) =>
   })
 );
 
-/** What the server has said of itself. */
+/** What the server has said about itself. */
 let server;
 
-/** Shows whose figures these are. */
+/** Shows which server this is. */
 export function showServer(facts) {
   server = facts;
   show(byId("server"), `${server.version}, table in ${server.table}`);

@@ -6,7 +6,7 @@ import { duration, lastOf, number } from "./format.js";
 /** The cells of each operation that has a row. */
 const cells = new Map();
 
-/** Shows what the last frame says of each operation that is in any of them. */
+/** Shows what the last frame says about each operation that is in any frame. */
 export function showOperations(frames, seconds) {
   const names = [...new Set(frames.flatMap(({ operations }) => Object.keys(operations)))].sort();
   if (names.join() !== [...cells.keys()].join() || names.length === 0) {

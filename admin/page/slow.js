@@ -4,7 +4,7 @@ import { byId, element, emptyRow } from "./elements.js";
 import { bytes, clock, duration } from "./format.js";
 
 const SLOW_MAX = 128;
-/** So many are shown until somebody wants to see all. */
+/** This many are shown until the user wants to see all. */
 const SHOWN = 8;
 
 const button = byId("all-slow");
@@ -16,13 +16,13 @@ button.addEventListener("click", () => {
   draw();
 });
 
-/** Takes the last ones of the server, the oldest first, in place of those that there are. */
+/** Replaces the list with the server's last ones, the oldest first. */
 export function replaceSlow(all) {
   requests = all.toReversed();
   draw();
 }
 
-/** Takes those of a second more. */
+/** Adds those of one more second. */
 export function addSlow(more) {
   if (more.length > 0) replaceSlow([...requests.toReversed(), ...more].slice(-SLOW_MAX));
 }

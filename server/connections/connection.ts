@@ -1,7 +1,7 @@
 /**
- * The socket of one client: packets come in, replies go out, and whoever takes too long is sent away. The
- * listener makes one for each accepted socket. A connection reads packets, gives their lines to its session,
- * which answers them in a turn, and reads on once they have been answered.
+ * One client's socket: reads packets, writes replies, and closes the connection of a client that takes too
+ * long. The listener makes one for each accepted socket. A connection passes the lines of a packet to its
+ * session, which answers them in a turn, and reads on once they have been answered.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
 import { Session, type TurnLike } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
 import { LineReader } from "../input/lines.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
@@ -34,7 +34,7 @@ export interface Limits {
 export interface ConnectionOptions {
   /** What handlers work with; a session adds its client. */
   readonly services: Omit<RequestContext, "client"> & { readonly clients: Clients };
-  /** The turn that they join. */
+  /** The turn that their lines join. */
   readonly turn: TurnLike;
   /** What bounds each of them. */
   readonly limits: Limits;
@@ -42,7 +42,7 @@ export interface ConnectionOptions {
   readonly wrongPasswords: WrongPasswords;
 }
 
-/** How many bytes of unsent replies a connection holds at most, unless a single one is longer. */
+/** The most bytes of unsent replies that a connection holds, unless a single reply is longer. */
 const UNSENT_MAX = 262_144;
 /** The same for a client that has not given the password. */
 const UNAUTHORIZED_UNSENT_MAX = 4_096;
@@ -62,7 +62,7 @@ export class Connection implements Recipient {
   #isReading = false;
   #isEnding = false;
   #isClosed = false;
-  /** How many sweeps it has taken so far to be let in. */
+  /** How many sweeps have passed while it was not let in yet. */
   #waitingSweeps = 0;
   /** How many sweeps ago the client last sent a byte, and last took one. */
   #silentSweeps = 0;
@@ -89,7 +89,7 @@ export class Connection implements Recipient {
     if (this.#session.isAuthorized) this.#trust();
   }
 
-  /** Serves the client until it leaves or is sent away. Never throws. */
+  /** Serves the client until it leaves or is disconnected. Never throws. */
   async serve(): Promise<void> {
     try {
       const isLeft = await this.#servePackets();
@@ -103,15 +103,15 @@ export class Connection implements Recipient {
     }
   }
 
-  /** Ends the connection once it has answered what it has received. */
+  /** Ends the connection once it has answered everything received. */
   async end(): Promise<void> {
     this.#isEnding = true;
     await this.#outbox.sent();
-    // A connection that is not waiting for bytes ends by itself after its current packet.
+    // A connection that is not waiting for bytes ends after its current packet.
     if (this.#isReading) this.close();
   }
 
-  /** Closes the connection at once: a read that is waiting fails, and so `serve` returns. */
+  /** Closes the connection at once: a waiting read fails, and so `serve` returns. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -120,7 +120,7 @@ export class Connection implements Recipient {
     this.#services.clients.remove(this.#session.client);
   }
 
-  /** Closes the connection where it has taken too long. Called at this interval, in seconds. */
+  /** Closes the connection if the client has taken too long. Called at this interval, in seconds. */
   sweep(interval: number): void {
     const { idleTimeout, writeTimeout } = this.#limits;
     const isLetIn = this.#session.isAuthorized && this.#socket.isHandshaking !== true;
@@ -179,7 +179,7 @@ export class Connection implements Recipient {
         if (lines === undefined) {
           slice.count();
         } else {
-          // In two steps, because a packet is rarely held up, and a promise of its own would cost time.
+          // In two steps, because a packet rarely waits, and another promise would cost time.
           await this.#turn.submit(session, lines);
           if (session.isHeldUp) await session.serveRest(this.#turn);
         }
@@ -191,15 +191,15 @@ export class Connection implements Recipient {
     }
   }
 
-  /** Lets a client that has given the password, or need not, have what the limits allow. */
+  /** Raises the limits for a client that has given the password, or needs none. */
   #trust(): void {
     this.#lines.tailBytesMax = this.#limits.lineBytesMax;
     this.#outbox.bytesMax = UNSENT_MAX;
   }
 
   /**
-   * Answers telnet's question after Ctrl-C, up to which telnet discards what it receives: once all replies to
-   * what came before have been sent, and before any reply to what comes after (RFC 860).
+   * Answers telnet's timing mark after Ctrl-C, up to which telnet discards what it receives: after all
+   * replies to earlier requests, and before any reply to a later one (RFC 860).
    */
   async #answerTimingMark(): Promise<void> {
     this.#lines.awaitsTimingMark = false;

@@ -1,6 +1,6 @@
 /**
- * How a connection ends so that its last replies arrive: that of a client that is sent away, and that of one
- * that is not let in.
+ * Closes connections so that their last replies still arrive, both when a client is disconnected and when one
+ * is refused.
  *
  * @module
  */
@@ -46,7 +46,7 @@ export async function refuse(
     if (!isClosed) socket.close();
     isClosed = true;
   };
-  // Without a TLS handshake the write would never end by itself.
+  // Without a TLS handshake, the write would never end.
   const timer = setTimeout(close, REFUSAL_MS);
   try {
     await socket.write(reply.bytes!);

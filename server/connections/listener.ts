@@ -1,13 +1,13 @@
 /**
- * Accepts clients, limits their number, and drains them at the end. It makes a connection for each client.
- * Only the files of this folder touch sockets.
+ * Accepts clients, limits their number, and drains them at shutdown. It makes a connection for each client.
+ * Only the files in this folder touch sockets.
  *
  * @module
  */
 
 import { Connection, type ConnectionOptions, type Limits } from "./connection.ts";
 import { refuse } from "./farewell.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import { busy } from "../reply.ts";
 import { addressOf, type Socket } from "./socket.ts";
 import { type Certificate, contextOf, TlsSocket } from "./tls.ts";
@@ -37,9 +37,9 @@ const BACKLOG = 4_096;
 const ACCEPT_RETRY_MS = 100;
 /** The errors that say so (accept(2)); any other is about a single client that has gone. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
-/** How many refused clients to tell why at a time; others are just closed. */
+/** How many refused clients to tell the reason at a time; others are just closed. */
 const REFUSALS_MAX = 64;
-/** The interval at which to look for quiet connections, in seconds. */
+/** The interval at which to look for silent connections, in seconds. */
 const SWEEP_SECONDS = { max: 1, min: 0.05 };
 /** How long `drain` waits for what clients have already sent, in milliseconds. */
 const DRAIN_RECEIVED_MS = 100;
@@ -54,7 +54,7 @@ export class Listener {
   readonly #wrongPasswords: WrongPasswords;
   readonly #socket: Deno.Listener;
   #refusals = 0;
-  /** Set where TLS is. */
+  /** Set with TLS. */
   #secureContext: ReturnType<typeof contextOf> | undefined;
   #isDraining = false;
 
@@ -78,7 +78,7 @@ export class Listener {
 
   /**
    * Uses a renewed certificate for new clients; connected ones keep theirs. Throws, and keeps the old
-   * certificate, where the new one is wrong.
+   * certificate, if the new one is invalid.
    */
   renew(certificate: Certificate): void {
     this.#secureContext = contextOf(certificate);
@@ -106,13 +106,13 @@ export class Listener {
         if (isClosed(error)) return;
         const { code, message } = error as Error & { code?: string };
         logFault("Cannot accept a connection", message);
-        // A client that has left before it was accepted delays nobody else.
+        // A client that left before it was accepted delays no other.
         if (SHORTAGES.includes(code ?? "")) {
           this.#options.services.metrics.acceptFailures++;
           await delay(ACCEPT_RETRY_MS);
         }
       }
-      // Clients or errors that come at once would never let the event loop go on.
+      // A rush of clients or errors would otherwise block the event loop.
       slice.count();
       if (slice.isFull) await slice.next();
     }
@@ -159,7 +159,7 @@ export class Listener {
   }
 }
 
-/** A tenth of the shorter timeout, which so is kept to within a tenth. */
+/** A tenth of the shorter timeout, so that it is kept to within a tenth. */
 function sweepSeconds({ idleTimeout, writeTimeout }: Limits): number {
   const shortest = Math.min(idleTimeout || Infinity, writeTimeout);
   return Math.max(SWEEP_SECONDS.min, Math.min(SWEEP_SECONDS.max, shortest / 10));

@@ -1,5 +1,5 @@
 /**
- * What a connection needs of a socket, and what a socket's errors mean to it.
+ * What a connection needs from a socket, and what a socket's errors mean to it.
  *
  * @module
  */
@@ -8,11 +8,11 @@
 export interface Socket extends Pick<Deno.Conn, "read" | "write" | "close" | "closeWrite"> {
   /** Where the client is. */
   readonly remoteAddr: Deno.Addr;
-  /** Whether its handshake is not over yet; undefined where there is none. */
+  /** Whether its handshake is still under way; undefined if it has none. */
   readonly isHandshaking?: boolean;
 }
 
-/** Where the client of a socket is, for the log. */
+/** The address of a socket's client, for the log. */
 export function addressOf({ remoteAddr }: Socket): string | undefined {
   if (remoteAddr.transport !== "tcp") return undefined;
   const { hostname, port } = remoteAddr;

@@ -1,18 +1,18 @@
 /**
- * TLS over a socket that has been accepted. Where TLS is set, the listener wraps each socket; the connection
- * reads and writes as it does without TLS.
+ * TLS over an accepted socket. With TLS, the listener wraps each socket; the connection reads and writes as
+ * it does without.
  *
- * A TLS listener of Deno's closes a client only after its handshake, so a client that says nothing would
- * keep its descriptor. Here the handshake runs over a plain socket, which can be closed at any time. It
- * uses `node:tls`, because `Deno.startTls` is for clients only.
+ * Deno's own TLS listener can close a client only after its handshake, so a silent client would keep its
+ * descriptor. Here the handshake runs over a plain socket, which can be closed at any time. It uses
+ * `node:tls`, because `Deno.startTls` is for clients only.
  *
  * @module
  */
 
 import { Duplex } from "node:stream";
 import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
-import { readSettingFile } from "../setting_file.ts";
-import type { Settings } from "../settings.ts";
+import { readSettingFile } from "../settings/setting_file.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { TimeSlice } from "../time_slice.ts";
 import type { Socket } from "./socket.ts";
 
@@ -24,7 +24,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** The certificate that the settings name; undefined where TLS is not set. Throws UsageError. */
+/** The certificate that the settings name; undefined without TLS. Throws UsageError. */
 export function readCertificate(
   { tlsCert, tlsKey }: Pick<Settings, "tlsCert" | "tlsKey">,
 ): Certificate | undefined {
@@ -37,7 +37,7 @@ const READ_BYTES = 4_096;
 /** How many bytes to write at a time, so that a slow client shows progress. */
 const WRITE_BYTES_MAX = 65_536;
 
-/** What to wrap sockets with. Throws where certificate and key are not a matching pair in PEM. */
+/** What to wrap sockets with. Throws if certificate and key are not a matching pair in PEM. */
 export function contextOf({ cert, key }: Certificate): SecureContext {
   // Deno checks a certificate only when it listens.
   Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
@@ -57,7 +57,7 @@ export class TlsSocket implements Socket {
   #reading: PromiseWithResolvers<void> | undefined;
   #writing: PromiseWithResolvers<void> | undefined;
 
-  /** Takes over an accepted socket; what it decrypts takes part of this slice. */
+  /** Takes over an accepted socket; decryption counts against this time slice. */
   constructor(socket: Socket, secureContext: SecureContext, slice: TimeSlice) {
     this.#socket = socket;
     const stream = streamOver(socket, slice).on("error", () => this.#lose()).on(
@@ -80,7 +80,7 @@ export class TlsSocket implements Socket {
     return this.#socket.remoteAddr;
   }
 
-  /** Reads some bytes; null at the end of the stream. Throws Interrupted where the connection has been lost. */
+  /** Reads some bytes; null at the end of the stream. Throws Interrupted if the connection has been lost. */
   async read(buffer: Uint8Array): Promise<number | null> {
     let bytes: Uint8Array | null;
     while ((bytes = this.#unread ?? this.#tls.read()) === null) {
@@ -95,7 +95,7 @@ export class TlsSocket implements Socket {
     return length;
   }
 
-  /** Writes some of these bytes; returns how many. Throws BrokenPipe where the connection has been lost. */
+  /** Writes some of these bytes; returns how many. Throws BrokenPipe if the connection has been lost. */
   async write(bytes: Uint8Array): Promise<number> {
     if (this.#isClosed) throw new Deno.errors.BrokenPipe();
     const part = bytes.subarray(0, WRITE_BYTES_MAX);
@@ -105,7 +105,7 @@ export class TlsSocket implements Socket {
     return part.length;
   }
 
-  /** Ends the outgoing stream; does not wait until the client knows. */
+  /** Ends the outgoing stream without waiting for the client. */
   closeWrite(): Promise<void> {
     this.#tls.end();
     return Promise.resolve();
@@ -145,7 +145,7 @@ function streamOver(socket: Socket, slice: TimeSlice): Duplex {
   });
 }
 
-/** Reads, and waits where the slice is full: records may hold nothing, so that nobody else would wait. */
+/** Reads, and waits if the time slice is used up: records may be empty, so that no other code would. */
 async function readIn(
   slice: TimeSlice,
   { socket, buffer }: { socket: Socket; buffer: Uint8Array },

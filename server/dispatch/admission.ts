@@ -1,6 +1,6 @@
 /**
- * What a client may do before it has given the password, and with that of readers. A session has one where a
- * password is set; it asks about each request, and about each turn.
+ * What a client may do before it has given the password, and after it has given the readers' password. If a
+ * password is set, each session has one and asks it about every request and every turn.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import type { WrongPasswords } from "./wrong_passwords.ts";
 /** The longest line of a client that has not given the password, in bytes. */
 export const UNAUTHORIZED_LINE_MAX = 1_024;
 
-/** Where a client comes from, and what its guesses are counted with. */
+/** A client's address, and what its guesses are counted with. */
 export interface Guesser {
-  /** The address that its guesses are counted for, without the port. */
+  /** The address that its guesses are counted under, without the port. */
   readonly hostname: string;
   /** The wrong passwords of all clients. */
   readonly wrongPasswords: WrongPasswords;
@@ -32,13 +32,13 @@ export class Admission {
   #counted = 0;
   #pause: (PromiseWithResolvers<void> & { readonly timer: Timer }) | undefined;
 
-  /** A client that has just come. */
+  /** The admission of a client that has just connected. */
   constructor(client: Client, guesser: Guesser) {
     this.#client = client;
     this.#guesser = guesser;
   }
 
-  /** The request, or in its place one that is refused, because of what this client may do. */
+  /** The request, or a refused one in its place if this client may not make it. */
   check(request: Request): Request {
     const { access } = this.#client;
     if (access === "all") return request;
@@ -62,7 +62,7 @@ export class Admission {
     return this.#client.wrongPasswords > this.#counted;
   }
 
-  /** Begins the pause that a wrong password costs. */
+  /** Begins the pause after a wrong password. */
   pause(): void {
     const { wrongPasswords, hostname, time } = this.#guesser;
     this.#counted = this.#client.wrongPasswords;

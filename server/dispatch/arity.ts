@@ -1,6 +1,6 @@
 /**
- * The arguments of a request, checked against what its command declares. The registry compiles each
- * command's `arity` once; the gate splits each line by it. Pure.
+ * The arguments of a request, checked against what its command declares. The registry compiles each command's
+ * `arity` once; `request.ts` splits each line by it. Pure.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { hasControl, type Line } from "../input/line.ts";
 export interface Arity {
   /** What they are called, in order. */
   readonly names: readonly string[];
-  /** How many of them are fields; one more may be the rest of the line. */
+  /** How many of them are fields; the rest of the line may be one more argument. */
   readonly fields: number;
   /** How many of them must be there. */
   readonly required: number;
@@ -31,14 +31,14 @@ const SPACE = 0x20;
 const TAB = 0x09;
 
 /**
- * Splits what follows the verb of a line into the arguments that `arity` names, and checks keys and
- * values. Where they are not well formed it returns what is wrong, in words for the client.
+ * Splits the text after the verb of a line into the arguments that `arity` names, and checks keys and values.
+ * If they are not well formed, it returns what is wrong, in words for the client.
  */
 export function splitArguments(line: Line, arity: Arity): Text[] | string {
   const { memory, end } = line;
   const { bytes } = memory;
   const { names, fields, keys } = arity;
-  // Of its full length from the start: a list that grows takes more room than it needs.
+  // Allocated at full length: a list that grows takes more memory than it needs.
   const args = new Array<Text>(names.length);
   let count = 0;
   let at = line.verbEnd + 1;
@@ -61,7 +61,7 @@ export function splitArguments(line: Line, arity: Arity): Text[] | string {
   return (line.isPrintable ? undefined : controlFault(args, arity)) ?? args;
 }
 
-/** Which argument holds a control character, in words for the client; undefined where none does. */
+/** Which argument holds a control character, in words for the client; undefined if none does. */
 function controlFault(args: readonly Text[], arity: Arity): string | undefined {
   for (let i = 0; i < args.length; i++) {
     const isRest = i === arity.fields;

@@ -1,11 +1,12 @@
 /**
- * Who is connected. Connections add their sessions' clients; CLIENTS lists them and KILL ends one.
+ * The connected clients. Connections add those of their sessions; CLIENTS lists them, and KILL disconnects
+ * one.
  *
  * @module
  */
 
 import type { Client, ClientPage, ConnectedClients } from "../command.ts";
-import { logEvent } from "../event_log.ts";
+import { logEvent } from "../observe/event_log.ts";
 
 /** The clients that are connected. */
 export class Clients implements ConnectedClients {
@@ -13,22 +14,22 @@ export class Clients implements ConnectedClients {
   readonly #clients = new Map<number, Client>();
   #last = 0;
 
-  /** A number for the next client: none is given twice. */
+  /** A number for the next client: no two clients get the same one. */
   nextId(): number {
     return ++this.#last;
   }
 
-  /** Adds a client that has come. */
+  /** Adds a client that has connected. */
   add(client: Client): void {
     this.#clients.set(client.id, client);
   }
 
-  /** Removes a client that has gone. */
+  /** Removes a client that has disconnected. */
   remove({ id }: Client): void {
     this.#clients.delete(id);
   }
 
-  /** Ends the client with this number, as another one has asked for. False if there is none. */
+  /** Disconnects the client with this number, at another client's request. False if there is none. */
   end(id: number, by: Client): boolean {
     const client = this.#clients.get(id);
     if (client === undefined) return false;
@@ -37,7 +38,7 @@ export class Clients implements ConnectedClients {
     return true;
   }
 
-  /** Those with a number above `after`, so many at most. */
+  /** Those with a number above `after`, at most `limit`. */
   page(after: number, limit: number): ClientPage {
     const clients: Client[] = [];
     for (const client of this.#clients.values()) {

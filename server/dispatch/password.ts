@@ -1,14 +1,14 @@
 /**
- * The passwords: where they come from, and what a guess opens. The start reads them, SIGHUP reads their files
- * again, and AUTH and the admin port ask.
+ * The passwords: where they are read from, and what a guess opens. They are read at the start, and those in
+ * files again on SIGHUP; AUTH and the admin port check guesses.
  *
  * @module
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Access } from "../command.ts";
-import { readSettingFile } from "../setting_file.ts";
-import { type Settings, UsageError } from "../settings.ts";
+import { readSettingFile } from "../settings/setting_file.ts";
+import { type Settings, UsageError } from "../settings/settings.ts";
 import { Text } from "../../tables/text.ts";
 import { hasControl } from "../input/line.ts";
 
@@ -18,7 +18,7 @@ const TAB = 0x09;
 /** A connection ends after this many wrong passwords. */
 export const WRONG_PASSWORDS_MAX = 3;
 
-/** What tells where the passwords are, and who could reach a server without one. */
+/** The settings that say where the passwords are, and who could reach a server without one. */
 type PasswordSettings = Pick<
   Settings,
   | "password"
@@ -47,8 +47,8 @@ export class Passwords {
   }
 
   /**
-   * The passwords that these settings name; undefined where they name none. Throws UsageError for one that
-   * can't be used, and where other machines could reach the server without one.
+   * The passwords that these settings name; undefined if they name none. Throws UsageError for a password
+   * that can't be used, and if other machines could reach the server without one.
    */
   static of(settings: PasswordSettings): Passwords | undefined {
     const keys = readKeys(settings);
@@ -57,7 +57,7 @@ export class Passwords {
     return undefined;
   }
 
-  /** What a guess opens; undefined where it is wrong. Takes the same time for every guess. */
+  /** What a guess opens; undefined if it is wrong. Takes the same time for every guess. */
   accessOf(guess: string): Access | undefined {
     // All digests are of one length, and timingSafeEqual compares every byte.
     const digest = digestOf(guess);
@@ -71,7 +71,10 @@ export class Passwords {
       this.#settings.readerPasswordFile !== undefined;
   }
 
-  /** Reads the files again; who is connected stays so. Throws UsageError, and keeps all as it was. */
+  /**
+   * Reads the files again; connected clients keep their rights. Throws UsageError, and then changes
+   * nothing.
+   */
   readAgain(): void {
     this.#keys = readKeys(this.#settings);
   }
@@ -121,7 +124,7 @@ function readPassword(option: string, file: string): string {
   return line;
 }
 
-/** Throws UsageError where other machines could reach a server that has no password. */
+/** Throws UsageError if other machines could reach a server that has no password. */
 function checkOpenness({ host, insecure, adminPort, adminHost }: PasswordSettings): void {
   if (adminPort !== undefined && isOpenToOthers(adminHost)) {
     throw new UsageError(

@@ -1,18 +1,18 @@
 /**
  * Maps each verb to its operation. It reads the folder `commands/` when the server starts, so adding an
- * operation means adding a file. The gate looks up the verb of each line.
+ * operation means adding a file. `request.ts` looks up the verb of each line.
  *
  * @module
  */
 
 import type { TextLike } from "../../tables/text.ts";
 import type { Command, OperationInfo, Operations } from "../command.ts";
-import { UsageError } from "../settings.ts";
+import { UsageError } from "../settings/settings.ts";
 import { CASE_BIT, Line } from "../input/line.ts";
-import { Latency } from "../metrics.ts";
+import { Latency } from "../observe/metrics.ts";
 import { type Arity, compileArity, usageOf } from "./arity.ts";
 
-/** An operation on offer, with what follows from the fields of its command. */
+/** An operation on offer, with what its command's fields imply. */
 export interface Operation extends OperationInfo {
   /** The verb as bytes, in upper case. */
   readonly letters: Uint8Array;
@@ -25,9 +25,9 @@ const FILE = /^[a-z]+\.ts$/;
 const VERB_SLOTS = 256;
 const CODE_MAX = 503;
 
-/** A file of `commands/` that is no operation; the message names it and says how to mend it. */
+/** A file of `commands/` that is not a command; the message names it and says how to fix it. */
 export class BadCommandError extends Error {
-  /** Takes the name of the file, and what is wrong with it and how to mend it. */
+  /** Takes the name of the file, what is wrong with it, and how to fix it. */
   constructor(file: string, why: string, options?: ErrorOptions) {
     super(`Cannot load commands/${file}: ${why}`, options);
   }
@@ -35,7 +35,7 @@ export class BadCommandError extends Error {
 
 /** The operations on offer. */
 export class Registry implements Operations {
-  /** By the hash of the verb, which some may share. A Map would need strings, and lines are bytes. */
+  /** By the hash of the verb, which operations may share. A Map would need strings, and lines are bytes. */
   readonly #byVerb: (Operation[] | undefined)[] = new Array(VERB_SLOTS).fill(undefined);
   readonly #operations: readonly Operation[];
 
@@ -97,7 +97,7 @@ function isVerb(
   return true;
 }
 
-/** Loads every file of the folder. Throws BadCommandError at the first that is no command. */
+/** Loads every file of the folder. Throws BadCommandError at the first that is not a command. */
 export async function loadCommands(folder: URL): Promise<[verb: string, command: unknown][]> {
   const files = [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
   const commands: [string, unknown][] = [];
@@ -151,7 +151,7 @@ function makeOperation(verb: string, exported: unknown): Operation {
   return { verb, letters, command, arity, usage, answered, latency: new Latency() };
 }
 
-/** Why a value is no Command, and how to mend it; undefined where it is one. */
+/** Why a value is not a Command, and how to fix it; undefined if it is one. */
 function faultOfCommand(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null) {
     return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";

@@ -1,16 +1,16 @@
 /**
- * From a line to a request, and from a request to its reply. `run` is the only way to a handler, and the only
- * place that catches what one throws. A session makes a request of each line, with the operation that the
- * registry finds and the arguments; later it runs the request. Making one asks nothing of the client or the
- * table, so that it can be done ahead.
+ * Makes a request of a line, and a reply of a request. `run` is the only way to a handler, and the only place
+ * that catches what one throws. A session makes requests with the operation that the registry finds and the
+ * arguments, and runs them later. Making one does not involve the client or the table, so it can be done
+ * ahead.
  *
  * @module
  */
 
-import { TableError } from "../../tables/table.ts";
+import { TableError, UnreadError } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import type { Context } from "../command.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
 import type { LineFault } from "../input/lines.ts";
 import { badRequest, Reply, serverError, unsupported } from "../reply.ts";
@@ -18,28 +18,28 @@ import { splitArguments } from "./arity.ts";
 import type { Operation, Registry } from "./registry.ts";
 
 const NO_ARGS: readonly Text[] = [];
-// Made once: a client may send nothing but such lines.
+// Made once, because a client may send only such lines.
 const EMPTY_LINE = badRequest("empty line");
 const NO_TEXT: Readonly<Record<LineFault, Reply>> = {
   "too long": badRequest("line too long"),
   "not UTF-8": badRequest("line not UTF-8"),
 };
 
-/** What requests are made and run with: what a handler may use, and a registry that finds verbs in lines. */
+/** What requests are made and run with: a handler's context, and a registry that finds verbs in lines. */
 export interface RequestContext extends Context {
   /** Finds the operation of a line. */
   readonly registry: Registry;
 }
 
-/** A line that has become a request, or has got its reply already. It may be run several times. */
+/** A line that has become a request, or already has its reply. It may be run several times. */
 export interface Request {
   /** The line, in memory that must not change for as long as the request may run. */
   readonly line: Line;
-  /** Undefined where the line asks for none. */
+  /** Undefined if the line asks for none. */
   readonly operation: Operation | undefined;
-  /** Where the line has them. */
+  /** Present if the line has them. */
   readonly args: readonly Text[];
-  /** The reply that it has already, where the line is not well formed or no handler may see it. */
+  /** The reply that it already has, if the line is not well formed or no handler may see it. */
   readonly reply: Reply | undefined;
 }
 
@@ -53,7 +53,7 @@ export function prepare(line: Line, { registry }: Pick<RequestContext, "registry
   return { line, operation, args: NO_ARGS, reply };
 }
 
-/** The key of a request: its first argument, where that is a key. */
+/** The key of a request: its first argument, if that is a key. */
 export function keyOf({ operation, args }: Request): Text | undefined {
   return operation?.arity.keys[0] === true ? args[0] : undefined;
 }
@@ -64,8 +64,8 @@ export function refused(line: Line, reply: Reply): Request {
 }
 
 /**
- * Runs the handler of a request that was admitted. What a handler has changed before it throws is undone,
- * unless it throws late: others may have changed the table since.
+ * Runs the handler of a request that was admitted. The changes of a handler that throws are undone, unless it
+ * throws after an `await`: others may have changed the table since.
  */
 export function run({ operation, args, reply }: Request, context: Context): Reply | Promise<Reply> {
   if (reply !== undefined) return reply;
@@ -93,7 +93,7 @@ export function count({ operation }: Request, reply: Reply, { metrics, client }:
   }
 }
 
-/** The reply to a line that no operation has the verb of. */
+/** The reply to a line that names no operation. */
 function refusalOf(line: Line): Reply {
   if (line.fault !== undefined) return NO_TEXT[line.fault];
   return line.verbStart === line.verbEnd ? EMPTY_LINE : unsupported;
@@ -104,10 +104,10 @@ function checked(reply: Reply): Reply {
   return reply;
 }
 
-/** The client is told of a table's own error; any other error is our mistake, and goes to the log. */
+/** A table's own error is reported to the client; any other error is our mistake, and is logged. */
 function failureOf({ verb }: Operation, error: unknown, { metrics }: Context): Reply {
   if (!(error instanceof TableError)) logFault(`Cannot answer ${verb}`, error);
   const told = error instanceof TableError ? error : new TableError("internal error");
-  metrics.noteFailure(told);
+  if (!(told instanceof UnreadError)) metrics.noteFailure(told);
   return serverError(told.message);
 }

@@ -1,7 +1,7 @@
 /**
- * One client, without its socket: it makes requests of the client's lines, answers them when the turn says
- * so, and holds the replies until the turn has committed. A connection has one over a socket; the admin port
- * and tests have one over an array.
+ * One client, without its socket: makes requests of the client's lines, answers them when the turn says so,
+ * and holds the replies until the turn has committed. A connection has a session over a socket; the admin
+ * port and tests have one over an array.
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { Admission, type Guesser } from "./admission.ts";
 import type { Outbox } from "./outbox.ts";
 import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
 
-/** What answers lines: the turn of a table in this process, or of one that lives elsewhere. */
+/** What answers lines: the turn of a table in this process, or of one in an engine. */
 export interface TurnLike {
   /** Answers lines. Resolves when the session has been told which of them were not taken. */
   submit(session: Session, lines: Lines): Promise<void>;
-  /** When a connection may read; undefined: at once. */
+  /** When a connection may read; undefined if at once. */
   next(): Promise<void> | undefined;
   /** Counts a read or a write of a connection that has ended. */
   count(): void;
@@ -29,8 +29,8 @@ export interface TurnLike {
 }
 
 /**
- * What became of a request: it was answered, and so may the next one be; or its reply took long to make; or
- * no more are taken for now; or not even this one, because its reply does not fit: nothing has come of it.
+ * What became of a request: it was answered, and the next one may be; its reply took long to make; no more
+ * are taken for now; or this one was not taken either, because its reply does not fit, and it had no effect.
  */
 export type Answered = "goes on" | "took long" | "stops" | "not taken";
 
@@ -42,25 +42,25 @@ export interface SessionOptions {
   readonly outbox: Outbox;
   /** Its number among those that are connected; 0 by default, for one that is not. */
   readonly id?: number;
-  /** Where it comes from, for the log. */
+  /** Its address, for the log. */
   readonly address?: () => string | undefined;
-  /** Set where it must give the password first. */
+  /** Set if it must give the password first. */
   readonly guesser?: Guesser | undefined;
 }
 
-/** A reply of more bytes took some time to make, unless a table has it. */
+/** A longer reply, in bytes, took some time to make, unless it is a table's value. */
 const COSTLY_BYTES = 1_024;
 
 /** The requests and the replies of one client. */
 export class Session {
-  /** What is known of it. */
+  /** What is known about its client. */
   readonly client: Client;
   readonly #context: RequestContext;
   readonly #outbox: Outbox;
   readonly #admission: Admission | undefined;
   /** Whether its first line has not come yet. */
   #isNew = true;
-  /** Whether a reply has ended it: nothing that follows is run. */
+  /** Whether a reply has ended it: no later line is run. */
   #isOver = false;
   /** The size of its last reply. */
   #replyBytes = 0;
@@ -71,7 +71,7 @@ export class Session {
   /** The reply that a handler has promised. */
   #promised: Promise<Reply> | undefined;
 
-  /** A client that has just come. */
+  /** The session of a client that has just connected. */
   constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
     const now = services.now();
     this.client = {
@@ -106,7 +106,7 @@ export class Session {
     return this.#isOver || this.#outbox.isClosed;
   }
 
-  /** Answers lines, all but those behind a reply that ends it. */
+  /** Answers lines, all but those after a reply that ends it. */
   async serve(lines: Lines, turn: Pick<TurnLike, "submit">): Promise<void> {
     await turn.submit(this, lines);
     if (this.isHeldUp) await this.serveRest(turn);
@@ -118,14 +118,14 @@ export class Session {
       this.#admission?.isPausing === true;
   }
 
-  /** Waits where it must, for a promised reply or a client that does not read, and answers what is left. */
+  /** Waits if it must, for a promised reply or a client that does not read, and answers the remaining lines. */
   async serveRest(turn: Pick<TurnLike, "submit">): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
       if (this.#admission?.isPausing) {
         await this.#admission.pauseOver();
         this.#outbox.release();
       }
-      // All replies are released here: waiting for one that is not would never end.
+      // All replies are released here: waiting for an unreleased one would never end.
       if (this.room < 0 || this.#isWaiting) await this.#outbox.sent();
       this.#isWaiting = false;
       if (this.#promised !== undefined) {
@@ -133,7 +133,7 @@ export class Session {
         this.#promised = undefined;
         if (!this.#outbox.fits(reply)) await this.#outbox.sent();
         this.take(reply);
-        // What the handler has changed must be committed, even where no line is left.
+        // The handler's changes must be committed, even if no line is left.
         if (rest === undefined || this.isOver) rest = NO_LINES;
       } else if (this.isOver) {
         return;
@@ -180,7 +180,7 @@ export class Session {
     return this.#outbox.room;
   }
 
-  /** The request, or in its place one that is refused, where the client has yet to give the password. */
+  /** The request, or a refused one in its place if the client has yet to give the password. */
   admit(request: Request): Request {
     return this.#admission === undefined ? request : this.#admission.check(request);
   }
@@ -190,7 +190,7 @@ export class Session {
     return run(request, this.#context);
   }
 
-  /** Whether there is room for a reply; where there is none, it waits for that before it submits more. */
+  /** Whether there is room for a reply; if not, the session waits for room before it submits more. */
   fits(reply: Reply): boolean {
     this.#isWaiting = !this.#outbox.fits(reply);
     return !this.#isWaiting;
@@ -229,17 +229,17 @@ export class Session {
   }
 
   /**
-   * Lets the replies of this turn leave, or, where `failure` is given, as many copies of that. The rest is
-   * the lines that were not taken.
+   * Lets the replies of this turn leave, or as many copies of `failure`, if given. The rest is the lines that
+   * were not taken.
    */
   release(rest: Lines | undefined, failure?: Reply): void {
     this.#rest = rest;
-    // Nobody but this client waits for what a wrong password costs.
+    // Only this client waits after a wrong password.
     if (failure === undefined && this.#admission?.hasGuessedWrong) this.#admission.pause();
     else this.#outbox.release(failure);
   }
 
-  /** Waits for nothing any more: its client has gone. */
+  /** Stops waiting: its client has gone. */
   close(): void {
     this.#outbox.close();
     this.#admission?.close();

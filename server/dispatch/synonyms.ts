@@ -1,21 +1,21 @@
 /**
- * Words that mean an operation elsewhere, and what it is called here. HELP answers with them, because
- * somebody who has typed `SET` wants to know of PUT; the word itself stays unsupported.
+ * Verbs of other servers, and what does the same here. HELP uses them: somebody who has typed `SET` wants to
+ * know about PUT. The verbs themselves stay unsupported.
  *
  * @module
  */
 
-/** Our verb for what another server calls by this word. */
+/** Our verb for an operation of another server. */
 export interface Synonym {
-  /** The word, in upper case. */
+  /** The other server's verb, in upper case. */
   readonly word: string;
   /** The verb of the operation. */
   readonly verb: string;
-  /** How to write it, where its usage does not say. */
+  /** How to write it, if its usage does not say. */
   readonly as?: string;
 }
 
-/** The words, by the operation that does it. Those of Redis and memcached, and what people try. */
+/** The verbs of Redis and memcached, and others that people try, by the operation that does the same. */
 const WORDS: readonly (readonly [verb: string, words: string, as?: string])[] = [
   ["PUT", "SET MSET STORE WRITE SAVE INSERT REPLACE"],
   ["ADD", "SETNX CREATE"],
@@ -43,8 +43,8 @@ const SYNONYMS: ReadonlyMap<string, Synonym> = new Map(
   ),
 );
 
-/** What does here what a word does elsewhere; undefined where nothing does. The word may be in any case. */
+/** Our operation for another server's verb, in any case; undefined if there is none. */
 export function synonymOf(word: string): Synonym | undefined {
-  // Verbs are ASCII: other letters, such as U+017F, have an upper case there too.
+  // Verbs are ASCII, but some other letters, such as U+017F, have an upper case in ASCII.
   return /^[!-~]+$/.test(word) ? SYNONYMS.get(word.toUpperCase()) : undefined;
 }

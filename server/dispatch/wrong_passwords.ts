@@ -1,30 +1,30 @@
 /**
- * Slows down who guesses passwords, by the address that the guesses come from. The listener has one of these
- * for all of its connections.
+ * Slows down password guessing, by the address that guesses come from. The listener has one of these for all
+ * of its connections.
  *
- * The reply to a wrong password waits, and so does its client alone. The waits of one address add up, because
- * a guesser may come with many connections and leave without the reply: where they have come to too much,
- * guesses from there are refused unseen. Whoever has the right password waits for nobody until then.
+ * The reply to a wrong password is delayed, which makes only its own client wait. The delays of one address
+ * add up, because an attacker may use many connections and not wait for replies: once they exceed a limit,
+ * guesses from there are refused unseen. Until then, a client with the right password waits for nobody.
  *
  * @module
  */
 
 import type { Time } from "../time.ts";
 
-/** How long a wrong password takes, in milliseconds: so many guesses an address has in the long run. */
+/** How long a wrong password takes, in milliseconds; this sets the long-run rate of guesses of an address. */
 const WRONG_MS = 200;
-/** From what sum of waits on an address is refused, in milliseconds. */
+/** From this sum of waits on, an address is refused, in milliseconds. */
 const WAIT_MS_MAX = 10_000;
-/** How much of an address of IPv6 is the network, which one guesser may have whole (RFC 4291 section 2.5.4). */
+/** How much of an IPv6 address is the network, all of which one attacker may have (RFC 4291 section 2.5.4). */
 const NETWORK_GROUPS = 4;
 
-/** The wrong passwords of late. */
+/** The recent wrong passwords. */
 export class WrongPasswords {
   readonly #time: Time;
-  /** Until when the guesses of an address have to wait, by the time. */
+  /** Until when the guesses of each address have to wait. */
   readonly #until = new Map<string, number>();
 
-  /** Waits go by this time. */
+  /** Waits are measured by this time. */
   constructor(time: Time) {
     this.#time = time;
   }
@@ -38,7 +38,7 @@ export class WrongPasswords {
     return until - now;
   }
 
-  /** Whether no guess from this address is to be looked at for now. */
+  /** Whether guesses from this address are refused unseen for now. */
   isRefused(hostname: string): boolean {
     const until = this.#until.get(networkOf(hostname));
     return until !== undefined && until - this.#time.now() > WAIT_MS_MAX;

@@ -1,9 +1,9 @@
 /**
- * Recognises HTTP and TLS, which are not spoken here. The connection asks about a client's first bytes and
- * about each line; where the answer is yes, it refuses, runs nothing of what follows, and closes.
+ * Recognises HTTP and TLS, which this server does not speak. The connection asks about a client's first bytes
+ * and about each line; if either is foreign, it refuses, runs nothing that follows, and closes.
  *
- * Our verbs are HTTP's methods. Without this check `curl -X PUT` would store a key, and any web page
- * that can make a browser POST to localhost could send a line `CLEAR`.
+ * Our verbs are HTTP's methods. Without this check, `curl -X PUT` would store a key, and any web page that
+ * can make a browser POST to localhost could send a line `CLEAR`.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * The memory that one client's bytes are read into, and in which its lines stay until they are answered. The
- * line reader has one. It is small for most clients; where a line is longer, the rest of it is read to where
- * it ends up, and is not copied again.
+ * line reader has one. It is small for most clients; the rest of a longer line is read directly to its final
+ * place, without another copy.
  *
  * @module
  */
@@ -9,24 +9,24 @@
 import type { Memory } from "../../tables/text.ts";
 import { giveMemory, takeMemory } from "../memory_pool.ts";
 
-/** The smallest size, in bytes, and the largest but where a line is longer. */
+/** The smallest size, in bytes, and the largest unless a line is longer. */
 const [BYTES_MIN, PACKET_BYTES_MAX] = [1_024, 131_072];
-/** With less room than this, in bytes, or than a quarter, a read brings too little. */
+/** With less room than this, in bytes, or less than a quarter, a read brings too little. */
 const ROOM_BYTES_MIN = 1_024;
-/** The buffer shrinks after this many packets in a row that the smallest one would hold. */
+/** The buffer shrinks after this many packets in a row that would fit in the smallest one. */
 const SMALL_PACKETS_MAX = 4;
 
 /** Bytes that have been read. Those from `start` to `end` are of an unfinished line. */
 export class InputBuffer {
-  /** What holds the bytes; another one once the size has changed. */
+  /** The memory of the bytes; replaced when the size changes. */
   memory: Memory = takeMemory(BYTES_MIN);
   /** Where the unfinished line begins. */
   start = 0;
   /** Where it ends, so far. */
   end = 0;
-  /** How long a line may be: the buffer is no larger than that takes. */
+  /** How long a line may be: the buffer grows no larger than that needs. */
   lineBytesMax: number = PACKET_BYTES_MAX;
-  /** The size for packets, which follows theirs. */
+  /** The size for packets, which adapts to theirs. */
   #packetBytes = BYTES_MIN;
   #smallPackets = 0;
   /** What `room` returned last. */
@@ -40,8 +40,8 @@ export class InputBuffer {
   }
 
   /**
-   * Where to read the next bytes to; what was there before the unfinished line is gone then. One byte more is
-   * left, which telnet may need.
+   * Where to read the next bytes to; anything before the unfinished line is lost. One more byte is left free,
+   * which telnet may need.
    */
   room(): Uint8Array<ArrayBuffer> {
     const size = this.memory.bytes.length;
@@ -49,7 +49,7 @@ export class InputBuffer {
     if (size < this.#packetBytes || (this.length === 0 && size !== this.#packetBytes)) {
       this.#moveTo(takeMemory(this.#packetBytes));
     } else if (this.length < size / 4) {
-      // Little is moved, and the next packet finds all of the room.
+      // Little is moved, and the next packet has all of the room.
       if (this.start > 0) this.#moveTo(this.memory);
     } else {
       const least = Math.min(ROOM_BYTES_MIN, size / 4);
@@ -62,7 +62,7 @@ export class InputBuffer {
     return this.#room = bytes.subarray(this.end, bytes.length - 1);
   }
 
-  /** Makes sure of room for so many more bytes, and one more. */
+  /** Makes room for this many more bytes, plus one. */
   ensure(bytes: number): void {
     const needed = this.length + bytes + 1;
     if (needed <= this.memory.bytes.length) return this.#moveTo(this.memory);
@@ -75,7 +75,8 @@ export class InputBuffer {
   add(length: number): void {
     this.end += length;
     const isFull = this.end === this.memory.bytes.length - 1;
-    // A packet that fills what is left behind an unfinished line may be the beginning of a large one.
+    // A packet that fills the rest of the buffer after an unfinished line may be the beginning of a
+    // large one.
     this.#smallPackets = !isFull && length < BYTES_MIN - 1 ? this.#smallPackets + 1 : 0;
     if (this.#smallPackets > SMALL_PACKETS_MAX) this.#packetBytes = BYTES_MIN;
     else if (isFull && this.lineBytesMax > BYTES_MIN) {
@@ -83,7 +84,7 @@ export class InputBuffer {
     }
   }
 
-  /** Takes away what comes before this place: whole lines, which stay there until there must be room. */
+  /** Drops whole lines before this place; their bytes stay there until the room is needed. */
   take(end: number): void {
     if (end - this.start > PACKET_BYTES_MAX) this.#longBytes = end - this.start;
     this.start = end;

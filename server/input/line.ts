@@ -1,6 +1,6 @@
 /**
- * One line on its way to a command, as text and as bytes. The turn makes one of each line that
- * TextLineStream gives; the gate reads its verb, and `arity.ts` splits what follows.
+ * One line on its way to a command, as text and as bytes. The turn makes one of each line that TextLineStream
+ * returns; `request.ts` reads its verb, and `arity.ts` splits what follows.
  *
  * @module
  */
@@ -23,11 +23,11 @@ export interface LineBytes {
   readonly end: number;
   /** Whether they are nothing but printable ASCII, so that nobody need look for control characters. */
   readonly isPrintable: boolean;
-  /** Why the line is no request, if it is none; it is empty then. */
+  /** Why the line is not a request, if so; it is then empty. */
   readonly fault: LineFault | undefined;
 }
 
-/** A line. Its verb is empty where the line is empty or holds spaces alone. */
+/** A line. Its verb is empty if the line is empty or holds only spaces. */
 export class Line implements LineBytes {
   /** The text, as TextLineStream gives it. */
   readonly text: string;
@@ -43,7 +43,7 @@ export class Line implements LineBytes {
   /** The hash of the verb, by `nextVerbHash`. */
   readonly verbHash: number;
 
-  /** Takes a text, and where the same is as bytes. */
+  /** Takes a text, and the place of the same text as bytes. */
   constructor(text: string, { memory, start, end, isPrintable, fault }: LineBytes) {
     this.text = text;
     this.memory = memory;
@@ -69,7 +69,7 @@ export class Line implements LineBytes {
   }
 }
 
-/** The hash of a verb with one more byte: the same for letters in upper and in lower case. */
+/** The hash of a verb with one more byte, the same for upper and lower case. */
 export function nextVerbHash(hash: number, byte: number): number {
   return (31 * hash + (byte & ~CASE_BIT)) | 0;
 }

@@ -1,9 +1,9 @@
 /**
- * Turns the bytes of one client into whole, checked lines, still as bytes. The connection reads each
- * packet to its room and submits the lines to the turn, where TextLineStream splits them.
+ * Turns the bytes of one client into whole, checked lines, still as bytes. The connection reads each packet
+ * into its room and submits the lines to the turn, where TextLineStream splits them.
  *
- * It guards TextLineStream, which has no limit and emits an unterminated last line. The guard holds back
- * the tail of a packet until the line is whole, so an unterminated line never gets through.
+ * It guards TextLineStream, which has no limit and emits an unterminated last line: it holds back the tail of
+ * a packet until the line is whole.
  *
  * @module
  */
@@ -27,9 +27,9 @@ export interface Lines {
   readonly count: number;
   /** Whether they hold nothing but printable ASCII. */
   readonly isPrintable: boolean;
-  /** For each line, the index of its fault among LINE_FAULTS; undefined where no line has one. */
+  /** For each line, the index of its fault in LINE_FAULTS; undefined if no line has one. */
   readonly faults: Uint8Array | undefined;
-  /** When the first of them may be answered, where it waits for the disk; it does so only once. */
+  /** When the first of them may be answered, if it waits for the disk; it does so only once. */
   readonly ready?: Promise<void> | undefined;
 }
 
@@ -39,10 +39,10 @@ const LF = 0x0a;
 const CR = 0x0d;
 const SPACE = 0x20;
 const DEL = 0x7f;
-/** After so many printable bytes in a row there are likely to be many more. */
+/** After this many printable bytes in a row, there are likely to be many more. */
 const SHORT_RUN = 128;
 
-/** No lines: to be in a turn nevertheless, so that a promised reply is released with its commit. */
+/** No lines, for joining a turn all the same, so that a promised reply is released with its commit. */
 export const NO_LINES: Lines = {
   text: Text.from(new Uint8Array(0)),
   count: 0,
@@ -85,8 +85,8 @@ export class LineReader {
   }
 
   /**
-   * Whether telnet waits for a timing mark, after the replies to the lines so far; set to false once it is
-   * answered, before more is taken.
+   * Whether telnet waits for a timing mark, due after the replies to the lines so far; set it to false once
+   * answered, before taking more.
    */
   get awaitsTimingMark(): boolean {
     return this.#telnet.awaitsTimingMark;
@@ -102,7 +102,7 @@ export class LineReader {
     this.#buffer.lineBytesMax = bytes;
   }
 
-  /** Where to read the next packet to. The lines so far must have been answered: they may have lain there. */
+  /** Where to read the next packet to. The lines so far must have been answered: they may be in this memory. */
   room(): Uint8Array<ArrayBuffer> {
     // The extra byte is for the CR of a CR LF.
     if (this.#buffer.length > this.#tailBytesMax + 1) this.#isSkipping = true;
@@ -111,9 +111,9 @@ export class LineReader {
   }
 
   /**
-   * The lines that end in the packet of this many bytes that was read to the room; undefined where none does.
-   * They lie there, so nothing must be read until they are answered. Where telnet asks for a timing mark
-   * within the packet, only what comes before that is taken: `takeRest` goes on.
+   * The lines that end in the packet of this many bytes that was read to the room; undefined if none does.
+   * They stay in that memory, so read nothing until they are answered. If telnet asks for a timing mark
+   * within the packet, this takes only what comes before it: `takeRest` continues.
    */
   take(length: number): Lines | undefined {
     const buffer = this.#buffer;
@@ -129,7 +129,7 @@ export class LineReader {
     return this.#takeStripped(packet.slice());
   }
 
-  /** Whether bytes are left of the packet, behind a timing mark. */
+  /** Whether bytes of the packet remain after a timing mark. */
   get hasRest(): boolean {
     return this.#behindMark !== undefined;
   }
@@ -169,7 +169,7 @@ export class LineReader {
       : this.#checkEach(text.toBytes(), count);
   }
 
-  /** The slow way, a line at a time: a line that is too long or not UTF-8 spoils no other line. */
+  /** The slow path, a line at a time, so that a line that is too long or not UTF-8 spoils no other line. */
   #checkEach(whole: Uint8Array<ArrayBuffer>, count: number): Lines {
     const faults = new Uint8Array(count);
     const checked = new Uint8Array(whole.length);
@@ -207,8 +207,8 @@ interface Survey {
 }
 
 /**
- * Looks at every byte from one place to another, which spares later steps their own look at each: at four at a
- * time where they are printable ASCII, as most are, and at 32 where a line is long.
+ * Examines every byte from one place to another, so that later steps need not: four at a time while they are
+ * printable ASCII, as most are, and 32 at a time in a long line.
  */
 function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
   let count = 0;

@@ -1,9 +1,9 @@
 /**
- * Splits text into lines with one TextLineStream for all clients. The turn gives it whole lines only, so
- * nothing of one client stays in it for the next.
+ * Splits text into lines with one TextLineStream for all clients. The turn passes it whole lines only, so
+ * nothing of one client remains in it for the next.
  *
  * Since the lines are whole, `text.split("\n")` would do. The stream is here because Keyline is built on
- * TextLineStream; one for all clients costs the least, because a chunk costs as much as several lines do.
+ * TextLineStream; one stream for all clients costs least, because a chunk costs as much as several lines do.
  *
  * @module
  */
@@ -17,12 +17,12 @@ export class Splitter {
   readonly #reader = this.#stream.readable.getReader();
 
   /**
-   * The lines of a text that consists of so many whole lines, each without its LF or CR LF. Reading all of
-   * them before the first is answered keeps the processor's caches with one kind of work at a time.
+   * The lines of a text that consists of this many whole lines, each without its LF or CR LF. Reading all of
+   * them before the first is answered lets the processor's caches serve one kind of work at a time.
    */
   async split(text: string, count: number): Promise<string[]> {
     if (count === 0) return [];
-    // Asked before the text is there: a stream that somebody waits for takes it at once.
+    // Read before the text is written: a stream with a waiting reader takes it at once.
     const first = this.#reader.read();
     this.#writer.write(text);
     const lines = new Array<string>(count);

@@ -18,7 +18,7 @@ const TIMING_MARK = 0x06; // RFC 860
 /** What answers a timing mark: IAC WONT TIMING-MARK. */
 export const NO_TIMING_MARK: Uint8Array = new Uint8Array([IAC, 0xfc, TIMING_MARK]);
 
-/** Where packets are stripped, one after another. */
+/** The memory in which packets are stripped, one after another. */
 let stripped = new Uint8Array(16_384);
 
 /** What the next byte belongs to. */
@@ -38,14 +38,17 @@ export class TelnetFilter {
   /** How many bytes the subnegotiation has so far. */
   #subnegotiationBytes = 0;
 
-  /** How many bytes a subnegotiation may have; one that is longer is text from there on. */
+  /** How many bytes a subnegotiation may have; from there on, a longer one is text. */
   subnegotiationBytesMax: number = Infinity;
   /**
    * Whether the client waits for a timing mark: telnet asks for one on Ctrl-C, and discards whatever it
    * receives before the answer.
    */
   awaitsTimingMark = false;
-  /** Where the bytes that `strip` has taken end: at the end of the packet, or at the text behind a timing mark. */
+  /**
+   * Where the bytes that `strip` has taken end: at the end of the packet, or at the text after a timing
+   * mark.
+   */
   end = 0;
 
   /** Takes a packet without IAC or NUL, by its last byte. False: `strip` must see it nevertheless. */
@@ -56,8 +59,8 @@ export class TelnetFilter {
   }
 
   /**
-   * The text of a packet, up to its end, or to the text behind a timing mark. It is valid until the next call,
-   * of any filter: a packet may hold thousands of marks, and memory for each would cost too much.
+   * The text of a packet up to its end, or up to the text after a timing mark. Valid until the next call of
+   * any filter: a packet may hold thousands of marks, and memory for each would cost too much.
    */
   strip(packet: Uint8Array): Uint8Array<ArrayBuffer> {
     // One more: an IAC of the packet before may turn out to be text.
@@ -82,7 +85,7 @@ export class TelnetFilter {
     return this.#state === "text" && byte !== IAC;
   }
 
-  /** Takes one byte; returns it, or the LF that it stands for, where it is text. */
+  /** Takes one byte; returns it, or the LF that it stands for, if it is text. */
   #next(byte: number): number | undefined {
     switch (this.#state) {
       case "text":
@@ -111,7 +114,7 @@ export class TelnetFilter {
     }
   }
 
-  /** Drops a byte of a subnegotiation; where that grows too long, an IAC in the text tells of it. */
+  /** Drops a byte of a subnegotiation; if that grows too long, an IAC in the text marks it. */
   #swallow(): number | undefined {
     if (++this.#subnegotiationBytes <= this.subnegotiationBytesMax) return undefined;
     this.#state = "text";

@@ -1,5 +1,5 @@
 /**
- * The lines that go through TextLineStream together. The turn loads a chunk with the lines of as many
+ * The lines that go through TextLineStream together. The turn fills a chunk with the lines of as many
  * connections as fit, because a chunk costs as much as several lines do.
  *
  * @module
@@ -10,9 +10,9 @@ import { copyText, Memory, Text } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import { LINE_FAULTS, type Lines } from "../input/lines.ts";
 
-/** The size of a chunk, in bytes; a line that is longer makes a chunk of its own. */
+/** The size of a chunk, in bytes; a longer line gets a chunk of its own. */
 const CHUNK_BYTES_MAX = 32_768;
-/** How many lines to split at a time: those after the last that a connection takes are split in vain. */
+/** How many lines to split at a time: lines after the last that a connection takes are split in vain. */
 const CHUNK_LINES_MAX = 1_024;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -20,7 +20,7 @@ const CR = 0x0d;
 // The lines are valid UTF-8. ignoreBOM: a leading U+FEFF is text, and without it two keys would be one.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A chunk of lines. One object serves chunk after chunk: what it holds is valid until the next load. */
+/** A chunk of lines. One object serves chunk after chunk: its content is valid until the next load. */
 export class Chunk {
   readonly #buffer = new Memory(CHUNK_BYTES_MAX);
   readonly #asBuffer = bufferOf(this.#buffer);
@@ -101,8 +101,8 @@ export function lineAt(
 }
 
 /**
- * Those of these arrivals that fit in one chunk, from this one on: at least one. One with more lines
- * than may be split at a time is alone.
+ * Those of these arrivals that fit in one chunk, from this one on: at least one. An arrival with more lines
+ * than may be split at a time gets its own chunk.
  */
 export function fittingFrom<Arrival extends { readonly lines: Lines }>(
   arrivals: readonly Arrival[],
@@ -134,7 +134,7 @@ export function headOf(lines: Lines): Lines {
   return { ...lines, text: new Text(memory, start, end), count: CHUNK_LINES_MAX };
 }
 
-/** The lines that are left, which stay where they are; undefined where none are. */
+/** The remaining lines, which stay where they are; undefined if there are none. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
   { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },

@@ -1,6 +1,6 @@
 /**
- * The requests of a chunk, made of its lines some ahead of being answered. The table is told their keys, so
- * that it can fetch from memory for all of them at once what each would wait for by itself.
+ * Makes requests of a chunk's lines some way ahead of answering them. The table is told their keys, so that
+ * the processor can fetch what they need from memory all at once instead of waiting for each.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface Arrival {
   readonly lines: Lines;
 }
 
-/** How many requests to make at a time: with more, the first would be out of the caches before its answer. */
+/** How many requests to make at a time: with more, the first would leave the caches before it is answered. */
 const REQUESTS_AHEAD = 64;
 
 /** The requests of one chunk after another. */
@@ -29,10 +29,10 @@ export class LookAhead {
   readonly #chunk: Chunk;
   #arrivals: readonly Arrival[] = [];
   #texts: readonly string[] = [];
-  /** The requests that were made last, and which of the chunk's the first of them is. */
+  /** The requests that were made last, and the index in the chunk of the first of them. */
   #requests: Request[] = [];
   #first = 0;
-  /** For those of them whose values are only on the disk, when they will be in memory. */
+  /** For requests whose values are only on disk: when they will be in memory. */
   #reads = new Map<number, Promise<void>>();
   /** The next line: of which arrival, which of its lines, and where in the chunk's memory. */
   #arrival = 0;
@@ -89,7 +89,7 @@ export class LookAhead {
     if (this.#table.readAhead !== undefined) this.#readAhead();
   }
 
-  /** Begins to read the values that the requests ask for and that are only on the disk. */
+  /** Begins to read the values that the requests ask for and that are only on disk. */
   #readAhead(): void {
     for (let i = 0; i < this.#requests.length; i++) {
       const request = this.#requests[i]!;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 
 /** How many operations Deno completes at a time: Tokio, under it, makes a task yield after so many. */
@@ -67,7 +67,7 @@ export class RoundRobin {
     this.#time = time;
   }
 
-  /** When a client may read; undefined: at once. */
+  /** When a client may read; undefined if at once. */
   next(): Promise<void> | undefined {
     if (this.#groups.length === 0 && !this.#isBehind) return undefined;
     let group = this.#groups.at(-1);

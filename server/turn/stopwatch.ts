@@ -1,7 +1,7 @@
 /**
- * Finds the requests that hold up the server. A turn looks at the clock after some lines anyway; what was
- * answered since the last look is charged with the time. Operations without a key, such as KEYS, have looks of
- * their own: what they do grows with the table.
+ * Finds the requests that hold up the server. A turn looks at the clock after every few lines anyway; the
+ * time is charged to the requests answered since the last look. Operations without a key, such as KEYS, are
+ * timed one by one, because their work grows with the table.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
 import type { Time } from "../time.ts";
 
-/** What is told of slow requests: a session. */
+/** A session, which is told about slow requests. */
 export type Charged = Pick<Session, "noteSlow">;
 
 /** The stopwatch of a turn. */
@@ -22,13 +22,13 @@ export class Stopwatch {
   #member: Charged | undefined;
   #request: Request | undefined;
 
-  /** Requests are slow that take longer than `slowMs`, by this time. */
+  /** Requests that take longer than `slowMs` milliseconds, by this time, are slow. */
   constructor(time: Time, slowMs: number) {
     this.#time = time;
     this.#slowMs = slowMs;
   }
 
-  /** Starts with requests; whatever went before is charged to nobody. */
+  /** Starts with requests; earlier time is charged to none. */
   start(): void {
     this.#lookedAt = this.#time.now();
     this.#count = 0;
@@ -54,7 +54,7 @@ export class Stopwatch {
   }
 }
 
-/** Whether a request is to be timed by itself. */
+/** Whether to time a request on its own. */
 export function isTimedAlone({ operation, reply }: Request): boolean {
   return reply === undefined && operation!.arity.keys[0] !== true;
 }

@@ -12,10 +12,10 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
-import { logFault } from "../event_log.ts";
+import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
-import type { Metrics } from "../metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
@@ -52,12 +52,12 @@ export class Turn implements TurnLike {
   #arrivals: Arrival[] = [];
   /** Resolves once they have been served. One promise for all of them costs less than one for each. */
   #served = Promise.withResolvers<void>();
-  /** When the first of these arrivals came. */
+  /** When the first of these lines arrived. */
   #arrivedAt = 0;
   #isRunning = false;
   readonly #start = () => void this.#run();
 
-  /** `onFatal` is called after the replies where the table can't go on: the server must end. */
+  /** `onFatal` is called after the replies if the table can't continue: the server must end. */
   constructor(
     { table, metrics, onFatal, time = REAL_TIME }: {
       table: Table;
@@ -78,7 +78,7 @@ export class Turn implements TurnLike {
 
   /**
    * Answers the lines of a connection, commits, and releases their replies. Resolves once that is done for
-   * all connections that have submitted at the same time.
+   * all connections that submitted at the same time.
    */
   submit(member: Member, lines: Lines): Promise<void> {
     const { ready } = lines;
@@ -91,13 +91,14 @@ export class Turn implements TurnLike {
     this.#arrivals.push(arrival);
     if (!this.#isRunning) {
       this.#isRunning = true;
-      // Later, so that the connections whose bytes came in the same turn of the event loop submit first.
+      // Deferred, so that other connections whose bytes arrived in the same turn of the event loop
+      // submit first.
       queueMicrotask(this.#start);
     }
     return this.#served.promise;
   }
 
-  /** When a connection may read; undefined: at once. */
+  /** When a connection may read; undefined if at once. */
   next(): Promise<void> | undefined {
     return this.#roundRobin.next();
   }
@@ -166,7 +167,8 @@ export class Turn implements TurnLike {
     let ready: Promise<void> | undefined;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
-      // What has waited must not wait again. The others go on meanwhile.
+      // A value that was waited for must not be waited for again. The other sessions continue
+      // meanwhile.
       const hasWaited = lines.ready !== undefined && taken === 0;
       ready = hasWaited ? undefined : this.#ahead.readAt(first + taken);
       if (ready !== undefined) break;
@@ -185,7 +187,7 @@ export class Turn implements TurnLike {
   }
 
   /**
-   * Commits, and lets the replies of the arrivals from this one on leave, as many as there are rests. Returns
+   * Commits, and releases the replies of the arrivals from this one on, as many as there are rests. Returns
    * the time of the commit, by the turn's time.
    */
   #end(
@@ -215,7 +217,7 @@ export class Turn implements TurnLike {
 /** What a commit that failed tells the clients. The table is as it was before the turn. */
 function errorOf(error: unknown): TableError {
   logFault("Cannot commit", error);
-  // Any other error is a mistake of ours, and must not end the server for everybody.
+  // Any other error is our mistake, and must not end the server.
   return error instanceof TableError ? error : new TableError("internal error");
 }
 

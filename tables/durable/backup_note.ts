@@ -1,5 +1,5 @@
 /**
- * Notes in a data folder that it was backed up, so that whoever watches the server sees when backups stop.
+ * Notes in a data folder when it was backed up, so that monitoring shows when backups stop.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { removeFile } from "./new_file.ts";
 /** The name of the note. The time of its last change is that of the last backup. */
 export const BACKUP_NOTE = "keyline.backup";
 
-/** Notes a backup that is whole and verified. Throws errors of the system. */
+/** Notes a complete and verified backup. Throws errors of the system. */
 export function noteBackup(folder: string, { path, madeAt }: { path: string; madeAt: Date }): void {
   const note = `${folder}/${BACKUP_NOTE}`;
   // Another user may have made the last one.

@@ -1,9 +1,9 @@
 /**
- * Reads values that are not in memory from the log. No byte is believed without its checksum: a record that is
- * damaged, or not the one that memory knows of, is a failure for its key, and never a value.
+ * Reads values that are not in memory from the log. No byte is trusted without its checksum: a record that is
+ * damaged, or not the one that memory expects, is an error for its key, never a value.
  *
- * What the system has in its page cache is read at once, in a few microseconds. Where reads turn out to wait
- * for the disk, those that are known ahead are begun together, and nobody is held up meanwhile.
+ * A read from the system's page cache is done synchronously, in a few microseconds. If reads turn out to wait
+ * for the disk, those known ahead are begun together, and hold up no other client.
  *
  * @module
  */
@@ -23,7 +23,7 @@ export interface ColdReaderParts {
   readonly log: Log;
   /** Knows their places, and takes the values. */
   readonly memtable: Memtable;
-  /** Is told of damage. */
+  /** Receives reports of damage. */
   readonly report: Report;
 }
 
@@ -34,7 +34,7 @@ const AHEAD_READS = 4_096;
 /** How many reads ahead may be under way, and for how many bytes. */
 const READS_MAX = 1_024;
 const READING_BYTES_MAX = 16 << 20;
-/** How many damaged places are logged one by one: a disk that dies has as many as there are values. */
+/** How many damaged places are logged one by one: a dying disk may have one for each value. */
 const DAMAGE_REPORTS_MAX = 100;
 
 /** Reads the values of cold records. */
@@ -44,14 +44,14 @@ export class ColdReader {
   readonly #reads = new Map<number, Promise<void>>();
   /** For how many bytes they are. */
   #readingBytes = 0;
-  /** How many more reads to begin ahead, because one has waited for the disk. */
+  /** How many more reads to begin ahead, after one has waited for the disk. */
   #ahead = 0;
   /** The places of damage that were reported. */
   readonly #damaged = new Set<number>();
   /** How many values it has read. */
   count = 0;
 
-  /** Memory and log must be of the same table: the one has the places in the other. */
+  /** Memory and log must belong to the same table: the memory has places in the log. */
   constructor(parts: ColdReaderParts) {
     this.#parts = parts;
   }
@@ -61,7 +61,7 @@ export class ColdReader {
     return this.#damaged.size;
   }
 
-  /** Reads the value of a cold record, which has it in memory from then on where there is room. Throws TableError. */
+  /** Reads the value of a cold record, and keeps it in memory if there is room. Throws TableError. */
   read(ref: number): Text {
     this.count++;
     const value = this.value(ref);
@@ -79,7 +79,7 @@ export class ColdReader {
     try {
       length = log.read(memory.bytes, place);
     } catch (cause) {
-      // One sector that can't be read is no reason to end the table: what else there is may be read.
+      // One unreadable sector is no reason to end the table: everything else may be readable.
       throw this.#damage(place, new TableError("the value can't be read from the disk", { cause }));
     }
     if (performance.now() - startedAt > SLOW_MS) this.#ahead = AHEAD_READS;
@@ -93,12 +93,15 @@ export class ColdReader {
     return this.#reads.size > 0;
   }
 
-  /** The read of this record that is under way. It fulfils also where it fails: then whoever asks meets that. */
+  /**
+   * The read of this record that is under way. It fulfils even if it fails: whoever then asks for the value
+   * meets the failure.
+   */
   readOf(ref: number): Promise<void> | undefined {
     return this.#reads.get(this.#parts.memtable.records.place(ref));
   }
 
-  /** Begins to read a cold record, where reads wait for the disk. */
+  /** Begins to read a cold record, if reads wait for the disk. */
   readAhead(ref: number): void {
     const place = this.#parts.memtable.records.place(ref);
     const isFull = this.#reads.size >= READS_MAX || this.#readingBytes >= READING_BYTES_MAX;
@@ -130,7 +133,7 @@ export class ColdReader {
       const warmed = memtable.warm(now, value);
       if (warmed !== NO_REF) memtable.records.setRecent(warmed, true);
     } catch {
-      // The request reads it itself, and is answered what is wrong.
+      // The request will read it itself, and report the error.
     }
   }
 
@@ -139,7 +142,7 @@ export class ColdReader {
     return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
-  /** The value in the bytes of a record; undefined where they are not what memory knows. */
+  /** The value in the bytes of a record; undefined if they are not the record that memory expects. */
   #valueIn(memory: Memory, length: number, ref: number): Text | undefined {
     const { log, memtable: { records } } = this.#parts;
     const place = records.place(ref);

@@ -1,7 +1,7 @@
 /**
- * Copies of a table. A backup is one file: a log with what was live at one moment, and the state behind it. A
- * restore makes a folder of it, and so does salvaging, of what is whole in a table that is damaged. Each copy is
- * read back and verified before it has its name.
+ * Copies of a table. A backup is one file: a log with the records that were live at one moment, followed by
+ * the state. Restoring turns it into a data folder; salvaging does the same with whatever is intact in a
+ * damaged table. Each copy is read back and verified before it gets its name.
  *
  * A server may have the table open meanwhile.
  *
@@ -21,10 +21,10 @@ import { makeFile, removeFile } from "./new_file.ts";
 import { openSource, partOf, type Source } from "./source.ts";
 import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 
-/** How large a turn of a copy gets, in bytes. */
+/** The size of a turn of a copy, in bytes. */
 const TURN_BYTES = 1_048_576;
 const NOTE_NAME = "keyline.lock";
-/** How many versions may have been given by changes that are lost: none of them may be given again. */
+/** How many versions lost changes may have been given: none of them may be given again. */
 const LOST_VERSIONS_MAX = 2 ** 32;
 
 /** What was copied. */
@@ -52,7 +52,7 @@ export function* backUp(folder: string, path: string): Steps<Copied> {
   }
 }
 
-/** Makes a table of a backup, in a folder that is empty or missing. Throws OpenError. */
+/** Turns a backup into a table, in a folder that is empty or missing. Throws OpenError. */
 export function* restore(path: string, folder: string): Steps<Copied> {
   try {
     using source = openSource(path);
@@ -62,7 +62,10 @@ export function* restore(path: string, folder: string): Steps<Copied> {
   }
 }
 
-/** Makes a table of what is whole in a folder or a backup, in a folder that is empty or missing. Throws OpenError. */
+/**
+ * Makes a table of whatever is intact in a folder or a backup, in a folder that is empty or missing. Throws
+ * OpenError.
+ */
 export function* salvage(path: string, folder: string): Steps<Copied> {
   try {
     using source = openSource(path);
@@ -93,7 +96,8 @@ function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Cop
   let isDone = false;
   try {
     const found = yield* part(inspecting, { from: 0, to: 1 / 3 });
-    // First the state: a start that finds it alone misses the log, and doesn't take the folder for a new one.
+    // First the state: a start that finds only the state reports a missing log, and doesn't take the
+    // folder for a new one.
     yield* makeFile(statePath, function* (file) {
       writeState(file, { salt: 0, slotBytes: SLOT_BYTES, sequence: 1, isClosed: false, keys: 0 });
     });
@@ -111,7 +115,10 @@ function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Cop
   }
 }
 
-/** Copies what is live to an empty file, and verifies it. `seal` is told the state of the copy, and how large its log is. */
+/**
+ * Copies the live records to an empty file, and verifies it. `seal` gets the state of the copy and the size
+ * of its log.
+ */
 function* copyTo(target: PositionedFile, { found, seal }: {
   found: Inspection;
   seal: (state: TableState, bytes: number) => void;
@@ -183,7 +190,7 @@ function rewriteState(path: string, state: TableState): void {
   file.close();
 }
 
-/** Steps that are a part of others. */
+/** Steps that are part of a larger piece of work. */
 function* part<Result>(
   steps: Steps<Result>,
   { from, to }: { from: number; to: number },

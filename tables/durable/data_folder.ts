@@ -1,6 +1,7 @@
 /**
- * The folder that holds a table, and its files: they are this user's alone, and none is a link to a file
- * elsewhere, which would be read, written or cut in its place. Whoever opens a file there opens it here.
+ * The folder that holds a table, and its files. They are accessible to this user alone, and none may be a
+ * link, or the file that it leads to would be read, written or truncated instead. All code that opens a file
+ * there does it with these functions.
  *
  * @module
  */
@@ -16,13 +17,13 @@ const ANY_BY_OTHERS = 0o077;
 const PREFIX = "keyline.";
 
 /**
- * Creates a data folder if it is missing, and takes from others what they may do with its files. Throws
- * OpenError if others may write to it, or if a file of the table is not a plain file, and Deno's own errors.
+ * Creates a data folder if it is missing, and revokes other users' permissions on its files. Throws OpenError
+ * if others may write to it, or if a file of the table is not a plain file, and Deno's own errors.
  */
 export function prepareDataFolder(folder: string): void {
   Deno.mkdirSync(folder, { recursive: true, mode: FOLDER_MODE });
   const { mode } = Deno.statSync(folder);
-  // Null on Windows, where other rules apply.
+  // Null on Windows, which has other rules.
   if (((mode ?? 0) & WRITE_BY_OTHERS) !== 0) {
     throw new OpenError(
       `Cannot open the table in ${folder}: other users may write to this folder, and so replace ` +
@@ -41,7 +42,7 @@ export function prepareDataFolder(folder: string): void {
 export function openDataFile(path: string, { create = true } = {}): Deno.FsFile {
   const access = { read: true, write: true };
   const found = entryAt(path);
-  // A new file is created only where there is nothing, not even a link: O_EXCL of open(2).
+  // A new file is created only if there is nothing, not even a link: O_EXCL of open(2).
   if (found === undefined) {
     return Deno.openSync(path, { ...access, ...(create && { createNew: true, mode: FILE_MODE }) });
   }
@@ -62,7 +63,7 @@ function claim(path: string): void {
   if (((found.mode ?? 0) & ANY_BY_OTHERS) !== 0) Deno.chmodSync(path, FILE_MODE);
 }
 
-/** What a name in a folder stands for, and not what a link leads to. */
+/** What a name in a folder refers to, without following links. */
 function entryAt(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.lstatSync(path);

@@ -1,6 +1,6 @@
 /**
- * What a table needs of the system: files by name, and the locks on them. Tests have a disk in memory, which
- * forgets what was not synced, and fails.
+ * What a table needs from the system: files by name, and locks on them. Tests have a disk in memory, which
+ * forgets unsynced writes, and fails.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface Disk {
   open(path: string, options?: OpenOptions): PositionedFile;
   /** Whether there is a file of this name, or a link. */
   has(path: string): boolean;
-  /** Gives a file another name, in place of what had it. */
+  /** Renames a file, replacing any other of that name. */
   rename(from: string, to: string): void;
   /** Removes a file. */
   remove(path: string): void;
@@ -23,19 +23,19 @@ export interface Disk {
   syncFolder(folder: string): void;
   /** Locks a folder for this process, and makes it if it is missing. Throws OpenError. */
   lock(folder: string): HeldLock;
-  /** Watches whether somebody copies a log. */
+  /** Watches whether a log is being copied. */
   watchCopies(path: string): CopyWatch;
 }
 
 /** A lock that is held until it is disposed of. */
 export interface HeldLock extends Disposable {
-  /** Names this process to whoever finds the folder locked. */
+  /** Names this process to others that find the folder locked. */
   nameHolder(): void;
 }
 
-/** Knows of copies of a log: each holds a shared lock on the file while it is made. */
+/** Knows about copies of a log: each holds a shared lock on the file while it is made. */
 export interface CopyWatch extends Disposable {
-  /** Whether nobody is copying the log now. */
+  /** Whether no copy of the log is under way. */
   isUncopied(): boolean;
 }
 
@@ -77,7 +77,7 @@ export function syncFolder(folder: string): void {
   try {
     fd = fs.openSync(folder, "r");
   } catch (error) {
-    // A folder above the data folder: who may not read it did not put the data folder there.
+    // A parent of the data folder: a user who may not read it did not put the data folder there.
     if ((error as { code?: unknown }).code === "EACCES") return;
     throw error;
   }

@@ -30,11 +30,11 @@ import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
 import { openErrorOf, TableFolder } from "./table_folder.ts";
 
-/** How many bytes compaction reads for each one that is committed: at first, and where that is not enough. */
+/** How many bytes compaction reads for each one that is committed: at first, and if that is not enough. */
 const COMPACT_SHARES = [2, 6] as const;
 /** How many bytes of excess call for the larger share, in slots. */
 const EXCESS_SLOTS_MAX = 2;
-/** How many bytes compaction reads in a step of its own; on a full disk, in how many steps it reads a slot. */
+/** How many bytes compaction reads in a step of its own; on a full disk, how many steps it takes for a slot. */
 const COMPACT_BYTES = 1_048_576;
 const TIGHT_STEPS = 8;
 /** The size of the smallest record of a key, in bytes. */
@@ -53,9 +53,9 @@ export interface DurableTableOptions {
   readonly now?: Clock;
   /** The size of the log's slots, in bytes; tests set it low. */
   readonly slotBytes?: number;
-  /** What is told of what happens to the table. */
+  /** Receives the table's events. */
   readonly report?: Report;
-  /** Where the folder is; tests replace it. */
+  /** The disk that the folder is on; tests replace it. */
   readonly disk?: Disk;
 }
 
@@ -105,7 +105,7 @@ export class DurableTable implements Table {
       });
       this.#memtable = memtable;
       const startedAt = performance.now();
-      // The file may have been made up.
+      // The file may be forged.
       const keys = Math.min(state.state.keys, file.size() / RECORD_BYTES_MIN);
       const records = memtable.load(
         keys,
@@ -148,7 +148,7 @@ export class DurableTable implements Table {
     const ref = this.#memtable.findVisible(text, this.#now);
     if (ref === NO_REF) return undefined;
     const { records } = this.#memtable;
-    // Who asks for the version or the expiry alone must not wait for the disk.
+    // Reading the version or the expiry alone must not wait for the disk.
     const valueOf = () => this.get(text)!;
     return {
       get value() {
@@ -221,7 +221,7 @@ export class DurableTable implements Table {
     if (this.#log.length > 0) return true; // In the middle of a turn: not now.
     return this.#faults.attempt(() => {
       this.#log.shrink();
-      // Before anything is in the turn: to move segments, the log goes on in another one.
+      // Before anything is in the turn: to move segments, the log continues in another one.
       const compactBytes = this.#bytesToCompact();
       const isMore = this.#table.sweep(
         Math.max(0, Math.floor(this.#roomForDeletions() / DELETION_BYTES_MAX)),
@@ -251,7 +251,7 @@ export class DurableTable implements Table {
     };
   }
 
-  /** Throws an error where the table is not what its log says. Reads all of it. Not within a turn. */
+  /** Throws an error if the table differs from its log. Reads all of it. Not within a turn. */
   check(): void {
     const { records } = this.#memtable;
     this.#memtable.check();
@@ -301,8 +301,8 @@ export class DurableTable implements Table {
   }
 
   /**
-   * How many bytes may say that keys are gone. On a full disk, that leaves room for CLEAR, and for compaction,
-   * which makes more: where keys are deleted faster than that, the rest is refused for a moment.
+   * How many bytes of deletions fit. On a full disk, this leaves room for CLEAR, and for compaction, which
+   * makes more room: deletions that outpace it are refused for a moment.
    */
   #roomForDeletions(): number {
     if (!this.#log.isFull) return Infinity;
@@ -311,12 +311,12 @@ export class DurableTable implements Table {
     if (spareSlots > 0) {
       return Math.max(roomLeft, this.#slotBytes - length - neededBytes) - CLEAR_BYTES;
     }
-    // Where compaction has too little room already, only more deletions help.
+    // If compaction already has too little room, only more deletions help.
     return (roomLeft < neededBytes ? roomLeft : roomLeft - neededBytes) - CLEAR_BYTES;
   }
 
   /**
-   * Commits what the turn has gathered, and what compaction copies into it; true where compaction had something
+   * Commits what the turn has gathered, and what compaction copies into it; true if compaction had something
    * to do. Throws TableError.
    */
   #commitTurn({ compactBytes }: { compactBytes: number }): boolean {
@@ -324,7 +324,7 @@ export class DurableTable implements Table {
     const { length } = log;
     let isCompacting: boolean;
     try {
-      // First the room: compaction asks what is live where.
+      // First the room: compaction needs to know the live bytes by slot.
       const moved = log.makeRoom();
       if (moved !== undefined) this.#moveTurn(moved);
       isCompacting = compactBytes > 0 && this.#compact(compactBytes);
@@ -341,7 +341,7 @@ export class DurableTable implements Table {
     try {
       this.#faults.attempt(() => this.#prepareNext(length));
     } catch {
-      // It is no failure of this turn, which is durable; the next one meets it.
+      // This turn is durable and has not failed; the next one will meet the error.
     }
     return isCompacting;
   }
@@ -349,7 +349,7 @@ export class DurableTable implements Table {
   /** Compacts some of the log into the turn; false if there was nothing to do. */
   #compact(bytes: number): boolean {
     try {
-      // On a full disk, what one segment needs is known to be there.
+      // On a full disk, the room for one segment is known to be there.
       return this.#compactor.step(bytes, this.#log.isFull ? { copiedMax: 1 } : {});
     } catch (error) {
       if (!(error instanceof DamageError)) throw error;
@@ -359,7 +359,7 @@ export class DurableTable implements Table {
     }
   }
 
-  /** How many bytes a step of compaction reads that is no part of a turn. */
+  /** How many bytes a compaction step outside a turn reads. */
   #bytesToCompact(): number {
     const compactor = this.#compactor;
     if (this.#log.isFull) return compactor.canGainRoom() ? this.#slotBytes / TIGHT_STEPS : 0;
@@ -367,14 +367,14 @@ export class DurableTable implements Table {
   }
 
   #compactShare(): number {
-    // On a full disk the copies could keep the turn from its room: then only `maintain` compacts.
+    // On a full disk the copies could take the turn's room: then only `maintain` compacts.
     if (this.#log.isFull) return 0;
     const excess = this.#compactor.excessBytes();
     if (excess <= 0) return 0;
     return COMPACT_SHARES[excess > EXCESS_SLOTS_MAX * this.#slotBytes ? 1 : 0];
   }
 
-  /** Notes where the turn's records are, where they go to another segment than was expected. */
+  /** Notes where the turn's records are, if they went to another segment than expected. */
   #moveTurn({ from, to, by }: Moved): void {
     for (const ref of this.#memtable.changedRefs()) {
       const place = this.#memtable.records.place(ref);
@@ -382,7 +382,10 @@ export class DurableTable implements Table {
     }
   }
 
-  /** Prepares the segment that follows; true if there is more to do. Reports when the disk gets full, and when not. */
+  /**
+   * Prepares the next segment; true if there is more to do. Reports when the disk becomes full, and when it
+   * no longer is.
+   */
   #prepareNext(bytes: number): boolean {
     const wasFull = this.#log.isFull;
     const isMore = this.#log.prepareNext(bytes);

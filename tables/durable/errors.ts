@@ -1,5 +1,5 @@
 /**
- * The errors of a durable table: those that stop the server's start, and those that clients are told of.
+ * The errors of a durable table: those that stop the server's start, and those reported to clients.
  *
  * @module
  */
@@ -17,7 +17,7 @@ export class DiskFullError extends TableError {
   }
 }
 
-/** Converts an error to what clients are told. An I/O error, such as a failed sync, is fatal. */
+/** Converts an error to the one reported to clients. An I/O error, such as a failed sync, is fatal. */
 export function tableError(cause: unknown): TableError {
   if (cause instanceof TableError) return cause;
   if (isDiskFull(cause)) return new DiskFullError({ cause });
@@ -33,7 +33,7 @@ export function isDiskFull(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
-/** Ends the table where an invariant is broken: a bug, after which nothing more may be written. */
+/** Ends the table after a broken invariant: a bug, after which nothing more may be written. */
 export function assertThat(condition: boolean, invariant: string): asserts condition {
   if (condition) return;
   throw new TableError("internal error", { cause: new Error(`Broken: ${invariant}`), fatal: true });

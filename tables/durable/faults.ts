@@ -1,6 +1,6 @@
 /**
- * What a failure means for a durable table: an I/O error ends it, a full disk passes, and the process's log
- * hears of the first one only, because a client may cause the same failure again and again.
+ * What a failure means for a durable table: an I/O error ends it, a full disk is temporary, and only the
+ * first of either is logged, because a client may cause the same failure again and again.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export class Faults {
     return this.#fatal;
   }
 
-  /** Runs work that can wait. Throws only what ends the table: anything else is tried again later. */
+  /** Runs work that can wait. Throws only errors that end the table: anything else is retried later. */
   attempt(step: () => boolean): boolean {
     try {
       return step();
@@ -39,14 +39,14 @@ export class Faults {
     }
   }
 
-  /** Records what a failure means for what comes next; returns it. */
+  /** Records a failure, which may end the table; returns it. */
   record(error: TableError): TableError {
     if (error.fatal) this.#fatal = error;
     if (error instanceof DiskFullError) this.#noteFull();
     return error;
   }
 
-  /** Logs a failure, unless one was logged before. A full disk is logged where it is noted. */
+  /** Logs a failure, unless one was logged before. A full disk is logged by `noteFull`. */
   #report(error: unknown): void {
     if (isDiskFull(error) || error instanceof DiskFullError || this.#isReported) return;
     this.#isReported = true;

@@ -1,8 +1,8 @@
 /**
- * Locks a folder for one process. The system releases the lock when the process exits, whatever the reason.
+ * Locks a folder for one process. The system releases the lock when the process exits, for whatever reason.
  *
- * The lock is on the folder itself, because a file in it could be removed while the lock is held, and the next
- * process would lock another one of the same name. A file in it names the holder.
+ * The lock is on the folder itself, because a file in it could be removed while locked, and the next process
+ * would lock a new file of the same name. A file in the folder names the holder.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export class FolderLock implements Disposable {
 
   /**
    * Creates the folder if it is missing, and locks it. Throws OpenError, which says who holds the lock, or
-   * that the folder is not empty where it must be.
+   * that the folder is not empty although it must be.
    */
   constructor(folder: string, { mustBeEmpty = false } = {}) {
     try {
@@ -46,7 +46,7 @@ export class FolderLock implements Disposable {
     );
   }
 
-  /** Names this process to whoever finds the folder locked. */
+  /** Names this process to others that find the folder locked. */
   nameHolder(): void {
     const holder = `process ${Deno.pid}, since ${new Date().toISOString()}\n`;
     try {

@@ -1,6 +1,6 @@
 /**
- * Reads a whole log and verifies every checksum in it: for copies, for `check`, and for what can be saved of a
- * log that is damaged. It trusts no index, and goes on behind damage.
+ * Reads a whole log and verifies every checksum in it: for copies, for `check`, and to salvage a damaged log.
+ * It trusts no index, and continues after damage.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import type { Segment } from "./log/segment.ts";
 import { identityIn, type Survey, survey } from "./log/survey.ts";
 import { chainOf, type Source } from "./source.ts";
 
-/** How far a long piece of work is. */
+/** The progress of a long piece of work. */
 export interface Progress {
   /** How many keys are found or copied. */
   readonly keys: number;
@@ -27,7 +27,7 @@ export interface Progress {
   readonly fraction: number;
 }
 
-/** Work in steps, so that whoever runs it can show progress, and stop. */
+/** Work in steps, so that its caller can show progress, and stop. */
 export type Steps<Result> = Generator<Progress, Result>;
 
 /** Something in a log, or in the state beside it, is not as it should be. */
@@ -59,7 +59,7 @@ export class Inspection {
   readonly memtable: Memtable;
   /** All that is wrong. */
   readonly damage: Damage[] = [];
-  /** The keys whose newest record is lost, with its place, or that of the index that names it. */
+  /** The keys whose newest record is lost, with its place, or the place of the index that names it. */
   readonly lost = new Map<string, number>();
   /** The last version that the table is known to have given. */
   version = 0;
@@ -69,7 +69,7 @@ export class Inspection {
   indexes = 0;
   readonly #source: Source;
   readonly #survey: Survey;
-  /** Why the chain is broken; undefined if it is not, and the end of the log is known. */
+  /** Why the chain is broken; undefined if it is intact and the end of the log is known. */
   readonly #chainError: string | undefined;
   /** Which segment is being read. */
   #position = 0;
@@ -111,7 +111,7 @@ export class Inspection {
     return this.#source.log.path;
   }
 
-  /** The segments; once they are read, with how far they can be. */
+  /** The segments; once read, with how far each can be read. */
   get segments(): readonly Segment[] {
     return this.#survey.segments;
   }
@@ -130,12 +130,12 @@ export class Inspection {
     }
   }
 
-  /** The sequence number of the last turn of a segment, by the one that follows; undefined if that is not known. */
+  /** The sequence number of the last turn of a segment, according to the next segment; undefined if unknown. */
   #lastSequenceOf(position: number): number | undefined {
     return this.#nextTo(position)?.header.sequence;
   }
 
-  /** The segment that follows one, where its header can be read. */
+  /** The segment that follows one, if its header can be read. */
   #nextTo(position: number): Segment | undefined {
     const [segment, next] = [this.segments[position]!, this.segments[position + 1]];
     const isKnown = next?.number === segment.number + 1 && !this.#survey.headless.has(next);
@@ -223,7 +223,7 @@ export class Inspection {
     reading.isDamaged = true;
     reading.end = Math.max(reading.end, end);
     if (what === "turn") this.#isGap = true;
-    // The index knows what was there; without one, the record itself may say whose it is.
+    // The index knows what was there; without one, the record itself may name its key.
     const changes = what === "records"
       ? []
       : (index.within(offset, end) ?? (change === undefined ? [] : [change]))
@@ -236,7 +236,7 @@ export class Inspection {
     this.#note(place, `${WHAT[what]} (${bytes}${whose})`);
   }
 
-  /** A record that is lost: what it has replaced must not be taken for the newest of its key. */
+  /** Notes a lost record: the one that it replaced must not be taken for the newest of its key. */
   #lose(change: Pick<Change, "kind" | "key">, place: number): void {
     this.#forgetLoss(change);
     this.#remove(change);

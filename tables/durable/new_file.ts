@@ -1,5 +1,5 @@
 /**
- * A new file that has its name only once it is whole and durable. Nothing that has the name is overwritten.
+ * A new file that gets its name only once it is whole and durable. It never overwrites an existing file.
  *
  * @module
  */
@@ -12,7 +12,10 @@ import { syncFolder } from "./table_folder.ts";
 /** What a file is called until it is whole. */
 const NEW_SUFFIX = ".new";
 
-/** Makes a file. Throws what `fill` throws, and where there is a file; then, and if it is cut short, it leaves none. */
+/**
+ * Makes a file. Throws what `fill` throws, and if the file exists; on failure, or if interrupted, it leaves
+ * no new file.
+ */
 export function* makeFile<Result>(
   path: string,
   fill: (file: PositionedFile) => Steps<Result>,
@@ -48,7 +51,7 @@ function openNew(path: string): PositionedFile {
   }
 }
 
-/** Gives a file another name as well. A rename would overwrite what has that name by now. */
+/** Gives a file a second name. A rename would overwrite a file that has got that name meanwhile. */
 function giveName(from: string, to: string): void {
   try {
     fs.linkSync(from, to);

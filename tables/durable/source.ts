@@ -1,8 +1,8 @@
 /**
- * A table to read, where nobody may write: the folder of a server, running or not, or a backup. A backup is one
- * file: a log, and behind it the state of the table, without which the file is known to be cut short.
+ * A table opened for reading only: the folder of a server, running or not, or a backup. A backup is one file:
+ * a log followed by the state of the table; without the state, the file is known to be cut short.
  *
- * While a source is open it holds a shared lock on the log, so that a server overwrites nothing of it.
+ * While a source is open it holds a shared lock on the log, so that a server overwrites nothing in it.
  *
  * @module
  */
@@ -16,9 +16,9 @@ import { checkedChain, openLog, openState, refuseOld } from "./table_folder.ts";
 
 /** The size of the state behind the log of a backup, in bytes. */
 export const BACKUP_STATE_BYTES = 4_136;
-/** The least that is lost where a disk can't be read, in bytes. */
+/** The least that is lost if a disk can't be read, in bytes. */
 const SECTOR_BYTES = 4_096;
-/** How often a chain is looked for: a server may be writing at its end at this moment. */
+/** How often to try to find the chain: a server may be writing at its end at this moment. */
 const ATTEMPTS = 5;
 
 /** A table to read. */
@@ -55,7 +55,7 @@ export function chainOf({ log, state }: Source, identity: Identity): Chain {
   }
 }
 
-/** A file whose bytes are zeros where the disk can't read them: no checksum matches these. */
+/** A file whose unreadable bytes are zeros, which match no checksum. */
 export function zeroUnreadable(file: PositionedFile): PositionedFile {
   const isReadable = (bytes: Uint8Array, offset: number) => {
     try {

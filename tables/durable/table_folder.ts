@@ -1,6 +1,6 @@
 /**
- * The files of a table: a folder that one process at a time has open, with the log and the state in it. A start
- * that refuses a folder has changed nothing in it.
+ * The files of a table: a folder that one process at a time has open, with the log and the state in it. A
+ * start that refuses a folder has changed nothing in it.
  *
  * @module
  */
@@ -63,12 +63,12 @@ export class TableFolder implements Disposable {
     }
   }
 
-  /** Whether nobody is copying the log now. */
+  /** Whether no copy of the log is under way. */
   isUncopied(): boolean {
     return this.#copies.isUncopied();
   }
 
-  /** Names this process to whoever finds the folder locked. */
+  /** Names this process to others that find the folder locked. */
   nameHolder(): void {
     this.#lock.nameHolder();
   }
@@ -82,7 +82,7 @@ export class TableFolder implements Disposable {
   }
 }
 
-/** The chain of a log that is whole as far as its state knows. Throws OpenError. */
+/** The chain of a log that is whole according to its state. Throws OpenError. */
 export function checkedChain(log: PositionedFile, { state }: StateFile): Chain {
   const chain = asOpenError(log.path, () => findChain(log, state));
   const last = chain.last?.header.sequence ?? 0;
@@ -97,7 +97,7 @@ export function checkedChain(log: PositionedFile, { state }: StateFile): Chain {
   return chain;
 }
 
-/** Runs what reads a log; what it throws becomes an OpenError that names the file. */
+/** Runs a function that reads a log, and turns its errors into an OpenError that names the file. */
 export function asOpenError<Result>(path: string, read: () => Result): Result {
   try {
     return read();
@@ -106,7 +106,7 @@ export function asOpenError<Result>(path: string, read: () => Result): Result {
   }
 }
 
-/** The OpenError for what was thrown where this file was read or written. */
+/** The OpenError for an error from reading or writing this file. */
 export function openErrorOf(path: string, error: unknown): OpenError {
   if (error instanceof OpenError) return error;
   return error instanceof DamageError ? damaged(path, error.message) : cannotOpen(path, error);
@@ -116,7 +116,7 @@ export function openErrorOf(path: string, error: unknown): OpenError {
 export interface FileOptions {
   /** Whether only to read it. */
   readonly isReadOnly?: boolean;
-  /** Where the folder is. */
+  /** The disk that the folder is on. */
   readonly disk?: Disk;
 }
 
@@ -135,7 +135,7 @@ export function openLog(folder: string, options: FileOptions = {}): PositionedFi
   return openOrExplain(`${folder}/${LOG_NAME}`, options);
 }
 
-/** Throws an OpenError where a folder has a table of an earlier version. */
+/** Throws an OpenError if a folder has a table of an earlier version. */
 export function refuseOld(folder: string, disk = SYSTEM_DISK): void {
   const old = OLD_NAMES.find((name) => disk.has(`${folder}/${name}`));
   if (old === undefined) return;
@@ -178,7 +178,7 @@ function makeFile(path: string, disk: Disk, fill: (file: PositionedFile) => void
   }
 }
 
-/** Whether there is no table yet, or one whose making was cut short before it could be used. */
+/** Whether there is no table yet, or one whose creation was cut short before it could be used. */
 function isNew(folder: string, disk: Disk): boolean {
   if (disk.has(`${folder}/${STATE_NAME}`)) return false;
   if (!disk.has(`${folder}/${LOG_NAME}`)) return true;
@@ -194,7 +194,7 @@ function isNew(folder: string, disk: Disk): boolean {
   throw missing(`${folder}/${STATE_NAME}`);
 }
 
-/** What a folder is made of. */
+/** What a folder is opened with. */
 interface Parts {
   readonly disk: Disk;
   readonly lock: HeldLock;

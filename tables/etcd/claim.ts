@@ -1,23 +1,23 @@
 /**
- * A claim to the next entry of the log in etcd, so that a fast server can't starve a slow one. A server
- * whose entry has come too late claims the next one, in the very transaction in which it comes too late again;
- * other servers append nothing while they see a claim that is not their own.
+ * A claim to the next entry of the log in etcd, so that a fast server can't starve a slow one. A server whose
+ * entry has come too late claims the next one, in the same transaction in which it comes too late again;
+ * other servers append nothing while they see another's claim.
  *
- * It is about fairness alone: a claim that is lost, doubled or stale costs time and nothing else.
+ * Claims serve fairness alone: a claim that is lost, duplicated or stale costs time and nothing else.
  *
  * @module
  */
 
 import type { Bytes, Compare, KeyValue, Op, OpResult } from "./messages.ts";
 
-/** After what time a claim of another server no longer counts, in milliseconds: it may have died. */
+/** After this time another server's claim no longer counts, in milliseconds: it may have died. */
 const CLAIM_MS = 250;
 
 /** The claim as one server knows it. */
 export class Claim {
   readonly #key: Bytes;
   readonly #value: Bytes;
-  /** The claim that stood when the server looked last. */
+  /** The claim that stood when the server last looked. */
   #standing:
     | { readonly revision: number; readonly isOwn: boolean; readonly until: number }
     | undefined;
@@ -35,17 +35,17 @@ export class Claim {
     return this.#standing !== undefined && !this.#mayIgnore;
   }
 
-  /** What an entry compares: that nobody else has a claim. */
+  /** What an entry compares: that no other server has a claim. */
   compare(): Compare {
     return { key: this.#key, modRevision: this.#mayIgnore ? this.#standing!.revision : 0 };
   }
 
-  /** What goes with an entry that is appended: the claim has served. */
+  /** What goes with an appended entry: the claim is used up. */
   onSuccess(): Op[] {
     return this.#mayIgnore ? [{ type: "delete", key: this.#key }] : [];
   }
 
-  /** What is done where it is not appended. */
+  /** What to do if it is not appended. */
   onFailure(): Op[] {
     const look: Op = { type: "get", key: this.#key };
     return this.#isDue ? [look, { type: "put", key: this.#key, value: this.#value }] : [look];
@@ -57,14 +57,14 @@ export class Claim {
     this.#isDue = false;
   }
 
-  /** Notes that it was not, by what the look has returned, and the revision of the transaction. */
+  /** Notes that it was not appended, with the result of the look and the revision of the transaction. */
   noteFailure({ kvs: [found] }: OpResult, revision: number): void {
     if (this.#isDue) this.#standing = { revision, isOwn: true, until: 0 };
     else this.#look(found);
     this.#isDue = this.#standing === undefined;
   }
 
-  /** What gives up a claim of our own; undefined where there is none. */
+  /** What gives up our own claim; undefined if there is none. */
   release(): { compare: Compare[]; success: Op[] } | undefined {
     const standing = this.#standing;
     this.noteSuccess();

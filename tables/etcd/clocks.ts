@@ -1,10 +1,10 @@
 /**
- * How far the clocks of the servers are apart, as the order of the log shows: each entry has the time at
- * which it was written, and where one has an earlier time than what certainly came before it, the clock of
- * its server is behind by at least that.
+ * How far apart the servers' clocks are, as the order of the log shows: each entry has the time at which it
+ * was written, and if that is earlier than the time of something that certainly came before, the clock of its
+ * server is behind by at least the difference.
  *
  * A key that has expired is removed for good, in memory and in snapshots, only when the slowest of these
- * clocks agrees. What a server shows its own clients is by its own clock alone.
+ * clocks agrees. What a server shows its own clients depends on its own clock alone.
  *
  * @module
  */
@@ -12,18 +12,21 @@
 import { NO_REPORT, type Report } from "../report.ts";
 import type { Clock } from "../table.ts";
 
-/** For how long a difference counts after it was last seen, in milliseconds. */
+/** How long a difference counts after it was last seen, in milliseconds. */
 const KEPT_MS = 3_600_000;
-/** What remains unseen: servers look at the log once a second, and a commit takes a moment. */
+/**
+ * The difference that can remain unseen: servers look at the log once a second, and a commit takes a
+ * moment.
+ */
 const GRACE_MS = 5_000;
-/** A difference from here on is told, in milliseconds. */
+/** A difference of at least this much is logged, in milliseconds. */
 const TOLD_MS = 10_000;
 
 /** The clocks, as one server knows them. */
 export class Clocks {
   readonly #now: Clock;
   readonly #report: Report;
-  /** What a clock showed at the last place of the log that is known; 0: nothing is. */
+  /** What a clock showed at the last known place of the log; 0 if unknown. */
   #last = 0;
   #apartMs = 0;
   #until = 0;
@@ -35,7 +38,7 @@ export class Clocks {
     this.#report = report;
   }
 
-  /** Notes the next entry of the log, by what its server's clock showed; 0: it does not tell. */
+  /** Notes the next entry of the log, with what its server's clock showed; 0 if unknown. */
   noteEntry(time: number): void {
     if (time === 0) return;
     const apartMs = this.#last - time;
@@ -54,12 +57,15 @@ export class Clocks {
     this.#last = time;
   }
 
-  /** Notes that the whole log was read. Nobody knows for how long nothing was written: it may be a difference. */
+  /**
+   * Notes that the whole log was read. How long ago its last entry was written is unknown, and could be
+   * taken for a difference.
+   */
   noteLoaded(): void {
     if (this.#last !== 0) this.#note(this.#now() - this.#last);
   }
 
-  /** What has expired by then may be removed for good. */
+  /** Keys that expired by this time may be removed for good. */
   get removal(): number {
     return this.#now() - this.#keptMs - GRACE_MS;
   }

@@ -1,7 +1,7 @@
 /**
- * The nodes of an etcd cluster as one engine: a call goes to the node that answered last, and moves on to
- * the next one where that fails. It says of each failure what is certain: that nothing took place, or
- * that nobody knows.
+ * The nodes of an etcd cluster as one engine: a call goes to the node that answered last, and if that fails,
+ * to the next one. For each failure, it reports whether certainly nothing took place or the outcome is
+ * unknown.
  *
  * @module
  */
@@ -16,21 +16,21 @@ import { AUTHENTICATE, COMPACT, TXN, type Txn, type TxnResult } from "./messages
 export interface ClusterOptions {
   /** The nodes, as in `10.0.0.1:2379`. */
   readonly nodes: readonly string[];
-  /** Set where the nodes speak TLS. */
+  /** Set if the nodes speak TLS. */
   readonly tls?: TlsOptions | undefined;
-  /** Set where the cluster asks for a name and a password. */
+  /** Set if the cluster asks for a name and a password. */
   readonly login?: { readonly user: string; readonly password: string } | undefined;
   /** How long a call to one node may take, in milliseconds, before the next one is tried. */
   readonly attemptMs: number;
 }
 
-/** How long to wait before the next attempt where one failed at once, in milliseconds. */
+/** How long to wait before the next attempt if one failed at once, in milliseconds. */
 const RETRY_MS = 50;
-/** What etcd answers before it has done anything, though its status could also mean that it had. */
+/** Answers that etcd gives before it has done anything, though their status could also mean that it had. */
 const NO_LEADER = "etcdserver: no leader";
 /**
- * How errors begin that etcd, or the gRPC below it, answers. The library makes such a status also of a
- * broken stream, and of what a proxy answers: then nobody knows what became of the call.
+ * How errors begin that etcd, or the gRPC below it, answers. The library also gives such a status to a broken
+ * stream and to a proxy's answer: then the outcome of the call is unknown.
  */
 const ANSWER = /^(etcdserver|grpc): /;
 const REFUSED = new Set([Status.INVALID_ARGUMENT, Status.RESOURCE_EXHAUSTED]);
@@ -57,8 +57,8 @@ export class Cluster {
   }
 
   /**
-   * Carries out a transaction that may be repeated without harm, such as one that only reads; each attempt
-   * may have one of its own. Throws TableError where it can't be done until the deadline, by `Date.now`.
+   * Carries out a transaction that may safely be repeated, such as one that only reads; each attempt may use
+   * a different one. Throws TableError if it can't be done until the deadline, by `Date.now`.
    */
   async repeatable(txn: Txn | (() => Txn), deadline: number): Promise<TxnResult> {
     for (let isOutage = false;;) {
@@ -74,16 +74,16 @@ export class Cluster {
   }
 
   /**
-   * Tries once to carry out a transaction. Throws UncertainError where nobody knows whether it took
-   * place, EngineFullError where a look at the engine tells, TableError where it certainly did not.
+   * Tries once to carry out a transaction. Throws UncertainError if it is unknown whether it took place,
+   * EngineFullError if a look at the engine tells, TableError if it certainly did not.
    */
   once(txn: Txn, deadline: number): Promise<TxnResult> {
     return this.#once(TXN, txn, deadline);
   }
 
   /**
-   * Tries once to make the engine forget all that was before a revision, and so to make room. Throws
-   * UncertainError and TableError.
+   * Tries once to make the engine forget everything before a revision, to free space. Throws UncertainError
+   * and TableError.
    */
   compact(revision: number, deadline: number): Promise<void> {
     return this.#once(COMPACT, { revision }, deadline);
@@ -126,7 +126,7 @@ export class Cluster {
       this.#token = await this.#call(AUTHENTICATE, { name, password }, { deadline });
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      // Whatever became of it, the transaction has not been sent.
+      // However it failed, the transaction was not sent.
       throw new CallError(error.message, { status: error.status, isSent: false });
     }
   }
@@ -140,7 +140,7 @@ export class Cluster {
     return this.#nodes[this.#current]!.call(method, request, { timeout, token: this.#token });
   }
 
-  /** What a failed call means to whoever made it. */
+  /** What a failed call means to its caller. */
   #judge(error: CallError, node: number): Error {
     const { status, isSent, message } = error;
     const isAnswer = ANSWER.test(message);

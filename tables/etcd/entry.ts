@@ -1,6 +1,6 @@
 /**
- * An entry of the log in etcd as bytes: the version that the table has reached, when it was written, and what
- * one turn has left of the keys that it changed. The parts of a snapshot hold the same changes, without a head.
+ * An entry of the log in etcd as bytes: the table's latest version, the time of writing, and the resulting
+ * state of the keys that one turn changed. The parts of a snapshot hold the same changes, without a head.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import type { Bytes } from "./messages.ts";
 export interface Head {
   /** The last version that the table has given. */
   readonly version: number;
-  /** What the clock of the entry's server showed, in milliseconds since 1970; 0: it does not tell. */
+  /** What the clock of the entry's server showed, in milliseconds since 1970; 0 if unknown. */
   readonly time: number;
 }
 
@@ -36,7 +36,7 @@ const HEADER_BYTES = 16;
 export class ChangeWriter implements ChangeLog {
   readonly #buffer = new TurnBuffer({ headBytes: HEADER_BYTES });
 
-  /** How many bytes the entry has, its head included. */
+  /** How many bytes the entry has, including its head. */
   get length(): number {
     return this.#buffer.length;
   }
@@ -75,7 +75,7 @@ export function emptyEntry(): Bytes {
   return memory.bytes;
 }
 
-/** What stands before the changes of an entry. Throws TableError where these bytes are none. */
+/** The head of an entry. Throws TableError if these bytes are not an entry. */
 export function headOf(entry: Bytes): Head {
   if (entry.length < HEADER_BYTES) throw foreign();
   const { view } = new Memory(entry);

@@ -1,18 +1,18 @@
 /**
- * What a cluster throws where a call comes to nothing: what took place, and whether another attempt may help.
- * They stand apart from the cluster, so that nobody loads a client of gRPC for them.
+ * The errors of a cluster when a call fails: what took place, and whether another attempt may help. They are
+ * separate from the cluster so that using them does not load a gRPC client.
  *
  * @module
  */
 
 import { TableError } from "../table.ts";
 
-/** Nobody knows whether a transaction took place. */
+/** It is unknown whether a transaction took place. */
 export class UncertainError extends Error {}
 
 /**
- * The engine takes no changes until somebody makes room; reads go on. It may have taken the change that it
- * answered so: a node looks again after it has applied a transaction.
+ * The engine takes no changes until an operator frees space; reads still work. It may have applied the very
+ * change that it answered so: a node checks again after it has applied a transaction.
  */
 export class EngineFullError extends TableError {
   /** Says so to clients. */
@@ -21,7 +21,7 @@ export class EngineFullError extends TableError {
   }
 }
 
-/** A transaction is more than the engine takes; a smaller one it would take. */
+/** A transaction is larger than the engine accepts; it would accept a smaller one. */
 export class TooLargeError extends TableError {
   /** Says so to clients. */
   constructor(options?: ErrorOptions) {
@@ -29,9 +29,9 @@ export class TooLargeError extends TableError {
   }
 }
 
-/** The engine did nothing, because it was not reached. Another attempt may succeed. */
+/** The engine did nothing, because it could not be reached. Another attempt may succeed. */
 export class NotReachedError extends TableError {
-  /** Whether there is a node that has no leader, or says nothing. False: nobody took up a connection. */
+  /** Whether some node has no leader or is silent. False if no node accepted a connection. */
   readonly isOutage: boolean;
 
   /** Says so to clients. */

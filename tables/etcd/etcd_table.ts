@@ -1,7 +1,7 @@
 /**
- * The table that lives in etcd, which keeps it on several machines: a log of what turns have changed, and a
- * snapshot of what came before. Each server has a copy of it all, in memory, and follows the log; a turn is
- * committed by appending to the log, and only where the copy was up to date.
+ * The table in etcd, which keeps it on several machines: a log of what turns have changed, and a snapshot of
+ * what came before. Each server has a full copy in memory, and follows the log; a turn is committed by
+ * appending to the log, and only if the copy was up to date.
  *
  * @module
  */
@@ -9,7 +9,7 @@
 import { messageOf, OpenError } from "../durable/errors.ts";
 import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { NO_REPORT, type Report } from "../report.ts";
-import { type Clock, TableError } from "../table.ts";
+import { type Clock, type SharedTable, TableError } from "../table.ts";
 import { Cluster } from "./cluster.ts";
 import { NotReachedError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
@@ -28,13 +28,13 @@ export interface EtcdOptions extends EtcdLocation {
   readonly timeout: number;
   /** How much memory the copy may take before it refuses more; by default as much as there is. */
   readonly budget?: MemoryBudget;
-  /** Set where the nodes speak TLS. */
+  /** Set if the nodes speak TLS. */
   readonly tls?: TlsOptions | undefined;
-  /** Set where the cluster asks for a name and a password. */
+  /** Set if the cluster asks for a name and a password. */
   readonly login?: { readonly user: string; readonly password: string } | undefined;
   /** The clock by which keys expire; tests inject their own. */
   readonly now?: Clock;
-  /** Tells of what happens to the table. */
+  /** Receives the table's events. */
   readonly report?: Report;
   /** When to write a snapshot; tests set it low. */
   readonly limits?: SnapshotLimits;
@@ -49,25 +49,26 @@ export interface EtcdOptions extends EtcdLocation {
 const ENTRY_BYTES_MAX = 1_400_000;
 /** How many nodes to try within the time that a request may take. */
 const ATTEMPTS = 4;
-/** The share of that time in which to follow the log: enough for two nodes, for one that is gone is no outage. */
+/** The share of that time in which to follow the log: enough for two nodes, because losing one is no outage. */
 const FOLLOW_SHARE = 2 / ATTEMPTS;
 /** How often to look whether a server has appended the entry that it claims, in milliseconds. */
 const LOOK_MS = 1;
-/** How often to begin to read the table anew. */
+/** How many times to start reading the table again. */
 const LOADS_MAX = 5;
 
 /** A table in etcd. Its turns come one after another. */
-export class EtcdTable {
+export class EtcdTable implements SharedTable {
   /** The copy, over which handlers run. */
   readonly replica: Replica;
+  readonly isCopied = true;
   /** The most bytes that the entry of a turn may have. */
-  readonly entryBytesMax: number = ENTRY_BYTES_MAX;
+  readonly changedBytesMax: number = ENTRY_BYTES_MAX;
   readonly #options: EtcdOptions;
   readonly #cluster: Cluster;
   readonly #home: Home;
   readonly #log: SharedLog;
   #snapshots!: SnapshotWriter;
-  /** The reading of the whole table, while that is under way or must begin. */
+  /** The reading of the whole table, if that is under way or due. */
   #loading: Promise<void> | "due" | undefined = "due";
   #conflicts = 0;
   readonly #health: Health;
@@ -91,7 +92,7 @@ export class EtcdTable {
     });
   }
 
-  /** Opens a table, and makes it where there is none; waits through an outage. Throws OpenError. */
+  /** Opens a table, and creates it if there is none; waits through an outage. Throws OpenError. */
   static async open(options: EtcdOptions): Promise<EtcdTable> {
     const table = new EtcdTable(options);
     try {
@@ -106,14 +107,19 @@ export class EtcdTable {
     return table;
   }
 
-  /** Whether the copy is as the log says, and the engine answered when it was asked last. */
+  /** The same, as a turn sees it. */
+  get view(): Replica {
+    return this.replica;
+  }
+
+  /** Whether the copy agrees with the log, and the engine answered the last call. */
   get isReadable(): boolean {
     return this.#health.isReached && this.#loading === undefined;
   }
 
   /**
-   * Waits until a turn may begin: where the copy has lost its place in the log, the table is read again.
-   * Throws TableError where that takes longer.
+   * Waits until a turn may begin: if the copy has lost its place in the log, the table is read again. Throws
+   * TableError if that takes longer.
    */
   async begin(deadline: number): Promise<void> {
     if (this.#loading !== undefined) await this.#reload(deadline);
@@ -121,13 +127,21 @@ export class EtcdTable {
     await this.#snapshots.pace();
   }
 
+  /** Reads nothing: the copy has it all. */
+  read(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Does nothing: a turn that came too late runs again over what others have done. */
+  keepOthersOut(): void {}
+
   /**
-   * Commits what the turn has changed, or, where it has changed nothing, makes sure that what it has read is
-   * not stale. False: others have changed the table. Then nothing took place, and the copy is up to date:
-   * the turn must run again, and what only reads is right as it is.
+   * Commits the changes of the turn or, if there are none, makes sure that what it has read is not stale.
+   * False if others have changed the table: then nothing took place, and the copy is up to date. The turn
+   * must run again; requests that only read are right as they are.
    *
-   * Throws TableError where nothing took place either, and UncertainError where nobody knows. The changes
-   * are undone then.
+   * Throws TableError if nothing took place either, and UncertainError if that is unknown. The changes are
+   * then undone.
    */
   async commit(deadline: number): Promise<boolean> {
     const begunAt = (this.#options.now ?? Date.now)();
@@ -152,7 +166,7 @@ export class EtcdTable {
 
   /**
    * Follows the log while there is nothing else to do, and finds out whether a full engine has room again.
-   * Takes longer than until then where one node says nothing. Throws TableError and UncertainError.
+   * Takes longer than until the deadline if one node is silent. Throws TableError and UncertainError.
    */
   async follow(until: number): Promise<void> {
     const deadline = Math.max(until, Date.now() + this.#options.timeout * FOLLOW_SHARE);
@@ -164,14 +178,14 @@ export class EtcdTable {
     else this.#apply(entries);
   }
 
-  /** Ends a turn: what it has changed and not committed is undone. */
+  /** Ends a turn: its uncommitted changes are undone. */
   end(): void {
     this.replica.undoTurn();
-    // Nobody waits for it: a claim that stays costs others a moment.
+    // Not awaited: a claim that stays costs others a moment.
     this.#log.release(Date.now() + this.#options.timeout).catch(() => {});
   }
 
-  /** Does a bounded step of the work that can wait; true if there is more. */
+  /** Does a bounded step of maintenance; true if there is more. */
   maintain(): boolean {
     if (this.#loading !== undefined) return false;
     if (!this.replica.isChanged) this.#snapshots.step();
@@ -186,7 +200,7 @@ export class EtcdTable {
     await ended;
   }
 
-  /** Begins with the table as it is. False: there is an outage, and it must be tried again. */
+  /** Begins with the current table. False if there is an outage: try again. */
   async #begin(): Promise<boolean> {
     try {
       await prepare(this.#home);
@@ -214,7 +228,7 @@ export class EtcdTable {
     return false;
   }
 
-  /** Waits for the entry of a server that has come too late before, or until that seems to be gone. */
+  /** Waits for the entry of a server that came too late before, or until that server seems to be gone. */
   async #giveWay(deadline: number): Promise<void> {
     while (this.#log.isClaimed && Date.now() < deadline) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
@@ -222,7 +236,7 @@ export class EtcdTable {
     }
   }
 
-  /** Applies what others have appended. False: there was some. */
+  /** Applies what others have appended. False if there was any. */
   async #catchUp(deadline: number): Promise<boolean> {
     for (let isFirst = true;; isFirst = false) {
       const { isDone, entries, isAll } = await this.#log.follow(deadline);
@@ -241,7 +255,7 @@ export class EtcdTable {
     }
   }
 
-  /** Reads the whole table again; where that takes longer than until the deadline, it goes on behind it. */
+  /** Reads the whole table again; if the deadline passes, reading continues in the background. */
   async #reload(deadline: number): Promise<void> {
     if (this.#loading === "due" || this.#loading === undefined) {
       const loading = this.#load();

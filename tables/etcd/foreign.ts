@@ -1,5 +1,5 @@
 /**
- * What is said of anything under a table's prefix in etcd that Keyline has not written.
+ * The error for anything under a table's prefix in etcd that Keyline has not written.
  *
  * @module
  */

@@ -1,7 +1,6 @@
 /**
- * Calls to one node, over `@grpc/grpc-js`. What this file adds is what a commit has to know of a call that
- * failed, whether the node may have got it, and that a node without a word gets a new connection.
- * `cluster.ts` picks the node.
+ * Calls to one node, over `@grpc/grpc-js`. This file adds what a commit has to know about a failed call,
+ * namely whether the node may have received it, and reconnects to a silent node. `cluster.ts` picks the node.
  *
  * @module
  */
@@ -32,9 +31,9 @@ export interface Method<Request, Reply> {
 
 /** The files' contents for TLS, in PEM. */
 export interface TlsOptions {
-  /** Who signs the nodes' certificates; the system's authorities where it is left out. */
+  /** The authority that signs the nodes' certificates; the system's authorities by default. */
   readonly ca?: string;
-  /** The certificate that we show. */
+  /** The client certificate. */
   readonly cert?: string;
   /** The key of that certificate. */
   readonly key?: string;
@@ -42,9 +41,9 @@ export interface TlsOptions {
 
 /** How to make a call. */
 export interface CallOptions {
-  /** After how long to give up, in milliseconds. */
+  /** How long to wait before giving up, in milliseconds. */
   readonly timeout: number;
-  /** What proves who we are. */
+  /** The token that authenticates us. */
   readonly token?: string | undefined;
 }
 
@@ -52,10 +51,10 @@ export interface CallOptions {
 export class CallError extends Error {
   /** The status code of gRPC. */
   readonly status: number;
-  /** Whether the node may have got the call; false: it certainly has not. */
+  /** Whether the node may have received the call; false if it certainly has not. */
   readonly isSent: boolean;
 
-  /** Takes what happened, in words of the node or of the library. */
+  /** Takes the message of the node or of the library. */
   constructor(message: string, { status, isSent }: { status: number; isSent: boolean }) {
     super(message);
     this.status = status;
@@ -64,9 +63,10 @@ export class CallError extends Error {
 }
 
 const OPTIONS: ClientOptions = {
-  // Only who sent a commit can tell whether it may be sent again.
+  // Only the sender of a commit knows whether it may be sent again.
   "grpc.enable_retries": 0,
-  // A node that is back is to be found soon; the presets wait for a second, then for up to two minutes.
+  // A node that is back should be found soon; by default, the library waits for a second, then for up
+  // to two minutes.
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1_000,
   "grpc.dns_min_time_between_resolutions_ms": 1_000,
@@ -74,18 +74,19 @@ const OPTIONS: ClientOptions = {
   "grpc.max_receive_message_length": -1,
   // How much a node may send ahead of us, in bytes.
   "grpc-node.flow_control_window": 4_194_304,
-  // A new client has a new connection, not that of the one that it replaces.
+  // A new client makes a new connection instead of sharing that of the one that it replaces.
   "grpc.use_local_subchannel_pool": 1,
-  // The location and this file's options say all; nothing comes from the environment or from DNS records.
+  // The location and the options in this file are complete; nothing comes from the environment or from
+  // DNS records.
   "grpc.enable_http_proxy": 0,
   "grpc.service_config_disable_resolution": 1,
   "grpc.enable_channelz": 0,
 };
 
-/** The name in the handshake with a node that has none. */
+/** The name in the TLS handshake with a node that has none. */
 const NO_NAME = "etcd.invalid";
 
-// What goes wrong is an error of a call, and the caller's to tell.
+// Failures are errors of calls, which the caller reports.
 setLogVerbosity(logVerbosity.NONE);
 
 /** One node. It connects when it is first called, and again after the connection has failed. */
@@ -98,11 +99,12 @@ export class Node {
   /** When the node last began an answer, by `performance.now`. */
   #heardAt = 0;
 
-  /** Names a node; `tls` where it speaks TLS. */
+  /** Takes a node's address, and `tls` if it speaks TLS. */
   constructor(address: string, tls?: TlsOptions) {
     this.address = address;
     const host = address.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    // An address is no name in the handshake (RFC 6066, section 3), and the library would put it there.
+    // An address is not allowed as the name in the handshake (RFC 6066, section 3), but the library
+    // would put it there.
     const isNamed = isIP(host) === 0;
     this.#options = isNamed ? OPTIONS : { ...OPTIONS, "grpc.ssl_target_name_override": NO_NAME };
     this.#credentials = tls === undefined
@@ -154,7 +156,7 @@ export class Node {
     if (this.#client !== undefined) this.#drop(this.#client);
   }
 
-  /** The next call connects anew: a node that said nothing during a whole call may be gone. */
+  /** Makes the next call reconnect: a node that was silent during a whole call may be gone. */
   #drop(client: Client): void {
     if (this.#client === client) this.#client = undefined;
     client.close();

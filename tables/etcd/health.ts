@@ -1,6 +1,6 @@
 /**
- * How a table's engine is, as far as its server knows, and what the log tells of that: a line when it is
- * lost or full, and a line when it is back.
+ * The health of a table's engine, as far as its server knows, and its log lines: one when the engine is lost
+ * or full, and one when it is back.
  *
  * @module
  */
@@ -21,12 +21,12 @@ export class Health {
     this.#report = report;
   }
 
-  /** Whether it answered when it was asked last. */
+  /** Whether it answered the last call. */
   get isReached(): boolean {
     return this.#isReached;
   }
 
-  /** Whether it took no change when it was given one last. */
+  /** Whether it refused the last change as full. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -37,7 +37,7 @@ export class Health {
     this.#isStarted = true;
   }
 
-  /** Tells nothing any more: calls that are under way fail when the table is closed. */
+  /** Stops logging, because calls under way fail when the table is closed. */
   close(): void {
     this.#report = NO_REPORT;
   }
@@ -54,10 +54,10 @@ export class Health {
     this.#isFull = false;
   }
 
-  /** Notes that something came to nothing. */
+  /** Notes that a call failed. */
   noteFailure(error: unknown): void {
     const isFull = error instanceof EngineFullError;
-    // These are answers to one change; whatever else it is, the next turn would meet it as well.
+    // These are answers to a single change; the next turn would meet any other error as well.
     if (isFull || error instanceof TooLargeError) this.noteReached();
     else if (this.#isReached) {
       this.#isReached = false;

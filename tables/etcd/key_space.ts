@@ -23,9 +23,12 @@ const decoder = new TextDecoder();
 
 /** The place of an entry in the log. */
 export interface Place {
-  /** How many bytes the log had before it, in all its life. */
+  /** How many bytes had ever been appended to the log before it. */
   readonly start: number;
-  /** Tells it from every other entry that any server ever tries to append, also after a restore of etcd. */
+  /**
+   * Distinguishes it from every other entry that any server ever tries to append, even after a restore of
+   * etcd.
+   */
   readonly mark: string;
 }
 
@@ -33,7 +36,7 @@ export interface Place {
 export interface Span {
   /** The first key. */
   readonly key: Bytes;
-  /** The first that no longer belongs to it. */
+  /** The first key after it. */
   readonly end: Bytes;
 }
 
@@ -41,7 +44,7 @@ export interface Span {
 export class KeySpace {
   /** All of them, and nothing else. */
   readonly all: Span;
-  /** Which form the table has. */
+  /** The version of the table's layout. */
   readonly format: Bytes;
   /** Which snapshot counts. */
   readonly current: Bytes;
@@ -66,7 +69,7 @@ export class KeySpace {
     return encoder.encode(`${this.#prefix}log/${digitsOf(start, START_DIGITS)}/${mark}`);
   }
 
-  /** The place of the entry with this key. Throws TableError where it is none. */
+  /** The place of the entry with this key. Throws TableError if it is not the key of an entry. */
   placeOf(entry: Bytes): Place {
     const name = decoder.decode(entry.subarray(this.log.key.length));
     const [, start, mark] = /^(\d{16})\/(.+)$/.exec(name) ?? [];

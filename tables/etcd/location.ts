@@ -1,6 +1,6 @@
 /**
- * What `--table etcd://host:port,host:port/prefix` says, and how to log in to the cluster. Pure, so that
- * the settings can be checked without the engine's client being loaded.
+ * What `--table etcd://host:port,host:port/prefix` means, and how to log in to the cluster. Pure, so that the
+ * settings can be checked without loading the engine's client.
  *
  * @module
  */
@@ -18,7 +18,10 @@ const PORT = "2379";
 const PREFIX = "keyline";
 const NODE = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(\d{1,5}))?$/i;
 
-/** Reads it. Throws TypeError, whose message says what is wrong and repeats nothing that may be secret. */
+/**
+ * Parses a location. Throws TypeError, whose message says what is wrong and repeats nothing that may be
+ * secret.
+ */
 export function parseLocation(text: string): EtcdLocation {
   if (!text.startsWith(SCHEME)) throw new TypeError(`it must begin with ${SCHEME}`);
   const [, list = "", path = ""] = /^([^/]*)\/?(.*)$/.exec(text.slice(SCHEME.length))!;

@@ -1,6 +1,7 @@
 /**
  * The messages of etcd's API version 3 that Keyline sends and receives: transactions, compactions, and the
- * exchange of a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain objects.
+ * exchange of a password for a token. protobufjs writes and reads them; the rest of Keyline sees plain
+ * objects.
  *
  * @module
  */
@@ -8,7 +9,7 @@
 import protobuf from "npm:protobufjs@7.6.6";
 import type { Method } from "./grpc.ts";
 
-/** Bytes in memory that nobody shares. */
+/** Bytes in memory that is not shared. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The fields that Keyline uses, with the names and numbers of `rpc.proto` and `kv.proto` of etcd. */
@@ -93,7 +94,7 @@ export interface Get {
   readonly key: Bytes;
   /** Where the range ends. */
   readonly end?: Bytes;
-  /** How many keys to return at most; all where it is left out. */
+  /** How many keys to return at most; all by default. */
   readonly limit?: number;
   /** Set to leave the values out. */
   readonly keysOnly?: true;
@@ -124,7 +125,7 @@ export interface Delete {
 /** One operation of a transaction. */
 export type Op = Get | Put | Delete;
 
-/** Holds where what it says of a key is true. A restored engine repeats revisions, but no random value. */
+/** A condition on a key. A restored engine repeats revisions, but no random value. */
 export type Compare =
   & {
     /** The key, or the first of a range. */
@@ -147,9 +148,9 @@ export type Compare =
     }
   );
 
-/** Carries out `success` where every comparison holds, otherwise `failure`, as one step. */
+/** Carries out `success` if every comparison holds, otherwise `failure`, as one step. */
 export interface Txn {
-  /** What must hold; nothing where it is left out. */
+  /** What must hold; nothing by default. */
   readonly compare?: readonly Compare[];
   /** What to do then. */
   readonly success: readonly Op[];
@@ -161,7 +162,7 @@ export interface Txn {
 export interface KeyValue {
   /** The key. */
   readonly key: Bytes;
-  /** What is stored; nothing where only keys were asked for. */
+  /** What is stored; nothing if only keys were asked for. */
   readonly value: Bytes;
   /** The revision. */
   readonly modRevision: number;
@@ -171,7 +172,7 @@ export interface KeyValue {
 export interface OpResult {
   /** In the order of their keys. */
   readonly kvs: readonly KeyValue[];
-  /** Also those that a limit left out. */
+  /** Including those that a limit left out. */
   readonly count: number;
 }
 
@@ -179,7 +180,7 @@ export interface OpResult {
 export interface TxnResult {
   /** Whether every comparison held. */
   readonly succeeded: boolean;
-  /** The revision of the store at this moment; that of the change, where there was one. */
+  /** The revision of the store at this moment; that of the change, if there was one. */
   readonly revision: number;
   /** One for each operation that was carried out. */
   readonly results: readonly OpResult[];
@@ -263,15 +264,15 @@ interface Int64 {
   toNumber(): number;
 }
 
-/** A message as its fields; one that etcd left out has its preset. */
+/** A message as its fields; one that etcd left out has its default. */
 function decoded<Fields>(type: protobuf.Type, message: Bytes): Fields {
   return type.decode(message) as unknown as Fields;
 }
 
-/** The library's preset for bytes that were left out is an Array. */
+/** The library's default for bytes that were left out is an Array. */
 const NO_BYTES = new Uint8Array(0);
 
-/** What a put or a delete returned is of no use here. */
+/** The result of a put or a delete is not needed here. */
 function resultOf(range: RangeResponse | null): OpResult {
   if (range === null) return { kvs: [], count: 0 };
   const kvs = range.kvs.map(({ key, value, modRevision }) => ({

@@ -1,6 +1,6 @@
 /**
- * How much to ask the engine for at a time: half as much after each attempt that came to nothing, which may
- * have been too much for the link, and slowly more again while whole pages come.
+ * How much to ask the engine for at a time: half as much after each failed attempt, which may have been too
+ * much for the link, and gradually more again as whole pages arrive.
  *
  * @module
  */
@@ -12,7 +12,7 @@ const GROWTH_SHARE = 1 / 16;
 export class PageSize {
   readonly #max: number;
   #size: number;
-  /** Whether the last page that was asked for has not come. */
+  /** Whether the last attempt failed. */
   #isMissing = false;
 
   /** Begins with the largest. */
@@ -27,7 +27,7 @@ export class PageSize {
     return this.#size;
   }
 
-  /** Notes that what was asked for has come: all that there was, or a whole page. */
+  /** Notes that a page has arrived: a whole one, or all that there was. */
   came(isWhole: boolean): void {
     this.#isMissing = false;
     if (!isWhole) return;

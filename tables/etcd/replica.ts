@@ -1,6 +1,7 @@
 /**
  * A server's copy of the table in etcd: all of it, in memory. A turn's handlers change the copy, which
- * gathers the changes for the log; then they are kept, or undone and what others have changed is applied.
+ * gathers the changes for the log; then they are kept, or they are undone and the other servers' changes are
+ * applied.
  *
  * @module
  */
@@ -17,7 +18,7 @@ import {
   type KeyPage,
   NO_EXPIRY,
   type Page,
-  type TableView,
+  type TurnView,
 } from "../table.ts";
 import { Text, type TextLike } from "../text.ts";
 import { Clocks } from "./clocks.ts";
@@ -33,9 +34,9 @@ export interface ReplicaOptions {
   readonly now: Clock;
   /** How much memory the copy may take before it refuses more; undefined for as much as there is. */
   readonly budget?: MemoryBudget | undefined;
-  /** What STATS tells about the engine. */
+  /** What STATS reports about the engine. */
   readonly stats: () => Record<string, number>;
-  /** Tells of clocks that differ. */
+  /** Receives reports of clocks that differ. */
   readonly report?: Report | undefined;
 }
 
@@ -43,22 +44,22 @@ export interface ReplicaOptions {
 export interface Chunk {
   /** Its entries, as changes. */
   readonly bytes: Bytes;
-  /** The last key in it; undefined where no entry is left for another part. */
+  /** The last key in it; undefined if no entry is left for another part. */
   readonly last: Text | undefined;
 }
 
 /** The copy of one server. */
-export class Replica implements TableView {
+export class Replica implements TurnView {
   readonly location: string;
   readonly #options: ReplicaOptions;
-  /** When what has expired may be removed for good. */
+  /** Keys that expired by this time may be removed for good. */
   readonly clocks: Clocks;
   #memtable: Memtable;
   #table: MemoryTable;
   readonly #gathered = new ChangeWriter();
   /** The last version that the log knows. */
   #version = 0;
-  /** Whether anything has been read or changed since it was set to false. */
+  /** Whether the request that runs has read or changed anything. */
   isTouched = false;
 
   /** An empty copy. */
@@ -135,8 +136,19 @@ export class Replica implements TableView {
     return this.#version;
   }
 
+  // Whatever a request may ask for is there.
+  want(): void {}
+
+  begin(): void {
+    this.isTouched = false;
+  }
+
+  end(): "done" {
+    return "done";
+  }
+
   /** How many bytes the turn's entry of the log has. */
-  get entryBytes(): number {
+  get changedBytes(): number {
     return this.#gathered.length;
   }
 
@@ -168,13 +180,13 @@ export class Replica implements TableView {
     this.#table.version = this.#version = version;
   }
 
-  /** Takes in a part of a snapshot. Throws TableError. */
+  /** Applies a part of a snapshot. Throws TableError. */
   applyChunk(chunk: Bytes): void {
     for (const change of changesIn(chunk)) this.#apply(change);
     this.#table.commit();
   }
 
-  /** Takes in an entry of the log. Throws TableError, and then is of no use until it is reset. */
+  /** Applies an entry of the log. After a TableError, the copy is unusable until it is reset. */
   applyEntry(entry: Bytes): void {
     const { version, time } = headOf(entry);
     this.clocks.noteEntry(time);
@@ -184,8 +196,8 @@ export class Replica implements TableView {
   }
 
   /**
-   * A part of a snapshot: the entries after a key, of at most so many bytes, but at least one. Not within a
-   * turn.
+   * A part of a snapshot: the entries after a key, at most this many bytes, but at least one entry. Not
+   * within a turn.
    */
   chunkAfter(after: Text, bytesMax: number): Chunk {
     const writer = new ChangeWriter();
@@ -207,11 +219,11 @@ export class Replica implements TableView {
     return { bytes: writer.changes(), last: undefined };
   }
 
-  /** Does a bounded step of the work that can wait; true if there is more. */
+  /** Does a bounded step of maintenance; true if there is more. */
   maintain(): boolean {
     if (this.isChanged) return true; // Not within a turn, whose changes are gathered.
     const isMore = this.#table.maintain();
-    // Expiry is not logged: each server removes what nobody can still find.
+    // Expiry is not logged: each server removes what no server can still find.
     this.#gathered.clear();
     return isMore;
   }

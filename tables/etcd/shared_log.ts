@@ -1,6 +1,6 @@
 /**
- * The log in etcd that all servers of a table append to, one entry a turn. An entry is appended only where
- * it follows the last one that its server has seen; otherwise the server gets what the others have appended.
+ * The log in etcd that all servers of a table append to, one entry a turn. An entry is appended only if it
+ * follows the last one that its server has seen; otherwise the server gets what the others have appended.
  *
  * A place in the log is a number of bytes, so that a page of it has a size, however small or large its
  * entries are.
@@ -27,11 +27,11 @@ export interface Position extends Place {
 
 /** What the log answered. */
 export interface Answer {
-  /** Whether the entry is in the log; without one, whether nobody has appended any. */
+  /** Whether the entry is in the log; without an entry, whether no other server has appended any. */
   readonly isDone: boolean;
   /** What others have appended, in order. */
   readonly entries: readonly Bytes[];
-  /** Whether that is all of it; where there is much, it is not. */
+  /** Whether that is all of it; a long log is read in several answers. */
   readonly isAll: boolean;
 }
 
@@ -40,7 +40,7 @@ export class LostPlaceError extends Error {}
 
 /** How much to read at a time at most, in bytes; the last entry of a page may go beyond that. */
 const PAGE_BYTES_MAX = 1_048_576;
-/** So much is the next entry alone. */
+/** A page of this size holds just the next entry. */
 const NEXT_BYTES = 1;
 /** About what an entry takes in etcd beside its bytes. */
 const ENTRY_EXTRA_BYTES = 256;
@@ -64,12 +64,12 @@ export class SharedLog {
   readonly #page = new PageSize(PAGE_BYTES_MAX);
   #position: Position = { start: 0, mark: "", end: 0 };
   #attempts = 0;
-  /** How often it has asked the engine. */
+  /** How many times it has called the engine. */
   calls = 0;
 
   /**
-   * `server` is what its entries are marked with, like no other server's, and `settleMs` how long to look for
-   * what became of one, in milliseconds.
+   * `server` marks its entries, and is unique to this server; `settleMs` is how long to look for the outcome
+   * of an append, in milliseconds.
    */
   constructor(
     engine: Engine,
@@ -118,8 +118,8 @@ export class SharedLog {
   }
 
   /**
-   * Appends an entry. Throws TableError where that certainly did not take place, UncertainError where
-   * nobody knows, and LostPlaceError.
+   * Appends an entry. Throws TableError if that certainly did not take place, UncertainError if that is
+   * unknown, and LostPlaceError.
    */
   async append(entry: Bytes, deadline: number): Promise<Answer> {
     const mark = `${this.#server}-${++this.#attempts}`;
@@ -145,7 +145,7 @@ export class SharedLog {
     if (txn !== undefined) await this.#engine.repeatable(txn, deadline);
   }
 
-  /** Appends an entry where nobody else has a claim. */
+  /** Appends an entry if no other server has a claim. */
   #attempt(attempt: { entry: Bytes; mark: string; pageBytes: number }): Txn {
     const { compare = [], success, failure = [] } = this.#txn(attempt);
     return {
@@ -171,11 +171,11 @@ export class SharedLog {
   }
 
   /**
-   * Finds out whether an entry is in the log. If not, it appends an empty one in its place, so that the
-   * entry can't get there any more, even if it is still on its way.
+   * Finds out whether an entry is in the log. If not, appends an empty one in its place, so that the entry
+   * can no longer get there, even if it is still in transit.
    *
-   * An engine that answers that it is full has decided, so that a look is enough; but it may have come to
-   * that answer after the entry had taken place.
+   * If the engine answers that it is full, it has decided, so a look is enough; but it may have given that
+   * answer after applying the entry.
    */
   async #settle(
     { entry, mark, error }: { entry: Bytes; mark: string; error: UncertainError | EngineFullError },
@@ -201,7 +201,7 @@ export class SharedLog {
     return DONE;
   }
 
-  /** Appends an empty entry in place of a lost one, or returns what is there; undefined: it is appended. */
+  /** Appends an empty entry in place of a lost one, or returns what is there; undefined if it was appended. */
   async #fence(mark: string, until: number): Promise<TxnResult | undefined> {
     const fence = { entry: emptyEntry(), mark: `${mark}-lost` };
     this.calls++;
@@ -217,13 +217,13 @@ export class SharedLog {
     return undefined;
   }
 
-  /** Returns what is behind the last entry. */
+  /** Returns what follows the last entry. */
   #look(until: number): Promise<TxnResult> {
     this.calls++;
     return this.#engine.repeatable(this.#txn({ pageBytes: NEXT_BYTES }), until);
   }
 
-  /** Appends an entry after the last one, or nothing; reads what is there where that is another one. */
+  /** Appends an entry, or nothing, after the last one; if another one is there, reads it. */
   #txn(
     { entry, mark = "", pageBytes }: { entry?: Bytes; mark?: string; pageBytes: number },
   ): Txn {
@@ -249,7 +249,7 @@ export class SharedLog {
     return answer;
   }
 
-  /** Goes on to the last of the entries that were read. Throws TableError and LostPlaceError. */
+  /** Moves to the last of the entries that were read. Throws TableError and LostPlaceError. */
   #take([own, page]: readonly OpResult[], pageBytes: number): Answer {
     if (own!.kvs.length === 0) throw new LostPlaceError();
     const pageEnd = this.#position.end + pageBytes;

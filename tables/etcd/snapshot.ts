@@ -1,10 +1,10 @@
 /**
- * Snapshots of the table in etcd, so that the log need not be kept for ever: which one counts, and how one
- * is read.
+ * Snapshots of the table in etcd, so that the log need not be kept forever: which one counts, and how to read
+ * one.
  *
- * A snapshot is written in parts while turns go on. Each part is right as of its own moment, and the log's
- * entries say what keys hold afterwards, not what was done to them: so all parts, and then every entry
- * since the first part was made, give the table as it is.
+ * A snapshot is written in parts while turns continue. Each part is right as of its own moment, and the log's
+ * entries say what keys hold afterwards, not what was done to them. So all parts, followed by every entry
+ * since the first part was made, give the current table.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface Current {
   readonly generation: string;
   /** How many parts it has. */
   readonly chunks: number;
-  /** How large they are together, in bytes. */
+  /** Their total size, in bytes. */
   readonly bytes: number;
   /** The entry of the log that was the last one when it was begun; the log adds what follows. */
   readonly position: Position;
@@ -42,17 +42,17 @@ export interface Home {
   readonly timeout: number;
 }
 
-/** The form of what is stored. */
+/** The version of the stored layout. */
 export const FORMAT = "keyline log 3";
 /** How many parts to read at a time at most. */
 const PAGE_CHUNKS_MAX = 8;
-/** How often to begin anew where another server replaces the snapshot that is being read. */
+/** How many times to start again if another server replaces the snapshot that is being read. */
 const ATTEMPTS_MAX = 10;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** Makes an empty table where there is none. Throws TableError where something else is there. */
+/** Makes an empty table if there is none. Throws TableError if something else is there. */
 export async function prepare({ engine, space, timeout }: Home): Promise<void> {
   const { results } = await engine.repeatable({
     success: [{ type: "get", key: space.format }, {
@@ -129,7 +129,7 @@ export function decodeCurrent(text: Bytes): Current {
   throw foreign();
 }
 
-/** Reads the parts of a snapshot. False: it has been replaced by another one. */
+/** Reads the parts of a snapshot. False if another one has replaced it. */
 async function loadChunks(
   { engine, space, timeout }: Home,
   { generation, chunks }: Current,

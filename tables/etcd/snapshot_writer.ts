@@ -1,6 +1,6 @@
 /**
  * Writes a snapshot of the table in etcd once the log has grown, a part at a time between turns, and then
- * removes what nobody needs any more. Any number of servers may do it at once: one of them gets through.
+ * removes what is no longer needed. Any number of servers may do this at once: one of them succeeds.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import type { Chunk, Replica } from "./replica.ts";
 import type { Position, SharedLog } from "./shared_log.ts";
 import { type Current, encodeCurrent, type Home, readCurrent } from "./snapshot.ts";
 
-/** A snapshot whose parts are all there. */
+/** A snapshot with all of its parts. */
 interface Written {
   readonly current: Current;
-  /** Holds where they still are. */
+  /** Holds if they are still there. */
   readonly isThere: Compare;
 }
 
 /** When a snapshot is due, and how it is written; tests set these low. */
 export interface SnapshotLimits {
-  /** The log is not shortened before it has so many bytes, whatever the snapshot has. */
+  /** The log is not shortened before it has this many bytes, whatever the size of the snapshot. */
   readonly logBytesMin: number;
   /** About how many bytes a part has. */
   readonly chunkBytes: number;
@@ -33,11 +33,11 @@ export const SNAPSHOT_LIMITS: SnapshotLimits = {
   chunkBytes: 524_288,
 };
 
-/** With this many times the log that makes a snapshot due, turns wait for it. */
+/** Turns wait for the snapshot once the log is this many times as long as when a snapshot is due. */
 const LOG_SHARE_MAX = 3;
 /** How many entries to remove from the log at a time. */
 const TRIM_ENTRIES = 500;
-/** How long to wait after a snapshot that came to nothing, in milliseconds. */
+/** How long to wait after a failed snapshot, in milliseconds. */
 const PAUSE_MS = 1_000;
 
 /** Writes the snapshots of one server. */
@@ -52,9 +52,9 @@ export class SnapshotWriter {
   #isWriting = false;
   /** Makes the next part, as soon as no turn is under way. */
   #waiting: { run: () => void; giveUp: () => void } | undefined;
-  /** Ends when the snapshot that is being written does. */
+  /** Settles when the snapshot being written is done. */
   #task: Promise<void> = Promise.resolve();
-  /** What is on its way to the engine. */
+  /** The call to the engine under way. */
   #sending: Promise<unknown> = Promise.resolve();
   #pausedUntil = 0;
   #isClosed = false;
@@ -111,7 +111,7 @@ export class SnapshotWriter {
     await this.#sending.catch(() => {});
   }
 
-  /** Gives up the snapshot that is being written, and resolves when nothing is under way any more. */
+  /** Gives up the snapshot being written, and resolves when nothing is under way any more. */
   close(): Promise<void> {
     this.#isClosed = true;
     this.#waiting?.giveUp();
@@ -122,13 +122,13 @@ export class SnapshotWriter {
     return this.logBytes > share * Math.max(this.#limits.logBytesMin, this.#current.bytes);
   }
 
-  /** Goes on with the snapshot that counts now. */
+  /** Continues with the snapshot that counts now. */
   #goOn(current: Current): void {
     this.#current = current;
     this.#patience = 1 + Math.random();
   }
 
-  /** Writes a snapshot, makes it count, and removes what is needless then. */
+  /** Writes a snapshot, makes it count, and removes what is no longer needed. */
   async #write(): Promise<void> {
     const before = await readCurrent(this.#home);
     if (before.generation !== this.#current.generation) return this.#goOn(before);
@@ -136,7 +136,7 @@ export class SnapshotWriter {
     try {
       await this.#makeCount(await this.#writeChunks(generation), before);
     } finally {
-      // Whatever became of the calls: this tells whether it counts.
+      // However the calls ended, this shows whether it counts.
       const now = await readCurrent(this.#home);
       this.#goOn(now);
       if (now.generation === generation) {
@@ -149,8 +149,8 @@ export class SnapshotWriter {
   async #writeChunks(generation: string): Promise<Written> {
     const { space } = this.#home;
     let begun: { position: Position; version: number } | undefined;
-    // Each part is only stored where the one before it still is: who makes another snapshot count removes
-    // the parts of all others, and so does a restore of the engine.
+    // Each part is stored only if the one before it is still there: a server that makes another
+    // snapshot count removes the parts of all others, and so does a restore of the engine.
     let isThere: Compare[] = [];
     let [chunks, bytes] = [0, 0];
     let last: Text | undefined = Text.of("");
@@ -190,12 +190,12 @@ export class SnapshotWriter {
     });
   }
 
-  /** Removes the parts of all other snapshots, and the entries that this one makes needless. */
+  /** Removes the parts of all other snapshots, and the entries that this one includes. */
   async #tidy(current: Current): Promise<void> {
     const { engine, space, timeout } = this.#home;
     const { generation, position } = current;
     let { revision } = await this.#removeWhile(current, space.chunksBut(generation));
-    // The last of them stays: a server that has seen it and nothing more goes on from there.
+    // The last of them stays: a server that has seen no more than that continues from there.
     const needless = space.entries(0, position.start);
     for (let isMore = true; isMore;) {
       const { results } = await this.#do({
@@ -206,8 +206,9 @@ export class SnapshotWriter {
       const end = isMore ? after(kvs.at(-1)!.key) : needless.end;
       ({ revision } = await this.#removeWhile(current, [{ key: needless.key, end }]));
     }
-    // It is the removed that fills an engine: etcd compacts by the clock, however much that is by then. Where
-    // this fails, the next snapshot makes up for it; and another server may have been first.
+    // Removed entries are what fills an engine, and etcd's own compaction goes by the clock, not by
+    // their size. If this fails, the next snapshot makes up for it; and another server may have been
+    // first.
     await engine.compact(revision, Date.now() + timeout).catch(() => {});
   }
 
@@ -219,7 +220,10 @@ export class SnapshotWriter {
     });
   }
 
-  /** Holds while this is the snapshot that counts. By its value: after a restore, a revision may be another's. */
+  /**
+   * Holds while this is the snapshot that counts. Compares its value, because a revision may recur after a
+   * restore.
+   */
   #isCurrent(current: Current): Compare {
     return { key: this.#home.space.current, value: encodeCurrent(current) };
   }

@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
 import type { Frame } from "../../admin/frame.ts";
-import type { SlowRequest } from "../../server/slow_requests.ts";
+import type { SlowRequest } from "../../server/observe/slow_requests.ts";
 import { type Bench, pageTest, textsOf } from "./browser.ts";
 
 const NOW = Date.UTC(2026, 0, 1, 12);

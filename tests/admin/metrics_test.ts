@@ -8,8 +8,8 @@
 import { statfsSync } from "node:fs";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exposition } from "../../admin/exposition.ts";
-import { STATS, TABLE_STATS } from "../../server/stats.ts";
-import { Metrics } from "../../server/metrics.ts";
+import { STATS, TABLE_STATS } from "../../server/observe/stats.ts";
+import { Metrics } from "../../server/observe/metrics.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import { contextOfAll } from "../support/context.ts";

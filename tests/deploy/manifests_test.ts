@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Document, parseAllDocuments } from "npm:yaml@2.9.1";
-import { OPTIONS, variableOf } from "../../server/settings.ts";
+import { OPTIONS, variableOf } from "../../server/settings/settings.ts";
 import { ROOT, testServer, testWith } from "../support/harness.ts";
 import { Image, read } from "./image.ts";
 

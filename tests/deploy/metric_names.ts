@@ -5,7 +5,7 @@
  */
 
 import { fullName } from "../../admin/exposition.ts";
-import { STATS } from "../../server/stats.ts";
+import { STATS } from "../../server/observe/stats.ts";
 
 /** The names of all that `/metrics` may have. */
 export const METRIC_NAMES: ReadonlySet<string> = new Set(

@@ -7,7 +7,7 @@
 import { Clients } from "../../server/dispatch/clients.ts";
 import type { RequestContext } from "../../server/dispatch/request.ts";
 import { loadCommands, Registry } from "../../server/dispatch/registry.ts";
-import { Metrics } from "../../server/metrics.ts";
+import { Metrics } from "../../server/observe/metrics.ts";
 import { MemoryTable } from "../../tables/memory_table.ts";
 import type { Clock, Table } from "../../tables/table.ts";
 import { ROOT } from "./harness.ts";

@@ -176,7 +176,7 @@ export class EtcdCluster implements AsyncDisposable {
 }
 
 /** Ports that are free now: all are held at once, so that none comes twice. */
-function freePorts(count: number): number[] {
+export function freePorts(count: number): number[] {
   const listeners = Array.from(
     { length: count },
     () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),

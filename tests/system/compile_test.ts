@@ -15,8 +15,8 @@ const PARTS = [
   ".deno_compile_node_modules",
   ...["main.ts", "deno.json", "offline/text_line_stream.ts"],
 ];
-/** The packages that it needs: for the charts of the live page, and for a table in etcd. */
-const PACKAGES = ["uplot", "@grpc/grpc-js", "protobufjs"];
+/** The packages that it needs: for the charts of the live page, and for a table in an engine. */
+const PACKAGES = ["uplot", "@grpc/grpc-js", "protobufjs", "pg"];
 /**
  * What is embedded follows the runtime, and is smaller than this. Ten of these megabytes are the client of
  * etcd: of its packages Deno embeds every file, also types and source maps.

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { OPTIONS } from "../../server/settings.ts";
+import { OPTIONS } from "../../server/settings/settings.ts";
 import {
   eventOf,
   importMapFlags,
@@ -43,10 +43,12 @@ testServer("a start downloads nothing, and says how to get what --table needs", 
     await using server = await ServerProcess.start({ args: ["--memory", "--admin", "0"], env });
     assertMatch(server.log.join(), /no charts until you run: deno task packages /);
   }
-  const args = ["--port", "0", "--table", "etcd://127.0.0.1:1"];
-  const { code, stderr } = await runServer(args, { env });
-  assertMatch(stderr, /^Keyline: Cannot load the client of etcd: [^\n]*: deno task packages\n$/);
-  assertEquals([code, asked], [1, []]);
+  for (const [url, engine] of [["etcd://a", "etcd"], ["postgres://u@a/d", "PostgreSQL"]]) {
+    const { code, stderr } = await runServer(["--port", "0", "--table", url!], { env });
+    assertMatch(stderr, /^Keyline: Cannot load the client of [^\n]*: deno task packages\n$/);
+    assertMatch(stderr, new RegExp(engine!));
+    assertEquals([code, asked], [1, []]);
+  }
   Deno.removeSync(cache, { recursive: true });
 });
 

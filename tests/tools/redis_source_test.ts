@@ -8,7 +8,7 @@ import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/ass
 import { ToolError } from "../../tools/program.ts";
 import { RedisSource } from "../../tools/redis_source.ts";
 import type { Item } from "../../tools/source.ts";
-import { UsageError } from "../../server/flags.ts";
+import { UsageError } from "../../server/settings/flags.ts";
 import { testServer, testWithProgram } from "../support/harness.ts";
 import { hear, say, startFake } from "./fake_source.ts";
 import { resp, runRedis, send } from "./other_server.ts";

@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { TARGET_FLAGS } from "../../tools/target.ts";
-import type { Flag } from "../../server/flags.ts";
+import type { Flag } from "../../server/settings/flags.ts";
 import { findSubcommand } from "../../tools/subcommands.ts";
 import { ROOT, runServer, ServerProcess, tempFolder, testWith } from "../support/harness.ts";
 

@@ -6,7 +6,7 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { passwordOf } from "../../tools/target.ts";
-import { UsageError } from "../../server/flags.ts";
+import { UsageError } from "../../server/settings/flags.ts";
 import { tempFolder, testWith } from "../support/harness.ts";
 
 const UTF8 = new TextEncoder();

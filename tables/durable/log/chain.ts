@@ -1,10 +1,9 @@
 /**
- * Finds the log in its file: the chain of segments from the oldest to the active one, and the last turn that
- * was committed. It only reads.
+ * Finds the log in its file: the chain of segments from the oldest to the active one, and the last committed
+ * turn. It only reads.
  *
- * A crash may leave a torn turn at the end, which was never acknowledged and does not count. Anything else that
- * is wrong is damage: a segment that is missing, a gap between turns, or a turn that can be read behind one
- * that can't.
+ * A crash may leave a torn turn at the end, which was never acknowledged and does not count. Anything else
+ * wrong is damage: a missing segment, a gap between turns, or an unreadable turn followed by a readable one.
  *
  * @module
  */
@@ -73,7 +72,7 @@ interface End {
   readonly end: number;
 }
 
-/** What is known of a log before it is read: nothing of a copy, whose first slot says it. */
+/** What is known about a log before it is read: nothing for a copy, whose first slot says it. */
 export interface Identity {
   /** Tells its segments from those of other tables. */
   readonly salt: number;
@@ -83,7 +82,7 @@ export interface Identity {
 
 /** Finds the chain. Throws DamageError, and errors of the system. */
 export function findChain(file: PositionedFile, identity: Identity = firstHeader(file)): Chain {
-  // A copy is made while a server writes: what is read first must be no newer than what is read then.
+  // A copy is made while a server writes: what is read first must not be newer than what is read later.
   const heads = readHeads(file, identity.slotBytes);
   const found = new Map(headersIn(heads, identity).map((each) => [each.header.number, each]));
   if (found.size === 0) throw new DamageError(0, "there is no segment of Keyline's log");
@@ -108,7 +107,7 @@ export function findChain(file: PositionedFile, identity: Identity = firstHeader
   return { segments, last };
 }
 
-/** Reads a segment whole; what the file lacks of it is zeros. Pass memory of its size to use it again. */
+/** Reads a whole segment; whatever the file lacks of it is zeros. Pass memory of its size to reuse it. */
 export function readSegment(file: PositionedFile, segment: Segment, reused?: Memory): Memory {
   const memory = reused?.bytes.length === segment.size ? reused : new Memory(segment.size);
   const length = file.read(memory.bytes, segment.start);
@@ -146,9 +145,9 @@ export function missingTurns({ start }: Segment, sequence: number): DamageError 
   return new DamageError(start, `the turns after ${sequence} are missing`);
 }
 
-/** Looks for a turn behind the end: the one between was whole once. Throws DamageError. */
+/** Looks for a turn after the end, which means that the one between was once whole. Throws DamageError. */
 function checkRest(memory: Memory, segment: Segment, sequence: number): void {
-  // Behind the end there may be a part of the turn that was under way, but not of a later one.
+  // After the end there may be part of the turn that was under way, but not of a later one.
   const from = segment.end + ALIGNMENT;
   for (let at = from; at + TURN_HEADER_BYTES <= memory.bytes.length; at += ALIGNMENT) {
     const turn = turnHeaderAt(memory, at, segment.seed);
@@ -160,7 +159,10 @@ function checkRest(memory: Memory, segment: Segment, sequence: number): void {
   }
 }
 
-/** Looks for a segment that follows, whose header can't be read: it is written with the first turn. Throws DamageError. */
+/**
+ * Looks for a next segment whose header can't be read, although its first turn can: both are written
+ * together. Throws DamageError.
+ */
 function checkNext(heads: readonly Memory[], { header, number }: Segment): void {
   const seed = seedOf({ salt: header.salt, number: number + 1 });
   const isBegun = (head: Memory) => turnHeaderAt(head, SEGMENT_HEADER_BYTES, seed) !== undefined;
@@ -174,7 +176,7 @@ export function readHeader(file: PositionedFile, place: number): SegmentHeader |
   return decodeSegmentHeader(memory);
 }
 
-/** The headers of all slots that are of this log, also of segments that are no longer needed. */
+/** The headers in all slots that belong to this log, even of segments that are no longer needed. */
 export function readHeaders(file: PositionedFile, identity: Identity): Found[] {
   return headersIn(readHeads(file, identity.slotBytes), identity);
 }

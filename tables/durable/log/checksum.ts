@@ -1,6 +1,6 @@
 /**
- * The checksum of what is in the log: XXH32 of short runs of bytes, CRC-32 of longer ones, which Deno computes
- * natively. A native call costs as much as the XXH32 of about 300 bytes.
+ * The checksums of the log: XXH32 for short runs of bytes, and CRC-32, which Deno computes natively, for
+ * longer ones. A native call costs as much as the XXH32 of about 300 bytes.
  *
  * @module
  */

@@ -1,9 +1,10 @@
 /**
- * Compaction: copies the records of the oldest segment that are still the newest of their keys to the end of
- * the log, so that its slots can be used again. It works within commits, a bounded step at a time, and its
- * copies are part of the turn: they are durable together with the word that the segment is not needed.
+ * Compaction: copies the live records of the oldest segment to the end of the log, so that its slots can be
+ * reused. It works within commits, a bounded step at a time, and its copies are part of the turn, so they
+ * become durable together with the note that the segment is no longer needed.
  *
- * Oldest first, because then a deletion need never be copied: nothing older is left that it hides.
+ * The oldest segment goes first so that a deletion need never be copied: there is no older record that it
+ * hides.
  *
  * @module
  */
@@ -26,16 +27,16 @@ import type { Log } from "./log.ts";
 import type { Segment } from "./segment.ts";
 import { Window } from "./window.ts";
 
-/** The log may take so many times what is live, besides the active segment. */
+/** The log may take this many times its live bytes, besides the active segment. */
 const SPACE_MAX = 2.5;
-/** How much must be written before segments are moved to give room back, as a share of all. */
+/** How much must be written before segments are moved to give space back, as a share of the whole. */
 const MOVED_SHARE = 1 / 4;
 /** On a full disk, what can be gained at least, in slots. */
 const GAIN_SHARE = 1 / 4;
 /** What the headers in a segment of copies take, in bytes; and more than that, in slots. */
 const OVERHEAD_BYTES = 1_024;
 const MARGIN_SHARE = 1 / 32;
-/** How many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
+/** This many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
 const SPARE_SLOTS = 5;
 
 /** A record that was copied into the turn. */
@@ -45,7 +46,7 @@ interface Copy {
   readonly place: number;
 }
 
-/** Copies what is live out of old segments. */
+/** Copies live records out of old segments. */
 export class Compactor {
   readonly #log: Log;
   readonly #memtable: Memtable;
@@ -60,9 +61,12 @@ export class Compactor {
   #copiedFrom = 0;
   /** The segments that this turn makes unneeded. */
   #done: Segment[] = [];
-  /** The segment in which damage was found: nothing behind it can be compacted. */
+  /** The segment in which damage was found: no later one can be compacted. */
   #damaged: Segment | undefined;
-  /** Up to which segment all are moved towards the start of the file; and from which one on that may be repeated. */
+  /**
+   * Segments up to the first of these are moved towards the start of the file; from the second on, that may
+   * be repeated.
+   */
   #moveTo = 0;
   #moveAgain = 0;
   /** How many bytes it has copied. */
@@ -81,7 +85,7 @@ export class Compactor {
     return this.#log.segments[this.#done.length]!.number;
   }
 
-  /** Whether a turn must be committed for what has been done. */
+  /** Whether a turn must be committed to make its work durable. */
   get isPending(): boolean {
     return this.#done.length > 0 || this.#copies.length > 0;
   }
@@ -93,8 +97,8 @@ export class Compactor {
   }
 
   /**
-   * Whether to move segments towards the start of the file, because most of it is free and can't be given back.
-   * It begins with the active one, and passes each once. Throws errors of the system.
+   * Whether to move segments towards the start of the file, because most of it is free and can't be given
+   * back. Begins with the active one, and visits each once. Throws errors of the system.
    */
   isMoving(): boolean {
     const log = this.#log;
@@ -102,7 +106,7 @@ export class Compactor {
     const { number } = log.active;
     if (number >= this.#moveAgain) {
       this.#moveTo = number;
-      // What is copied is paid for by what was written.
+      // Writes pay for the copying.
       this.#moveAgain = number + Math.ceil(MOVED_SHARE * log.usedSlots) + 1;
       log.goOn();
     }
@@ -115,7 +119,7 @@ export class Compactor {
     return live === 0 ? 0 : live + MARGIN_SHARE * this.#slotBytes;
   }
 
-  /** Whether compaction would give room back on a full disk, where there is enough for its copies. */
+  /** Whether compaction would free space on a full disk, and has enough for its copies. */
   canGainRoom(): boolean {
     const { segments, filledBytes, roomLeft, spareSlots } = this.#log;
     const garbage = filledBytes - this.#memtable.liveBytes.total - OVERHEAD_BYTES * segments.length;
@@ -125,9 +129,9 @@ export class Compactor {
   }
 
   /**
-   * Reads on for about so many bytes, and adds what is live to the turn, as far as its segment has room.
-   * Segments of which nothing is live cost nothing. False if there is nothing to do. Throws DamageError once for
-   * a segment, and stops there from then on, as long as something of it is live. Nothing is copied once so many
+   * Reads on for about this many bytes, and adds live records to the turn, as far as its segment has room.
+   * Segments with nothing live cost nothing. False if there is nothing to do. Throws DamageError once for a
+   * segment, and stops there from then on, as long as something in it is live. Copies nothing once this many
    * segments are done.
    */
   step(bytesMax: number, { copiedMax = Infinity } = {}): boolean {
@@ -140,7 +144,7 @@ export class Compactor {
         if (left <= 0) return true;
         left -= this.#copyFrom(segment, left);
         if (this.#at < segment.end) return true;
-        // Damage may have hidden a record that is live: then its segment must stay.
+        // Damage may have hidden a live record: then its segment must stay.
         if (this.#liveBytesOf(segment) > this.#copiedFrom) throw this.#damage(segment);
       }
       this.#done.push(segment);
@@ -161,7 +165,7 @@ export class Compactor {
     this.#done = [];
   }
 
-  /** Forgets the copies, after the turn has failed: what seemed to be replaced may be live again. */
+  /** Forgets the copies after the turn has failed: records that seemed replaced may be live again. */
   undo(): void {
     this.#copies = [];
     this.#copiedFrom = 0;
@@ -195,7 +199,7 @@ export class Compactor {
         continue;
       }
       const length = this.#copyRecord(segment);
-      if (length === 0) break; // The next turn goes on in another segment, and here.
+      if (length === 0) break; // The next turn continues in another segment, from this record.
       this.#at += length;
     }
     return this.#at - from;
@@ -209,7 +213,7 @@ export class Compactor {
     if (length === undefined) throw this.#damage(segment);
     const place = segment.start + this.#at;
     let change = readChange(window.memory, changeIn(offset));
-    // Nothing of this is verified yet, and a key that is too long would end behind what was read.
+    // None of this is verified yet, and the key may seem to end after what was read.
     if (change.key.end > window.length) throw this.#damage(segment);
     if (change.kind !== KIND.PUT) return length;
     const ref = this.#memtable.find(change.key);
@@ -235,7 +239,7 @@ export class Compactor {
     return length;
   }
 
-  /** What the record takes in the log, by what memory knows of it. */
+  /** The size of the record in the log, as memory knows it. */
   #bytesOf(ref: number): number {
     const { records } = this.#memtable;
     return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));

@@ -1,6 +1,6 @@
 /**
- * A file that is read and written at positions. `node:fs` has these in one call each, and its errors have the
- * codes of the system.
+ * A file that is read and written at offsets. `node:fs` does each in one call, and its errors have the codes
+ * of the system.
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface PositionedFile {
   size(): number;
   /** Reads bytes at an offset until these are full or the file ends; returns how many. */
   read(bytes: Uint8Array, offset: number): number;
-  /** The same, without holding up the caller. */
+  /** The same, asynchronously. */
   readLater(bytes: Uint8Array, offset: number): Promise<number>;
   /** Writes all of these bytes at an offset. */
   write(bytes: Uint8Array, offset: number): void;
@@ -31,7 +31,7 @@ export interface PositionedFile {
 export interface OpenOptions {
   /** Whether only to read; otherwise also to write. */
   readonly isReadOnly?: boolean;
-  /** Whether to make it, with nothing there before. */
+  /** Whether to create it; it must not exist. */
   readonly isNew?: boolean;
 }
 

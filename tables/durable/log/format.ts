@@ -87,7 +87,7 @@ export interface TurnHeader {
   readonly records: number;
 }
 
-/** The seed of all checksums within a segment: what its slot held before is not valid under it. */
+/** The seed of all checksums within a segment: the previous content of its slot is not valid under it. */
 export function seedOf({ salt, number }: Pick<SegmentHeader, "salt" | "number">): number {
   return salt ^ Math.imul(number, 0x9e3779b1);
 }
@@ -167,7 +167,7 @@ export function turnHeaderAt(memory: Memory, offset: number, seed: number): Turn
   };
 }
 
-/** Whether the records of a turn are those that it was written with. */
+/** Whether the records of a turn have the checksum in its header. */
 export function isWholeTurn(
   memory: Memory,
   { offset, length, records }: TurnHeader,
@@ -188,7 +188,7 @@ export function sizeOfRecord(change: Change): number {
   return aligned(RECORD_CHECKSUM_BYTES + sizeOfChange(change));
 }
 
-/** Writes the record of a change, but for its checksum, which `sealTurn` adds. */
+/** Writes the record of a change, except its checksum, which `sealTurn` adds. */
 export function writeRecord(change: Change, to: Memory, at: number): void {
   const end = at + sizeOfRecord(change);
   to.view.setBigInt64(end - ALIGNMENT, 0n, true); // The padding.

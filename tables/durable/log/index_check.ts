@@ -1,5 +1,5 @@
 /**
- * Holds the index of a segment to its records, and where these are damaged, asks it what they were.
+ * Compares the index of a segment with its records, and where these are damaged, says what they were.
  *
  * @module
  */
@@ -35,7 +35,7 @@ export class IndexCheck {
     if (!isSame) this.#isWrong = true;
   }
 
-  /** The records that were between two offsets; undefined if nobody knows. */
+  /** The records that were between two offsets; undefined if unknown. */
   within(offset: number, end: number): readonly IndexEntry[] | undefined {
     return this.#entries?.filter((entry) => entry.offset >= offset && entry.offset < end);
   }

@@ -1,5 +1,5 @@
 /**
- * Loads a log into a memtable, at a start: segment by segment, by their indexes where they have some. It only
+ * Loads a log into a memtable at a start: segment by segment, by their indexes if they have them. It only
  * reads the file.
  *
  * @module
@@ -26,7 +26,7 @@ export interface Loading {
   readonly hotBytesMax: number;
 }
 
-/** How many changes are made at a time: what it takes to look up their keys is read ahead together. */
+/** How many changes are made at a time: what their look-ups need is read ahead together. */
 const BATCH_CHANGES = 64;
 
 /** Loads all segments, and returns how many records were read. Throws DamageError. */
@@ -66,7 +66,7 @@ export function load({ file, chain: { segments }, ...loading }: Loading): number
 /** A change, or the head of one: then its value is a length alone. */
 export type Loaded = Omit<Change, "value"> & { readonly value: Text | number };
 
-/** Makes the changes of a log in a memtable, some at a time. */
+/** Makes the changes of a log in a memtable, in batches. */
 class Loader {
   readonly #memtable: Memtable;
   readonly #hotBytesMax: number;
@@ -106,7 +106,7 @@ class Loader {
   }
 }
 
-/** Makes a change of the log in a memtable: what is at this place, with its value if that is kept and there. */
+/** Makes the change of the record at this place in a memtable, with its value if it has one that is kept. */
 export function makeChange(
   memtable: Memtable,
   { kind, key, value, version, expiresAt }: Loaded,

@@ -1,7 +1,7 @@
 /**
- * The log, which is the table on disk. It gathers the changes of a turn, and makes them durable with one write
- * and one sync, in room that is allocated before. Where a turn has no room in a segment, the log goes on in the
- * next one; segments whose records have all been replaced give their slots back.
+ * The log, which is the table on disk. It gathers the changes of a turn, and makes them durable with one
+ * write and one sync, to space allocated beforehand. If a segment has no room for a turn, the log continues
+ * in the next one; segments whose records have all been replaced give their slots back.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import { Slots } from "./slots.ts";
 
 /** How many slots are kept beside the active segment: the next one, and one in reserve for a full disk. */
 const SPARE_SLOTS = 2;
-/** How much of the next slot is filled for each byte that is committed, and at least, in bytes. */
+/** How much of the next slot to fill for each byte that is committed, and at least, in bytes. */
 const FILL_SHARE = 2;
 const FILL_BYTES_MIN = 65_536;
 /** On a full disk, PUT leaves a slot to compaction, and this share of one to DELETE. */
@@ -42,7 +42,7 @@ export interface LogOptions {
   readonly salt: number;
   /** The size of a slot, in bytes; tests set it low. */
   readonly slotBytes?: number;
-  /** Whether nobody is copying the log now, so that what is released may be overwritten. */
+  /** Whether no copy of the log is under way, so that released slots may be overwritten. */
   readonly mayReuse?: () => boolean;
 }
 
@@ -54,10 +54,10 @@ export interface Commit {
   readonly oldest: number;
 }
 
-/** What is in front of the records that are gathered: room for the headers of the segment and of the turn. */
+/** The space before the gathered records, for the headers of the segment and of the turn. */
 const HEAD_BYTES = SEGMENT_HEADER_BYTES + TURN_HEADER_BYTES;
 
-/** Records of a turn that are at another place than was expected. */
+/** Records of a turn that are at another place than expected. */
 export interface Moved {
   /** Where they were expected, from here on, in bytes. */
   readonly from: number;
@@ -78,7 +78,7 @@ export class Log implements ChangeLog {
   #usedSlots = 0;
   /** The segment that has each slot. */
   readonly #bySlot: (Segment | undefined)[] = [];
-  /** Whether the active segment's header is not written yet: that is done with its first turn. */
+  /** Whether the active segment's header is still to be written, with its first turn. */
   #isFresh = false;
   /** The turn that is being gathered. */
   readonly #gathered = new TurnBuffer({ headBytes: HEAD_BYTES });
@@ -163,7 +163,7 @@ export class Log implements ChangeLog {
     return this.#begin + at;
   }
 
-  /** Drops the turn's last records: those after it had this length. */
+  /** Drops the turn's last records, back to this length. */
   undo(length: number): void {
     this.#gathered.truncate(HEAD_BYTES + length);
     if (length === 0) this.#gathered.clear();
@@ -174,7 +174,7 @@ export class Log implements ChangeLog {
     return Math.max(0, this.#roomIn(this.active));
   }
 
-  /** How many slots there are for what follows, the next one included. */
+  /** How many slots there are for later turns, including the next one. */
   get spareSlots(): number {
     return this.#slots.free.length;
   }
@@ -184,20 +184,23 @@ export class Log implements ChangeLog {
     return this.#segments.reduce((sum, { end }) => sum + end, 0);
   }
 
-  /** Whether so many bytes more leave what makes room on a full disk: a slot for compaction, and some for DELETE. */
+  /**
+   * Whether this many more bytes leave what frees space on a full disk: a slot for compaction, and some
+   * bytes for DELETE.
+   */
   hasRoomFor(bytes: number): boolean {
     return this.spareSlots >= SPARE_SLOTS ||
       (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
-  /** Whether the active segment has room for the turn and so many bytes more. */
+  /** Whether the active segment has room for the turn and this many more bytes. */
   fits(more = 0): boolean {
     return this.#roomIn(this.active) >= more;
   }
 
   /**
-   * Goes on in another segment where the active one lacks the room for the turn and so many bytes more, and returns
-   * where the turn's records are now. Throws errors of the system and TableError.
+   * Continues in another segment if the active one lacks the room for the turn and this many more bytes, and
+   * returns where the turn's records are now. Throws errors of the system and TableError.
    */
   makeRoom(more = 0): Moved | undefined {
     return this.fits(more) ? undefined : this.#goOn(more);
@@ -234,7 +237,8 @@ export class Log implements ChangeLog {
   }
 
   /**
-   * Prepares the slots for what follows, a bounded step at a time; true if there is more to do. On a full disk, `isFull` is set until there is room. Throws errors of the system.
+   * Prepares the slots for later turns, a bounded step at a time; true if there is more to do. On a full
+   * disk, `isFull` is set until there is room. Throws errors of the system.
    */
   prepareNext(bytes = FILL_BYTES_MIN): boolean {
     this.#slots.freeHeld();
@@ -252,7 +256,7 @@ export class Log implements ChangeLog {
     return true;
   }
 
-  /** Gives free slots at the end of the file back to the file system, where there are many. */
+  /** Gives free slots at the end of the file back to the file system, if there are many. */
   shrink(): void {
     if (this.hasManyFree) this.#slots.shrink(this.#keptSlots);
   }
@@ -262,7 +266,10 @@ export class Log implements ChangeLog {
     return this.#slots.free.length > 2 * this.#keptSlots;
   }
 
-  /** Goes on in another segment, which is as near to the start of the file as there is room. Throws errors of the system. */
+  /**
+   * Continues in another segment, as near to the start of the file as there is room. Throws errors of the
+   * system.
+   */
   goOn(): void {
     assertThat(this.length === 0, "nothing is moved");
     if (!this.#isFresh) this.#goOn(0);
@@ -273,7 +280,7 @@ export class Log implements ChangeLog {
     return this.#file.read(bytes, place);
   }
 
-  /** The same, without holding up the caller. */
+  /** The same, asynchronously. */
   readLater(bytes: Uint8Array, place: number): Promise<number> {
     return this.#file.readLater(bytes, place);
   }
@@ -285,11 +292,11 @@ export class Log implements ChangeLog {
 
   /**
    * Makes durable what was found: the process that wrote it may have been killed before its sync, and after a
-   * sync that failed the system takes for written what is not. Throws errors of the system.
+   * failed sync the system takes unwritten data for written. Throws errors of the system.
    */
   rewrite({ last }: Chain): void {
     const { active } = this;
-    // What is in a segment before the last was synced before the last one was begun.
+    // Earlier segments were synced before the last one was begun.
     const { offset, length } = last?.segment === active
       ? last.header
       : { offset: SEGMENT_HEADER_BYTES, length: 0 };
@@ -307,7 +314,7 @@ export class Log implements ChangeLog {
     this.#sync();
   }
 
-  /** Throws an error where the slots of segments, the free ones and those that wait are not all there are. */
+  /** Throws an error unless the slots of segments, the free ones and the held ones are all that there are. */
   check(): void {
     this.#slots.check(slotsOf(this.#segments));
     for (const [i, segment] of this.#segments.entries()) {
@@ -326,7 +333,7 @@ export class Log implements ChangeLog {
     return SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
   }
 
-  /** Where the gathered memory begins in the file, for which its first part has no room. */
+  /** Where the gathered memory, including the space before the records, begins in the file. */
   get #begin(): number {
     return this.active.start + this.active.end - SEGMENT_HEADER_BYTES;
   }
@@ -336,7 +343,7 @@ export class Log implements ChangeLog {
     return size - end - reserved - TURN_HEADER_BYTES - this.length;
   }
 
-  /** Goes on in a segment that has room for the turn and so many bytes more. */
+  /** Continues in a segment that has room for the turn and this many more bytes. */
   #goOn(more: number): Moved {
     const from = this.#begin + HEAD_BYTES;
     if (this.#isFresh) this.#discardActive();
@@ -365,7 +372,7 @@ export class Log implements ChangeLog {
     return segment;
   }
 
-  /** The active segment is in the file, and the index of the one before in it. */
+  /** Notes that the active segment is in the file, with the index of the one before. */
   #begun(): void {
     this.#isFresh = false;
     this.active.reserved = 0;
@@ -381,10 +388,10 @@ export class Log implements ChangeLog {
     return at;
   }
 
-  /** Gives back the active segment, whose first turn was not committed, so that its number is free for another one. */
+  /** Gives back the active segment, whose first turn was not committed, and frees its number. */
   #discardActive(): void {
     const { slot, slots, start } = this.active;
-    // A turn that failed may have written some of it.
+    // A failed turn may have written some of it.
     this.#file.write(new Uint8Array(HEAD_BYTES), start);
     this.#sync();
     this.#segments.pop();
@@ -392,7 +399,7 @@ export class Log implements ChangeLog {
     this.#isFresh = false;
   }
 
-  /** Frees the segments before this one, which a durable turn says are not needed. */
+  /** Frees the segments before this one, which a durable turn no longer needs. */
   #releaseBefore(oldest: number): void {
     assertThat(oldest <= this.active.number, "the active segment is needed");
     while (this.#segments[0]!.number < oldest) {
@@ -412,7 +419,7 @@ export class Log implements ChangeLog {
     this.#usedSlots += segment.slots;
   }
 
-  /** Never called again after a failure: nobody knows then what is on the disk. */
+  /** Never called again after a failure, when the content of the disk is unknown. */
   #sync(): void {
     try {
       this.#file.sync();

@@ -1,6 +1,7 @@
 /**
- * Reads a segment piece by piece, however damaged it is. Behind damage it goes on with the next turn or record
- * that has its checksum: what the slot held before can't be taken for one, because the seed differs.
+ * Reads a segment piece by piece, however damaged it is. After damage it continues with the next turn or
+ * record that has its checksum. The slot's previous content can't be mistaken for one, because its seed
+ * differs.
  *
  * @module
  */
@@ -52,7 +53,7 @@ export interface RecordPiece {
   readonly change: Change;
 }
 
-/** Bytes that can't be read, with something behind them that can. */
+/** Bytes that can't be read, followed by something that can. */
 export interface DamagePiece {
   /** Tells the pieces apart. */
   readonly kind: "damage";
@@ -74,7 +75,10 @@ export interface RestPiece {
   readonly offset: number;
 }
 
-/** The pieces of a segment, up to `end`, or the turn with this sequence number where it is known to be the last. */
+/**
+ * The pieces of a segment, up to `end`, or up to the turn with this sequence number if that is known to be
+ * the last.
+ */
 export function* piecesOf(
   memory: Memory,
   { seed, end, last }: { seed: number; end: number; last: number | undefined },
@@ -97,7 +101,7 @@ export function* piecesOf(
         continue;
       }
     }
-    // Behind a damaged header, the records of its turn are read without it.
+    // After a damaged header, the records of its turn are read without it.
     const mayBeRecord = at < turnEnd || turn === undefined && at > SEGMENT_HEADER_BYTES;
     const limit = at < turnEnd ? turnEnd : end;
     const length = mayBeRecord ? wholeRecordAt(memory, at, { limit, seed }) : undefined;
@@ -151,14 +155,14 @@ function wholeRecordAt(
   return isWholeRecord(memory, at, seed) ? length : undefined;
 }
 
-/** What a damaged record says of itself, if its length can be believed. */
+/** The header of a damaged record, if its length is plausible. */
 function damagedChange(memory: Memory, at: number, end: number): Change | undefined {
   if (recordBytesAt(memory, at, end) !== end - at) return undefined;
   const change = readChange(memory, changeIn(at));
   return isChange(change) ? change : undefined;
 }
 
-/** Whether this can be a change: a checksum is not computed of anything else. */
+/** Whether this can be a change: no checksum is computed for anything else. */
 function isChange({ kind, key, value }: Change): boolean {
   if (kind === KIND.CLEAR) return key.length === 0 && value.length === 0;
   if (kind === INDEX_KIND) return key.length === 0;

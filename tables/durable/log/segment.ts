@@ -19,7 +19,7 @@ export class Segment {
   end: number;
   /** What its index is made of, while it is filled. */
   readonly index: IndexBuilder;
-  /** What its first turn takes for the index of the segment before, in bytes, until that is written. */
+  /** How many bytes its first turn takes for the index of the segment before, until that is written. */
   reserved = 0;
 
   /** A segment that is filled up to `end`. */

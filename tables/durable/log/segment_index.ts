@@ -1,10 +1,10 @@
 /**
- * The index of a segment: what each of its records says, without the values, and where it is. A start reads it
- * instead of the whole segment. It is made of what each turn appends, and the first turn of the next segment has
- * it as a record of its own kind. Nothing rests on it: without it, or where it is damaged, the segment itself is
+ * The index of a segment: its records without their values, and their places. A start reads it instead of the
+ * whole segment. It is built from what each turn appends, and stored as a record of its own kind in the first
+ * turn of the next segment. It is only an optimisation: if it is missing or damaged, the segment itself is
  * read.
  *
- * A segment of small records has none: it would not be much smaller than they are.
+ * A segment of small records has no index, which would not be much smaller than they are.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface IndexEntry extends Omit<Change, "value"> {
 export class IndexBuilder {
   readonly #bytesMax: number;
   #memory = new Memory(0);
-  /** The bytes of the entries; infinite once that is too much to be worth it. */
+  /** The bytes of the entries; infinite once there are too many to be worth it. */
   #length = 0;
 
   /** An index without entries, of a segment in slots of this size. */
@@ -78,7 +78,7 @@ export class IndexBuilder {
     }
   }
 
-  /** Frees the memory: from now on there is no index. */
+  /** Frees the memory: from then on there is no index. */
   drop(): void {
     this.#memory = new Memory(0);
     this.#length = Infinity;

@@ -1,9 +1,9 @@
 /**
  * The slots of the log's file: which are free, and how the file grows and shrinks by them.
  *
- * The file is filled with zeros before it is used, because a sync takes about half as long where the file
- * does not grow, and because a full disk must show before a turn depends on the room. A copy of the log that
- * began before a slot was released still reads it, so the slot is held until no copy is under way.
+ * The file is filled with zeros before it is used, because a sync takes about half as long if the file does
+ * not grow, and because a full disk must show before a turn depends on the space. A copy of the log that
+ * began before a slot was released still reads that slot, so it is held until no copy is under way.
  *
  * @module
  */
@@ -20,11 +20,11 @@ export class Slots {
   readonly #mayReuse: () => boolean;
   /** The free ones, in ascending order. */
   readonly #free: number[] = [];
-  /** Those that somebody may still be copying. */
+  /** Those that a copy under way may still read. */
   #held: number[] = [];
   /** How many slots the file has, whole ones. */
   #count: number;
-  /** The size of the file: a slot may be under way. */
+  /** The size of the file, which may include an incomplete slot. */
   #size: number;
 
   /** Takes a file of so many bytes, in which these slots are taken; all others are free. */
@@ -41,8 +41,8 @@ export class Slots {
     this.#slotBytes = slotBytes;
     this.#count = Math.floor(file.size() / slotBytes);
     for (const slot of taken) this.#count = Math.max(this.#count, slot + 1);
-    // The file may end within a slot. If a segment has that, turns go there, and nothing may be filled. If none has,
-    // there may be a header that was prepared, and all of it must be.
+    // The file may end within a slot. If a segment has that slot, turns go there, and nothing may be
+    // filled. If none has, there may be a prepared header, and all of the slot must be filled.
     this.#size = this.#count * slotBytes;
     for (let slot = 0; slot < this.#count; slot++) if (!taken.has(slot)) this.#free.push(slot);
   }
@@ -57,7 +57,7 @@ export class Slots {
     return this.#free;
   }
 
-  /** Takes the first of so many free slots in a row; undefined if there are none. */
+  /** Takes this many free slots in a row, and returns the first; undefined if there are none. */
   take(count = 1): number | undefined {
     for (let i = 0; i + count <= this.#free.length; i++) {
       if (this.#free[i + count - 1]! - this.#free[i]! !== count - 1) continue;
@@ -67,13 +67,13 @@ export class Slots {
     return undefined;
   }
 
-  /** Gives so many slots back, from this one on. While somebody copies the log, they are held. */
+  /** Gives this many slots back, from this one on. They are held while a copy of the log is under way. */
   release(slot: number, count = 1): void {
     for (let i = 0; i < count; i++) this.#held.push(slot + i);
     this.freeHeld();
   }
 
-  /** Frees what was held, if nobody copies the log any longer. */
+  /** Frees held slots, if no copy of the log is under way any longer. */
   freeHeld(): void {
     if (this.#held.length === 0 || !this.#mayReuse()) return;
     this.#free.push(...this.#held);
@@ -81,7 +81,10 @@ export class Slots {
     this.#held = [];
   }
 
-  /** Extends the file by at most so many bytes of zeros, towards one slot more; true once that is free. Throws errors of the system. */
+  /**
+   * Extends the file by at most this many bytes of zeros, towards one more slot; true once that is free.
+   * Throws errors of the system.
+   */
   grow(bytesMax = Infinity): boolean {
     const end = (this.#count + 1) * this.#slotBytes;
     let left = bytesMax;
@@ -96,7 +99,7 @@ export class Slots {
     return true;
   }
 
-  /** Takes so many new slots in a row at the end of the file. Throws errors of the system. */
+  /** Takes this many new slots in a row at the end of the file. Throws errors of the system. */
   extend(count: number): number {
     let first = this.#count;
     while (this.#free.at(-1) === first - 1 && this.#count - first < count) {
@@ -115,7 +118,7 @@ export class Slots {
     return first;
   }
 
-  /** Cuts off the free slots at the end of the file, but for so many, and what is under way. */
+  /** Cuts off the free slots at the end of the file, except for this many, and any incomplete slot. */
   shrink(keep: number): void {
     let count = this.#count;
     while (this.#free.length > keep && this.#free.at(-1) === count - 1) {
@@ -129,7 +132,7 @@ export class Slots {
     this.#file.truncate(size);
   }
 
-  /** Throws an error where each slot is not either among these, or free, or held. */
+  /** Throws an error unless each slot is either among these, or free, or held. */
   check(taken: ReadonlySet<number>): void {
     const all = [...taken, ...this.#free, ...this.#held];
     assertThat(new Set(all).size === all.length, "a slot has one use");

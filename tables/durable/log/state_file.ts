@@ -1,13 +1,13 @@
 /**
  * The state of a table, in a small file beside its log: which table it is, and a turn that its log must have.
- * By this, a log that has lost its end, was emptied, or is an older copy is told from one that is whole.
+ * This distinguishes a whole log from one that has lost its end, was emptied, or is an older copy.
  *
  * After a clean stop it names the last turn. While the table is open, it names one that was durable some
- * moments ago: about a second, and as much longer after a power cut as the system kept the file from the disk.
- * So after a crash, one kind of damage can't be told from a torn write: that of the last turn, or the loss of
- * the last ones, as far as they came after that.
+ * moments ago: about a second, and after a power cut as much longer as the system kept the file in memory. So
+ * after a crash, two kinds of damage can't be told from a torn write: damage to the last turn, and the loss
+ * of the last turns, as far as they are newer than the state.
  *
- * The file has two copies of the state, which are written in turns, so that one is always whole.
+ * The file has two copies of the state, which are written alternately, so that one is always whole.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export interface TableState {
   readonly slotBytes: number;
   /** The sequence number of a turn that is durable; 0 if there was none yet. */
   readonly sequence: number;
-  /** Whether it was the last one, because the table was closed after it. */
+  /** Whether that was the last one, because the table was closed after it. */
   readonly isClosed: boolean;
   /** How many keys there were then: a start makes room for them at once. */
   readonly keys: number;
@@ -72,8 +72,8 @@ export class StateFile {
   }
 
   /**
-   * Writes a new state. Where it says that turns must be there, they must be durable; so it need not be synced,
-   * unless it takes back that the table is closed, or says so.
+   * Writes a new state. The turn that it names must be durable already, so it need not be synced, unless it
+   * says that the table is closed or revokes that.
    */
   write(change: Partial<TableState>, { isSynced = false } = {}): void {
     this.#state = { ...this.#state, ...change };

@@ -1,7 +1,7 @@
 /**
- * Finds the segments of a log, however damaged it is: those that its chain has, or where that is broken, every
- * one that can still be told. Segments have numbers, so it is known which are missing, and the records of one
- * whose header is gone are valid under no other seed than that of its number.
+ * Finds the segments of a log, however damaged it is: those of its chain or, if that is broken, every one
+ * that can still be recognised. Segments are numbered, so missing ones are known; the records of a segment
+ * whose header is lost are valid only under the seed of its number.
  *
  * @module
  */
@@ -22,7 +22,7 @@ import { Segment, slotsOf } from "./segment.ts";
 /** The smallest size of a slot, in bytes, and what sizes are multiples of. */
 const SLOT_BYTES_MIN = 4_096;
 
-/** What is left of a log. */
+/** What remains of a log. */
 export interface Survey {
   /** The segments, in order. Their ends are not known. */
   readonly segments: readonly Segment[];
@@ -32,7 +32,7 @@ export interface Survey {
   readonly headless: ReadonlySet<Segment>;
 }
 
-/** Tells which log it is by the first header in the file that is whole. Throws DamageError. */
+/** Identifies the log by the first whole header in the file. Throws DamageError. */
 export function identityIn(file: PositionedFile): Identity {
   for (let at = 0; at < file.size(); at += SLOT_BYTES_MIN) {
     const header = readHeader(file, at);
@@ -41,12 +41,12 @@ export function identityIn(file: PositionedFile): Identity {
   throw new DamageError(0, "there is no segment of Keyline's log");
 }
 
-/** Whether slots can have this size: a file that somebody has made up may say anything. */
+/** Whether slots can have this size: a forged file may say anything. */
 export function isSlotSize(bytes: number): boolean {
   return bytes > 0 && bytes % SLOT_BYTES_MIN === 0;
 }
 
-/** Finds what is left of a log whose chain is broken. */
+/** Finds what remains of a log whose chain is broken. */
 export function survey(file: PositionedFile, identity: Identity): Survey {
   const segments = readHeaders(file, identity).map(segmentOf).toSorted(byNumber);
   const oldest = segments.reduce(

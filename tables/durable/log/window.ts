@@ -1,6 +1,6 @@
 /**
- * A window on the log, for whoever reads it from one end to the other: a piece that fits into the processor's
- * caches, which takes a quarter of the time that reading a whole segment at once does.
+ * A window on the log, for reading it from one end to the other: a piece that fits in the processor's caches,
+ * which takes a quarter of the time of reading a whole segment at once.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { Memory } from "../../text.ts";
 import type { PositionedFile } from "./file.ts";
 
-/** How much is read at a time, in bytes; more only where somebody needs more in one piece. */
+/** How much is read at a time, in bytes; more only if more is needed in one piece. */
 const WINDOW_BYTES = 262_144;
 
 /** A part of a file in memory. */
@@ -33,7 +33,10 @@ export class Window {
     return this.#length;
   }
 
-  /** Where so many bytes from a place on are in the memory; undefined if the file ends before. Throws errors of the system. */
+  /**
+   * Where this many bytes from a place on are in the memory; undefined if the file ends before. Throws
+   * errors of the system.
+   */
   show(place: number, length: number): number | undefined {
     const offset = place - this.#place;
     if (offset >= 0 && offset + length <= this.#length) return offset;

@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import count from "../../../commands/count.ts";
 import { Listener } from "../../../server/connections/listener.ts";
-import type { Metrics } from "../../../server/metrics.ts";
+import type { Metrics } from "../../../server/observe/metrics.ts";
 import { Turn } from "../../../server/turn/turn.ts";
 import { eventOf, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { MemorySocket, until } from "../../support/memory_socket.ts";

@@ -6,7 +6,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { BadCommandError, loadCommands, Registry } from "../../../server/dispatch/registry.ts";
-import { UsageError } from "../../../server/settings.ts";
+import { UsageError } from "../../../server/settings/settings.ts";
 import { tempFolder, testWith } from "../../support/harness.ts";
 
 /** The fields of a good command file, to leave one out or change it. */

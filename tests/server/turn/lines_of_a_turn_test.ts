@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { refused } from "../../../server/dispatch/request.ts";
 import type { Lines } from "../../../server/input/lines.ts";
 import { linesIn } from "../../support/line_cuts.ts";
-import { Metrics } from "../../../server/metrics.ts";
+import { Metrics } from "../../../server/observe/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { REAL_TIME } from "../../../server/time.ts";
 import { type Member, Turn } from "../../../server/turn/turn.ts";

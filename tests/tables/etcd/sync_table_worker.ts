@@ -1,12 +1,11 @@
 /**
- * The worker's side of `sync_table.ts`: it has the table, and carries out one call after another.
+ * The worker's side of a `SyncTable` in etcd: it has the table, and carries out one call after another.
  *
  * @module
  */
 
 import { EtcdTable } from "../../../tables/etcd/etcd_table.ts";
-import type { Entry, Page } from "../../../tables/table.ts";
-import { type Call, meetingIn } from "./sync_table.ts";
+import { callView, serveCalls } from "../../support/sync_table.ts";
 
 /** How long the engine may take; nothing is ever lost here. */
 const TIMEOUT_MS = 20_000;
@@ -16,35 +15,11 @@ const LIMITS = { logBytesMin: 2_000, logEntriesMax: 20, chunkBytes: 1_000 };
 let table: EtcdTable;
 let now = 0;
 
-const worker = globalThis as unknown as {
-  onmessage: ((event: MessageEvent) => void) | null;
-};
-
-worker.onmessage = ({ data: memory }) => {
-  const { state, bytes } = meetingIn(memory as SharedArrayBuffer);
-  worker.onmessage = async ({ data }) => {
-    const answer = await answerTo(data as Call);
-    const encoded = new TextEncoder().encode(JSON.stringify(answer));
-    bytes.set(encoded);
-    state[1] = encoded.length;
-    Atomics.store(state, 0, 1);
-    Atomics.notify(state, 0);
-  };
-};
-
-async function answerTo(call: Call): Promise<{ value?: unknown } | { error: string }> {
+serveCalls((call) => {
   ({ now } = call);
-  try {
-    return { value: await carryOut(call) };
-  } catch (error) {
-    return { error: String((error as Error).stack) };
-  }
-}
-
-function carryOut({ method, args: [first, second, third] }: Call): unknown {
-  switch (method) {
+  switch (call.method) {
     case "open":
-      return open(first as { nodes: string[]; prefix: string });
+      return open(call.args[0] as { nodes: string[]; prefix: string });
     case "close":
       return table.close();
     case "maintain":
@@ -52,33 +27,8 @@ function carryOut({ method, args: [first, second, third] }: Call): unknown {
     case "commit":
       return commit();
   }
-  const { replica } = table;
-  switch (method) {
-    case "entry": {
-      const entry = replica.entry(first as string);
-      return entry && { ...entry, value: String(entry.value) };
-    }
-    case "put":
-      return replica.put(first as string, second as string, third as Pick<Entry, "expiresAt">);
-    case "expire":
-      return replica.expire(first as string, second as number | null);
-    case "delete":
-      return replica.delete(first as string);
-    case "clear":
-      return replica.clear();
-    case "count":
-      return replica.count();
-    case "keys":
-      return replica.keys(first as Page);
-    case "mark":
-      return replica.mark();
-    case "undo":
-      return replica.undo(first as number);
-    case "stats":
-      return replica.stats();
-  }
-  throw new Error(`no method ${method}`);
-}
+  return callView(table.replica, call);
+});
 
 async function open(location: { nodes: string[]; prefix: string }): Promise<void> {
   table = await EtcdTable.open({

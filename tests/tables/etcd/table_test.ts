@@ -9,8 +9,10 @@
 import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
 import { checkRandomOperations } from "../../support/random_operations.ts";
+import { SyncTable } from "../../support/sync_table.ts";
 import { collected, type Kind, TableSetup } from "../../support/table_model.ts";
-import { SyncEtcdTable } from "./sync_table.ts";
+
+const WORKER = new URL("sync_table_worker.ts", import.meta.url);
 
 /** The files whose tests hold for every table. */
 const SUITE = ["undo", "expiry", "values", "key_order"];
@@ -27,7 +29,8 @@ function tableIn(cluster: EtcdCluster): Kind {
     name: "table in etcd",
     hasFolder: true,
     // Each setup has a folder of its own, whose name serves as its prefix.
-    open: (folder, now) => new SyncEtcdTable({ nodes, prefix: `${folder.slice(1)}/`, now }),
+    open: (folder, now) =>
+      new SyncTable(WORKER, { where: { nodes, prefix: `${folder.slice(1)}/` }, now }),
   };
 }
 

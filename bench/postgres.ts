@@ -1,0 +1,282 @@
+/**
+ * Keyline over PostgreSQL with a synchronous standby, one server and three, beside a program that sends PostgreSQL
+ * one statement for each request, by 16 connections. Called by main.ts.
+ *
+ * @module
+ */
+import pg from "npm:pg@8.23.1";
+import { table } from "../docs/markdown.ts";
+import type { Drive } from "./generator.ts";
+import { firstReply, freePort, type Server } from "./peers.ts";
+import { output, Program, sleep } from "./processes.ts";
+import { type Machine, median } from "./results.ts";
+
+/** What to measure with. */
+export interface PostgresBench {
+  readonly drive: Drive;
+  /** Where the data of both servers of PostgreSQL lies. */
+  readonly folder: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  /** Whether to run one small cell, to see that everything works. */
+  readonly quick: boolean;
+  readonly progress: (line: string) => void;
+}
+
+/** One load: requests per second, the medians of the rounds. */
+export interface PostgresCell {
+  readonly clients: number;
+  readonly inFlight: number;
+  /** Percent of the requests that store a value. */
+  readonly writes: number;
+  /** One server. */
+  readonly one: number;
+  /** Three servers together, each with a third of the clients and keys of its own. */
+  readonly three: number;
+  /** One statement for each request. */
+  readonly statements: number;
+}
+
+/** What was measured. */
+export interface PostgresResults {
+  readonly version: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly cells: readonly PostgresCell[];
+  /** Round trips of a lone client that only reads, in microseconds: with a standby to wait for, and without. */
+  readonly loneReadUs: { readonly fenced: number; readonly plain: number };
+}
+
+const SERVERS = 3;
+const CONNECTIONS = 16;
+const KEYS = 20_000;
+const VALUE_BYTES = 64;
+const START_MS_MAX = 60_000;
+const USER = "keyline";
+const REPOSITORY = `${import.meta.dirname}/..`;
+const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
+
+/** Measures every cell, all sides in turns. Throws where PostgreSQL is not installed. */
+export async function measurePostgres(bench: PostgresBench): Promise<PostgresResults> {
+  const { drive, rounds, seconds, quick, progress } = bench;
+  await using programs = new AsyncDisposableStack();
+  const { port, version } = await startEngine(bench.folder, programs);
+  const servers: Server[] = [];
+  for (let i = 0; i < SERVERS; i++) servers.push(await startKeyline(port, programs));
+  const statements = await Statements.open(port);
+  programs.defer(() => statements.close());
+  const fill = { clients: 50, inFlight: 16, seconds: 120, valueBytes: VALUE_BYTES, writes: 100 };
+  await drive(servers[0]!, { ...fill, mode: "fill", keys: SERVERS * KEYS });
+  const cells: PostgresCell[] = [];
+  for (const [clients, inFlight] of quick ? SHAPES.slice(0, 1) : SHAPES) {
+    for (const writes of [10, 100]) {
+      const load = { inFlight, writes, seconds, keys: KEYS, valueBytes: VALUE_BYTES };
+      const rates = { one: [] as number[], three: [] as number[], statements: [] as number[] };
+      for (let round = 0; round < rounds; round++) {
+        rates.one.push((await drive(servers[0]!, { ...load, clients })).requestsPerS);
+        const share = Math.ceil(clients / SERVERS);
+        const all = await Promise.all(
+          servers.map((server, i) => drive(server, { ...load, clients: share, first: i * KEYS })),
+        );
+        rates.three.push(all.reduce((sum, { requestsPerS }) => sum + requestsPerS, 0));
+        rates.statements.push(await statements.perS({ writes, seconds }));
+      }
+      const [one, three, each] = [rates.one, rates.three, rates.statements].map(median);
+      cells.push({ clients, inFlight, writes, one: one!, three: three!, statements: each! });
+      progress(
+        `${clients} x ${inFlight}, ${writes} % writes: ${Math.round(one!)} ${Math.round(three!)} ${
+          Math.round(each!)
+        }`,
+      );
+    }
+  }
+  const lone = { clients: 1, inFlight: 1, writes: 0, seconds, keys: KEYS, valueBytes: VALUE_BYTES };
+  const [fenced, plain]: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    fenced.push((await drive(servers[0]!, lone)).p50Us);
+    await statements.setStandbys("");
+    plain.push((await drive(servers[0]!, lone)).p50Us);
+    await statements.setStandbys("ANY 1 (s1)");
+  }
+  const loneReadUs = { fenced: median(fenced), plain: median(plain) };
+  return { version, rounds, seconds, cells, loneReadUs };
+}
+
+/** What was measured, as a page. */
+export function postgresPage(
+  { version, rounds, seconds, cells, loneReadUs }: PostgresResults,
+  machine: Machine,
+): string {
+  const number = (value: number) => Math.round(value).toLocaleString("en");
+  const rows = cells.map(({ clients, inFlight, writes, one, three, statements }) => [
+    `${clients} × ${inFlight}`,
+    `${writes} %`,
+    number(one),
+    number(three),
+    number(statements),
+    (one / statements).toFixed(1),
+    (three / one).toFixed(2),
+  ]);
+  const heads = ["clients × in flight", "writes", "one server/s", "three servers/s"];
+  return [
+    "# Over PostgreSQL",
+    "What `deno task bench --postgres` measured. This page is rendered; nothing in it is typed by hand.",
+    `PostgreSQL ${version} with a synchronous standby, Keyline and the load generator on one machine: ` +
+    `${machine.cpu}, ${machine.cores} cores. ${
+      number(KEYS)
+    } keys a server, values of ${VALUE_BYTES} bytes, ` +
+    `the median of ${rounds} rounds of ${seconds} s, all sides in turns. _One statement each_ is a program ` +
+    `that sends PostgreSQL a prepared statement for each request, by ${CONNECTIONS} connections. Three ` +
+    "servers have a third of the clients each, and keys of their own.",
+    table(
+      [...heads, "one statement each/s", "one server / statements", "three servers / one"],
+      rows,
+      { leftColumns: 1 },
+    ),
+    `A lone client that only reads waits ${
+      number(loneReadUs.fenced)
+    } µs for a reply where its turn has to ` +
+    `reach the standby, and ${number(loneReadUs.plain)} µs where the engine waits for none.`,
+  ].join("\n\n") + "\n";
+}
+
+/** Starts a primary and its standby. */
+async function startEngine(
+  folder: string,
+  programs: AsyncDisposableStack,
+): Promise<{ port: number; version: string }> {
+  const version = await output(programOf("postgres"), ["--version"]);
+  await output("chmod", ["755", folder]);
+  const data = `${folder}/postgres`;
+  await Deno.mkdir(data);
+  if (Deno.uid() === 0) await output("chown", ["postgres", data]);
+  const run = async (name: string, args: readonly string[]) => {
+    const [program, ...rest] = asOwner(name, args);
+    await output(program!, rest, { timeoutMs: START_MS_MAX });
+  };
+  const [port, standbyPort] = [freePort(), freePort()];
+  const [primary, standby] = [`${data}/primary`, `${data}/standby`];
+  await run("initdb", ["-D", primary, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale", "C"]);
+  await startServer(primary, { port, settings: { synchronous_standby_names: "" }, programs });
+  const from = ["-d", `host=127.0.0.1 port=${port} user=${USER} application_name=s1`];
+  await run("pg_basebackup", [...from, "-D", standby, "-R", "-c", "fast"]);
+  await startServer(standby, { port: standbyPort, settings: {}, programs });
+  return { port, version: /\d+(\.\d+)+/.exec(version)?.[0] ?? "unknown" };
+}
+
+async function startServer(
+  folder: string,
+  { port, settings, programs }: {
+    port: number;
+    settings: Readonly<Record<string, string>>;
+    programs: AsyncDisposableStack;
+  },
+): Promise<void> {
+  const all = { listen_addresses: "127.0.0.1", unix_socket_directories: "", port, ...settings };
+  const flags = Object.entries(all).filter(([name]) => !name.startsWith("synchronous"))
+    .flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  const [command, ...args] = asOwner("postgres", ["-D", folder, ...flags]);
+  const program = new Program(command!, args);
+  programs.defer(() => program.stop());
+  for (const end = Date.now() + START_MS_MAX; Date.now() < end; await sleep(100)) {
+    const isReady = output(programOf("pg_isready"), ["-h", "127.0.0.1", "-p", `${port}`]);
+    if (await isReady.then(() => true, () => false)) return;
+  }
+  throw new Error(`PostgreSQL does not come up: ${program.said}`);
+}
+
+async function startKeyline(engine: number, programs: AsyncDisposableStack): Promise<Server> {
+  const port = freePort();
+  const url = `postgres://${USER}@127.0.0.1:${engine}/postgres?table=bench`;
+  const startedAt = performance.now();
+  const args = ["task", "start", "--port", `${port}`, "--table", url];
+  const program = new Program(Deno.execPath(), args, { cwd: REPOSITORY });
+  programs.defer(() => program.stop());
+  await firstReply(port, program);
+  return {
+    protocol: "keyline",
+    mode: "durable",
+    port,
+    pid: program.pid,
+    startMs: performance.now() - startedAt,
+    [Symbol.asyncDispose]: () => program.stop(),
+  };
+}
+
+/** Sends a statement for each request. */
+class Statements {
+  // deno-lint-ignore no-explicit-any -- the package has no types
+  readonly #clients: any[];
+
+  // deno-lint-ignore no-explicit-any -- the same
+  private constructor(clients: any[]) {
+    this.#clients = clients;
+  }
+
+  static async open(port: number): Promise<Statements> {
+    const options = { host: "127.0.0.1", port, user: USER, database: "postgres" };
+    const clients = Array.from({ length: CONNECTIONS }, () => new pg.Client(options));
+    await Promise.all(clients.map((client) => client.connect()));
+    const statements = new Statements(clients);
+    await statements.setStandbys("ANY 1 (s1)");
+    await clients[0]!.query('CREATE TABLE each (key text COLLATE "C" PRIMARY KEY, value text)');
+    await clients[0]!.query(
+      "INSERT INTO each SELECT lpad(i::text, 10, '0'), repeat('x', $1::integer) FROM generate_series(0, $2::integer) i",
+      [VALUE_BYTES, KEYS],
+    );
+    return statements;
+  }
+
+  /** Sets for which standbys commits wait. */
+  async setStandbys(names: string): Promise<void> {
+    await this.#clients[0].query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+    await this.#clients[0].query("SELECT pg_reload_conf()");
+    await sleep(500);
+  }
+
+  async perS({ writes, seconds }: { writes: number; seconds: number }): Promise<number> {
+    const value = "x".repeat(VALUE_BYTES);
+    const startedAt = performance.now();
+    const end = startedAt + seconds * 1_000;
+    let count = 0;
+    await Promise.all(this.#clients.map(async (client) => {
+      while (performance.now() < end) {
+        const key = String(Math.floor(Math.random() * KEYS)).padStart(10, "0");
+        const isWrite = Math.random() * 100 < writes;
+        await client.query(
+          isWrite
+            ? {
+              name: "put",
+              text: "INSERT INTO each VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2",
+              values: [key, value],
+            }
+            : { name: "get", text: "SELECT value FROM each WHERE key = $1", values: [key] },
+        );
+        count++;
+      }
+    }));
+    return count * 1_000 / (performance.now() - startedAt);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.end()));
+  }
+}
+
+/** PostgreSQL refuses to run as root. */
+function asOwner(name: string, args: readonly string[]): string[] {
+  if (Deno.uid() !== 0) return [programOf(name), ...args];
+  const owner = ["--reuid=postgres", "--regid=postgres", "--init-groups"];
+  return ["setpriv", ...owner, programOf(name), ...args];
+}
+
+/** The path of one of its programs, of which Debian has most in a folder of the version's. */
+function programOf(name: string): string {
+  const root = "/usr/lib/postgresql";
+  try {
+    const versions = [...Deno.readDirSync(root)].map(({ name }) => Number(name));
+    return `${root}/${Math.max(...versions)}/bin/${name}`;
+  } catch {
+    return name;
+  }
+}
