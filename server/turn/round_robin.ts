@@ -11,10 +11,11 @@ import { REAL_TIME, type Time } from "../time.ts";
 /** How many operations Deno completes at a time: Tokio, under it, makes a task yield after so many. */
 const OPERATIONS_MAX = 128;
 /**
- * How many clients to let read at a time. They are more, so that some operations are left over and complete
- * after Deno has looked at all sockets, and less than twice as many, so that these complete together.
+ * How many clients to let read at a time. They are more than that, so that some operations are left over and
+ * complete as soon as Deno has looked at all sockets; but less than twice as many, so that what is left over
+ * completes together.
  */
-const GROUP_CLIENTS = 192;
+const GROUP_CLIENTS = 224;
 /** At which interval to see whether those who may read are idle, in milliseconds. */
 const QUIET_MS = 1;
 /** After how many intervals without any operation they are: a timer may fire too early. */
@@ -114,7 +115,7 @@ export class RoundRobin {
     else if (hasLooked) this.#isBehind = false;
     // By then all others could have read and written. Those who wait get their turn whatever the others do.
     const isDue = this.#operationsSince > 2 * this.#metrics.connections;
-    if (isFull ? isDue : hasLooked) this.#release();
+    if (isDue || (hasLooked && !isFull)) this.#release();
     this.#awaitEndOfTick();
   }
 

@@ -97,17 +97,44 @@ Deno.test("new clients that come all the time delay nobody for long", async () =
 });
 
 Deno.test("those who wait read some time, however much is done for others meanwhile", async () => {
+  for (const operations of [2 * FULL, 10]) {
+    const time = new ManualTime();
+    const roundRobin = new RoundRobin({ connections: 1_000 }, time);
+    const work = (count: number) => {
+      for (let i = 0; i < count; i++) roundRobin.count();
+      roundRobin.countTurn();
+      time.tick();
+    };
+    work(FULL);
+    let isOver = false;
+    roundRobin.next()!.then(() => isOver = true);
+    for (let ticks = 0; !isOver; ticks++) {
+      work(operations);
+      await until(() => true);
+      assert(ticks <= 2 * 1_000 / operations, `${ticks} ticks`);
+    }
+  }
+});
+
+Deno.test("those who wait read once Deno has looked at all sockets, and new clients after them", async () => {
   const time = new ManualTime();
   const roundRobin = new RoundRobin({ connections: 1_000 }, time);
-  let isOver = false;
-  for (let ticks = 0; !isOver; ticks++) {
-    for (let i = 0; i < 2 * FULL; i++) roundRobin.count();
-    roundRobin.countTurn();
+  const endTick = (operations: number) => {
+    for (let i = 0; i < operations; i++) roundRobin.count();
     time.tick();
-    if (ticks === 0) roundRobin.next()!.then(() => isOver = true);
-    await until(() => true);
-    assert(ticks <= 1_000 / FULL, `${ticks} ticks`);
-  }
+    return until(() => true);
+  };
+  let isOver = false;
+  await endTick(FULL);
+  roundRobin.next()!.then(() => isOver = true);
+  await endTick(FULL - 1);
+  assertEquals(isOver, false, "what was left over is not taken up before that");
+  await endTick(0);
+  assertEquals(isOver, false);
+  for (let i = 1; i < 2 * FULL; i++) roundRobin.next();
+  await endTick(FULL - 1);
+  assertEquals(isOver, true);
+  assert(roundRobin.next() !== undefined, "others still wait");
 });
 
 Deno.test("where those who may read are idle, all others read after a while", async () => {
@@ -144,6 +171,20 @@ Deno.test("a client is read from again when the others have had their turn", asy
     return !time.fire();
   });
   await Promise.all([...first, last].map(({ served }) => served));
+});
+
+Deno.test("a connection counts its reads and its writes", async () => {
+  const { turn, connect } = serverOf(300);
+  let counted = 0;
+  turn.count = () => void counted++;
+  const { socket, served } = connect();
+  socket.send("COUNT\r\n");
+  await socket.reply();
+  await until(() => true);
+  assertEquals(counted, 2);
+  socket.finish();
+  await served;
+  assertEquals(counted, 3, "the end is a read, too");
 });
 
 for (const ending of ["end", "close"] as const) {
