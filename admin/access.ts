@@ -7,6 +7,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../server/command.ts";
+import type { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
 import type { Metrics } from "../server/observe/metrics.ts";
 import { type Answer, plain } from "./answer.ts";
 
@@ -21,21 +22,18 @@ export interface AccessOptions {
    * suffices.
    */
   readonly accessOf?: (guess: string) => Access | undefined;
+  /** The wrong passwords on this port. */
+  readonly wrongPasswords: WrongPasswords;
 }
 
-/**
- * How long an answer to a wrong password takes, and how many may wait for one, which limits guesses a
- * second.
- */
-const WRONG_PASSWORD_MS = 1_000;
-const WRONG_PASSWORDS_MAX = 32;
-let waiting = 0;
+/** From so many addresses on, those whose waits are over are forgotten. */
+const ADDRESSES_KEPT = 1_000;
 const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 /** Why a request is refused; undefined if it is not. */
 export async function refusalOf(
   { headers, socket }: IncomingMessage,
-  { host, accessOf, metrics }: AccessOptions,
+  { host, accessOf, metrics, wrongPasswords }: AccessOptions,
 ): Promise<Answer | undefined> {
   const named = headers.host ?? "";
   // Another origin's page may reach this address under its own name (DNS rebinding). It does not know
@@ -45,23 +43,25 @@ export async function refusalOf(
   }
   const { origin } = headers;
   if (origin !== undefined && hostOf(origin) !== named) {
-    return plain(403, "This is for its own page, and not for another one.");
+    return plain(403, "Requests from another origin are refused.");
   }
   // A link on another site may lead to the page. Other sites may request nothing else.
   if (headers["sec-fetch-site"] === "cross-site" && headers["sec-fetch-mode"] !== "navigate") {
-    return plain(403, "This is for its own page, and not for another one.");
+    return plain(403, "Requests from another origin are refused.");
   }
   if (accessOf === undefined) return undefined;
   const guess = passwordIn(headers.authorization);
   if (guess !== undefined) {
-    if (waiting >= WRONG_PASSWORDS_MAX) {
-      return plain(429, "There are too many wrong passwords now: try again in a second.");
+    const { remoteAddress = "", remotePort } = socket;
+    // Nobody waits for the guesses of others: they are counted by address.
+    if (wrongPasswords.isRefused(remoteAddress)) {
+      return plain(429, "Too many wrong passwords came from your address: try again later.");
     }
     if (accessOf(guess) !== undefined) return undefined;
-    metrics.wrongPasswords.note(`${socket.remoteAddress}:${socket.remotePort}`);
-    waiting++;
-    await new Promise((resolve) => setTimeout(resolve, WRONG_PASSWORD_MS));
-    waiting--;
+    metrics.wrongPasswords.note(`${remoteAddress}:${remotePort}`);
+    if (wrongPasswords.size >= ADDRESSES_KEPT) wrongPasswords.sweep();
+    const ms = wrongPasswords.count(remoteAddress);
+    await new Promise((resolve) => setTimeout(resolve, ms));
   }
   return plain(401, "The password of the server opens this page, with any name.", {
     "www-authenticate": 'Basic realm="Keyline", charset="UTF-8"',

@@ -6,6 +6,7 @@
  */
 
 import type { ServerParts } from "../server/server.ts";
+import { KEY_BYTES_MAX } from "../tables/table.ts";
 import { type Answer, json } from "./answer.ts";
 import { ask } from "./asker.ts";
 
@@ -13,7 +14,6 @@ import { ask } from "./asker.ts";
 const PAGE_KEYS_MAX = 25;
 /** How much of a value is shown, in UTF-16 units. */
 const SHOWN_MAX = 4_096;
-const KEY_BYTES_MAX = 1_024;
 const encoder = new TextEncoder();
 
 /** `?prefix=…&after=…`: keys in order, and whether there are more. */

@@ -13,6 +13,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from "node:net";
 import { logEvent, logFault } from "../server/observe/event_log.ts";
 import type { AdminServer, ServerParts } from "../server/server.ts";
+import { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
+import { REAL_TIME } from "../server/time.ts";
 import { StartError } from "../server/settings/settings.ts";
 import { refusalOf } from "./access.ts";
 import { type Answer, plain, send } from "./answer.ts";
@@ -69,6 +71,7 @@ function handlerOf(
     ["/api/keys", (query) => keysPage(query, parts)],
     ["/api/value", (query) => valueOf(query, parts)],
   ]);
+  const wrongPasswords = new WrongPasswords(REAL_TIME);
   const open = new Map<string, () => Answer>([
     ["/healthz", () => plain(200, "alive")],
     ["/readyz", () => isReady(services)],
@@ -84,7 +87,7 @@ function handlerOf(
     response.on("finish", () => busy.delete(socket));
     try {
       const url = URL.parse(request.url ?? "/", "http://admin");
-      if (url === null) return send(response, plain(400, "This is no path."));
+      if (url === null) return send(response, plain(400, "This is not a path."));
       const { pathname, searchParams } = url;
       if (request.method !== "GET" && request.method !== "HEAD") {
         return send(
@@ -94,7 +97,11 @@ function handlerOf(
       }
       const health = open.get(pathname);
       if (health !== undefined) return send(response, health());
-      const refusal = await refusalOf(request, { ...services, host: settings.adminHost });
+      const refusal = await refusalOf(request, {
+        ...services,
+        host: settings.adminHost,
+        wrongPasswords,
+      });
       if (refusal !== undefined) return send(response, refusal);
       if (pathname === "/events") {
         // Watchers have a separate limit.

@@ -7,6 +7,9 @@
 
 import type { Text, TextLike } from "./text.ts";
 
+/** The longest key, in bytes. */
+export const KEY_BYTES_MAX = 1_024;
+
 /** What is stored under a key. */
 export interface Entry {
   /** What GET returns: a view of the table's memory, valid until the table changes. */

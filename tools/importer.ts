@@ -110,7 +110,7 @@ class Importer {
     this.#options = options;
   }
 
-  /** Stores a batch. It is fulfilled once every reply is there, and never rejected: see `account`. */
+  /** Stores a batch. It is fulfilled once every reply is there, whatever the server refused: see `account`. */
   async store({ items, fraction }: Batch): Promise<void> {
     const { account } = this;
     if (account.stopped !== undefined) return;

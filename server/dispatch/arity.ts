@@ -5,6 +5,7 @@
  * @module
  */
 
+import { KEY_BYTES_MAX } from "../../tables/table.ts";
 import { Text } from "../../tables/text.ts";
 import { hasControl, type Line } from "../input/line.ts";
 
@@ -21,9 +22,6 @@ export interface Arity {
   /** Whether the last one is the rest of the line, verbatim. */
   readonly verbatim: boolean;
 }
-
-/** The longest key, in bytes of UTF-8. */
-export const KEY_BYTES_MAX = 1_024;
 
 const NAME = /^[a-z]+(\?|\.\.\.)?$/;
 const LONG_KEY = `key longer than ${KEY_BYTES_MAX} bytes`;

@@ -20,6 +20,17 @@ export interface Operation extends OperationInfo {
   readonly arity: Arity;
 }
 
+/** The fields of a command. */
+const FIELDS = [
+  "summary",
+  "details",
+  "arity",
+  "replies",
+  "open",
+  "changes",
+  "readsValue",
+  "handler",
+];
 const FILE = /^[a-z]+\.ts$/;
 /** A power of two, well above the number of operations. */
 const VERB_SLOTS = 256;
@@ -155,6 +166,10 @@ function makeOperation(verb: string, exported: unknown): Operation {
 function faultOfCommand(exported: unknown): string | undefined {
   if (typeof exported !== "object" || exported === null) {
     return "it has no default export. Add `export default { … } satisfies Command<[…]>`.";
+  }
+  const unknown = Object.keys(exported).find((name) => !FIELDS.includes(name));
+  if (unknown !== undefined) {
+    return `it has no use for "${unknown}". Its fields are ${FIELDS.join(", ")}.`;
   }
   const { summary, arity, replies, open, changes, readsValue, handler } = exported as Record<
     string,

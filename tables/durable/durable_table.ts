@@ -13,6 +13,7 @@ import { NO_REPORT, type Report } from "../report.ts";
 import {
   type Clock,
   type Entry,
+  KEY_BYTES_MAX,
   type KeyPage,
   NO_EXPIRY,
   type Page,
@@ -41,7 +42,7 @@ const TIGHT_STEPS = 8;
 const RECORD_BYTES_MIN = recordBytes(1, 1, 0);
 /** More than CLEAR takes in the log, and than DELETE does, in bytes. */
 const CLEAR_BYTES = 256;
-const DELETION_BYTES_MAX = 1_100;
+const DELETION_BYTES_MAX = KEY_BYTES_MAX + 76;
 
 /** The options of a table on disk. */
 export interface DurableTableOptions {

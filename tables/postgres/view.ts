@@ -13,6 +13,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import {
   type Entry,
   type KeyPage,
@@ -443,7 +444,7 @@ export class View implements TurnView {
   #set(key: string, change: Change): void {
     const before = this.#changes.get(key);
     this.#undo.push({ key, before, bytes: this.#bytes });
-    this.#bytes += key.length + (change?.value?.length ?? 0);
+    this.#bytes += lengthOf(key) + lengthOf(change?.value ?? "");
     this.#changes.set(key, change);
   }
 
@@ -455,6 +456,11 @@ export class View implements TurnView {
   #nextVersion(): number {
     return this.#versions.next(this.#rows.size) ?? this.#fail();
   }
+}
+
+/** The length of a text in UTF-8, in bytes. */
+function lengthOf(text: TextLike): number {
+  return typeof text === "string" ? Buffer.byteLength(text) : text.length;
 }
 
 /** A copy of a value: the line that it is in may be gone when the turn commits. */

@@ -16,7 +16,13 @@ testWith(["read"], "each operation has a file with its cases", async () => {
     const name = verb.toLowerCase();
     const file = new URL(`${name}_test.ts`, import.meta.url);
     const call = new RegExp(`^testOperation\\(\\{\\s*${name}\\b`, "m");
-    assertMatch(Deno.readTextFileSync(file), call, `add cases to tests/commands/${name}_test.ts`);
+    let text = "";
+    try {
+      text = Deno.readTextFileSync(file);
+    } catch {
+      // It has no file yet.
+    }
+    assertMatch(text, call, `add cases to tests/commands/${name}_test.ts`);
   }
 });
 
@@ -57,7 +63,11 @@ testWith(
       const args = command.arity.map((name) => values[name.replace(/\W/g, "")] ?? "1");
       const { code } = await answer(Line.of([verb, ...args].join(" ")), context);
       assert(code === 200 || verb === "HELP" && code === 404, `${verb}: ${code}`);
-      assertEquals(table.mark() > 0 || isKilled, command.changes === true, verb);
+      assertEquals(
+        table.mark() > 0 || isKilled,
+        command.changes === true,
+        `${verb}: set changes: true where it changes something, and nowhere else`,
+      );
     }
   },
 );

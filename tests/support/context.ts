@@ -1,5 +1,5 @@
 /**
- * Contexts for the gate and for connections, without a server process.
+ * Contexts for requests and connections, without a server process.
  *
  * @module
  */

@@ -12,6 +12,7 @@
 import { KIND, readChange } from "../../change.ts";
 import { NO_REF } from "../../memtable/arena.ts";
 import type { Memtable } from "../../memtable/memtable.ts";
+import { KEY_BYTES_MAX } from "../../table.ts";
 import { assertThat, messageOf } from "../errors.ts";
 import { DamageError } from "./chain.ts";
 import {
@@ -37,7 +38,7 @@ const GAIN_SHARE = 1 / 4;
 const OVERHEAD_BYTES = 1_024;
 const MARGIN_SHARE = 1 / 32;
 /** This many slots are never worth compacting: with so few keys, all records of a segment are soon replaced. */
-const SPARE_SLOTS = 5;
+const TOLERATED_SLOTS = 5;
 
 /** A record that was copied into the turn. */
 interface Copy {
@@ -93,7 +94,7 @@ export class Compactor {
   /** How many bytes the log takes beyond what it may. */
   excessBytes(): number {
     const used = this.#log.usedSlots - this.#done.reduce((sum, { slots }) => sum + slots, 0);
-    return (used - SPARE_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
+    return (used - TOLERATED_SLOTS) * this.#slotBytes - SPACE_MAX * this.#memtable.liveBytes.total;
   }
 
   /**
@@ -208,7 +209,7 @@ export class Compactor {
   /** Copies the next record if it is live, and returns its length; 0 if the turn has no room for it. */
   #copyRecord(segment: Segment): number {
     const window = this.#window;
-    let offset = this.#show(segment, HEAD_BYTES) ?? this.#show(segment, 0)!;
+    let offset = this.#show(segment, RECORD_HEAD_BYTES_MAX) ?? this.#show(segment, 0)!;
     const length = recordBytesAt(window.memory, offset, offset + this.#turnEnd - this.#at);
     if (length === undefined) throw this.#damage(segment);
     const place = segment.start + this.#at;
@@ -261,4 +262,4 @@ export class Compactor {
 }
 
 /** The most that the head of a record and its key take, in bytes. */
-const HEAD_BYTES = 28 + 1_024;
+const RECORD_HEAD_BYTES_MAX = 28 + KEY_BYTES_MAX;

@@ -27,7 +27,7 @@ import { Segment, slotsOf } from "./segment.ts";
 import { Slots } from "./slots.ts";
 
 /** How many slots are kept beside the active segment: the next one, and one in reserve for a full disk. */
-const SPARE_SLOTS = 2;
+const PREPARED_SLOTS = 2;
 /** How much of the next slot to fill for each byte that is committed, and at least, in bytes. */
 const FILL_SHARE = 2;
 const FILL_BYTES_MIN = 65_536;
@@ -189,7 +189,7 @@ export class Log implements ChangeLog {
    * bytes for DELETE.
    */
   hasRoomFor(bytes: number): boolean {
-    return this.spareSlots >= SPARE_SLOTS ||
+    return this.spareSlots >= PREPARED_SLOTS ||
       (this.spareSlots > 0 && this.roomLeft - bytes >= this.#slotBytes * DELETION_SHARE);
   }
 
@@ -242,7 +242,7 @@ export class Log implements ChangeLog {
    */
   prepareNext(bytes = FILL_BYTES_MIN): boolean {
     this.#slots.freeHeld();
-    if (this.spareSlots >= SPARE_SLOTS) {
+    if (this.spareSlots >= PREPARED_SLOTS) {
       this.isFull = false;
       return false;
     }
@@ -330,7 +330,7 @@ export class Log implements ChangeLog {
   }
 
   get #keptSlots(): number {
-    return SPARE_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
+    return PREPARED_SLOTS + Math.ceil(this.#usedSlots * KEPT_SHARE);
   }
 
   /** Where the gathered memory, including the space before the records, begins in the file. */

@@ -20,9 +20,7 @@ import {
   turnHeaderAt,
 } from "./format.ts";
 import { INDEX_KIND } from "./segment_index.ts";
-
-/** The longest key, in bytes. */
-const KEY_BYTES_MAX = 1_024;
+import { KEY_BYTES_MAX } from "../../table.ts";
 
 /** A part of a segment. All offsets are in bytes from the segment's start. */
 export type Piece =

@@ -36,6 +36,8 @@ const BAD_FILES: readonly (readonly [file: string, text: string, message: string
   ["nohandler.ts", without("handler"), "its handler is missing or not a function. Add handler("],
   ["nohandler.ts", withField("handler", "{}"), "its handler is missing or not a function. Add"],
   ["badopen.ts", withField("open", `"yes"`), "its open is not true. Write"],
+  ["badchanges.ts", withField("changes", `"yes"`), "its changes is not true. Write"],
+  ["typo.ts", withField("readsvalue", "true"), 'it has no use for "readsvalue". Its fields are'],
   ["broken.ts", "export default {", "it does not load. Mend what it says:"],
   ["broken.ts", `import "./nosuch.ts";`, "it does not load. Mend what it says:"],
   ["broken.ts", `throw new Error("thrown at import");`, "thrown at import"],

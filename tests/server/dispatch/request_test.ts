@@ -1,5 +1,5 @@
 /**
- * The gate: which requests reach their handler.
+ * Requests: which of them reach their handler.
  *
  * @module
  */
