@@ -139,6 +139,7 @@ export class Connection implements Recipient {
   }
 
   onProgress(bytes: number): void {
+    this.#turn.count();
     this.#services.metrics.bytesSent += bytes;
     this.#session.client.bytesSent += bytes;
     this.#stuckSweeps = 0;
@@ -152,10 +153,16 @@ export class Connection implements Recipient {
     const { metrics, now } = this.#services;
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
+      const others = this.#turn.next();
+      if (others !== undefined) {
+        await others;
+        if (session.isOver || this.#isEnding) return false;
+      }
       this.#isReading = true;
       const room = this.#lines.room();
       const length = await this.#socket.read(room);
       this.#isReading = false;
+      this.#turn.count();
       if (length === null) return true;
       if (slice.isFull) await slice.next();
       this.#silentSweeps = 0;
@@ -168,12 +175,10 @@ export class Connection implements Recipient {
         this.#outbox.release();
         return false;
       }
-      let isWhole = false;
       for (let lines = this.#lines.take(length);; lines = this.#lines.takeRest()) {
         if (lines === undefined) {
           slice.count();
         } else {
-          isWhole = true;
           // In two steps, because a packet rarely waits, and another promise would cost time.
           await this.#turn.submit(session, lines);
           if (session.isHeldUp) await session.serveRest(this.#turn);
@@ -182,8 +187,6 @@ export class Connection implements Recipient {
         if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
         if (!this.#lines.hasRest) break;
       }
-      const others = isWhole ? this.#turn.next() : undefined;
-      if (others !== undefined) await others;
       if (session.isAuthorized) this.#trust();
     }
   }

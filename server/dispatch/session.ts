@@ -20,8 +20,10 @@ import { count, prepare, refused, type Request, type RequestContext, run } from 
 export interface TurnLike {
   /** Answers lines. Resolves when the session has been told which of them were not taken. */
   submit(session: Session, lines: Lines): Promise<void>;
-  /** When a connection may read again after its turn; undefined if at once. */
+  /** When a connection may read; undefined if at once. */
   next(): Promise<void> | undefined;
+  /** Counts a read or a write of a connection that has ended. */
+  count(): void;
   /** How long the server may work at a time. */
   readonly slice: TimeSlice;
 }

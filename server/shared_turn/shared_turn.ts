@@ -82,6 +82,9 @@ export class SharedTurn implements TurnLike {
     return undefined;
   }
 
+  /** Counts nothing, because nobody waits. */
+  count(): void {}
+
   /** Ends what goes on between turns. */
   close(): void {
     clearInterval(this.#timer);

@@ -19,7 +19,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { serverError } from "../reply.ts";
 import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
-import { Rounds } from "./fairness.ts";
+import { RoundRobin } from "./round_robin.ts";
 import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
@@ -41,7 +41,7 @@ export class Turn implements TurnLike {
   readonly #table: Table;
   readonly #metrics: Metrics;
   readonly #onFatal: (error: unknown) => void;
-  readonly #rounds: Rounds;
+  readonly #roundRobin: RoundRobin;
   readonly #splitter = new Splitter();
   readonly #chunk = new Chunk();
   readonly #ahead: LookAhead;
@@ -73,7 +73,7 @@ export class Turn implements TurnLike {
     this.#ahead = new LookAhead(this.#chunk, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
-    this.#rounds = new Rounds(metrics, time);
+    this.#roundRobin = new RoundRobin(metrics, time);
   }
 
   /**
@@ -98,9 +98,14 @@ export class Turn implements TurnLike {
     return this.#served.promise;
   }
 
-  /** When a connection may read again after its turn; undefined if at once. */
+  /** When a connection may read; undefined if at once. */
   next(): Promise<void> | undefined {
-    return this.#rounds.next();
+    return this.#roundRobin.next();
+  }
+
+  /** Counts a read or a write of a connection that has ended. */
+  count(): void {
+    this.#roundRobin.count();
   }
 
   async #run(): Promise<void> {
@@ -189,7 +194,7 @@ export class Turn implements TurnLike {
     arrivals: readonly Arrival[],
     { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
   ): number {
-    this.#rounds.countTurn(rests.length);
+    this.#roundRobin.countTurn();
     let now = this.#time.now();
     let error: TableError | undefined;
     try {
