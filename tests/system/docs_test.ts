@@ -75,6 +75,7 @@ testWithProgram("nc", "a value survives kill -9 as the README shows it", async (
   let server = first;
   for (const step of block!.split("$ ").slice(1)) {
     const [command, ...output] = step.trimEnd().split("\n");
+    assert(!command!.startsWith("deno ") || command === "deno task start &", command);
     if (command === "deno task start &") {
       await server.status();
       server = servers.use(await ServerProcess.start({ data }));
