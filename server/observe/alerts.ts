@@ -43,7 +43,7 @@ interface Check {
   last?(metrics: Metrics): string | undefined;
 }
 
-/** The checks, in order of importance to people. */
+/** The checks, in order of importance to people; causes stand before the symptoms that they explain. */
 const CHECKS: readonly Check[] = [
   { name: "disk full", isCause: true, isNow: ({ stats }) => stats.disk_full === 1 },
   {

@@ -271,7 +271,8 @@ function histogram(name: string, help: string, of: (reading: Reading) => Histogr
 
 /** A statistic of the table's own; left out if the table has none. */
 function ofTable(name: string, type: "counter" | "gauge", help: string): Stat {
-  return single(name, { type, help, read: ({ stats }) => stats[nameInStats(name)] });
+  const own = nameInStats(name);
+  return single(name, { type, help, read: ({ stats }) => stats[own] });
 }
 
 /** A statistic of one value. */

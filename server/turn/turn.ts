@@ -118,14 +118,16 @@ export class Turn implements TurnLike {
       for (let done = 0; done < arrivals.length;) {
         const first = done;
         const rests: (Lines | undefined)[] = [];
+        let now: number;
         do {
           const some = fittingFrom(arrivals, done);
           this.#chunk.load(some);
           const { text, count } = this.#chunk;
           this.#answerChunk(some, await this.#splitter.split(text, count), rests);
           done += some.length;
-        } while (!this.slice.isUsedUp(this.#stopwatch.look()) && done < arrivals.length);
-        const now = this.#end(arrivals, { first, rests });
+          now = this.#stopwatch.look();
+        } while (!this.slice.isUsedUp(now) && done < arrivals.length);
+        now = this.#end(arrivals, { first, rests, now });
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
         this.slice.end(now);
@@ -192,14 +194,17 @@ export class Turn implements TurnLike {
    */
   #end(
     arrivals: readonly Arrival[],
-    { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
+    { first, rests, now: startedAt }: {
+      first: number;
+      rests: readonly (Lines | undefined)[];
+      now: number;
+    },
   ): number {
     this.#roundRobin.countTurn();
-    let now = this.#time.now();
+    let now = startedAt;
     let error: TableError | undefined;
     try {
       if (this.#table.commit()) {
-        const startedAt = now;
         now = this.#time.now();
         this.#metrics.countCommit(now - startedAt);
       }
