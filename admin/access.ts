@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { IncomingMessage } from "node:http";
 import type { Access } from "../server/command.ts";
 import type { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
@@ -61,7 +62,7 @@ export async function refusalOf(
     metrics.wrongPasswords.note(`${remoteAddress}:${remotePort}`);
     if (wrongPasswords.size >= ADDRESSES_KEPT) wrongPasswords.sweep();
     const ms = wrongPasswords.count(remoteAddress);
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await delay(ms);
   }
   return plain(401, "The password of the server opens this page, with any name.", {
     "www-authenticate": 'Basic realm="Keyline", charset="UTF-8"',

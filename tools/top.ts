@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import process from "node:process";
 import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
@@ -107,7 +108,7 @@ async function reopen(
 ): Promise<ReturnType<typeof eventsOf>> {
   for (;;) {
     await onLost();
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    await delay(RETRY_MS);
     signal.throwIfAborted();
     try {
       return await open(source, signal);

@@ -9,6 +9,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Session } from "../dispatch/session.ts";
@@ -342,8 +343,4 @@ export class Batch {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, TableError } from "../../tables/table.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
@@ -194,7 +195,7 @@ export class SharedTurn implements TurnLike {
       // Clients are told, and the next look comes soon.
     }
     while (this.#maintenance.step() && this.#arrivals.length === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await delay(1);
     }
     this.#isRunning = false;
     this.#run();

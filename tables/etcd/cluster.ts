@@ -6,6 +6,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { status as Status } from "npm:@grpc/grpc-js@1.14.7";
 import { TableError } from "../table.ts";
 import { EngineFullError, NotReachedError, TooLargeError, UncertainError } from "./errors.ts";
@@ -168,8 +169,4 @@ function isTokenError({ status, message }: CallError): boolean {
 function reasonOf(message: string): string {
   if (message.includes("too many requests")) return "the table's engine is overloaded";
   return "the table's engine refuses";
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { messageOf, OpenError } from "../durable/errors.ts";
 import type { MemoryBudget } from "../memtable/memory_budget.ts";
 import { NO_REPORT, type Report } from "../report.ts";
@@ -231,7 +232,7 @@ export class EtcdTable implements SharedTable {
   /** Waits for the entry of a server that came too late before, or until that server seems to be gone. */
   async #giveWay(deadline: number): Promise<void> {
     while (this.#log.isClaimed && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await delay(LOOK_MS);
       if (!await this.#catchUp(deadline)) return;
     }
   }

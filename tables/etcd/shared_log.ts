@@ -8,6 +8,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { Claim } from "./claim.ts";
 import type { Cluster } from "./cluster.ts";
 import { EngineFullError, NotReachedError, UncertainError } from "./errors.ts";
@@ -134,7 +135,7 @@ export class SharedLog {
           return await this.#settle({ entry, mark, error }, deadline);
         }
         if (!(error instanceof NotReachedError) || Date.now() + RETRY_MS >= deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await delay(RETRY_MS);
       }
     }
   }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { OpenError } from "../durable/errors.ts";
 import { NO_REPORT, type Report } from "../report.ts";
 import { type Clock, type SharedTable, TableError } from "../table.ts";
@@ -440,8 +441,4 @@ export class PostgresTable implements SharedTable {
     const { calls, conflicts, expired } = this.#counts;
     return { engine_calls: calls, conflicts, expired_keys: expired, ...this.#health.stats() };
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

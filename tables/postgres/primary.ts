@@ -5,6 +5,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { TableError } from "../table.ts";
 import { formatHost, type Host } from "./location.ts";
 import { LostError, outcomeOf } from "./outcome.ts";
@@ -153,8 +154,4 @@ export class Primary {
       throw error;
     }
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
