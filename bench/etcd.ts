@@ -8,7 +8,7 @@ import protobuf from "npm:protobufjs@7.6.6";
 import { table } from "../docs/markdown.ts";
 import { type Method, Node } from "../tables/etcd/grpc.ts";
 import type { Drive } from "./generator.ts";
-import { firstReply, freePort, type Server } from "./peers.ts";
+import { freePort, startKeyline } from "./peers.ts";
 import { output, Program, sleep } from "./processes.ts";
 import { type Machine, median } from "./results.ts";
 
@@ -51,7 +51,6 @@ const VALUE_BYTES = 64;
 const KEY_DIGITS = 10;
 const CALL_MS_MAX = 60_000;
 const START_MS_MAX = 60_000;
-const REPOSITORY = `${import.meta.dirname}/..`;
 /** The tags of a message's first two length-delimited fields. */
 const [FIRST, SECOND] = [1 << 3 | 2, 2 << 3 | 2];
 const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
@@ -65,7 +64,7 @@ export async function measureEtcd(bench: EtcdBench): Promise<EtcdResults> {
   });
   await using programs = new AsyncDisposableStack();
   const nodes = await startNodes(bench.folder, programs);
-  const server = await startKeyline(nodes, programs);
+  const server = await startKeyline(`etcd://${nodes.join(",")}/bench`, programs);
   const node = new Node(nodes[0]!);
   programs.defer(() => node.close());
   const fill = { clients: 50, inFlight: 16, seconds: 60, keys: KEYS, valueBytes: VALUE_BYTES };
@@ -142,26 +141,6 @@ async function startNodes(folder: string, programs: AsyncDisposableStack): Promi
     if (await output("etcdctl", args).then(() => true, () => false)) return nodes;
   }
   throw new Error("etcd does not come up.");
-}
-
-async function startKeyline(
-  nodes: readonly string[],
-  programs: AsyncDisposableStack,
-): Promise<Server> {
-  const port = freePort();
-  const args = ["task", "start", "--port", `${port}`, "--table", `etcd://${nodes.join(",")}/bench`];
-  const startedAt = performance.now();
-  const program = new Program(Deno.execPath(), args, { cwd: REPOSITORY });
-  programs.defer(() => program.stop());
-  await firstReply(port, program);
-  return {
-    protocol: "keyline",
-    mode: "durable",
-    port,
-    pid: program.pid,
-    startMs: performance.now() - startedAt,
-    [Symbol.asyncDispose]: () => program.stop(),
-  };
 }
 
 /** Stores a value. */

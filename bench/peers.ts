@@ -102,6 +102,27 @@ export async function startServer(contender: Contender, folder: string): Promise
   }
 }
 
+/** Starts Keyline over a table in an engine; `programs` end it. */
+export async function startKeyline(
+  table: string,
+  programs: AsyncDisposableStack,
+): Promise<Server> {
+  const port = freePort();
+  const args = ["task", "start", "--port", `${port}`, "--table", table];
+  const startedAt = performance.now();
+  const program = new Program(Deno.execPath(), args, { cwd: REPOSITORY });
+  programs.defer(() => program.stop());
+  await firstReply(port, program);
+  return {
+    protocol: "keyline",
+    mode: "durable",
+    port,
+    pid: program.pid,
+    startMs: performance.now() - startedAt,
+    [Symbol.asyncDispose]: () => program.stop(),
+  };
+}
+
 /**
  * Sends one line and returns how long it took to be answered, in milliseconds, the first line of the reply, and
  * the text of what came with that.

@@ -7,7 +7,8 @@
 import pg from "npm:pg@8.23.1";
 import { table } from "../docs/markdown.ts";
 import type { Drive } from "./generator.ts";
-import { firstReply, freePort, type Server } from "./peers.ts";
+import { freePort, type Server, startKeyline } from "./peers.ts";
+import { programOf } from "./postgres_programs.ts";
 import { output, Program, sleep } from "./processes.ts";
 import { type Machine, median } from "./results.ts";
 
@@ -53,7 +54,6 @@ const KEYS = 20_000;
 const VALUE_BYTES = 64;
 const START_MS_MAX = 60_000;
 const USER = "keyline";
-const REPOSITORY = `${import.meta.dirname}/..`;
 const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
 
 /** Measures every cell, all sides in turns. Throws where PostgreSQL is not installed. */
@@ -62,7 +62,8 @@ export async function measurePostgres(bench: PostgresBench): Promise<PostgresRes
   await using programs = new AsyncDisposableStack();
   const { port, version } = await startEngine(bench.folder, programs);
   const servers: Server[] = [];
-  for (let i = 0; i < SERVERS; i++) servers.push(await startKeyline(port, programs));
+  const url = `postgres://${USER}@127.0.0.1:${port}/postgres?table=bench`;
+  for (let i = 0; i < SERVERS; i++) servers.push(await startKeyline(url, programs));
   const statements = await Statements.open(port);
   programs.defer(() => statements.close());
   const fill = { clients: 50, inFlight: 16, seconds: 120, valueBytes: VALUE_BYTES, writes: 100 };
@@ -185,24 +186,6 @@ async function startServer(
   throw new Error(`PostgreSQL does not come up: ${program.said}`);
 }
 
-async function startKeyline(engine: number, programs: AsyncDisposableStack): Promise<Server> {
-  const port = freePort();
-  const url = `postgres://${USER}@127.0.0.1:${engine}/postgres?table=bench`;
-  const startedAt = performance.now();
-  const args = ["task", "start", "--port", `${port}`, "--table", url];
-  const program = new Program(Deno.execPath(), args, { cwd: REPOSITORY });
-  programs.defer(() => program.stop());
-  await firstReply(port, program);
-  return {
-    protocol: "keyline",
-    mode: "durable",
-    port,
-    pid: program.pid,
-    startMs: performance.now() - startedAt,
-    [Symbol.asyncDispose]: () => program.stop(),
-  };
-}
-
 /** Sends a statement for each request. */
 class Statements {
   // deno-lint-ignore no-explicit-any -- the package has no types
@@ -268,15 +251,4 @@ function asOwner(name: string, args: readonly string[]): string[] {
   if (Deno.uid() !== 0) return [programOf(name), ...args];
   const owner = ["--reuid=postgres", "--regid=postgres", "--init-groups"];
   return ["setpriv", ...owner, programOf(name), ...args];
-}
-
-/** The path of one of its programs, of which Debian has most in a folder of the version's. */
-function programOf(name: string): string {
-  const root = "/usr/lib/postgresql";
-  try {
-    const versions = [...Deno.readDirSync(root)].map(({ name }) => Number(name));
-    return `${root}/${Math.max(...versions)}/bin/${name}`;
-  } catch {
-    return name;
-  }
 }

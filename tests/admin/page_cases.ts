@@ -9,6 +9,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { Page } from "npm:playwright-core@1.65.1";
 import { eventually } from "./admin_server.ts";
 import { pageTest, textsOf } from "./browser.ts";
+import { delay } from "../support/waiting.ts";
 
 const SCRIPT = "<script>document.title='owned'</script>";
 const IMAGE = "<img/src=x/onerror=document.title='owned'>";
@@ -200,8 +201,4 @@ function inkOf(canvas: any): number {
   let ink = 0;
   for (let i = 3; i < data.length; i += 4) if (data[i] > 0) ink++;
   return ink;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

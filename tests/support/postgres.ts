@@ -6,6 +6,7 @@
  * @module
  */
 
+import { programOf } from "../../bench/postgres_programs.ts";
 import { freePorts } from "./etcd.ts";
 import { isGranted, tempFolder, testWithProgram } from "./harness.ts";
 
@@ -249,17 +250,6 @@ async function removeFolder(folder: string): Promise<void> {
       if (attempt === 50) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
-  }
-}
-
-/** The path of one of PostgreSQL's programs, of which Debian has most in a folder of the version's. */
-export function programOf(name: string): string {
-  const root = "/usr/lib/postgresql";
-  try {
-    const versions = [...Deno.readDirSync(root)].map(({ name }) => Number(name));
-    return `${root}/${Math.max(...versions)}/bin/${name}`;
-  } catch {
-    return name;
   }
 }
 

@@ -15,6 +15,7 @@ import { Client } from "../../support/client.ts";
 import { eventOf, numberFrom, ServerProcess, testWithProgram } from "../../support/harness.ts";
 import { type Event, repeatedVersions, violationsOf } from "./history.ts";
 import { randomFrom, Workload } from "./workload.ts";
+import { delay } from "../../support/waiting.ts";
 
 const SECONDS = numberFrom("KEYLINE_ETCD_SECONDS", 3);
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
@@ -267,8 +268,4 @@ async function until(holds: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error("writes don't go on");
     await delay(50);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

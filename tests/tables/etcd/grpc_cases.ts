@@ -11,6 +11,7 @@ import http2 from "node:http2";
 import { CallError, type Method, Node } from "../../../tables/etcd/grpc.ts";
 import { FakeEtcd, refuse, reply } from "../../support/fake_etcd.ts";
 import { testWith } from "../../support/harness.ts";
+import { delay } from "../../support/waiting.ts";
 
 const TIMEOUT_MS = 300;
 /** How long a call may take that fails at once, or at its deadline; the machine may be busy. */
@@ -179,8 +180,4 @@ async function unusedAddress(): Promise<string> {
   const { address } = node;
   await node[Symbol.asyncDispose]();
   return address;
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -22,6 +22,7 @@ import {
   turnsUntil,
 } from "./open_table.ts";
 import { randomFrom } from "./workload.ts";
+import { delay } from "../../support/waiting.ts";
 
 const SEED = numberFrom("KEYLINE_ETCD_SEED", Date.now() % 1_000_000_000);
 const OPERATIONS = 400;
@@ -269,7 +270,3 @@ testWithProgram("etcd", "a table in etcd has snapshots", async (t) => {
     assert(newer.message.includes('"keyline log 99"'), newer.message);
   });
 });
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

@@ -16,6 +16,7 @@ import { PostgresCluster, testWithPostgres } from "../../support/postgres.ts";
 import { readWhole, WholeLoad } from "../../support/whole_load.ts";
 import { type TableEvent, type TableState, tableViolationOf } from "../../support/whole_table.ts";
 import { randomFrom } from "../etcd/workload.ts";
+import { delay } from "../../support/waiting.ts";
 
 const SECONDS = numberFrom("KEYLINE_POSTGRES_SECONDS", 3);
 const SEED = numberFrom("KEYLINE_POSTGRES_SEED", Date.now() % 1_000_000_000);
@@ -174,8 +175,4 @@ async function until(holds: () => boolean): Promise<void> {
     if (performance.now() > deadline) throw new Error("writes don't go on");
     await delay(50);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -16,10 +16,12 @@ import {
   ServerProcess,
   tempFolder,
 } from "../../support/harness.ts";
-import { owner, PostgresNode, programOf, testWithPostgres, USER } from "../../support/postgres.ts";
+import { programOf } from "../../../bench/postgres_programs.ts";
+import { owner, PostgresNode, testWithPostgres, USER } from "../../support/postgres.ts";
 import { readWhole, WholeLoad } from "../../support/whole_load.ts";
 import { type TableEvent, tableViolationOf } from "../../support/whole_table.ts";
 import { randomFrom } from "../etcd/workload.ts";
+import { delay } from "../../support/waiting.ts";
 
 const SEED = numberFrom("KEYLINE_POSTGRES_SEED", Date.now() % 1_000_000_000);
 const NODES = 3;
@@ -208,8 +210,4 @@ async function eventually<Result>(look: () => Promise<Result | undefined>): Prom
     if (performance.now() > deadline) throw new Error(`It does not come: ${look}`);
     await delay(200);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
