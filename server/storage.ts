@@ -16,7 +16,7 @@ import { Maintenance } from "./maintenance.ts";
 import { cacheBytesByDefault, memoryBytesMaxByDefault } from "./memory.ts";
 import { MemoryShare } from "./memory_share.ts";
 import type { Metrics } from "./observe/metrics.ts";
-import { readSettingFile } from "./settings/setting_file.ts";
+import { readFirstLine, readSettingFile } from "./settings/setting_file.ts";
 import { type Settings, StartError, UsageError } from "./settings/settings.ts";
 import type { TurnLike } from "./dispatch/session.ts";
 import { SharedTurn } from "./shared_turn/shared_turn.ts";
@@ -131,10 +131,9 @@ async function openPostgres(
     "PostgreSQL",
   );
   const file = access.KEYLINE_POSTGRES_PASSWORD_FILE;
-  const [line] = file === undefined
-    ? []
-    : readSettingFile(file, `KEYLINE_POSTGRES_PASSWORD_FILE, ${file}`)
-      .split(/\r?\n/);
+  const line = file === undefined
+    ? undefined
+    : readFirstLine(file, `KEYLINE_POSTGRES_PASSWORD_FILE, ${file}`);
   const password = access.KEYLINE_POSTGRES_PASSWORD ?? line;
   const tls = tlsOf("KEYLINE_POSTGRES", access);
   const table = await PostgresTable.open({ ...location, timeout, password, tls, report: logEvent });

@@ -7,7 +7,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Access } from "../command.ts";
-import { readSettingFile } from "../settings/setting_file.ts";
+import { readFirstLine } from "../settings/setting_file.ts";
 import { type Settings, UsageError } from "../settings/settings.ts";
 import { Text } from "../../tables/text.ts";
 import { hasControl } from "../input/line.ts";
@@ -118,8 +118,7 @@ function keyOf(password: string, access: Access): Key {
 }
 
 function readPassword(option: string, file: string): string {
-  const text = readSettingFile(file, `${option} ${file}`);
-  const [line = ""] = text.split(/\r?\n/);
+  const line = readFirstLine(file, `${option} ${file}`);
   if (line === "") throw new UsageError(`${option} ${file} has an empty first line.`);
   return line;
 }

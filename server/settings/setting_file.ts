@@ -17,6 +17,11 @@ export function readSettingFile(file: string, name: string = file): string {
   return textOf(readBytes(file, name), name);
 }
 
+/** The first line of such a file, without its end. Throws UsageError, as `readSettingFile`. */
+export function readFirstLine(file: string, name: string): string {
+  return readSettingFile(file, name).split(/\r?\n/, 1)[0]!;
+}
+
 function readBytes(file: string, name: string): Uint8Array {
   const bytes = new Uint8Array(FILE_BYTES_MAX + 1);
   let length = 0;

@@ -5,11 +5,10 @@
  * @module
  */
 
+import { connectToAny } from "./connect_any.ts";
 import { Client } from "./client.ts";
 import type { Conversation, TableEvent, TableState } from "./whole_table.ts";
 
-/** How long to wait before a client connects again, in milliseconds. */
-const RECONNECT_MS = 50;
 /** How many requests a client sends at once, at most. */
 const AT_ONCE_MAX = 3;
 const PLAIN = ["v0", "v1", "v2"];
@@ -93,16 +92,9 @@ export class WholeLoad {
     return isOpen;
   }
 
-  async #connect(): Promise<Client | undefined> {
-    const servers = this.#options.servers();
-    const server = servers[Math.floor(this.#options.random() * servers.length)];
-    try {
-      if (server !== undefined) return await Client.connect(server.port);
-    } catch {
-      // It is down: another one, a little later.
-    }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-    return undefined;
+  #connect(): Promise<Client | undefined> {
+    const { servers, random } = this.#options;
+    return connectToAny(servers(), random);
   }
 
   #request(versions: ReadonlyMap<string, string>): string[] {

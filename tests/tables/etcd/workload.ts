@@ -5,12 +5,10 @@
  * @module
  */
 
-import { Client } from "../../support/client.ts";
+import { connectToAny } from "../../support/connect_any.ts";
+import type { Client } from "../../support/client.ts";
 import { type ServerProcess } from "../../support/harness.ts";
 import type { Event } from "./history.ts";
-
-/** How long to wait before a client tries to connect again, in milliseconds. */
-const RECONNECT_MS = 50;
 
 /** A generator of numbers from 0 up to 1, the same ones for a seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
@@ -86,16 +84,9 @@ export class Workload {
     client?.[Symbol.dispose]();
   }
 
-  async #connect(): Promise<Client | undefined> {
-    const servers = this.#options.servers();
-    const server = servers[Math.floor(this.#options.random() * servers.length)];
-    try {
-      if (server !== undefined) return await Client.connect(server.port);
-    } catch {
-      // It is down: another one, a little later.
-    }
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-    return undefined;
+  #connect(): Promise<Client | undefined> {
+    const { servers, random } = this.#options;
+    return connectToAny(servers(), random);
   }
 
   #request(versions: ReadonlyMap<string, string>): Event["request"] {

@@ -110,49 +110,31 @@ testWithPostgres(
       // The role of a server has none of the connections that are kept for administrators.
       await sql("CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain");
       const others: Deno.ChildProcess[] = [];
+      /** Takes so many connections, and keeps them. */
+      const take = (count: number) => {
+        const where = ["-h", "127.0.0.1", "-p", `${primary.port}`, "-U", "plain", "-d", "postgres"];
+        for (let i = 0; i < count; i++) {
+          others.push(
+            new Deno.Command("psql", {
+              args: [...where, "-c", "SELECT pg_sleep(600)"],
+              ...{ stdin: "null", stdout: "null", stderr: "null" },
+            }).spawn(),
+          );
+        }
+      };
       const url = { url: (name: string) => cluster.url(name).replace(`${USER}@`, "plain@") };
       await checkOutage(Object.assign(Object.create(cluster), url), {
         table: "crowded",
         reason: `${REFUSED}has too many connections`,
         breakIt: async () => {
-          for (let i = 0; i < 12; i++) {
-            const args = [
-              "-h",
-              "127.0.0.1",
-              "-p",
-              `${primary.port}`,
-              "-U",
-              "plain",
-              "-d",
-              "postgres",
-            ];
-            others.push(new Deno.Command("psql", {
-              args: [...args, "-c", "SELECT pg_sleep(600)"],
-              ...{ stdin: "null", stdout: "null", stderr: "null" },
-            }).spawn());
-          }
+          take(12);
           await new Promise((resolve) => setTimeout(resolve, 1_500));
           await sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity " +
               "WHERE application_name LIKE 'keyline%'",
           );
           // Another one takes its place at once.
-          const args = [
-            "-h",
-            "127.0.0.1",
-            "-p",
-            `${primary.port}`,
-            "-U",
-            "plain",
-            "-d",
-            "postgres",
-          ];
-          for (let i = 0; i < 3; i++) {
-            others.push(new Deno.Command("psql", {
-              args: [...args, "-c", "SELECT pg_sleep(600)"],
-              ...{ stdin: "null", stdout: "null", stderr: "null" },
-            }).spawn());
-          }
+          take(3);
           await new Promise((resolve) => setTimeout(resolve, 500));
         },
         mend: async () => {
