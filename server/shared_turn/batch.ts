@@ -297,7 +297,7 @@ export class Batch {
     const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
     stopwatch?.start();
     const reply = member.run(request);
-    stopwatch?.count(request, member);
+    stopwatch?.count(1, request, member);
     stopwatch?.look();
     return reply instanceof Promise
       ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))

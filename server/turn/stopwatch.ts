@@ -34,11 +34,11 @@ export class Stopwatch {
     this.#count = 0;
   }
 
-  /** Notes that a request was answered. */
-  count(request: Request, member: Charged): void {
-    this.#request = request;
+  /** Notes that so many requests were answered, this one last. */
+  count(requests: number, last: Request, member: Charged): void {
+    this.#request = last;
     this.#member = member;
-    this.#count++;
+    this.#count += requests;
   }
 
   /** Looks at the clock and returns the time. */

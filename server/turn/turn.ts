@@ -11,6 +11,7 @@
  */
 
 import { type Table, TableError } from "../../tables/table.ts";
+import type { Request } from "../dispatch/request.ts";
 import type { Session, TurnLike } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
@@ -166,6 +167,9 @@ export class Turn implements TurnLike {
     const count = headCount(lines);
     let next = from;
     let taken = 0;
+    // How many of them the stopwatch knows: it is told of many at a time.
+    let counted = 0;
+    let last: Request | undefined;
     let ready: Promise<void> | undefined;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
@@ -175,16 +179,24 @@ export class Turn implements TurnLike {
       ready = hasWaited ? undefined : this.#ahead.readAt(first + taken);
       if (ready !== undefined) break;
       const isAlone = isTimedAlone(request);
-      if (isAlone) this.#stopwatch.look();
+      if (isAlone) {
+        if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
+        counted = taken;
+        this.#stopwatch.look();
+      }
       const answered = member.answer(request);
       if (answered === "not taken") break;
-      this.#stopwatch.count(request, member);
       taken++;
+      last = request;
       next = lineAfter(this.#chunk.memory, request.line.end);
       if (answered === "stops") break;
       const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
-      if (isLook && this.slice.isUsedUp(this.#stopwatch.look())) break;
+      if (!isLook) continue;
+      this.#stopwatch.count(taken - counted, request, member);
+      counted = taken;
+      if (this.slice.isUsedUp(this.#stopwatch.look())) break;
     }
+    if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
     return restOf(lines, { taken, from: next - from, ready });
   }
 
