@@ -65,10 +65,17 @@ pageTest("the layout stays still while the page asks for keys", async ({ server,
   await page.waitForSelector("#charts canvas");
   await page.waitForSelector("#keys button");
   await frames(page, 2);
+  // What moves up or down: a figure that gets a digit more moves sideways, and may.
   await page.evaluate(`
     globalThis.shifts = [];
-    new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value }) => value)))
-      .observe({ type: "layout-shift" });
+    new PerformanceObserver((list) => {
+      for (const { sources } of list.getEntries()) {
+        for (const { node, previousRect, currentRect } of sources) {
+          const distance = currentRect.y - previousRect.y;
+          if (distance !== 0) shifts.push(\`\${node?.nodeName} \${node?.id}: \${distance}\`);
+        }
+      }
+    }).observe({ type: "layout-shift" });
   `);
   for (let i = 0; i < 3; i++) {
     await page.evaluate(
@@ -80,7 +87,7 @@ pageTest("the layout stays still while the page asks for keys", async ({ server,
   assertEquals(await textsOf(page, "#operations td:first-child"), ["PUT"]);
   // So that it would see one.
   await page.evaluate(`document.getElementById("now").style.marginTop = "9rem"`);
-  await eventually(async () => await page.evaluate("shifts.length") === 1 || undefined);
+  await eventually(async () => await page.evaluate("shifts.length") as number > 0 || undefined);
 });
 
 pageTest("what clients stored shows as text, never as HTML", async ({ server, open }) => {
