@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Client } from "../command.ts";
+import type { Access, Client } from "../command.ts";
 import { isHttp } from "../input/foreign.ts";
 import type { Line } from "../input/line.ts";
 import { type Lines, NO_LINES } from "../input/lines.ts";
@@ -51,6 +51,48 @@ export interface SessionOptions {
 /** A longer reply, in bytes, took some time to make, unless it is a table's value. */
 const COSTLY_BYTES = 1_024;
 
+/** What a session knows about its client. A class, because the engine knows the shape of each then. */
+class SessionClient implements Client {
+  readonly id: number;
+  access: Access | undefined;
+  wrongPasswords = 0;
+  readonly since: number;
+  activeAt: number;
+  requests = 0;
+  bytesReceived = 0;
+  bytesSent = 0;
+  readonly #outbox: Outbox;
+  readonly #address: (() => string | undefined) | undefined;
+
+  constructor(
+    { id, access, since, outbox, address }: {
+      id: number;
+      access: Access | undefined;
+      since: number;
+      outbox: Outbox;
+      address: (() => string | undefined) | undefined;
+    },
+  ) {
+    this.id = id;
+    this.access = access;
+    this.since = this.activeAt = since;
+    this.#outbox = outbox;
+    this.#address = address;
+  }
+
+  get address(): string | undefined {
+    return this.#address?.();
+  }
+
+  get bytesWaiting(): number {
+    return this.#outbox.size;
+  }
+
+  end(): void {
+    this.#outbox.abort();
+  }
+}
+
 /** The requests and the replies of one client. */
 export class Session {
   /** What is known about its client. */
@@ -73,24 +115,13 @@ export class Session {
 
   /** The session of a client that has just connected. */
   constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
-    const now = services.now();
-    this.client = {
+    this.client = new SessionClient({
       id,
       access: guesser === undefined ? "all" : undefined,
-      wrongPasswords: 0,
-      get address() {
-        return address?.();
-      },
-      since: now,
-      activeAt: now,
-      requests: 0,
-      bytesReceived: 0,
-      bytesSent: 0,
-      get bytesWaiting() {
-        return outbox.size;
-      },
-      end: () => outbox.abort(),
-    };
+      since: services.now(),
+      outbox,
+      address,
+    });
     this.#context = { ...services, client: this.client };
     this.#outbox = outbox;
     this.#admission = guesser && new Admission(this.client, guesser);
