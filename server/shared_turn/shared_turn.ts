@@ -7,7 +7,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, TableError } from "../../tables/table.ts";
-import type { Session, TurnLike } from "../dispatch/session.ts";
+import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -30,7 +30,7 @@ const EXPECTED_SHARE = 0.9;
 const IDLE_MS = 1_000;
 
 /** The turns of a server. */
-export class SharedTurn implements TurnLike {
+export class SharedTurn implements Turns {
   readonly #table: SharedTable;
   readonly #maintenance: Maintenance;
   readonly #metrics: Metrics;

@@ -12,7 +12,7 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/request.ts";
-import type { Session, TurnLike } from "../dispatch/session.ts";
+import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -38,7 +38,7 @@ interface Arrival {
 export const LINES_A_LOOK = 32;
 
 /** The turns of a server, one after another. */
-export class Turn implements TurnLike {
+export class Turn implements Turns {
   readonly #table: Table;
   readonly #metrics: Metrics;
   readonly #onFatal: (error: unknown) => void;
