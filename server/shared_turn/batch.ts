@@ -25,7 +25,7 @@ import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
 /** Lines that wait for their turn. */
 export interface Arrival {
   /** Whose lines they are. */
-  readonly member: Session;
+  readonly session: Session;
   /** The lines; they stay where they are until `resolve` is called. */
   readonly lines: Lines;
   /** When they came, by the turn's time. */
@@ -119,9 +119,9 @@ export class Batch {
     { taken, from, next }: { taken: number; from: number; next: number },
   ): boolean | Promise<boolean> {
     const group = this.#groups.at(-1)!;
-    const { member } = group.arrival;
+    const { session } = group.arrival;
     if (this.isFull) return false;
-    const request = member.admit(member.prepare(line));
+    const request = session.admit(session.prepare(line));
     const { operation } = request;
     const isOpen = operation?.command.open === true;
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
@@ -131,14 +131,14 @@ export class Batch {
     this.#lineBytes += next - from;
     const end = (reply: Reply | undefined) => {
       slot.reply = reply;
-      if (isOpen && !member.fits(reply!)) {
+      if (isOpen && !session.fits(reply!)) {
         group.isHeldUp = true;
         return false;
       }
-      if (isSettled) member.take(reply!);
+      if (isSettled) session.take(reply!);
       group.slots.push(slot);
       group.served = { taken: taken + 1, from: next };
-      return reply?.last !== true && member.room > 0;
+      return reply?.last !== true && session.room > 0;
     };
     if (!isSettled) {
       const key = keyOf(request);
@@ -146,7 +146,7 @@ export class Batch {
         this.#options.table.view.want(key, operation!.command.readsValue === true);
       }
     }
-    const reply = isOpen ? request.reply ?? member.run(request) : request.reply;
+    const reply = isOpen ? request.reply ?? session.run(request) : request.reply;
     return reply instanceof Promise ? reply.then(end) : end(reply);
   }
 
@@ -175,27 +175,27 @@ export class Batch {
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
     for (const { arrival, slots, served, isHeldUp } of this.#groups) {
-      const { member, lines, resolve } = arrival;
+      const { session, lines, resolve } = arrival;
       if (slots.length === 0 && !isHeldUp) {
         this.#options.onUnplaced(arrival);
         continue;
       }
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
-        member.drop();
-        member.release(undefined);
-        member.client.end();
+        session.drop();
+        session.release(undefined);
+        session.client.end();
         resolve();
         continue;
       }
       if (failure !== undefined) {
-        member.drop();
+        session.drop();
         for (const slot of slots) {
           if (!slot.isSettled) slot.reply = failure;
-          member.take(slot.reply!);
+          session.take(slot.reply!);
         }
       }
-      for (const { request, reply } of slots) member.count(request, reply!);
-      member.release(restOf(lines, served));
+      for (const { request, reply } of slots) session.count(request, reply!);
+      session.release(restOf(lines, served));
       resolve();
     }
     const [first] = this.#groups;
@@ -260,16 +260,16 @@ export class Batch {
     this.#isOver = false;
     let isUnread = false;
     for (const group of this.#groups) {
-      const { member } = group.arrival;
-      member.drop();
+      const { session } = group.arrival;
+      session.drop();
       group.isHeldUp = false;
       for (let i = 0; i < group.slots.length; i++) {
         const slot = group.slots[i]!;
         // Where many large values were asked for, the client must read some before there are more.
         const hasPlace = !this.#isOver && view.changedBytes <= FULL_BYTES &&
-          (i === 0 || member.room > 0);
+          (i === 0 || session.room > 0);
         let standing: Standing = hasPlace ? "done" : "late";
-        if (hasPlace && slot.isSettled) member.take(slot.reply!);
+        if (hasPlace && slot.isSettled) session.take(slot.reply!);
         else if (hasPlace) {
           const ended = this.#runOne(group, slot);
           standing = ended instanceof Promise ? await ended : ended;
@@ -289,15 +289,15 @@ export class Batch {
 
   /** Runs a request. "late": it finds no place in this turn. */
   #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
-    const { member } = group.arrival;
+    const { session } = group.arrival;
     const { view } = this.#options.table;
     const { request } = slot;
-    view.begin(member);
+    view.begin(session);
     const mark = view.mark();
     const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
     stopwatch?.start();
-    const reply = member.run(request);
-    stopwatch?.count(1, request, member);
+    const reply = session.run(request);
+    stopwatch?.count(1, request, session);
     stopwatch?.look();
     return reply instanceof Promise
       ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
@@ -329,14 +329,14 @@ export class Batch {
       const why = this.#refusal?.message ?? "more than the table's engine takes at once";
       reply = serverError(why);
     }
-    const { member } = group.arrival;
-    if (!member.fits(reply)) {
+    const { session } = group.arrival;
+    if (!session.fits(reply)) {
       view.undo(mark);
       group.isHeldUp = true;
       return "late";
     }
     slot.reply = reply;
-    member.take(reply);
+    session.take(reply);
     return "done";
   }
 }

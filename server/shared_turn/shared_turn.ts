@@ -70,9 +70,9 @@ export class SharedTurn implements Turns {
   }
 
   /** Answers the lines of a connection. Resolves when it has been told which of them found no place. */
-  submit(member: Session, lines: Lines): Promise<void> {
+  submit(session: Session, lines: Lines): Promise<void> {
     return new Promise((resolve) => {
-      this.#arrivals.push({ member, lines, arrivedAt: this.#time.now(), resolve });
+      this.#arrivals.push({ session, lines, arrivedAt: this.#time.now(), resolve });
       if (this.#arrivals.length >= this.#expected) this.#onComplete?.();
       this.#run();
     });

@@ -15,7 +15,7 @@ import { type Chunk, lineAfter, lineAt } from "./chunk.ts";
 /** Lines, and whose they are. */
 export interface Arrival {
   /** Makes requests of the lines, before those that come earlier are answered. */
-  readonly member: { prepare(line: Line): Request };
+  readonly session: { prepare(line: Line): Request };
   /** The lines. */
   readonly lines: Lines;
 }
@@ -77,8 +77,8 @@ export class LookAhead {
         this.#arrival++;
         this.#line = 0;
       }
-      const { member, lines } = this.#arrivals[this.#arrival]!;
-      const request = member.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
+      const { session, lines } = this.#arrivals[this.#arrival]!;
+      const request = session.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
       requests[i] = request;
       const key = keyOf(request);
       if (key !== undefined) keys.push(key);

@@ -25,12 +25,12 @@ import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 
-/** A session, as this turn sees it. */
-export type Member = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
+/** What this turn uses of a session. */
+export type TurnSession = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
 
 /** Lines that wait for their turn. */
 interface Arrival {
-  readonly member: Member;
+  readonly session: TurnSession;
   readonly lines: Lines;
 }
 
@@ -81,9 +81,9 @@ export class Turn implements Turns {
    * Answers the lines of a connection, commits, and releases their replies. Resolves once that is done for
    * all connections that submitted at the same time.
    */
-  submit(member: Member, lines: Lines): Promise<void> {
+  submit(session: TurnSession, lines: Lines): Promise<void> {
     const { ready } = lines;
-    const arrival = { member, lines };
+    const arrival = { session, lines };
     return ready === undefined ? this.#join(arrival) : ready.then(() => this.#join(arrival));
   }
 
@@ -161,7 +161,7 @@ export class Turn implements Turns {
 
   /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
   #answerLines(
-    { member, lines }: Arrival,
+    { session, lines }: Arrival,
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
@@ -180,11 +180,11 @@ export class Turn implements Turns {
       if (ready !== undefined) break;
       const isAlone = isTimedAlone(request);
       if (isAlone) {
-        if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
+        if (taken > counted) this.#stopwatch.count(taken - counted, last!, session);
         counted = taken;
         this.#stopwatch.look();
       }
-      const answered = member.answer(request);
+      const answered = session.answer(request);
       if (answered === "not taken") break;
       taken++;
       last = request;
@@ -192,11 +192,11 @@ export class Turn implements Turns {
       if (answered === "stops") break;
       const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
       if (!isLook) continue;
-      this.#stopwatch.count(taken - counted, request, member);
+      this.#stopwatch.count(taken - counted, request, session);
       counted = taken;
       if (this.slice.isUsedUp(this.#stopwatch.look())) break;
     }
-    if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
+    if (taken > counted) this.#stopwatch.count(taken - counted, last!, session);
     return restOf(lines, { taken, from: next - from, ready });
   }
 
@@ -225,7 +225,7 @@ export class Turn implements Turns {
       this.#metrics.countFailedCommit(error, answered(arrivals, { first, rests }));
     }
     const failure = error && serverError(error.message);
-    for (let i = 0; i < rests.length; i++) arrivals[first + i]!.member.release(rests[i], failure);
+    for (let i = 0; i < rests.length; i++) arrivals[first + i]!.session.release(rests[i], failure);
     if (error?.fatal) this.#onFatal(error);
     return now;
   }

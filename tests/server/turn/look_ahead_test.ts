@@ -25,7 +25,7 @@ function lookAhead(connections: readonly (readonly string[])[]) {
   const prefetch = (keys: readonly Text[]) => void told.push(keys.map(String));
   const ahead = new LookAhead(chunk, { prefetch });
   const arrivals: Arrival[] = connections.map((texts, i) => ({
-    member: {
+    session: {
       prepare(line: Line) {
         prepared.push(`${i} ${line.text}`);
         return prepare(line, context);
