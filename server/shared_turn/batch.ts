@@ -12,23 +12,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
-import type { Session } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
-import type { Lines } from "../input/lines.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
 import { restOf } from "../turn/chunk.ts";
 import type { Time } from "../time.ts";
 import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
+import type { Submission } from "../turn/submission.ts";
 
-/** Lines that wait for their turn. */
-export interface Arrival {
-  /** Whose lines they are. */
-  readonly session: Session;
-  /** The lines; they stay where they are until `resolve` is called. */
-  readonly lines: Lines;
-  /** When they came, by the turn's time. */
+/** A submission that waits for its turn. */
+export interface QueuedSubmission extends Submission {
+  /** When it came, by the turn's time. */
   readonly arrivedAt: number;
   /** Called after the replies have been released. */
   readonly resolve: () => void;
@@ -50,7 +45,7 @@ interface Slot {
 
 /** The requests of one connection. */
 interface Group {
-  readonly arrival: Arrival;
+  readonly submission: QueuedSubmission;
   /** Emptied from its end where a request finds no place. */
   readonly slots: Slot[];
   /** How many of its lines, and how many bytes, are served in this turn. */
@@ -74,7 +69,7 @@ export interface BatchOptions {
   /** Why the table can't be used at all; undefined where it can. */
   readonly failure: TableError | undefined;
   /** Takes back lines of which not one found a place: they are the first of the next batch. */
-  readonly onUnplaced: (arrival: Arrival) => void;
+  readonly onUnplaced: (submission: QueuedSubmission) => void;
 }
 
 /** With more bytes of lines, or of changes, than this, the rest waits for the next turn. */
@@ -106,8 +101,8 @@ export class Batch {
   }
 
   /** Begins with the lines of a connection. */
-  addArrival(arrival: Arrival): void {
-    this.#groups.push({ arrival, slots: [], served: { taken: 0, from: 0 }, isHeldUp: false });
+  beginSubmission(submission: QueuedSubmission): void {
+    this.#groups.push({ submission, slots: [], served: { taken: 0, from: 0 }, isHeldUp: false });
   }
 
   /**
@@ -119,7 +114,7 @@ export class Batch {
     { taken, from, next }: { taken: number; from: number; next: number },
   ): boolean | Promise<boolean> {
     const group = this.#groups.at(-1)!;
-    const { session } = group.arrival;
+    const { session } = group.submission;
     if (this.isFull) return false;
     const request = session.admit(session.prepare(line));
     const { operation } = request;
@@ -151,11 +146,11 @@ export class Batch {
   }
 
   /** Ends with the lines of that connection. */
-  endArrival(): void {
-    const { arrival, slots, isHeldUp } = this.#groups.at(-1)!;
+  endSubmission(): void {
+    const { submission, slots, isHeldUp } = this.#groups.at(-1)!;
     if (slots.length > 0 || isHeldUp) return;
     this.#groups.pop();
-    this.#options.onUnplaced(arrival);
+    this.#options.onUnplaced(submission);
   }
 
   /** Commits, and replies. */
@@ -174,10 +169,10 @@ export class Batch {
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
-    for (const { arrival, slots, served, isHeldUp } of this.#groups) {
-      const { session, lines, resolve } = arrival;
+    for (const { submission, slots, served, isHeldUp } of this.#groups) {
+      const { session, lines, resolve } = submission;
       if (slots.length === 0 && !isHeldUp) {
-        this.#options.onUnplaced(arrival);
+        this.#options.onUnplaced(submission);
         continue;
       }
       if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
@@ -200,7 +195,7 @@ export class Batch {
     }
     const [first] = this.#groups;
     if (first !== undefined) {
-      this.#options.metrics.countTurn(this.#options.time.now() - first.arrival.arrivedAt);
+      this.#options.metrics.countTurn(this.#options.time.now() - first.submission.arrivedAt);
     }
   }
 
@@ -260,7 +255,7 @@ export class Batch {
     this.#isOver = false;
     let isUnread = false;
     for (const group of this.#groups) {
-      const { session } = group.arrival;
+      const { session } = group.submission;
       session.drop();
       group.isHeldUp = false;
       for (let i = 0; i < group.slots.length; i++) {
@@ -289,7 +284,7 @@ export class Batch {
 
   /** Runs a request. "late": it finds no place in this turn. */
   #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
-    const { session } = group.arrival;
+    const { session } = group.submission;
     const { view } = this.#options.table;
     const { request } = slot;
     view.begin(session);
@@ -329,7 +324,7 @@ export class Batch {
       const why = this.#refusal?.message ?? "more than the table's engine takes at once";
       reply = serverError(why);
     }
-    const { session } = group.arrival;
+    const { session } = group.submission;
     if (!session.fits(reply)) {
       view.undo(mark);
       group.isHeldUp = true;

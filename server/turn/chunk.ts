@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer";
 import { copyText, Memory, Text } from "../../tables/text.ts";
 import { Line } from "../input/line.ts";
 import { LINE_FAULTS, type Lines } from "../input/lines.ts";
+import type { Submission } from "./submission.ts";
 
 /** The size of a chunk, in bytes; a longer line gets a chunk of its own. */
 const CHUNK_BYTES_MAX = 32_768;
@@ -29,7 +30,7 @@ export class Chunk {
   #isPrintable = true;
 
   /** Takes in the lines of these connections, or the head of the only one. */
-  load(all: readonly { readonly lines: Lines }[]): void {
+  load(all: readonly Pick<Submission, "lines">[]): void {
     const first = headOf(all[0]!.lines);
     if (first.text.length > CHUNK_BYTES_MAX) {
       this.#source = first.text;
@@ -101,23 +102,23 @@ export function lineAt(
 }
 
 /**
- * Those of these arrivals that fit in one chunk, from this one on: at least one. An arrival with more lines
+ * Those of these submissions that fit in one chunk, from this one on: at least one. A submission with more lines
  * than may be split at a time gets its own chunk.
  */
-export function fittingFrom<Arrival extends { readonly lines: Lines }>(
-  arrivals: readonly Arrival[],
+export function fittingFrom<Some extends Pick<Submission, "lines">>(
+  submissions: readonly Some[],
   from: number,
-): readonly Arrival[] {
+): readonly Some[] {
   let [bytes, lines] = [0, 0];
   let to = from;
-  while (to < arrivals.length) {
-    const arrival = arrivals[to]!.lines;
-    bytes += arrival.text.length;
-    lines += arrival.count;
+  while (to < submissions.length) {
+    const { text, count } = submissions[to]!.lines;
+    bytes += text.length;
+    lines += count;
     if ((bytes > CHUNK_BYTES_MAX || lines > CHUNK_LINES_MAX) && to > from) break;
     to++;
   }
-  return to - from === arrivals.length ? arrivals : arrivals.slice(from, to);
+  return to - from === submissions.length ? submissions : submissions.slice(from, to);
 }
 
 /** How many of these lines may be split at a time. */

@@ -11,14 +11,7 @@ import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Line } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import { type Chunk, lineAfter, lineAt } from "./chunk.ts";
-
-/** Lines, and whose they are. */
-export interface Arrival {
-  /** Makes requests of the lines, before those that come earlier are answered. */
-  readonly session: { prepare(line: Line): Request };
-  /** The lines. */
-  readonly lines: Lines;
-}
+import type { Submission } from "./submission.ts";
 
 /** How many requests to make at a time: with more, the first would leave the caches before it is answered. */
 const REQUESTS_AHEAD = 64;
@@ -27,15 +20,15 @@ const REQUESTS_AHEAD = 64;
 export class LookAhead {
   readonly #table: Pick<Table, "prefetch" | "readAhead">;
   readonly #chunk: Chunk;
-  #arrivals: readonly Arrival[] = [];
+  #submissions: readonly Submission<"prepare">[] = [];
   #texts: readonly string[] = [];
   /** The requests that were made last, and the index in the chunk of the first of them. */
   #requests: Request[] = [];
   #first = 0;
   /** For requests whose values are only on disk: when they will be in memory. */
   #reads = new Map<number, Promise<void>>();
-  /** The next line: of which arrival, which of its lines, and where in the chunk's memory. */
-  #arrival = 0;
+  /** The next line: of which submission, which of its lines, and where in the chunk's memory. */
+  #submission = 0;
   #line = 0;
   #start = 0;
 
@@ -45,13 +38,13 @@ export class LookAhead {
     this.#table = table;
   }
 
-  /** Begins with the lines of these arrivals, which the chunk holds, and which are these texts. */
-  begin(arrivals: readonly Arrival[], texts: readonly string[]): void {
-    this.#arrivals = arrivals;
+  /** Begins with the lines of these submissions, which the chunk holds, and which are these texts. */
+  begin(submissions: readonly Submission<"prepare">[], texts: readonly string[]): void {
+    this.#submissions = submissions;
     this.#texts = texts;
     this.#requests = [];
     this.#first = 0;
-    this.#arrival = 0;
+    this.#submission = 0;
     this.#line = 0;
     this.#start = this.#chunk.start;
   }
@@ -73,11 +66,11 @@ export class LookAhead {
     const requests = new Array<Request>(count);
     const keys: Text[] = [];
     for (let i = 0; i < count; i++) {
-      while (this.#line === this.#arrivals[this.#arrival]!.lines.count) {
-        this.#arrival++;
+      while (this.#line === this.#submissions[this.#submission]!.lines.count) {
+        this.#submission++;
         this.#line = 0;
       }
-      const { session, lines } = this.#arrivals[this.#arrival]!;
+      const { session, lines } = this.#submissions[this.#submission]!;
       const request = session.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
       requests[i] = request;
       const key = keyOf(request);
@@ -100,7 +93,7 @@ export class LookAhead {
     }
   }
 
-  /** The next line of an arrival. */
+  /** The next line of a submission. */
   #lineOf(lines: Lines, text: string): Line {
     const { memory } = this.#chunk;
     const line = lineAt(lines, { index: this.#line, text, memory, start: this.#start });

@@ -98,11 +98,11 @@ class Setup {
     });
     for (const [session, texts] of lines) {
       const all = { ...NO_LINES, count: texts.length };
-      batch.addArrival({ session, lines: all, arrivedAt: 0, resolve: () => {} });
+      batch.beginSubmission({ session, lines: all, arrivedAt: 0, resolve: () => {} });
       for (const [taken, text] of texts.entries()) {
         if (!await batch.add(Line.of(text), { taken, from: 0, next: 0 })) break;
       }
-      batch.endArrival();
+      batch.endSubmission();
     }
     await batch.serve();
   }

@@ -11,7 +11,8 @@ import { prepare } from "../../../server/dispatch/request.ts";
 import type { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
 import { Chunk } from "../../../server/turn/chunk.ts";
-import { type Arrival, LookAhead } from "../../../server/turn/look_ahead.ts";
+import { LookAhead } from "../../../server/turn/look_ahead.ts";
+import type { Submission } from "../../../server/turn/submission.ts";
 import type { Text } from "../../../tables/text.ts";
 import { contextWith } from "../../support/context.ts";
 import { linesIn } from "../../support/line_cuts.ts";
@@ -24,7 +25,7 @@ function lookAhead(connections: readonly (readonly string[])[]) {
   const chunk = new Chunk();
   const prefetch = (keys: readonly Text[]) => void told.push(keys.map(String));
   const ahead = new LookAhead(chunk, { prefetch });
-  const arrivals: Arrival[] = connections.map((texts, i) => ({
+  const submissions: Submission<"prepare">[] = connections.map((texts, i) => ({
     session: {
       prepare(line: Line) {
         prepared.push(`${i} ${line.text}`);
@@ -33,8 +34,8 @@ function lookAhead(connections: readonly (readonly string[])[]) {
     },
     lines: linesOf(texts),
   }));
-  chunk.load(arrivals);
-  ahead.begin(arrivals, connections.flat());
+  chunk.load(submissions);
+  ahead.begin(submissions, connections.flat());
   return { ahead, prepared, told };
 }
 
