@@ -14,7 +14,7 @@ import { Session, type Turns } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 import { logFault } from "../observe/event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
-import { LineReader } from "../input/lines.ts";
+import { LineReader } from "../input/line_reader.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
 import { badRequest, final } from "../reply.ts";
 import { linger } from "./farewell.ts";

@@ -7,8 +7,8 @@
 
 import { Buffer } from "node:buffer";
 import { copyText, Memory, Text } from "../../tables/text.ts";
-import { Line } from "../input/line.ts";
-import { LINE_FAULTS, type Lines } from "../input/lines.ts";
+import { Line, LINE_FAULTS } from "../input/line.ts";
+import type { Lines } from "../input/lines.ts";
 import type { Submission } from "./submission.ts";
 
 /** The size of a chunk, in bytes; a longer line gets a chunk of its own. */
