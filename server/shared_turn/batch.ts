@@ -14,9 +14,9 @@ import { type SharedTable, type Standing, TableError } from "../../tables/table.
 import { keyOf, type Request } from "../dispatch/request.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
+import { restOf } from "../input/lines.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { restOf } from "../turn/chunk.ts";
 import type { Time } from "../time.ts";
 import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
 import type { Submission } from "../turn/submission.ts";

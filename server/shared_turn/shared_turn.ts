@@ -9,12 +9,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, TableError } from "../../tables/table.ts";
 import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
-import type { Lines } from "../input/lines.ts";
+import { lineAfter, lineAt, type Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { Batch, type QueuedSubmission } from "./batch.ts";
-import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "../turn/chunk.ts";
+import { fittingFrom, headOf, SplitBuffer } from "../turn/split_buffer.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 import { Stopwatch } from "../turn/stopwatch.ts";
@@ -36,7 +36,7 @@ export class SharedTurn implements Turns {
   readonly #metrics: Metrics;
   readonly #timeout: number;
   readonly #splitter = new Splitter();
-  readonly #chunk = new Chunk();
+  readonly #buffer = new SplitBuffer();
   readonly #timer: ReturnType<typeof setInterval>;
   #submissions: QueuedSubmission[] = [];
   /** How many clients the next turn is likely to have. */
@@ -153,9 +153,9 @@ export class SharedTurn implements Turns {
 
   /** Adds the lines of connections, as many as find a place. */
   async #add(batch: Batch, submissions: readonly QueuedSubmission[]): Promise<void> {
-    const chunk = this.#chunk;
-    chunk.load(submissions);
-    const texts = await this.#splitter.split(chunk.text, chunk.count);
+    const buffer = this.#buffer;
+    buffer.load(submissions);
+    const texts = await this.#splitter.split(buffer.text, buffer.count);
     let first = 0;
     for (const submission of submissions) {
       const { count } = headOf(submission.lines);
@@ -170,7 +170,7 @@ export class SharedTurn implements Turns {
     texts: readonly string[],
   ): Promise<void> {
     batch.beginSubmission(submission);
-    // Where the connection has them: they stay there until they are answered, and the chunk does not.
+    // Where the connection has them: they stay there until they are answered; in the buffer they do not.
     const { memory, start } = submission.lines.text;
     let from = 0;
     for (let taken = 0; taken < texts.length; taken++) {

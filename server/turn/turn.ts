@@ -14,13 +14,13 @@ import { type Table, TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/request.ts";
 import type { Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
-import type { Lines } from "../input/lines.ts";
+import { lineAfter, type Lines, restOf } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { serverError } from "../reply.ts";
-import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { RoundRobin } from "./round_robin.ts";
+import { fittingFrom, headCount, SplitBuffer } from "./split_buffer.ts";
 import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
 import type { Submission } from "./submission.ts";
 import { REAL_TIME, type Time } from "../time.ts";
@@ -40,7 +40,7 @@ export class Turn implements Turns {
   readonly #onFatal: (error: unknown) => void;
   readonly #roundRobin: RoundRobin;
   readonly #splitter = new Splitter();
-  readonly #chunk = new Chunk();
+  readonly #buffer = new SplitBuffer();
   readonly #ahead: LookAhead;
   /** How long the server may work at a time. */
   readonly slice: TimeSlice;
@@ -67,7 +67,7 @@ export class Turn implements Turns {
     this.#time = time;
     this.#stopwatch = new Stopwatch(time, metrics.slow.ms);
     this.#table = table;
-    this.#ahead = new LookAhead(this.#chunk, table);
+    this.#ahead = new LookAhead(this.#buffer, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
     this.#roundRobin = new RoundRobin(metrics, time);
@@ -118,9 +118,9 @@ export class Turn implements Turns {
         let now: number;
         do {
           const some = fittingFrom(submissions, done);
-          this.#chunk.load(some);
-          const { text, count } = this.#chunk;
-          this.#answerChunk(some, await this.#splitter.split(text, count), rests);
+          this.#buffer.load(some);
+          const { text, count } = this.#buffer;
+          this.#answerAll(some, await this.#splitter.split(text, count), rests);
           done += some.length;
           now = this.#stopwatch.look();
         } while (!this.slice.isUsedUp(now) && done < submissions.length);
@@ -138,14 +138,14 @@ export class Turn implements Turns {
   }
 
   /** Answers the lines of some connections, which are these texts, and notes which lines each did not take. */
-  #answerChunk(
+  #answerAll(
     submissions: readonly TurnSubmission[],
     texts: readonly string[],
     rests: (Lines | undefined)[],
   ): void {
     this.#stopwatch.start();
     this.#ahead.begin(submissions, texts);
-    let from = this.#chunk.start;
+    let from = this.#buffer.start;
     let first = 0;
     for (const submission of submissions) {
       const { lines } = submission;
@@ -155,7 +155,7 @@ export class Turn implements Turns {
     }
   }
 
-  /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
+  /** Answers lines, from this line and this byte of the buffer on; returns those that are left. */
   #answerLines(
     { session, lines }: TurnSubmission,
     { first, from }: { first: number; from: number },
@@ -184,7 +184,7 @@ export class Turn implements Turns {
       if (answered === "not taken") break;
       taken++;
       last = request;
-      next = lineAfter(this.#chunk.memory, request.line.end);
+      next = lineAfter(this.#buffer.memory, request.line.end);
       if (answered === "stops") break;
       const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
       if (!isLook) continue;

@@ -73,7 +73,7 @@ Deno.test("sessions that submit at once each get their own lines, in order", asy
     const expected = takers.map((_, i) => {
       const sign = signs[(i + round) % 4];
       const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${sign}${round} ${i} ${j}`);
-      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than a chunk.
+      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than the buffer takes.
       if (i % 50 === 0) lines.push(long.repeat(3));
       return [...lines, ""];
     });
@@ -141,7 +141,7 @@ Deno.test("a rest stays where it is, whatever others send, and is not copied", a
   assertEquals(taker.taken, ["a", "bé", "not UTF-8!", "c"]);
 });
 
-Deno.test("a rest that is more than a chunk is taken from where it begins", async () => {
+Deno.test("a rest that is more than the split buffer takes is taken from where it begins", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(7);
   const names = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(1_000)}`);

@@ -1,29 +1,27 @@
 /**
- * The lines that go through TextLineStream together. The turn fills a chunk with the lines of as many
- * connections as fit, because a chunk costs as much as several lines do.
+ * The lines that go through TextLineStream together. A turn fills the buffer with the lines of as many
+ * connections as fit, because a chunk of the stream costs as much as several lines do.
  *
  * @module
  */
 
 import { Buffer } from "node:buffer";
 import { copyText, Memory, Text } from "../../tables/text.ts";
-import { Line, LINE_FAULTS } from "../input/line.ts";
 import type { Lines } from "../input/lines.ts";
 import type { Submission } from "./submission.ts";
 
-/** The size of a chunk, in bytes; a longer line gets a chunk of its own. */
-const CHUNK_BYTES_MAX = 32_768;
+/** The size of the buffer, in bytes; a longer line is split on its own, where it is. */
+const BUFFER_BYTES = 32_768;
 /** How many lines to split at a time: lines after the last that a connection takes are split in vain. */
-const CHUNK_LINES_MAX = 1_024;
+const SPLIT_LINES_MAX = 1_024;
 const LF = 0x0a;
-const CR = 0x0d;
 
 // The lines are valid UTF-8. ignoreBOM: a leading U+FEFF is text, and without it two keys would be one.
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A chunk of lines. One object serves chunk after chunk: its content is valid until the next load. */
-export class Chunk {
-  readonly #buffer = new Memory(CHUNK_BYTES_MAX);
+/** The lines to split at a time. Its content is valid until the next load. */
+export class SplitBuffer {
+  readonly #buffer = new Memory(BUFFER_BYTES);
   readonly #asBuffer = bufferOf(this.#buffer);
   #source = new Text(this.#buffer, 0, 0);
   #count = 0;
@@ -32,7 +30,7 @@ export class Chunk {
   /** Takes in the lines of these connections, or the head of the only one. */
   load(all: readonly Pick<Submission, "lines">[]): void {
     const first = headOf(all[0]!.lines);
-    if (first.text.length > CHUNK_BYTES_MAX) {
+    if (first.text.length > BUFFER_BYTES) {
       this.#source = first.text;
       this.#count = first.count;
       this.#isPrintable = first.isPrintable;
@@ -66,7 +64,7 @@ export class Chunk {
     return this.#source.start;
   }
 
-  /** The whole chunk as a string. */
+  /** All of them as a string. */
   get text(): string {
     const { memory, start, end } = this.#source;
     if (!this.#isPrintable) return decoder.decode(this.#source.toBytes());
@@ -81,29 +79,9 @@ function bufferOf({ bytes }: Memory): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** The beginning of the line after the one that ends at this byte. */
-export function lineAfter({ bytes }: Memory, end: number): number {
-  return bytes[end] === CR ? end + 2 : end + 1;
-}
-
-/** The line with this index among these lines, whose text is known, and which begins at this byte. */
-export function lineAt(
-  { isPrintable, faults }: Lines,
-  { index, text, memory, start }: { index: number; text: string; memory: Memory; start: number },
-): Line {
-  const end = isPrintable ? start + text.length : endOfLine(memory, start);
-  return new Line(text, {
-    memory,
-    start,
-    end,
-    isPrintable,
-    fault: LINE_FAULTS[faults?.[index] ?? 0],
-  });
-}
-
 /**
- * Those of these submissions that fit in one chunk, from this one on: at least one. A submission with more lines
- * than may be split at a time gets its own chunk.
+ * Those of these submissions whose lines may be split together, from this one on: at least one. A submission
+ * with more lines than may be split at a time is alone.
  */
 export function fittingFrom<Some extends Pick<Submission, "lines">>(
   submissions: readonly Some[],
@@ -115,7 +93,7 @@ export function fittingFrom<Some extends Pick<Submission, "lines">>(
     const { text, count } = submissions[to]!.lines;
     bytes += text.length;
     lines += count;
-    if ((bytes > CHUNK_BYTES_MAX || lines > CHUNK_LINES_MAX) && to > from) break;
+    if ((bytes > BUFFER_BYTES || lines > SPLIT_LINES_MAX) && to > from) break;
     to++;
   }
   return to - from === submissions.length ? submissions : submissions.slice(from, to);
@@ -123,35 +101,14 @@ export function fittingFrom<Some extends Pick<Submission, "lines">>(
 
 /** How many of these lines may be split at a time. */
 export function headCount({ count }: Lines): number {
-  return Math.min(count, CHUNK_LINES_MAX);
+  return Math.min(count, SPLIT_LINES_MAX);
 }
 
 /** The first of these lines, as many as may be split at a time. */
 export function headOf(lines: Lines): Lines {
-  if (lines.count <= CHUNK_LINES_MAX) return lines;
+  if (lines.count <= SPLIT_LINES_MAX) return lines;
   const { memory, start } = lines.text;
   let end = start;
-  for (let i = 0; i < CHUNK_LINES_MAX; i++) end = memory.bytes.indexOf(LF, end) + 1;
-  return { ...lines, text: new Text(memory, start, end), count: CHUNK_LINES_MAX };
-}
-
-/** The remaining lines, which stay where they are; undefined if there are none. */
-export function restOf(
-  { text, count, isPrintable, faults }: Lines,
-  { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },
-): Lines | undefined {
-  if (taken === count) return undefined;
-  return {
-    text: new Text(text.memory, text.start + from, text.end),
-    count: count - taken,
-    isPrintable,
-    faults: faults?.subarray(taken),
-    ready,
-  };
-}
-
-/** The end of the line that begins at this byte, without its LF or CR LF. */
-function endOfLine({ bytes }: Memory, from: number): number {
-  const lf = bytes.indexOf(LF, from);
-  return lf > from && bytes[lf - 1] === CR ? lf - 1 : lf;
+  for (let i = 0; i < SPLIT_LINES_MAX; i++) end = memory.bytes.indexOf(LF, end) + 1;
+  return { ...lines, text: new Text(memory, start, end), count: SPLIT_LINES_MAX };
 }
