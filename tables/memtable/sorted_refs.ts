@@ -1,21 +1,21 @@
 /**
  * References to records in sorted order, such as by key or by expiry.
  *
- * References are in chunks. The order between chunks is always exact; within a chunk it is made when someone
- * reads the chunk. So a reference is added without looking at other records, which would have to be fetched
- * from memory one after the other, and a reader sorts no more than the chunks that it reads, however much was
- * added.
+ * References are in leaves, as in a B+ tree of two levels. The order between leaves is always exact; within a
+ * leaf it is made when someone reads the leaf. So a reference is added without looking at other records, which
+ * would have to be fetched from memory one after the other, and a reader sorts no more than the leaves that it
+ * reads, however much was added.
  *
  * @module
  */
 
 import { MemoryBudget } from "./memory_budget.ts";
 
-/** The references of a chunk before it is split: few enough that sorting them takes about a millisecond. */
-const CHUNK_REFS_MAX = 2_048;
-/** Two chunks that hold no more are joined: so little that the next split is far off. */
-const JOINED_REFS_MAX = CHUNK_REFS_MAX / 4;
-/** How many references are looked at for one that splits a chunk in about half. */
+/** The references of a leaf before it is split: few enough that sorting them takes about a millisecond. */
+const LEAF_REFS_MAX = 2_048;
+/** Two leaves that hold no more are joined: so little that the next split is far off. */
+const JOINED_REFS_MAX = LEAF_REFS_MAX / 4;
+/** How many references are looked at for one that splits a leaf in about half. */
 const SAMPLE_REFS = 15;
 
 /** An order of records: where each of them belongs. */
@@ -29,14 +29,14 @@ export interface Order<Place> {
 }
 
 /**
- * References in chunks. Adding and removing take a binary search for the chunk; counting takes a step for
- * each chunk. What is added to a chunk is sorted once, by its next reader.
+ * References in leaves. Adding and removing take a binary search for the leaf; counting takes a step for each
+ * leaf. What is added to a leaf is sorted once, by its next reader.
  */
 export class SortedRefs<Place> {
   readonly #order: Order<Place>;
   readonly #budget: MemoryBudget;
-  readonly #chunks: Chunk<Place>[] = [];
-  /** What comes before this place is in an earlier chunk, and nothing else is. */
+  readonly #leaves: Leaf<Place>[] = [];
+  /** What comes before this place is in an earlier leaf, and nothing else is. */
   readonly #starts: Place[] = [];
 
   /** Creates an empty list, whose memory comes from this budget. */
@@ -48,28 +48,28 @@ export class SortedRefs<Place> {
   /** Adds a reference. While it is in the list, its place in the order must not change. */
   add(ref: number): void {
     const place = this.#order.placeOf(ref);
-    if (this.#chunks.length === 0) this.#insert(0, this.#newChunk(), place);
-    let c = this.#chunkAt(place);
-    if (this.#chunks[c]!.isFull) {
-      this.#split(c, place);
-      if (this.#order.compare(this.#starts[c + 1]!, place) <= 0) c++;
+    if (this.#leaves.length === 0) this.#insert(0, this.#newLeaf(), place);
+    let index = this.#leafAt(place);
+    if (this.#leaves[index]!.isFull) {
+      this.#split(index, place);
+      if (this.#order.compare(this.#starts[index + 1]!, place) <= 0) index++;
     }
-    this.#chunks[c]!.add(ref);
+    this.#leaves[index]!.add(ref);
   }
 
   /** Removes a reference, which must be in the list. */
   remove(ref: number): void {
-    const c = this.#chunkAt(this.#order.placeOf(ref));
-    if (!this.#chunks[c]?.remove(ref)) {
+    const index = this.#leafAt(this.#order.placeOf(ref));
+    if (!this.#leaves[index]?.remove(ref)) {
       throw new Error("Cannot remove a reference: it is not in the list");
     }
-    this.#join(c);
-    this.#join(c - 1);
+    this.#join(index);
+    this.#join(index - 1);
   }
 
   /** Replaces a reference by another one with the same place. */
   replace(from: number, to: number): void {
-    if (!this.#chunks[this.#chunkAt(this.#order.placeOf(from))]?.replace(from, to)) {
+    if (!this.#leaves[this.#leafAt(this.#order.placeOf(from))]?.replace(from, to)) {
       throw new Error("Cannot replace a reference: it is not in the list");
     }
   }
@@ -91,30 +91,30 @@ export class SortedRefs<Place> {
 
   /** How many references come before a place. */
   countBefore(place: Place): number {
-    const c = this.#chunkAt(place);
-    let count = this.#chunks[c]?.countBefore(place) ?? 0;
-    for (let i = 0; i < c; i++) count += this.#chunks[i]!.length;
+    const index = this.#leafAt(place);
+    let count = this.#leaves[index]?.countBefore(place) ?? 0;
+    for (let i = 0; i < index; i++) count += this.#leaves[i]!.length;
     return count;
   }
 
   /** The references from a place on, or all, in sorted order. */
   *from(place?: Place): Generator<number> {
-    const first = place === undefined ? 0 : this.#chunkAt(place);
-    for (let c = first; c < this.#chunks.length; c++) {
-      const chunk = this.#chunks[c]!;
-      chunk.sort();
-      let i = c === first && place !== undefined ? chunk.countBefore(place) : 0;
-      for (; i < chunk.length; i++) yield chunk.refs[i]!;
+    const first = place === undefined ? 0 : this.#leafAt(place);
+    for (let index = first; index < this.#leaves.length; index++) {
+      const leaf = this.#leaves[index]!;
+      leaf.sort();
+      let i = index === first && place !== undefined ? leaf.countBefore(place) : 0;
+      for (; i < leaf.length; i++) yield leaf.refs[i]!;
     }
   }
 
-  /** The memory of all chunks. */
+  /** The memory of all leaves. */
   *buffers(): Generator<ArrayBuffer> {
-    for (const { refs } of this.#chunks) yield refs.buffer;
+    for (const { refs } of this.#leaves) yield refs.buffer;
   }
 
-  /** The chunk for a place: the last one that starts there or before, or else the first. */
-  #chunkAt(place: Place): number {
+  /** The leaf for a place: the last one that starts there or before, or else the first. */
+  #leafAt(place: Place): number {
     const order = this.#order;
     const starts = this.#starts;
     let low = 1;
@@ -127,45 +127,45 @@ export class SortedRefs<Place> {
     return low - 1;
   }
 
-  /** Makes room for a place in a full chunk. */
-  #split(c: number, place: Place): void {
-    const chunk = this.#chunks[c]!;
-    const isLast = c === this.#chunks.length - 1;
-    if (isLast && chunk.endsBefore(place)) {
-      // Keys that arrive in sorted order leave full chunks.
-      this.#insert(c + 1, this.#newChunk(), place);
+  /** Makes room for a place in a full leaf. */
+  #split(index: number, place: Place): void {
+    const leaf = this.#leaves[index]!;
+    const isLast = index === this.#leaves.length - 1;
+    if (isLast && leaf.endsBefore(place)) {
+      // Keys that arrive in sorted order fill each leaf.
+      this.#insert(index + 1, this.#newLeaf(), place);
     } else {
-      const middle = this.#order.placeOf(chunk.middle());
-      const rest = this.#newChunk();
-      chunk.splitAt(middle, rest);
-      this.#insert(c + 1, rest, middle);
+      const middle = this.#order.placeOf(leaf.middle());
+      const rest = this.#newLeaf();
+      leaf.splitAt(middle, rest);
+      this.#insert(index + 1, rest, middle);
     }
   }
 
-  /** Joins a chunk with the next one if one of them is empty, or both together hold little. */
-  #join(c: number): void {
-    const [chunk, next] = [this.#chunks[c], this.#chunks[c + 1]];
-    if (chunk === undefined || next === undefined) return;
-    const isOneEmpty = chunk.length === 0 || next.length === 0;
-    if (!isOneEmpty && chunk.length + next.length > JOINED_REFS_MAX) return;
-    chunk.append(next);
-    this.#chunks.splice(c + 1, 1);
+  /** Joins a leaf with the next one if one of them is empty, or both together hold little. */
+  #join(index: number): void {
+    const [leaf, next] = [this.#leaves[index], this.#leaves[index + 1]];
+    if (leaf === undefined || next === undefined) return;
+    const isOneEmpty = leaf.length === 0 || next.length === 0;
+    if (!isOneEmpty && leaf.length + next.length > JOINED_REFS_MAX) return;
+    leaf.append(next);
+    this.#leaves.splice(index + 1, 1);
     this.#budget.free(next.refs.buffer);
-    this.#starts.splice(c + 1, 1);
+    this.#starts.splice(index + 1, 1);
   }
 
-  #newChunk(): Chunk<Place> {
-    return new Chunk(this.#order, this.#budget.integers(CHUNK_REFS_MAX));
+  #newLeaf(): Leaf<Place> {
+    return new Leaf(this.#order, this.#budget.integers(LEAF_REFS_MAX));
   }
 
-  #insert(c: number, chunk: Chunk<Place>, start: Place): void {
-    this.#chunks.splice(c, 0, chunk);
-    this.#starts.splice(c, 0, this.#order.copyOf(start));
+  #insert(index: number, leaf: Leaf<Place>, start: Place): void {
+    this.#leaves.splice(index, 0, leaf);
+    this.#starts.splice(index, 0, this.#order.copyOf(start));
   }
 }
 
 /** A run of references: some in order, then some in any order. */
-class Chunk<Place> {
+class Leaf<Place> {
   readonly #order: Order<Place>;
   readonly refs: Int32Array<ArrayBuffer>;
   length = 0;
@@ -178,7 +178,7 @@ class Chunk<Place> {
   }
 
   get isFull(): boolean {
-    return this.length === CHUNK_REFS_MAX;
+    return this.length === LEAF_REFS_MAX;
   }
 
   add(ref: number): void {
@@ -215,8 +215,8 @@ class Chunk<Place> {
     return true;
   }
 
-  /** Adds the references of a chunk that comes after this one. */
-  append(next: Chunk<Place>): void {
+  /** Adds the references of a leaf that comes after this one. */
+  append(next: Leaf<Place>): void {
     if (this.#sorted === this.length) this.#sorted += next.#sorted;
     this.refs.set(next.refs.subarray(0, next.length), this.length);
     this.length += next.length;
@@ -254,8 +254,8 @@ class Chunk<Place> {
     return this.#inOrder(sample)[SAMPLE_REFS >>> 1]!;
   }
 
-  /** Moves the references from this place on to an empty chunk. Those in order stay so. */
-  splitAt(place: Place, rest: Chunk<Place>): void {
+  /** Moves the references from this place on to an empty leaf. Those in order stay so. */
+  splitAt(place: Place, rest: Leaf<Place>): void {
     const { refs, length } = this;
     const kept = this.#indexAmong(this.#sorted, place);
     rest.refs.set(refs.subarray(kept, this.#sorted));
