@@ -18,7 +18,7 @@ const LEAF_REFS = 2_048;
 
 /** Orders references as the numbers that they are. */
 const REF_ORDER: Order<number> = {
-  placeOf: (ref) => ref,
+  sortKeyOf: (ref) => ref,
   copyOf: (ref) => ref,
   compare: (a, b) => a - b,
 };
@@ -29,13 +29,13 @@ class CountingOrder implements Order<number> {
   looks = 0;
   comparisons = 0;
 
-  placeOf(ref: number): number {
+  sortKeyOf(ref: number): number {
     this.looks++;
     return ref;
   }
 
-  copyOf(place: number): number {
-    return place;
+  copyOf(sortKey: number): number {
+    return sortKey;
   }
 
   compare(a: number, b: number): number {
