@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SlowRequest } from "../server/observe/slow_requests.ts";
 import type { Source } from "../server/observe/stats.ts";
-import { plain, SAFE_HEADERS, send } from "./answer.ts";
+import { plain, SAFE_HEADERS, send } from "./http_response.ts";
 import { FrameMaker } from "./frame.ts";
 
 /** A frame a second, for an hour. */

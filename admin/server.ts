@@ -17,7 +17,7 @@ import { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
 import { REAL_TIME } from "../server/time.ts";
 import { StartError } from "../server/settings/settings.ts";
 import { refusalOf } from "./access.ts";
-import { type Answer, plain, send } from "./answer.ts";
+import { type HttpResponse, plain, send } from "./http_response.ts";
 import { exposition, EXPOSITION_TYPE } from "./exposition.ts";
 import { isReady } from "./health.ts";
 import { keysPage, valueOf } from "./keys.ts";
@@ -62,17 +62,19 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 /** Answers one request after another. Never throws. */
 function handlerOf(
   parts: ServerParts,
-  { files, live, places }: { files: ReadonlyMap<string, Answer>; live: Live; places: Places },
+  { files, live, places }: { files: ReadonlyMap<string, HttpResponse>; live: Live; places: Places },
 ): Handler {
   const { services, settings } = parts;
-  const answers = new Map<string, (query: URLSearchParams) => Answer | Promise<Answer>>([
-    ...[...files].map(([path, file]) => [path, () => file] as const),
-    ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
-    ["/api/keys", (query) => keysPage(query, parts)],
-    ["/api/value", (query) => valueOf(query, parts)],
-  ]);
+  const answers = new Map<string, (query: URLSearchParams) => HttpResponse | Promise<HttpResponse>>(
+    [
+      ...[...files].map(([path, file]) => [path, () => file] as const),
+      ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
+      ["/api/keys", (query) => keysPage(query, parts)],
+      ["/api/value", (query) => valueOf(query, parts)],
+    ],
+  );
   const wrongPasswords = new WrongPasswords(REAL_TIME);
-  const open = new Map<string, () => Answer>([
+  const open = new Map<string, () => HttpResponse>([
     ["/healthz", () => plain(200, "alive")],
     ["/readyz", () => isReady(services)],
   ]);
