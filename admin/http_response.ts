@@ -48,7 +48,7 @@ export function json(status: number, value: unknown): HttpResponse {
   return { status, type: "application/json", body: JSON.stringify(value) };
 }
 
-/** Sends a whole answer, without its body if only the head was requested. */
+/** Sends a whole response, without its body if only the head was requested. */
 export function send(
   response: ServerResponse,
   { status, type, body, headers }: HttpResponse,

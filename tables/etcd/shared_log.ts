@@ -26,8 +26,8 @@ export interface Position extends EntryId {
   readonly end: number;
 }
 
-/** What the log answered. */
-export interface Answer {
+/** What came of following the log, or of appending to it. */
+export interface LogResult {
   /** Whether the entry is in the log; without an entry, whether no other server has appended any. */
   readonly isDone: boolean;
   /** What others have appended, in order. */
@@ -47,8 +47,8 @@ const NEXT_BYTES = 1;
 const ENTRY_EXTRA_BYTES = 256;
 /** How long to wait before the next attempt, in milliseconds. */
 const RETRY_MS = 50;
-const NOTHING: Answer = { isDone: false, entries: [], isAll: true };
-const DONE: Answer = { isDone: true, entries: [], isAll: true };
+const NOTHING: LogResult = { isDone: false, entries: [], isAll: true };
+const DONE: LogResult = { isDone: true, entries: [], isAll: true };
 
 /** Where an entry is that starts here. */
 export function positionOf({ start, mark }: EntryId, entry: Bytes): Position {
@@ -104,7 +104,7 @@ export class SharedLog {
    * A transaction of etcd that only reads is linearizable as long as one of its reads is, and those in
    * `failure` are, whether or not they are carried out.
    */
-  async follow(deadline: number): Promise<Answer> {
+  async follow(deadline: number): Promise<LogResult> {
     let pageBytes = 0;
     const { succeeded, results } = await this.#engine.repeatable(() => {
       this.calls++;
@@ -122,7 +122,7 @@ export class SharedLog {
    * Appends an entry. Throws TableError if that certainly did not take place, UncertainError if that is
    * unknown, and LostPositionError.
    */
-  async append(entry: Bytes, deadline: number): Promise<Answer> {
+  async append(entry: Bytes, deadline: number): Promise<LogResult> {
     const mark = `${this.#server}-${++this.#attempts}`;
     for (;;) {
       this.calls++;
@@ -159,7 +159,7 @@ export class SharedLog {
   #noteAttempt(
     { succeeded, revision, results }: TxnResult,
     { entry, mark, pageBytes }: { entry: Bytes; mark: string; pageBytes: number },
-  ): Answer {
+  ): LogResult {
     if (succeeded) {
       this.#claim.noteSuccess();
       this.#page.came(false);
@@ -181,7 +181,7 @@ export class SharedLog {
   async #settle(
     { entry, mark, error }: { entry: Bytes; mark: string; error: UncertainError | EngineFullError },
     deadline: number,
-  ): Promise<Answer> {
+  ): Promise<LogResult> {
     const until = Math.max(deadline, Date.now() + this.#settleMs);
     const isDecided = error instanceof EngineFullError;
     const found = await (isDecided ? this.#look(until) : this.#fence(mark, until))
@@ -244,14 +244,14 @@ export class SharedLog {
     };
   }
 
-  #takePage(results: readonly OpResult[], pageBytes: number): Answer {
+  #takePage(results: readonly OpResult[], pageBytes: number): LogResult {
     const answer = this.#take(results, pageBytes);
     this.#page.came(!answer.isAll);
     return answer;
   }
 
   /** Moves to the last of the entries that were read. Throws TableError and LostPositionError. */
-  #take([own, page]: readonly OpResult[], pageBytes: number): Answer {
+  #take([own, page]: readonly OpResult[], pageBytes: number): LogResult {
     if (own!.kvs.length === 0) throw new LostPositionError();
     const pageEnd = this.#position.end + pageBytes;
     for (const { key, value } of page!.kvs) {

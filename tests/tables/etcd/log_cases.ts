@@ -12,7 +12,7 @@ import { changesOf, ChangeWriter } from "../../../tables/etcd/entry.ts";
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";
 import {
-  type Answer,
+  type LogResult,
   LostPositionError,
   positionOf,
   SharedLog,
@@ -36,7 +36,7 @@ function entryOf(value: string): Bytes {
 }
 
 /** What entries put; an empty one puts nothing. */
-function valuesOf({ entries }: Answer): string[] {
+function valuesOf({ entries }: LogResult): string[] {
   return entries.map((entry) => [...changesOf(entry)].map(({ value }) => String(value)).join());
 }
 
@@ -66,7 +66,7 @@ class Setup {
   async values(): Promise<string[]> {
     const get = { type: "get", ...this.space.log } as const;
     const { results } = await this.#cluster.once({ success: [get] }, soon());
-    return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as Answer);
+    return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as LogResult);
   }
 
   /** Trims the log by an entry. */
