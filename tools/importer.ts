@@ -8,7 +8,7 @@
 import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
 import type { Entry } from "./record.ts";
-import { type Batch, BATCH_SIZE, type Item, type Source } from "./source.ts";
+import { BATCH_SIZE, type Item, type ItemBatch, type Source } from "./source.ts";
 
 /** How to import. */
 export interface ImportOptions {
@@ -85,7 +85,7 @@ export async function importAll(
   return importer.account;
 }
 
-function sizeOf({ items }: Batch): number {
+function sizeOf({ items }: ItemBatch): number {
   return items.reduce((size, { entry }) => size + (entry?.value.length ?? 0), 0);
 }
 
@@ -111,7 +111,7 @@ class Importer {
   }
 
   /** Stores a batch. It is fulfilled once every reply is there, whatever the server refused: see `account`. */
-  async store({ items, fraction }: Batch): Promise<void> {
+  async store({ items, fraction }: ItemBatch): Promise<void> {
     const { account } = this;
     if (account.stopped !== undefined) return;
     const inFlight: Promise<void>[] = [];

@@ -15,7 +15,7 @@ import {
   leftOut,
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import { type Batch, gathered, type Item, type Source } from "./source.ts";
+import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
@@ -45,7 +45,7 @@ export class MemcachedSource implements Source {
   }
 
   /** Yields all values, in no order. Throws ToolError. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+  async *batches(signal: AbortSignal): AsyncGenerator<ItemBatch, void, undefined> {
     // While its list waits to be read, memcached holds up requests for some of the keys, ours among them.
     using lister = await StreamReader.open({ ...this.#address, isReadAhead: true });
     using reader = await StreamReader.open(this.#address);

@@ -15,7 +15,7 @@ import {
   leftOut,
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import { type Batch, gathered, type Item, type Source } from "./source.ts";
+import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
 import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
@@ -69,7 +69,7 @@ export class RedisSource implements Source {
   }
 
   /** Yields all strings, in the order of SCAN, which may give a key twice. Throws ToolError. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+  async *batches(signal: AbortSignal): AsyncGenerator<ItemBatch, void, undefined> {
     using redis = await StreamReader.open(this.#address);
     await logIn(redis, this.#login);
     const total = await expect(redis, ["DBSIZE"]);

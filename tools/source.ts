@@ -20,7 +20,7 @@ export interface Item {
 }
 
 /** Consecutive items. */
-export interface Batch {
+export interface ItemBatch {
   /** The items, in order. */
   readonly items: readonly Item[];
   /** How much of the source has been read, from 0 to 1; undefined if unknown. */
@@ -32,7 +32,7 @@ export interface Source {
   /** What an item is called in messages. */
   readonly unit: "line" | "key";
   /** Yields all items. It is asked for a batch only when there is room for one. */
-  batches(signal: AbortSignal): AsyncIterable<Batch>;
+  batches(signal: AbortSignal): AsyncIterable<ItemBatch>;
 }
 
 /** How many keys of another server are read at once. */
