@@ -6,7 +6,7 @@
  */
 
 import type { Client } from "../client/client.ts";
-import { lineOf } from "./record.ts";
+import { lineOf } from "./export_line.ts";
 
 /** The most keys of a batch. Two batches are read at a time, while a third one is written. */
 const BATCH_KEYS_MAX = 500;

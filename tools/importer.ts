@@ -7,7 +7,7 @@
 
 import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
-import type { Entry } from "./record.ts";
+import type { PortableEntry } from "./export_line.ts";
 import { BATCH_SIZE, type Item, type ItemBatch, type Source } from "./source.ts";
 
 /** How to import. */
@@ -131,7 +131,7 @@ class Importer {
    * Stores an entry, after any earlier entry of the same key that expires, whose EXPIRE must not hit this
    * one.
    */
-  #inOrder(item: Item, entry: Entry): Promise<void> {
+  #inOrder(item: Item, entry: PortableEntry): Promise<void> {
     const { key, expiresAt } = entry;
     const earlier = this.#expiring.get(key);
     if (earlier === undefined && expiresAt === undefined) return this.#put(item, entry);
@@ -142,7 +142,7 @@ class Importer {
     return work;
   }
 
-  async #put(item: Item, { key, value, expiresAt }: Entry): Promise<void> {
+  async #put(item: Item, { key, value, expiresAt }: PortableEntry): Promise<void> {
     if (expiresAt !== undefined && expiresAt - Date.now() < TTL_MS.min) {
       this.account.expired++;
       return;

@@ -6,7 +6,7 @@
 
 import { Buffer } from "node:buffer";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { EntryError, entryOf } from "./record.ts";
+import { EntryError, entryOf } from "./export_line.ts";
 import { BATCH_ITEMS_MAX, BATCH_SIZE, type Item, type ItemBatch, type Source } from "./source.ts";
 
 /**

@@ -5,14 +5,14 @@
  * @module
  */
 
-import type { Entry } from "./record.ts";
+import type { PortableEntry } from "./export_line.ts";
 
 /** An entry to import, or what is wrong with it. */
 export interface Item {
   /** Its position in the source, counted from 1. */
   readonly place: number;
   /** What to store; undefined if it can't be stored. */
-  readonly entry?: Entry;
+  readonly entry?: PortableEntry;
   /** Why it can't be stored; undefined if it can. */
   readonly fault?: string;
   /** The key of an entry that can't be stored, if it is known. */
