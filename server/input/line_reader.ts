@@ -126,7 +126,7 @@ export class LineReader {
   }
 
   /** The lines that end in what has been added, which this was found of. */
-  #linesOf({ count, end, isPrintable }: Survey): Lines | undefined {
+  #linesOf({ count, end, isPrintable }: PacketSurvey): Lines | undefined {
     if (count === 0) {
       this.#isTailPrintable &&= isPrintable;
       return undefined;
@@ -171,7 +171,7 @@ export class LineReader {
 }
 
 /** What a packet consists of. */
-interface Survey {
+interface PacketSurvey {
   /** How many lines end in it. */
   readonly count: number;
   /** Where the last of these lines ends: the byte after its LF. */
@@ -184,7 +184,7 @@ interface Survey {
  * Examines every byte from one place to another, so that later steps need not: four at a time while they are
  * printable ASCII, as most are, and 32 at a time in a long line.
  */
-function surveyOf({ bytes, view }: Memory, from: number, to: number): Survey {
+function surveyOf({ bytes, view }: Memory, from: number, to: number): PacketSurvey {
   let count = 0;
   let end = from;
   let isPrintable = true;
