@@ -16,7 +16,7 @@ import {
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
-import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { addressOf, type ServerAddress, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
 const MEMCACHED_PORT = 11211;
@@ -33,7 +33,7 @@ interface Listed extends ForeignKey {
 /** Reads all values of a memcached server. */
 export class MemcachedSource implements Source {
   readonly unit = "key";
-  readonly #address: Address;
+  readonly #address: ServerAddress;
 
   /** Reads what `memcached://host[:port]` names. Throws UsageError. */
   constructor(url: URL, { timeout }: { timeout: number }) {

@@ -16,7 +16,7 @@ import {
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
 import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
-import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { addressOf, type ServerAddress, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
 /** How many keys SCAN is asked to look at for one page. */
@@ -56,7 +56,7 @@ interface Login {
 /** Reads the strings of one database of a redis server. */
 export class RedisSource implements Source {
   readonly unit = "key";
-  readonly #address: Address;
+  readonly #address: ServerAddress;
   readonly #login: Login;
 
   /**
