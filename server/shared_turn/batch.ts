@@ -30,7 +30,7 @@ export interface QueuedSubmission extends Submission {
 }
 
 /** A request in a batch. */
-interface Slot {
+interface BatchedRequest {
   readonly request: Request;
   /** How many lines, and how many bytes, of its connection come before it. */
   readonly taken: number;
@@ -47,7 +47,7 @@ interface Slot {
 interface Group {
   readonly submission: QueuedSubmission;
   /** Emptied from its end where a request finds no place. */
-  readonly slots: Slot[];
+  readonly requests: BatchedRequest[];
   /** How many of its lines, and how many bytes, are served in this turn. */
   served: { taken: number; from: number };
   /** Whether its client must take replies before it is served any further. */
@@ -102,7 +102,7 @@ export class Batch {
 
   /** Begins with the lines of a connection. */
   beginSubmission(submission: QueuedSubmission): void {
-    this.#groups.push({ submission, slots: [], served: { taken: 0, from: 0 }, isHeldUp: false });
+    this.#groups.push({ submission, requests: [], served: { taken: 0, from: 0 }, isHeldUp: false });
   }
 
   /**
@@ -120,18 +120,25 @@ export class Batch {
     const { operation } = request;
     const isOpen = operation?.command.open === true;
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
-    if (isOpen && group.slots.length > 0) return false;
+    if (isOpen && group.requests.length > 0) return false;
     const isSettled = request.reply !== undefined || isOpen;
-    const slot: Slot = { request, taken, from, isSettled, isChanging: false, reply: request.reply };
+    const batched: BatchedRequest = {
+      request,
+      taken,
+      from,
+      isSettled,
+      isChanging: false,
+      reply: request.reply,
+    };
     this.#lineBytes += next - from;
     const end = (reply: Reply | undefined) => {
-      slot.reply = reply;
+      batched.reply = reply;
       if (isOpen && !session.fits(reply!)) {
         group.isHeldUp = true;
         return false;
       }
       if (isSettled) session.take(reply!);
-      group.slots.push(slot);
+      group.requests.push(batched);
       group.served = { taken: taken + 1, from: next };
       return reply?.last !== true && session.room > 0;
     };
@@ -147,8 +154,8 @@ export class Batch {
 
   /** Ends with the lines of that connection. */
   endSubmission(): void {
-    const { submission, slots, isHeldUp } = this.#groups.at(-1)!;
-    if (slots.length > 0 || isHeldUp) return;
+    const { submission, requests, isHeldUp } = this.#groups.at(-1)!;
+    if (requests.length > 0 || isHeldUp) return;
     this.#groups.pop();
     this.#options.onUnplaced(submission);
   }
@@ -169,13 +176,13 @@ export class Batch {
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
-    for (const { submission, slots, served, isHeldUp } of this.#groups) {
+    for (const { submission, requests, served, isHeldUp } of this.#groups) {
       const { session, lines, resolve } = submission;
-      if (slots.length === 0 && !isHeldUp) {
+      if (requests.length === 0 && !isHeldUp) {
         this.#options.onUnplaced(submission);
         continue;
       }
-      if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
+      if (isUncertain && requests.some(({ isChanging }) => isChanging)) {
         session.drop();
         session.release(undefined);
         session.client.end();
@@ -184,12 +191,12 @@ export class Batch {
       }
       if (failure !== undefined) {
         session.drop();
-        for (const slot of slots) {
-          if (!slot.isSettled) slot.reply = failure;
-          session.take(slot.reply!);
+        for (const batched of requests) {
+          if (!batched.isSettled) batched.reply = failure;
+          session.take(batched.reply!);
         }
       }
-      for (const { request, reply } of slots) session.count(request, reply!);
+      for (const { request, reply } of requests) session.count(request, reply!);
       session.release(restOf(lines, served));
       resolve();
     }
@@ -234,7 +241,7 @@ export class Batch {
   }
 
   get #isTouched(): boolean {
-    return this.#groups.some(({ slots }) => slots.some(({ isSettled }) => !isSettled));
+    return this.#groups.some(({ requests }) => requests.some(({ isSettled }) => !isSettled));
   }
 
   /** Reads what the requests need and runs them, until all that they have asked for was read. */
@@ -258,15 +265,15 @@ export class Batch {
       const { session } = group.submission;
       session.drop();
       group.isHeldUp = false;
-      for (let i = 0; i < group.slots.length; i++) {
-        const slot = group.slots[i]!;
+      for (let i = 0; i < group.requests.length; i++) {
+        const batched = group.requests[i]!;
         // Where many large values were asked for, the client must read some before there are more.
         const hasPlace = !this.#isOver && view.changedBytes <= FULL_BYTES &&
           (i === 0 || session.room > 0);
         let standing: Standing = hasPlace ? "done" : "late";
-        if (hasPlace && slot.isSettled) session.take(slot.reply!);
+        if (hasPlace && batched.isSettled) session.take(batched.reply!);
         else if (hasPlace) {
-          const ended = this.#runOne(group, slot);
+          const ended = this.#runOne(group, batched);
           standing = ended instanceof Promise ? await ended : ended;
         }
         if (standing === "alone") return standing;
@@ -274,19 +281,21 @@ export class Batch {
           isUnread = true;
           break;
         }
-        const isEnd = standing === "done" && slot.reply!.last;
-        const cut = isEnd ? i + 1 : standing === "late" ? i : group.slots.length;
-        if (cut < group.slots.length) [group.served] = group.slots.splice(cut) as [Slot];
+        const isEnd = standing === "done" && batched.reply!.last;
+        const cut = isEnd ? i + 1 : standing === "late" ? i : group.requests.length;
+        if (cut < group.requests.length) {
+          [group.served] = group.requests.splice(cut) as [BatchedRequest];
+        }
       }
     }
     return isUnread ? "unread" : "done";
   }
 
   /** Runs a request. "late": it finds no place in this turn. */
-  #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
+  #runOne(group: Group, batched: BatchedRequest): Standing | Promise<Standing> {
     const { session } = group.submission;
     const { view } = this.#options.table;
-    const { request } = slot;
+    const { request } = batched;
     view.begin(session);
     const mark = view.mark();
     const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
@@ -295,13 +304,13 @@ export class Batch {
     stopwatch?.count(1, request, session);
     stopwatch?.look();
     return reply instanceof Promise
-      ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
-      : this.#end(group, slot, { reply, mark });
+      ? reply.then((late) => this.#end(group, batched, { reply: late, mark }))
+      : this.#end(group, batched, { reply, mark });
   }
 
   #end(
     group: Group,
-    slot: Slot,
+    batched: BatchedRequest,
     { reply: given, mark }: { reply: Reply; mark: number },
   ): Standing | Promise<Standing> {
     const { table, table: { view } } = this.#options;
@@ -309,14 +318,14 @@ export class Batch {
     const standing = view.end();
     // `run` leaves what a handler did that has failed late; but nobody else has run here meanwhile.
     if (standing !== "done" || reply.code === 500) view.undo(mark);
-    if (standing === "again") return this.#runOne(group, slot);
+    if (standing === "again") return this.#runOne(group, batched);
     if (standing !== "done") return standing;
-    slot.isSettled = !view.isTouched;
-    slot.isChanging = view.mark() > mark;
+    batched.isSettled = !view.isTouched;
+    batched.isChanging = view.mark() > mark;
     const isTooMuch = view.changedBytes > table.changedBytesMax;
-    if (slot.isChanging && (this.#refusal !== undefined || isTooMuch)) {
+    if (batched.isChanging && (this.#refusal !== undefined || isTooMuch)) {
       view.undo(mark);
-      slot.isChanging = false;
+      batched.isChanging = false;
       if (this.#refusal === undefined && mark > 0) {
         this.#isOver = true;
         return "late";
@@ -330,7 +339,7 @@ export class Batch {
       group.isHeldUp = true;
       return "late";
     }
-    slot.reply = reply;
+    batched.reply = reply;
     session.take(reply);
     return "done";
   }
