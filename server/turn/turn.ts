@@ -12,7 +12,7 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/request.ts";
-import type { Turns } from "../dispatch/session.ts";
+import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import { lineAfter, type Lines, restOf } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
@@ -26,9 +26,10 @@ import type { Submission } from "./submission.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 
-type TurnSubmission = Submission<"prepare" | "answer" | "release" | "noteSlow">;
 /** What this turn uses of a session. */
-export type TurnSession = TurnSubmission["session"];
+export type TurnSession = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
+
+type TurnSubmission = Submission<keyof TurnSession>;
 
 /** After how many lines to look at the clock. */
 export const LINES_A_LOOK = 32;
