@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Access, Client } from "../command.ts";
+import type { Client } from "../command.ts";
 import { isHttp } from "../input/foreign.ts";
 import type { Line } from "../input/line.ts";
 import { type Lines, NO_LINES } from "../input/lines.ts";
@@ -15,6 +15,7 @@ import type { TimeSlice } from "../time_slice.ts";
 import { Admission, type Guesser } from "./admission.ts";
 import type { Outbox } from "./outbox.ts";
 import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
+import { type Peer, SessionClient } from "./session_client.ts";
 
 /** What answers lines: the turn of a table in this process, or of one in an engine. */
 export interface Turns {
@@ -40,58 +41,14 @@ export interface SessionOptions {
   readonly services: Omit<RequestContext, "client">;
   /** Where its replies go. */
   readonly outbox: Outbox;
-  /** Its number among those that are connected; 0 by default, for one that is not. */
-  readonly id?: number;
-  /** Its address, for the log. */
-  readonly address?: () => string | undefined;
+  /** Whose session it is, if it has a connection. */
+  readonly peer?: Peer;
   /** Set if it must give the password first. */
   readonly guesser?: Guesser | undefined;
 }
 
 /** A longer reply, in bytes, took some time to make, unless it is a table's value. */
 const COSTLY_BYTES = 1_024;
-
-/** What a session knows about its client. A class, because the engine knows the shape of each then. */
-class SessionClient implements Client {
-  readonly id: number;
-  access: Access | undefined;
-  wrongPasswords = 0;
-  readonly since: number;
-  activeAt: number;
-  requests = 0;
-  bytesReceived = 0;
-  bytesSent = 0;
-  readonly #outbox: Outbox;
-  readonly #address: (() => string | undefined) | undefined;
-
-  constructor(
-    { id, access, since, outbox, address }: {
-      id: number;
-      access: Access | undefined;
-      since: number;
-      outbox: Outbox;
-      address: (() => string | undefined) | undefined;
-    },
-  ) {
-    this.id = id;
-    this.access = access;
-    this.since = this.activeAt = since;
-    this.#outbox = outbox;
-    this.#address = address;
-  }
-
-  get address(): string | undefined {
-    return this.#address?.();
-  }
-
-  get bytesWaiting(): number {
-    return this.#outbox.size;
-  }
-
-  end(): void {
-    this.#outbox.abort();
-  }
-}
 
 /** The requests and the replies of one client. */
 export class Session {
@@ -114,13 +71,12 @@ export class Session {
   #promised: Promise<Reply> | undefined;
 
   /** The session of a client that has just connected. */
-  constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
+  constructor({ services, outbox, peer, guesser }: SessionOptions) {
     this.client = new SessionClient({
-      id,
       access: guesser === undefined ? "all" : undefined,
       since: services.now(),
       outbox,
-      address,
+      peer,
     });
     this.#context = { ...services, client: this.client };
     this.#outbox = outbox;
