@@ -161,7 +161,16 @@ function makeOperation(verb: string, exported: unknown): Operation {
   const answered = new Float64Array(CODE_MAX + 1);
   const letters = new TextEncoder().encode(verb);
   const usage = usageOf(verb, arity);
-  return { verb, letters, command, arity, isKeyed: arity.keys[0] === true, usage, answered, latency: new Latency() };
+  return {
+    verb,
+    letters,
+    command,
+    arity,
+    isKeyed: arity.keys[0] === true,
+    usage,
+    answered,
+    latency: new Latency(),
+  };
 }
 
 /** Why a value is not a Command, and how to fix it; undefined if it is one. */
