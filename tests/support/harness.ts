@@ -223,20 +223,23 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
   return new Deno.Command(program!, {
     args: rest,
     cwd: root,
+    clearEnv: true,
     // Busy machines make any request slow.
-    env: { ...UNSET, NO_COLOR: "1", KEYLINE_SLOW: "3600000", ...options.env },
+    env: { ...INHERITED, NO_COLOR: "1", KEYLINE_SLOW: "3600000", ...options.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
 }
 
-/** What is set for the tests is not meant for the servers that they start. An empty variable counts as unset. */
-const UNSET: Readonly<Record<string, string>> = isGranted(["env"])
+/**
+ * The environment of a server: without what is set for the tests, and without coverage, which makes it up to ten times
+ * as slow, and of which nothing is written when it is killed.
+ */
+const INHERITED: Readonly<Record<string, string>> = isGranted(["env"])
   ? Object.fromEntries(
-    Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("KEYLINE_")).map((
-      name,
-    ) => [name, ""]),
+    Object.entries(Deno.env.toObject())
+      .filter(([name]) => !/^(KEYLINE_.*|DENO_COVERAGE_DIR)$/.test(name)),
   )
   : {};
 
