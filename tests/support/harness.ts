@@ -233,15 +233,24 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
 }
 
 /**
- * The environment of a server: without what is set for the tests, and without coverage, which makes it up to ten times
- * as slow, and of which nothing is written when it is killed.
+ * What a server does not inherit: what is set for the tests, and coverage, which makes it up to ten times as slow, where
+ * servers have much to do. What they run there, others run as well; and when one is killed, its coverage is lost.
  */
+const NOT_INHERITED = /\/tests\/(system|tables|tools)\//.test(mainModule())
+  ? /^(KEYLINE_.*|DENO_COVERAGE_DIR)$/
+  : /^KEYLINE_/;
+
+/** The environment of a server. */
 const INHERITED: Readonly<Record<string, string>> = isGranted(["env"])
   ? Object.fromEntries(
-    Object.entries(Deno.env.toObject())
-      .filter(([name]) => !/^(KEYLINE_.*|DENO_COVERAGE_DIR)$/.test(name)),
+    Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_INHERITED.test(name)),
   )
   : {};
+
+/** The file of the test that runs, where that may be known. */
+function mainModule(): string {
+  return isGranted(["read"]) ? Deno.mainModule : "";
+}
 
 /** What the task gives to Deno to start the server with. */
 export function startFlags(): string[] {
