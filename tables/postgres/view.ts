@@ -146,8 +146,9 @@ export class View implements TurnView {
     const name = String(key);
     this.#change(name);
     const version = this.#nextVersion();
-    this.#set(name, { key: name, value: keep(value), version, expiresAt });
+    this.#set(name, { key: name, value, version, expiresAt });
     return version;
+    // Not a copy: the line that it is in stays where it is until the turn has been answered.
   }
 
   expire(key: TextLike, expiresAt: number | null): boolean {
@@ -461,9 +462,4 @@ export class View implements TurnView {
 /** The length of a text in UTF-8, in bytes. */
 function lengthOf(text: TextLike): number {
   return typeof text === "string" ? Buffer.byteLength(text) : text.length;
-}
-
-/** A copy of a value: the line that it is in may be gone when the turn commits. */
-function keep(value: TextLike): TextLike {
-  return typeof value === "string" ? value : Text.from(value.toBytes().slice());
 }
