@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import type { TextLike } from "../text.ts";
 
 /** The object identifiers of the types of elements (`pg_type.dat`). */
-const OID = { boolean: 16, bigint: 20, text: 25 };
+const OID = { bigint: 20, text: 25 };
 /** Number of dimensions, whether there are nulls, type; then the length, and the index of the first element. */
 const HEAD_BYTES = 20;
 const NULL = -1;
@@ -47,16 +47,6 @@ export function bigintArray(items: readonly (number | null)[]): Buffer {
     if (item === null) continue;
     view.setBigInt64(at, BigInt(item));
     at += 8;
-  }
-  return array;
-}
-
-/** A `boolean[]`. */
-export function booleanArray(items: readonly boolean[]): Buffer {
-  const { array, view } = newArray(OID.boolean, items.length, items.length);
-  for (const [i, item] of items.entries()) {
-    view.setInt32(HEAD_BYTES + 5 * i, 1);
-    view.setUint8(HEAD_BYTES + 5 * i + 4, item ? 1 : 0);
   }
   return array;
 }

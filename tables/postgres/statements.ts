@@ -5,7 +5,7 @@
  */
 
 import type { TextLike } from "../text.ts";
-import { bigintArray, booleanArray, textArray } from "./arrays.ts";
+import { bigintArray, textArray } from "./arrays.ts";
 import type { Statement } from "./session.ts";
 
 /** How many versions a server takes from the sequence at a time. */
@@ -18,14 +18,6 @@ const LAST = "\u{10ffff}".repeat(256);
 
 /** How many expired keys a page passes over. */
 export const SKIPPED_KEYS_MAX = 10_000;
-
-/** A key to read. */
-export interface Wanted {
-  /** The key. */
-  readonly key: string;
-  /** Whether its value is needed, too. */
-  readonly needsValue: boolean;
-}
 
 /** What a turn stores under a key. */
 export interface Stored {
@@ -62,35 +54,20 @@ export class Statements {
   readonly #table: string;
   readonly #servers: string;
   readonly #versions: string;
-  readonly #format: string;
 
   /** Takes the table's name. */
   constructor(name: string) {
     this.#table = nameOf(name);
     this.#servers = nameOf(name, "servers");
     this.#versions = nameOf(name, "versions");
-    this.#format = nameOf(name, "format");
   }
 
   /**
-   * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. The lock is on
-   * a table that nobody changes, and so nobody has to vacuum.
+   * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. Who writes begins
+   * with its own row in this table (`mark`), and so waits before it has locked anything else.
    */
   lock(): Statement {
-    return { text: `LOCK TABLE ${this.#format} IN EXCLUSIVE MODE` };
-  }
-
-  /** Waits for such a turn of another server, and keeps the next one waiting. It comes before what a turn writes. */
-  enter(): Statement {
-    return { text: `LOCK TABLE ${this.#format} IN ROW SHARE MODE` };
-  }
-
-  /** The engine's time, in milliseconds since 1970, and whether commits wait for a standby. */
-  clock(): Statement {
-    return {
-      name: "clock",
-      text: `SELECT ${CLOCK}, current_setting('synchronous_standby_names') <> ''`,
-    };
+    return { text: `LOCK TABLE ${this.#servers} IN EXCLUSIVE MODE` };
   }
 
   /** So many blocks of versions: the last of each. */
@@ -103,22 +80,28 @@ export class Statements {
   }
 
   /**
-   * The rows of keys: their place among the keys, version, expiry, and the value where it is needed, until the
-   * values have so many bytes.
+   * The engine's time, in milliseconds since 1970, and whether commits wait for a standby: the first row. Then the rows
+   * of keys, with their place among them, counted from 1: the version, the expiry, and of the first keys the value, until
+   * the values have so many bytes. The others are only looked for; their places come behind those of the first.
    */
-  rows(wanted: readonly Wanted[], valueBytesMax: number): Statement {
+  rows(
+    { read, found }: { read: readonly string[]; found: readonly string[] },
+    valueBytesMax: number,
+  ): Statement {
+    const from = (keys: string) =>
+      `FROM unnest(${keys}::text[]) WITH ORDINALITY AS k (key, i) ` +
+      `JOIN ${this.#table} AS e ON e.key = k.key`;
     return {
       name: "rows",
-      text: "SELECT k.i, e.version, e.expires_at, CASE WHEN k.needs AND " +
-        "sum(CASE WHEN k.needs THEN octet_length(e.value) ELSE 0 END) OVER (ORDER BY k.i) " +
-        "- octet_length(e.value) < $3::bigint THEN e.value END " +
-        "FROM unnest($1::text[], $2::boolean[]) WITH ORDINALITY AS k (key, needs, i) " +
-        `JOIN ${this.#table} AS e ON e.key = k.key`,
-      values: [
-        textArray(wanted.map(({ key }) => key)),
-        booleanArray(wanted.map(({ needsValue }) => needsValue)),
-        valueBytesMax,
-      ],
+      text: `SELECT 0::bigint, ${CLOCK}, NULL::bigint, ` +
+        "(current_setting('synchronous_standby_names') <> '')::text " +
+        "UNION ALL SELECT k.i, e.version, e.expires_at, CASE WHEN " +
+        "sum(octet_length(e.value)) OVER (ORDER BY k.i ROWS UNBOUNDED PRECEDING) " +
+        `- octet_length(e.value) < $3::bigint THEN e.value END ${from("$1")} ` +
+        `UNION ALL SELECT cardinality($1::text[]) + k.i, e.version, e.expires_at, NULL ${
+          from("$2")
+        }`,
+      values: [textArray(read), textArray(found), valueBytesMax],
     };
   }
 
@@ -204,8 +187,9 @@ export class Statements {
   }
 
   /**
-   * Notes which turn of this server this is, and how many keys it adds. The row is there from the start; only who
-   * has removed it by hand makes a new one necessary.
+   * Notes which turn of this server this is, and how many keys it adds. It comes before all that a turn writes, and
+   * waits while another server keeps it from that (`lock`). The row is there from the start; only who has removed it by
+   * hand makes a new one necessary.
    */
   mark(server: string, { attempt, added }: { attempt: number; added: number }): Statement {
     return {

@@ -25,7 +25,7 @@ import {
 } from "../table.ts";
 import { asText, Text, type TextLike } from "../text.ts";
 import { mergedPage, type PageRead } from "./page.ts";
-import type { Stored, Wanted } from "./statements.ts";
+import type { Stored } from "./statements.ts";
 import { Versions } from "./versions.ts";
 
 /** A row as it was read. */
@@ -48,8 +48,10 @@ type Undo =
 
 /** What a turn is to read. */
 export interface Reads {
-  /** Keys, each with whether its value is needed. */
-  readonly keys: readonly Wanted[];
+  /** Keys whose values are needed. */
+  readonly read: readonly string[];
+  /** Keys of which it is needed whether they are there. */
+  readonly found: readonly string[];
   /** Pages, each by the name under which it is taken in. */
   readonly pages: readonly (readonly [name: string, page: Page])[];
   /** Whether the number of keys is needed. */
@@ -146,9 +148,9 @@ export class View implements TurnView {
     const name = String(key);
     this.#change(name);
     const version = this.#nextVersion();
+    // Not a copy: the line that it is in stays where it is until the turn has been answered.
     this.#set(name, { key: name, value, version, expiresAt });
     return version;
-    // Not a copy: the line that it is in stays where it is until the turn has been answered.
   }
 
   expire(key: TextLike, expiresAt: number | null): boolean {
@@ -292,14 +294,15 @@ export class View implements TurnView {
 
   /** What is to be read; it is forgotten here. */
   takeWanted(): Reads {
-    const keys: Wanted[] = [...this.#wanted].map(([key, needsValue]) => ({ key, needsValue }));
+    const [read, found]: [string[], string[]] = [[], []];
+    for (const [key, needsValue] of this.#wanted) (needsValue ? read : found).push(key);
     const pages = [...this.#wantedPages];
     const count = this.#isCountWanted;
     const blocks = this.#versions.takeWanted();
     this.#wanted.clear();
     this.#wantedPages.clear();
     this.#isCountWanted = false;
-    return { keys, pages, count, blocks };
+    return { read, found, pages, count, blocks };
   }
 
   /** Takes in the moment of the snapshot. */
