@@ -127,6 +127,7 @@ export class Batch {
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
     if (isOpen && group.slots.length > 0) return false;
     const isSettled = request.reply !== undefined || isOpen;
+    if (!isSettled && !this.#want(request, member)) return false;
     const slot: Slot = { request, taken, from, isSettled, isChanging: false, reply: request.reply };
     this.#lineBytes += next - from;
     const end = (reply: Reply | undefined) => {
@@ -140,14 +141,17 @@ export class Batch {
       group.served = { taken: taken + 1, from: next };
       return reply?.last !== true && member.room > 0;
     };
-    if (!isSettled) {
-      const key = keyOf(request);
-      if (key !== undefined) {
-        this.#options.table.view.want(key, operation!.command.readsValue === true);
-      }
-    }
     const reply = isOpen ? request.reply ?? member.run(request) : request.reply;
     return reply instanceof Promise ? reply.then(end) : end(reply);
+  }
+
+  /** Has the table read what a request asks for. False: it is likely to find no place in this turn. */
+  #want(request: Request, client: Session): boolean {
+    const key = keyOf(request);
+    if (key === undefined) return true;
+    const { readsValue, changes } = request.operation!.command;
+    const needsValue = readsValue === true;
+    return this.#options.table.view.want(key, { client, needsValue, changes: changes === true });
   }
 
   /** Ends with the lines of that connection. */

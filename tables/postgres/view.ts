@@ -22,6 +22,7 @@ import {
   type Standing,
   type TurnView,
   UnreadError,
+  type WantingRequest,
 } from "../table.ts";
 import { asText, Text, type TextLike } from "../text.ts";
 import { mergedPage, type PageRead } from "./page.ts";
@@ -90,6 +91,9 @@ export class View implements TurnView {
   // What is to be read.
   readonly #wanted = new Map<string, boolean>();
   readonly #wantedPages = new Map<string, Page>();
+  /** Clients that are likely to change something in this turn, and the keys. */
+  readonly #likelyChanging = new Set<object>();
+  readonly #likelyChanged = new Set<string>();
   #isCountWanted = false;
 
   // What the turn is about to change.
@@ -251,9 +255,17 @@ export class View implements TurnView {
     return this.#bytes;
   }
 
-  /** Notes that a request of the turn will ask for this key. */
-  want(key: TextLike, needsValue: boolean): void {
+  want(key: TextLike, { client, needsValue, changes }: WantingRequest): boolean {
     const name = String(key);
+    if (changes) {
+      this.#likelyChanging.add(client);
+      this.#likelyChanged.add(name);
+    } else if (this.#likelyChanging.has(client) && !this.#likelyChanged.has(name)) return false;
+    this.#want(name, needsValue);
+    return true;
+  }
+
+  #want(name: string, needsValue: boolean): void {
     const row = this.#rows.get(name);
     if (row === null || row !== undefined && (row.value !== undefined || !needsValue)) return;
     this.#wanted.set(name, needsValue || this.#wanted.get(name) === true);
@@ -372,7 +384,7 @@ export class View implements TurnView {
     const rows = this.#rows;
     this.#reset();
     this.#isAlone = isAlone;
-    for (const [key, row] of rows) this.want(key, row?.value !== undefined);
+    for (const [key, row] of rows) this.#want(key, row?.value !== undefined);
   }
 
   /** Ends the turn. Its versions are used, whatever has become of it. */
@@ -382,6 +394,8 @@ export class View implements TurnView {
     this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
+    this.#likelyChanging.clear();
+    this.#likelyChanged.clear();
     this.#isCountWanted = false;
     this.#isAlone = false;
   }
@@ -415,7 +429,7 @@ export class View implements TurnView {
     if (this.#isCleared && !isFirst) return null;
     const row = this.#rows.get(key);
     if (row !== undefined) return row;
-    this.want(key, false);
+    this.#want(key, false);
     return this.#fail();
   }
 
@@ -427,7 +441,7 @@ export class View implements TurnView {
     if (value !== undefined) return asText(value);
     const row = this.#rows.get(key);
     if (row?.value !== undefined) return row.value;
-    this.want(key, true);
+    this.#want(key, true);
     return this.#fail();
   }
 

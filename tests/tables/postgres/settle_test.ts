@@ -50,7 +50,7 @@ async function add(table: PostgresTable): Promise<number> {
   const { view } = table;
   const client = {};
   for (;;) {
-    view.want("n", true);
+    view.want("n", { client, needsValue: true, changes: true });
     await table.read(deadline);
     view.undoTurn();
     let sum = 0;
