@@ -5,7 +5,7 @@
  */
 
 import type { TextLike } from "../text.ts";
-import { bigintArray, textArray } from "./arrays.ts";
+import { bigintArray, keyArray, valueArray } from "./arrays.ts";
 import type { Statement } from "./session.ts";
 
 /** How many versions a server takes from the sequence at a time. */
@@ -101,7 +101,7 @@ export class Statements {
         `UNION ALL SELECT cardinality($1::text[]) + k.i, e.version, e.expires_at, NULL ${
           from("$2")
         }`,
-      values: [textArray(read), textArray(found), valueBytesMax],
+      values: [keyArray(read), keyArray(found), valueBytesMax],
     };
   }
 
@@ -148,7 +148,7 @@ export class Statements {
     return {
       name: "lock",
       text: `SELECT 1 FROM ${this.#table} WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE`,
-      values: [textArray(keys)],
+      values: [keyArray(keys)],
     };
   }
 
@@ -182,7 +182,7 @@ export class Statements {
     return {
       name: "delete",
       text: `DELETE FROM ${this.#table} WHERE key = ANY ($1::text[])`,
-      values: [textArray(keys)],
+      values: [keyArray(keys)],
     };
   }
 
@@ -237,8 +237,8 @@ export function nameOf(table: string, helper?: "servers" | "versions" | "format"
 
 function columns(rows: readonly Stored[]): NonNullable<Statement["values"]> {
   return [
-    textArray(rows.map(({ key }) => key)),
-    textArray(rows.map(({ value }) => value ?? null)),
+    keyArray(rows.map(({ key }) => key)),
+    valueArray(rows.map(({ value }) => value ?? null)),
     bigintArray(rows.map(({ version }) => version)),
     bigintArray(rows.map(({ expiresAt }) => expiresAt)),
   ];

@@ -83,6 +83,9 @@ export class View implements TurnView {
   /** The number of keys that was read last; STATS and the metrics show it between turns. */
   #lastCount = 0;
 
+  /** The strings of keys: a request names its key several times, and a map finds a string faster by itself. */
+  readonly #names = new Map<Text, string>();
+
   // What was read.
   #rows = new Map<string, Row | null>();
   #pages = new Map<string, PageRead>();
@@ -134,7 +137,7 @@ export class View implements TurnView {
   }
 
   entry(key: TextLike): Entry | undefined {
-    const name = String(key);
+    const name = this.#nameOf(key);
     const found = this.#find(name);
     if (found === undefined) return undefined;
     const { version, expiresAt } = found;
@@ -149,7 +152,7 @@ export class View implements TurnView {
   }
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
-    const name = String(key);
+    const name = this.#nameOf(key);
     this.#change(name);
     const version = this.#nextVersion();
     // Not a copy: the line that it is in stays where it is until the turn has been answered.
@@ -158,7 +161,7 @@ export class View implements TurnView {
   }
 
   expire(key: TextLike, expiresAt: number | null): boolean {
-    const name = String(key);
+    const name = this.#nameOf(key);
     const found = this.#find(name);
     if (found === undefined) return false;
     this.#change(name);
@@ -168,7 +171,7 @@ export class View implements TurnView {
   }
 
   delete(key: TextLike): void {
-    const name = String(key);
+    const name = this.#nameOf(key);
     if (this.#find(name) === undefined) return;
     this.#change(name);
     this.#set(name, null);
@@ -256,7 +259,7 @@ export class View implements TurnView {
   }
 
   want(key: TextLike, { client, needsValue, changes }: WantingRequest): boolean {
-    const name = String(key);
+    const name = this.#nameOf(key);
     if (changes) {
       this.#likelyChanging.add(client);
       this.#likelyChanged.add(name);
@@ -394,6 +397,7 @@ export class View implements TurnView {
     this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
+    this.#names.clear();
     this.#likelyChanging.clear();
     this.#likelyChanged.clear();
     this.#isCountWanted = false;
@@ -410,6 +414,13 @@ export class View implements TurnView {
     this.#rows = new Map();
     this.#pages = new Map();
     this.#count = undefined;
+  }
+
+  #nameOf(key: TextLike): string {
+    if (typeof key === "string") return key;
+    let name = this.#names.get(key);
+    if (name === undefined) this.#names.set(key, name = String(key));
+    return name;
   }
 
   /** What is stored under a key, as this request sees it; undefined where nothing is. */
