@@ -32,6 +32,7 @@ import {
   COMMIT,
   EXPIRED_KEYS_MAX,
   FENCE,
+  NOTHING,
   ROLLBACK,
   SKIPPED_KEYS_MAX,
   Statements,
@@ -335,14 +336,15 @@ export class PostgresTable implements SharedTable {
   #changes(): Statement[] {
     const { isCleared, updated, inserted, deleted, added } = this.view.changes();
     const sql = this.#statements;
-    const list = isCleared ? sql.clear() : [];
-    list.push(sql.mark(this.#server, { attempt: ++this.#attempt, added }));
+    const list: Statement[] = [];
     const isMixed = updated.length > 0 && deleted.length > 0;
     if (isMixed) list.push(sql.lockRows([...updated.map(({ key }) => key), ...deleted]));
     if (updated.length > 0) list.push(sql.update(updated));
     if (inserted.length > 0) list.push(sql.insert(inserted));
     if (deleted.length > 0) list.push(sql.delete(deleted));
-    return [...list, COMMIT];
+    const [first = NOTHING, ...rest] = list;
+    const mark = { server: this.#server, attempt: ++this.#attempt, added };
+    return [...(isCleared ? sql.clear() : []), sql.marked(first, mark), ...rest, COMMIT];
   }
 
   /** What has failed, and whether it is certain that nothing took place; undefined where all of it did. */

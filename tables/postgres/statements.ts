@@ -46,6 +46,11 @@ export const FENCE: Statement = {
   text: "SELECT pg_logical_emit_message(true, 'keyline', '')",
 };
 
+/** Does nothing. */
+export const NOTHING: Statement = { name: "nothing", text: "SELECT" };
+/** How the name ends of a statement that notes a turn. */
+export const MARKED = "_marked";
+
 /** The engine's time, in milliseconds since 1970. */
 const CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
@@ -64,7 +69,7 @@ export class Statements {
 
   /**
    * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. Who writes begins
-   * with its own row in this table (`mark`), and so waits before it has locked anything else.
+   * with its own row in this table (`marked`), and so waits before it has locked any other.
    */
   lock(): Statement {
     return { text: `LOCK TABLE ${this.#servers} IN EXCLUSIVE MODE` };
@@ -187,17 +192,21 @@ export class Statements {
   }
 
   /**
-   * Notes which turn of this server this is, and how many keys it adds. It comes before all that a turn writes, and
-   * waits while another server keeps it from that (`lock`). The row is there from the start; only who has removed it by
-   * hand makes a new one necessary.
+   * The first statement with which a turn writes, and with it a note of which turn of this server this is, and how many
+   * keys it adds. A statement locks its tables before any row: who is kept from writing (`lock`) waits here. The
+   * server's row is there from the start; only who has removed it by hand makes a new one necessary.
    */
-  mark(server: string, { attempt, added }: { attempt: number; added: number }): Statement {
+  marked(
+    { name, text, values = [] }: Statement,
+    { server, attempt, added }: { server: string; attempt: number; added: number },
+  ): Statement {
+    const [a, b, c] = [1, 2, 3].map((i) => values.length + i);
     return {
-      name: "mark",
-      text: `INSERT INTO ${this.#servers} AS s (server, attempt, keys) ` +
-        "VALUES ($1::uuid, $2::bigint, $3::bigint) ON CONFLICT (server) DO UPDATE SET " +
-        "attempt = excluded.attempt, keys = s.keys + excluded.keys, seen = now()",
-      values: [server, attempt, added],
+      name: `${name}${MARKED}`,
+      text: `WITH mark AS (INSERT INTO ${this.#servers} AS s (server, attempt, keys) ` +
+        `VALUES ($${a}::uuid, $${b}::bigint, $${c}::bigint) ON CONFLICT (server) DO UPDATE SET ` +
+        `attempt = excluded.attempt, keys = s.keys + excluded.keys, seen = now()) ${text}`,
+      values: [...values, server, attempt, added],
     };
   }
 
