@@ -220,9 +220,9 @@ export class PostgresTable implements SharedTable {
     session.takeWarning();
     const answers = await this.#send(session, statements, deadline);
     const failure = this.#failureOf(answers, session.takeWarning());
-    this.#session = undefined;
     if (failure === undefined) return this.#complete(isChanged);
     if (failure instanceof UncertainError) {
+      this.#session = undefined;
       this.#primary.leave(true);
       this.view.forgetVersions();
       if (isChanged && await this.#settle(attempt, failure)) return this.#complete(true);
@@ -397,6 +397,7 @@ export class PostgresTable implements SharedTable {
   }
 
   #complete(isChanged: boolean): true {
+    this.#session = undefined;
     this.#counts.calls++;
     this.view.finish();
     this.#isAlone = false;
