@@ -76,11 +76,17 @@ function reportOf(found: Inspection): string {
     `dead_bytes ${read - live}`,
     `last_turn ${sequence}`,
     `damaged_places ${damage.length}`,
-    `lost_keys ${lost.size}`,
+    `lost_keys ${countOf(found)}`,
     ...damage.map((each) => `damage: ${path}: ${describeDamage(each)}`),
     ...[...lost].map(([key, place]) => `lost: ${key}, at byte ${place}`),
   ];
   return lines.map((line) => `${printable(line)}\n`).join("");
+}
+
+/** How many keys are lost, as far as anything says so. */
+function countOf({ lost, mayHaveLostMore }: Inspection): string {
+  if (!mayHaveLostMore) return String(lost.size);
+  return lost.size === 0 ? "unknown" : `${lost.size} or more`;
 }
 
 function adviceFor(path: string): string {

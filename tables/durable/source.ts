@@ -29,6 +29,8 @@ export interface Source extends Disposable {
   readonly state: TableState | undefined;
   /** Why it is lost. */
   readonly stateError: string | undefined;
+  /** Whether the end of the log is lost with it, so that what is there of its last turn counts. */
+  readonly isCut?: boolean;
 }
 
 /** Opens the table in a folder or in a backup. Throws OpenError. */
@@ -123,12 +125,16 @@ function openBackup(path: string): Source {
   const { state, stateError } = stateOf(() => {
     const found = StateFile.read(partOf(file, { from: end }));
     if (found !== undefined) return found;
-    throw new OpenError(
-      `Cannot open ${path}: it does not end as a backup does; was it copied as a whole?`,
-    );
+    throw new OpenError("it does not end as a backup does; was it copied as a whole?");
   });
   const log = state === undefined ? file : partOf(file, { from: 0, to: end });
-  return { log, state: state?.state, stateError, [Symbol.dispose]: () => file.close() };
+  return {
+    log,
+    state: state?.state,
+    stateError,
+    isCut: state === undefined,
+    [Symbol.dispose]: () => file.close(),
+  };
 }
 
 function stateOf(
