@@ -10,7 +10,7 @@
 
 import { NO_REF } from "../memtable/arena.ts";
 import { messageOf, OpenError } from "./errors.ts";
-import { FolderLock } from "./folder_lock.ts";
+import { FolderLock, NOTE_NAME } from "./folder_lock.ts";
 import { type Damage, Inspection, type Progress, type Steps } from "./inspection.ts";
 import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
@@ -23,7 +23,6 @@ import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 
 /** The size of a turn of a copy, in bytes. */
 const TURN_BYTES = 1_048_576;
-const NOTE_NAME = "keyline.lock";
 /** How many versions lost changes may have been given: none of them may be given again. */
 const LOST_VERSIONS_MAX = 2 ** 32;
 

@@ -10,10 +10,13 @@
 import { openDataFile, prepareDataFolder } from "./data_folder.ts";
 import { messageOf, OpenError } from "./errors.ts";
 
-const NOTE_NAME = "keyline.lock";
+/** The name of the file that names the holder. */
+export const NOTE_NAME = "keyline.lock";
 
 /** A lock on a folder. */
 export class FolderLock implements Disposable {
+  /** Which process had a table open in the folder before; "" if none ever had. */
+  readonly holderBefore: string;
   readonly #note: Deno.FsFile;
   /** What is locked. */
   readonly #locked: Deno.FsFile;
@@ -37,8 +40,9 @@ export class FolderLock implements Disposable {
         { cause: error },
       );
     }
-    if (this.#locked.tryLockSync(true)) return;
     const holder = Deno.readTextFileSync(`${folder}/${NOTE_NAME}`).trim();
+    this.holderBefore = holder;
+    if (this.#locked.tryLockSync(true)) return;
     this.#close();
     throw new OpenError(
       `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +

@@ -7,6 +7,7 @@
 
 import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts";
 import { isDiskFull, messageOf, OpenError } from "./errors.ts";
+import { NOTE_NAME } from "./folder_lock.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
 import { SEGMENT_HEADER_BYTES, SLOT_BYTES } from "./log/format.ts";
@@ -54,7 +55,7 @@ export class TableFolder implements Disposable {
     const lock = disk.lock(folder);
     try {
       refuseOld(folder, disk);
-      if (isNew(folder, disk)) create(folder, slotBytes, disk);
+      if (isNew(folder, disk, lock)) create(folder, slotBytes, disk);
       // Each time: a start that made them may have been killed before it came here.
       disk.syncFolder(folder);
       disk.syncFolder(`${folder}/..`);
@@ -181,9 +182,17 @@ function makeFile(path: string, disk: Disk, fill: (file: PositionedFile) => void
 }
 
 /** Whether there is no table yet, or one whose creation was cut short before it could be used. */
-function isNew(folder: string, disk: Disk): boolean {
+function isNew(folder: string, disk: Disk, { holderBefore }: HeldLock): boolean {
   if (disk.has(`${folder}/${STATE_NAME}`)) return false;
-  if (!disk.has(`${folder}/${LOG_NAME}`)) return true;
+  if (!disk.has(`${folder}/${LOG_NAME}`)) {
+    // A process names itself once it has a table.
+    if (holderBefore === "") return true;
+    throw new OpenError(
+      `Cannot open the table in ${folder}: its files are missing, but ${holderBefore} had it open. Nothing ` +
+        `was changed: put ${LOG_NAME} and ${STATE_NAME} back, restore a backup, remove ${NOTE_NAME} to begin ` +
+        "with an empty table, or choose another folder with --data.",
+    );
+  }
   const log = openLog(folder, { isReadOnly: true, disk });
   try {
     const { last, segments } = findChain(log);
