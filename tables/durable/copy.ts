@@ -9,7 +9,7 @@
  */
 
 import { NO_REF } from "../memtable/arena.ts";
-import { messageOf, OpenError } from "./errors.ts";
+import { messageOf, OpenError, orElsewhere } from "./errors.ts";
 import { FolderLock, NOTE_NAME } from "./folder_lock.ts";
 import { type Damage, Inspection, type Progress, type Steps } from "./inspection.ts";
 import { findChain } from "./log/chain.ts";
@@ -39,7 +39,7 @@ export interface Copied {
 /** Copies the table in a folder to a new file. Throws OpenError, and then leaves no file. */
 export function* backUp(folder: string, path: string): Steps<Copied> {
   try {
-    using source = openSource(folder);
+    using source = orElsewhere(() => openSource(folder));
     return yield* makeFile(path, function* (target) {
       const found = yield* part(inspectWhole(source), { from: 0, to: 1 / 3 });
       const seal = (state: TableState, bytes: number) =>
@@ -55,6 +55,7 @@ export function* backUp(folder: string, path: string): Steps<Copied> {
 export function* restore(path: string, folder: string): Steps<Copied> {
   try {
     using source = openSource(path);
+    using _lock = orElsewhere(() => new FolderLock(folder, { mustBeEmpty: true }));
     return yield* copyToFolder(folder, inspectWhole(source));
   } catch (error) {
     throw explained(`restore ${path} to ${folder}`, error);
@@ -68,6 +69,7 @@ export function* restore(path: string, folder: string): Steps<Copied> {
 export function* salvage(path: string, folder: string): Steps<Copied> {
   try {
     using source = openSource(path);
+    using _lock = new FolderLock(folder, { mustBeEmpty: true });
     return yield* copyToFolder(folder, Inspection.of(source));
   } catch (error) {
     throw explained(`salvage ${path} to ${folder}`, error);
@@ -89,8 +91,8 @@ function* inspectWhole(source: Source): Steps<Inspection> {
   throw new Error(`${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}`);
 }
 
+/** Copies what is found to a folder that is empty and locked. */
 function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Copied> {
-  using _lock = new FolderLock(folder, { mustBeEmpty: true });
   const [logPath, statePath] = [`${folder}/${LOG_NAME}`, `${folder}/${STATE_NAME}`];
   let isDone = false;
   try {

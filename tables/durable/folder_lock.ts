@@ -28,7 +28,7 @@ export class FolderLock implements Disposable {
   constructor(folder: string, { mustBeEmpty = false } = {}) {
     try {
       prepareDataFolder(folder);
-      if (mustBeEmpty && !isEmpty(folder)) throw new Error("it is not empty");
+      if (mustBeEmpty && !isEmpty(folder)) throw new OpenError(`${folder} is not empty.`);
       this.#note = openDataFile(`${folder}/${NOTE_NAME}`);
       // Windows opens no folders.
       this.#locked = Deno.build.os === "windows" ? this.#note : Deno.openSync(folder);
@@ -36,7 +36,7 @@ export class FolderLock implements Disposable {
       if (error instanceof OpenError) throw error;
       throw new OpenError(
         `Cannot open the table in ${folder}: ${messageOf(error)}. ` +
-          "Make it a folder that this user can write to, or choose another one with --data.",
+          "Make it a folder that this user can write to.",
         { cause: error },
       );
     }
@@ -46,7 +46,7 @@ export class FolderLock implements Disposable {
     this.#close();
     throw new OpenError(
       `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +
-        "Stop that one, or choose another folder with --data.",
+        "Stop that one.",
     );
   }
 

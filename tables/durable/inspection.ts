@@ -88,7 +88,7 @@ export class Inspection {
         const { segments } = chainOf(source, identity);
         this.#survey = { segments, missing: [], headless: new Set() };
       } catch (error) {
-        if (!(error instanceof DamageError || error instanceof OpenError)) throw error;
+        if (!(error instanceof DamageError)) throw error;
         this.#chainError = error.message;
         this.#survey = survey(log, identity);
       }

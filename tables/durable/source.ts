@@ -39,11 +39,14 @@ export function openSource(path: string): Source {
     return Deno.statSync(path).isDirectory ? openFolder(path) : openBackup(path);
   } catch (error) {
     if (error instanceof OpenError) throw error;
-    throw new OpenError(`Cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    const why = error instanceof Deno.errors.NotFound
+      ? "there is no such file or folder"
+      : messageOf(error);
+    throw new OpenError(`Cannot read ${path}: ${why}.`, { cause: error });
   }
 }
 
-/** Finds the chain of a source. Throws DamageError and OpenError. */
+/** Finds the chain of a source. Throws DamageError. */
 export function chainOf({ log, state }: Source, identity: Identity): Chain {
   for (let attempt = 1;; attempt++) {
     try {
@@ -51,8 +54,7 @@ export function chainOf({ log, state }: Source, identity: Identity): Chain {
         ? findChain(log, identity)
         : checkedChain(log, new StateFile(log, state));
     } catch (error) {
-      const isDamage = error instanceof DamageError || error instanceof OpenError;
-      if (!isDamage || attempt === ATTEMPTS) throw error;
+      if (!(error instanceof DamageError) || attempt === ATTEMPTS) throw error;
     }
   }
 }

@@ -85,6 +85,7 @@ checkTest("what is no table is refused", async (data) => {
     const { code, stdout, stderr } = await runTool("check:table", { args: [path] });
     assertEquals([code, stdout], [1, ""]);
     assertMatch(stderr, new RegExp(`^keyline check: Cannot (open|read) ${data}.*${message}.*\n$`));
+    assert(!stderr.includes("--data"), "check has no such option");
   }
 });
 

@@ -231,6 +231,6 @@ checkTest("what is whole is copied to a new folder, on which a table opens", (da
   table.undo(0);
   table.close();
   assert(found.damage.length > 0);
-  assertThrows(() => atOnce(salvage(data, target)), OpenError, "it is not empty");
+  assertThrows(() => atOnce(salvage(data, target)), OpenError, "is not empty");
   assertEquals(inspect(target).damage, []);
 });

@@ -92,10 +92,14 @@ testWithFolder("an existing file is never overwritten, nor a folder that is in u
   Deno.removeSync(copy);
   atOnce(backUp(data, copy));
   assertRefused(restore(copy, data), `Cannot restore ${copy} to ${data}: `);
-  assertRefused(restore(copy, data), "it is not empty");
+  assertRefused(restore(copy, data), "is not empty");
   Deno.mkdirSync(`${folder}/full`);
   Deno.writeTextFileSync(`${folder}/full/diary`, "Dear diary,");
-  assertRefused(restore(copy, `${folder}/full`), "it is not empty");
+  const another = " To use another folder, add --data FOLDER.";
+  assertRefused(restore(copy, `${folder}/full`), `${folder}/full is not empty.${another}`);
+  const salvaging = () => atOnce(salvage(copy, `${folder}/full`));
+  const refused = assertThrows(salvaging, OpenError, `${folder}/full is not empty.`);
+  assert(!refused.message.includes("--data"), "check has no such option");
   assertEquals(namesIn(`${folder}/full`), ["diary"]);
 });
 
@@ -104,7 +108,7 @@ testWithFolder("a copy that can't be made says why and leaves no file", (folder)
   const copy = `${folder}/copy`;
   assertRefused(
     backUp(data, copy),
-    `Cannot back up ${data} to ${copy}: Cannot read ${data}: No such`,
+    `Cannot back up ${data} to ${copy}: Cannot read ${data}: there is no such file or folder.`,
   );
   Deno.mkdirSync(data);
   assertRefused(backUp(data, copy), `Cannot open ${data}/keyline.log: it is missing`);
