@@ -12,8 +12,8 @@ export default {
   details:
     "Each line has the number of a client, its address, and statistics: `access` is `all`, `read`, or " +
     "`none` before `AUTH`; `age` and `idle` are the seconds since it connected and since it last sent " +
-    "something; `requests` is how many have been answered; `in`, `out` and `waiting` are the bytes that " +
-    "it has sent, that it has received, and that wait for it. " +
+    "something; `requests` is how many have been answered, and `rate` how many a second of late; `in`, `out` and `waiting` are the bytes that it has sent, that it has received, and " +
+    "that wait for it. " +
     `A page has at most ${PAGE_CLIENTS_MAX} clients. If there are more, the reply ends with \`more\`; the ` +
     "next page begins after the last number of this one: `CLIENTS 512`.",
   arity: ["after?"],
@@ -36,6 +36,7 @@ function lineOf(client: Client, now: number): string {
     age: secondsSince(client.since),
     idle: secondsSince(client.activeAt),
     requests: client.requests,
+    rate: client.requestRate.toFixed(1),
     in: client.bytesReceived,
     out: client.bytesSent,
     waiting: client.bytesWaiting,

@@ -144,6 +144,8 @@ export interface Client {
   activeAt: number;
   /** How many of its requests have been answered. */
   requests: number;
+  /** How many of them a second, of late. */
+  requestRate: number;
   /** How many bytes it has sent, without TLS overhead. */
   bytesReceived: number;
   /** How many bytes of replies it has taken, without TLS overhead. */

@@ -8,11 +8,32 @@
 import type { Client, ClientPage, ConnectedClients } from "../command.ts";
 import { logEvent } from "../observe/event_log.ts";
 
+/** How often the rates of all clients are measured, in seconds. */
+const RATE_SECONDS = 2;
+
 /** The clients that are connected. */
 export class Clients implements ConnectedClients {
   /** By their numbers, in the order in which they came. */
   readonly #clients = new Map<number, Client>();
+  /** How many requests of each had been answered when the rates were measured last. */
+  #requests = new Map<Client, number>();
   #last = 0;
+
+  /** Measures the rates of clients from now on, without keeping the process alive. */
+  start(): this {
+    Deno.unrefTimer(setInterval(() => this.measure(RATE_SECONDS), RATE_SECONDS * 1_000));
+    return this;
+  }
+
+  /** Measures the rates of clients since the last time, which was this many seconds ago. */
+  measure(seconds: number): void {
+    const before = this.#requests;
+    this.#requests = new Map();
+    for (const client of this.#clients.values()) {
+      client.requestRate = (client.requests - (before.get(client) ?? 0)) / seconds;
+      this.#requests.set(client, client.requests);
+    }
+  }
 
   /** A number for the next client: no two clients get the same one. */
   nextId(): number {
@@ -33,7 +54,7 @@ export class Clients implements ConnectedClients {
   end(id: number, by: Client): boolean {
     const client = this.#clients.get(id);
     if (client === undefined) return false;
-    logEvent("info", "A client was killed", { address: client.address, by: by.address });
+    logEvent("info", "A client was killed", { id, address: client.address, by: by.address });
     client.end();
     return true;
   }

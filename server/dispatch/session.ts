@@ -84,6 +84,7 @@ export class Session {
       since: now,
       activeAt: now,
       requests: 0,
+      requestRate: 0,
       bytesReceived: 0,
       bytesSent: 0,
       get bytesWaiting() {

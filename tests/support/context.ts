@@ -49,6 +49,7 @@ export function contextWith(
       since: now(),
       activeAt: now(),
       requests: 0,
+      requestRate: 0,
       bytesReceived: 0,
       bytesSent: 0,
       bytesWaiting: 0,
