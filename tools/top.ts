@@ -31,6 +31,8 @@ The server must have been started with --admin. q or Ctrl-C ends it.
 `;
 /** How long to wait before retrying a lost connection, in milliseconds. */
 const RETRY_MS = 1_000;
+/** The server sends a frame a second: after this long without one, it is as good as gone, in milliseconds. */
+const SILENCE_MS = 5_000;
 
 if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
 
@@ -78,38 +80,46 @@ async function showScreen(source: FrameSource, stopping: AbortController): Promi
   const { signal } = stopping;
   const top = new Top();
   const draw = () => writeOut(top.draw(process.stdout));
-  // What is wrong at the first try is told, instead of a screen.
-  let events = await open(source, signal);
-  using _screen = new FullScreen(() => stopping.abort());
-  const resized = () => void draw();
-  process.stdout.on("resize", resized);
+  // A terminal that has gone also ends the loop.
+  const redraw = () => void draw().catch(() => {});
+  const lose = () => {
+    top.isLost = true;
+    redraw();
+  };
+  let silence: ReturnType<typeof setTimeout> | undefined;
   try {
+    // What is wrong at the first try is told, instead of a screen.
+    let events = await open(source, signal);
+    using _screen = new FullScreen(() => stopping.abort());
+    process.stdout.on("resize", redraw);
     for (;;) {
       for await (const { event, data } of events) {
         if (event === "server") top.server = JSON.parse(data) as ServerFacts;
         if (event === "history") top.replace(JSON.parse(data) as Frame[]);
         if (event === "frame") top.add(JSON.parse(data) as Frame);
+        top.isLost = false;
+        clearTimeout(silence);
+        silence = setTimeout(lose, SILENCE_MS);
         await draw();
       }
-      events = await reopen(source, { signal, onLost: () => (top.isLost = true, draw()) });
-      top.isLost = false;
+      lose();
+      events = await reopen(source, signal);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
     return 0;
   } finally {
-    process.stdout.off("resize", resized);
+    clearTimeout(silence);
+    process.stdout.off("resize", redraw);
   }
 }
 
 async function reopen(
   source: FrameSource,
-  { signal, onLost }: { signal: AbortSignal; onLost: () => Promise<void> },
+  signal: AbortSignal,
 ): Promise<ReturnType<typeof eventsOf>> {
   for (;;) {
-    await onLost();
-    await delay(RETRY_MS);
-    signal.throwIfAborted();
+    await delay(RETRY_MS, undefined, { signal });
     try {
       return await open(source, signal);
     } catch (error) {
