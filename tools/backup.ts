@@ -10,16 +10,8 @@ import { noteBackup } from "../tables/durable/backup_note.ts";
 import { backUp } from "../tables/durable/copy.ts";
 import { messageOf } from "../tables/durable/errors.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
-import { counted, grouped, Meter } from "./progress.ts";
-import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
-
-const FLAGS = { data: DATA_FLAG, ...COMMON_FLAGS } as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline backup: copy the table to a new file, even while the server runs",
-  { usage: "keyline backup FILE [options]", flags: FLAGS },
-);
+import { counted, grouped, Meter, QUIET_FLAG } from "./progress.ts";
+import { DATA_FLAG, runSteps } from "./table_work.ts";
 
 if (import.meta.main) process.exitCode = await runBackup(process.argv.slice(2));
 
@@ -27,9 +19,10 @@ if (import.meta.main) process.exitCode = await runBackup(process.argv.slice(2));
 export function runBackup(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "backup",
-    flags: FLAGS,
+    about: "copy the table to a new file, even while the server runs",
+    usage: ["keyline backup FILE [options]"],
+    flags: { data: DATA_FLAG, quiet: QUIET_FLAG },
     operands: ["FILE"],
-    help: HELP,
     async run({ data, quiet }, [file]) {
       using meter = new Meter({ unit: "keys", quiet });
       const madeAt = new Date();

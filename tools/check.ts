@@ -11,22 +11,10 @@ import { Inspection, type Steps } from "../tables/durable/inspection.ts";
 import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
 import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
-import { counted, Meter } from "./progress.ts";
-import { COMMON_FLAGS, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
+import { counted, Meter, QUIET_FLAG } from "./progress.ts";
+import { runSteps } from "./table_work.ts";
 
-const FLAGS = {
-  salvage: {
-    hint: "NEWFOLDER",
-    help: "copy what is whole to this folder, which is empty or not there",
-  },
-  ...COMMON_FLAGS,
-} as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline check: verify a folder, even while a server uses it, or a backup",
-  { usage: "keyline check FOLDER|FILE [options]", flags: FLAGS },
-) + `
+const NOTES = `\
 It prints what is there, each place that is damaged, and each key whose newest value is lost. The exit
 code is 0 if all is whole, and otherwise 1.
 `;
@@ -37,9 +25,17 @@ if (import.meta.main) process.exitCode = await runCheck(process.argv.slice(2));
 export function runCheck(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "check",
-    flags: FLAGS,
+    about: "verify a folder, even while a server uses it, or a backup",
+    usage: ["keyline check FOLDER|FILE [options]"],
+    flags: {
+      salvage: {
+        hint: "NEWFOLDER",
+        help: "copy what is whole to this folder, which is empty or not there",
+      },
+      quiet: QUIET_FLAG,
+    },
     operands: ["FOLDER|FILE"],
-    help: HELP,
+    notes: NOTES,
     async run({ salvage: folder, quiet }, [path]) {
       using meter = new Meter({ unit: "keys", quiet });
       const steps = folder === undefined ? inspect(path!) : salvage(path!, folder);

@@ -8,38 +8,30 @@
 import process from "node:process";
 import type { Client } from "../client/client.ts";
 import { exportLines, type Range } from "./exporter.ts";
-import { INTERRUPTED, onInterrupt, runProgram, writeOut } from "./program.ts";
-import { counted, grouped, Meter } from "./progress.ts";
+import { INTERRUPTED, interruptible, runProgram, writeOut } from "./program.ts";
+import { counted, Meter, QUIET_FLAG } from "./progress.ts";
 import { quoted } from "./printable.ts";
 import { enter, nameOf, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
 
-const FLAGS = {
-  ...TARGET_FLAGS,
-  prefix: { hint: "TEXT", help: "only keys that begin with this", mayBeEmpty: true },
-  after: { hint: "KEY", help: "only keys that come after this one", mayBeEmpty: true },
-  quiet: { help: "show no progress" },
-  help: { help: "show this and end", noVariable: true },
-} as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline export: write every key of a running server as a line of JSON",
-  { usage: "keyline export [options] > table.jsonl", flags: FLAGS },
-);
 if (import.meta.main) process.exitCode = await runExport(process.argv.slice(2));
 
 /** Exports; returns the exit code. */
 export function runExport(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "export",
-    flags: FLAGS,
-    help: HELP,
+    about: "write every key of a running server as a line of JSON",
+    usage: ["keyline export [options] > table.jsonl"],
+    flags: {
+      ...TARGET_FLAGS,
+      prefix: { hint: "TEXT", help: "only keys that begin with this", mayBeEmpty: true },
+      after: { hint: "KEY", help: "only keys that come after this one", mayBeEmpty: true },
+      quiet: QUIET_FLAG,
+    },
     async run({ prefix, after, quiet, ...flags }) {
       const target = await targetOf(flags);
       await using db = await enter(target);
       using meter = new Meter({ unit: "keys", quiet });
-      const stopping = new AbortController();
-      using _interrupt = onInterrupt(() => stopping.abort());
+      using stopping = interruptible();
       const total = prefix === undefined && after === undefined ? await db.count() : undefined;
       const range = { prefix, after, total, signal: stopping.signal };
       const last = await exportKeys(db, meter, range);
@@ -48,7 +40,7 @@ export function runExport(args: readonly string[]): Promise<number> {
         meter.note(`Stopped after ${counted(meter.done, "key")} of ${nameOf(target)}.${goOn}`);
         return INTERRUPTED;
       }
-      if (!quiet) meter.note(`Exported ${summary(meter)} from ${nameOf(target)}`);
+      if (!quiet) meter.note(`Exported ${meter.summary()} from ${nameOf(target)}`);
       return 0;
     },
   });
@@ -76,10 +68,4 @@ async function exportKeys(
   }
   await writing;
   return last;
-}
-
-function summary(meter: Meter): string {
-  const seconds = meter.milliseconds / 1_000;
-  const rate = grouped(meter.done / Math.max(seconds, 0.001));
-  return `${counted(meter.done, "key")} in ${seconds.toFixed(1)} s, ${rate}/s,`;
 }

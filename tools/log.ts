@@ -14,15 +14,8 @@ import { INDEX_KIND } from "../tables/durable/log/segment_index.ts";
 import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
 import { runProgram, writeOut } from "./program.ts";
-import { withToolErrors } from "./table_work.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
 
-const FLAGS = { help: { help: "show this and end" } } as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline log: print the records of a table's log, for people who debug",
-  { usage: "keyline log FOLDER|FILE", flags: FLAGS },
-) + `
+const NOTES = `\
 Each line is a record: its segment, its offset in the file, its turn, what it does, the lengths of key and
 value, the version, when the key expires, and the key.
 `;
@@ -43,10 +36,12 @@ if (import.meta.main) process.exitCode = await runLog(process.argv.slice(2));
 export function runLog(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "log",
-    flags: FLAGS,
+    about: "print the records of a table's log, for people who debug",
+    usage: ["keyline log FOLDER|FILE"],
+    flags: {},
     operands: ["FOLDER|FILE"],
-    help: HELP,
-    run: (_flags, [path]) => withToolErrors(() => printLog(path!)),
+    notes: NOTES,
+    run: (_flags, [path]) => printLog(path!),
   });
 }
 

@@ -8,19 +8,8 @@
 import process from "node:process";
 import { restore } from "../tables/durable/copy.ts";
 import { INTERRUPTED, runProgram } from "./program.ts";
-import { counted, Meter } from "./progress.ts";
-import { COMMON_FLAGS, DATA_FLAG, runSteps } from "./table_work.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
-
-const FLAGS = {
-  data: { ...DATA_FLAG, help: "folder to make, which is empty or not there" },
-  ...COMMON_FLAGS,
-} as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline restore: make a folder of a backup, for a server to start on",
-  { usage: "keyline restore FILE [options]", flags: FLAGS },
-);
+import { counted, Meter, QUIET_FLAG } from "./progress.ts";
+import { DATA_FLAG, runSteps } from "./table_work.ts";
 
 if (import.meta.main) process.exitCode = await runRestore(process.argv.slice(2));
 
@@ -28,9 +17,13 @@ if (import.meta.main) process.exitCode = await runRestore(process.argv.slice(2))
 export function runRestore(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "restore",
-    flags: FLAGS,
+    about: "make a folder of a backup, for a server to start on",
+    usage: ["keyline restore FILE [options]"],
+    flags: {
+      data: { ...DATA_FLAG, help: "folder to make, which is empty or not there" },
+      quiet: QUIET_FLAG,
+    },
     operands: ["FILE"],
-    help: HELP,
     async run({ data, quiet }, [file]) {
       using meter = new Meter({ unit: "keys", quiet });
       const copied = await runSteps(restore(file!, data), meter);

@@ -10,25 +10,11 @@ import process from "node:process";
 import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
 import { FullScreen } from "./full_screen.ts";
-import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
+import { interruptible, runProgram, ToolError, writeOut } from "./program.ts";
 import { passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
-import { type Flags, helpText, wholeNumber } from "../server/settings/flags.ts";
+import { wholeNumber } from "../server/settings/flags.ts";
 
-const FLAGS = {
-  host: TARGET_FLAGS.host,
-  admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
-  password: TARGET_FLAGS.password,
-  "password-file": TARGET_FLAGS["password-file"],
-  help: { help: "show this and end", noVariable: true },
-} as const satisfies Flags;
-
-const HELP = helpText("keyline top: the statistics of a running server, as they come", {
-  usage: "keyline top [options]\n       keyline top [options] | tee top.txt",
-  flags: FLAGS,
-}) + `
-The server must have been started with --admin. q or Ctrl-C ends it.
-`;
 /** How long to wait before retrying a lost connection, in milliseconds. */
 const RETRY_MS = 1_000;
 /** The server sends a frame a second: after this long without one, it is as good as gone, in milliseconds. */
@@ -40,15 +26,21 @@ if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
 export function runTop(args: readonly string[]): Promise<number> {
   return runProgram(args, {
     name: "top",
-    flags: FLAGS,
-    help: HELP,
+    about: "the statistics of a running server, as they come",
+    usage: ["keyline top [options]", "keyline top [options] | tee top.txt"],
+    flags: {
+      host: TARGET_FLAGS.host,
+      admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
+      password: TARGET_FLAGS.password,
+      "password-file": TARGET_FLAGS["password-file"],
+    },
+    notes: "The server must have been started with --admin. q or Ctrl-C ends it.\n",
     async run(flags) {
       const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
       const host = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
       const password = await passwordOf(flags);
       const source = { url: `http://${host}:${port}/events`, password };
-      const stopping = new AbortController();
-      using _interrupt = onInterrupt(() => stopping.abort());
+      using stopping = interruptible();
       if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
       return await showScreen(source, stopping);
     },
@@ -64,8 +56,9 @@ interface FrameSource {
 /** A line a second, until it is stopped or the server ends. */
 async function printLines(source: FrameSource, signal: AbortSignal): Promise<number> {
   try {
+    const events = await open(source, signal);
     await writeOut(headLine());
-    for await (const { event, data } of await open(source, signal)) {
+    for await (const { event, data } of events) {
       if (event === "frame") await writeOut(plainLine(JSON.parse(data) as Frame));
     }
   } catch (error) {

@@ -139,6 +139,7 @@ testServer("it gives the password, and says what is wrong in a line", async () =
   const nobody = await runTool("top", { args: ["--admin", "1"] });
   assertEquals(nobody.code, 1);
   assertStringIncludes(nobody.stderr, "start the server with --admin PORT.\n");
+  assertEquals(nobody.stdout, "");
   assertEquals((await runTool("top", { args: ["--admin", "x"] })).code, 2);
 });
 
