@@ -11,7 +11,7 @@ import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
 import { FullScreen } from "./full_screen.ts";
 import { interruptible, runProgram, ToolError, writeOut } from "./program.ts";
-import { passwordOf, TARGET_FLAGS } from "./target.ts";
+import { nameOf, passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
 import { wholeNumber } from "../server/settings/flags.ts";
 
@@ -37,9 +37,8 @@ export function runTop(args: readonly string[]): Promise<number> {
     notes: "The server must have been started with --admin. q or Ctrl-C ends it.\n",
     async run(flags) {
       const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
-      const host = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
-      const password = await passwordOf(flags);
-      const source = { url: `http://${host}:${port}/events`, password };
+      const name = nameOf({ hostname: flags.host, port });
+      const source = { url: `http://${name}/events`, password: await passwordOf(flags) };
       using stopping = interruptible();
       if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
       return await showScreen(source, stopping);
