@@ -51,6 +51,9 @@ export type Target = ConnectOptions & {
 /** Returns the server that flags name. Asks for the password if told to. Throws UsageError. */
 export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Target> {
   const ca = flags.ca && readSettingFile(flags.ca, `--ca ${flags.ca}`);
+  if (ca?.includes("BEGIN CERTIFICATE") === false) {
+    throw new UsageError(`Cannot use --ca ${flags.ca}: there is no certificate in it, in PEM.`);
+  }
   return {
     hostname: flags.host,
     port: wholeNumber("--port", flags.port, { min: 1, max: 65_535 }),

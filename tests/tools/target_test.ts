@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { passwordOf } from "../../tools/target.ts";
+import { passwordOf, targetOf } from "../../tools/target.ts";
 import { UsageError } from "../../server/settings/flags.ts";
 import { tempFolder, testWith } from "../support/harness.ts";
 
@@ -35,5 +35,18 @@ testWith(["read", "write"], "a file without a password in its first line is refu
     assertEquals(await read(), "\ufffdä");
   } finally {
     Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+testWith(["read", "write", "env"], "a file without a certificate in it is refused", async () => {
+  const file = Deno.makeTempFileSync();
+  const flags = { host: "h", port: "1", password: false, "password-file": undefined, tls: false };
+  const target = () => targetOf({ ...flags, ca: file, timeout: "1" });
+  try {
+    await assertRejects(target, UsageError, `Cannot use --ca ${file}: there is no certificate`);
+    Deno.writeTextFileSync(file, "-----BEGIN CERTIFICATE-----\n");
+    assertEquals((await target()).tls, true);
+  } finally {
+    Deno.removeSync(file);
   }
 });
