@@ -13,7 +13,7 @@ import type { Segment } from "../tables/durable/log/segment.ts";
 import { INDEX_KIND } from "../tables/durable/log/segment_index.ts";
 import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
-import { runProgram, writeOut } from "./program.ts";
+import { runProgram, say, writeOut } from "./program.ts";
 
 const NOTES = `\
 Each line is a record: its segment, its offset in the file, its turn, what it does, the lengths of key and
@@ -47,7 +47,8 @@ export function runLog(args: readonly string[]): Promise<number> {
 
 async function printLog(path: string): Promise<number> {
   using table = openReadOnly(path);
-  let isWhole = true;
+  let isWhole = table.stateError === undefined;
+  if (!isWhole) say(`keyline log: ${path}: ${table.stateError}`);
   let text = HEAD;
   for (const { segment, piece } of new Inspection(table).pieces()) {
     if (piece.kind === "record") text += lineOf(segment, piece);
