@@ -9,7 +9,7 @@
  */
 
 import { NO_REF } from "../memtable/arena.ts";
-import { messageOf, OpenError, orElsewhere } from "./errors.ts";
+import { checkCommand, messageOf, OpenError, orElsewhere } from "./errors.ts";
 import { FolderLock, NOTE_NAME } from "./folder_lock.ts";
 import { type Damage, Inspection, type Progress, type Steps } from "./inspection.ts";
 import { findChain } from "./log/chain.ts";
@@ -41,7 +41,7 @@ export function* backUp(folder: string, path: string): Steps<Copied> {
   try {
     using source = orElsewhere(() => openReadOnly(folder));
     return yield* makeFile(path, function* (target) {
-      const found = yield* part(inspectWhole(source), { from: 0, to: 1 / 3 });
+      const found = yield* part(inspectWhole(source, folder), { from: 0, to: 1 / 3 });
       const seal = (state: TableState, bytes: number) =>
         writeState(partOf(target, { from: bytes }), state);
       return yield* part(copyTo(target, { found, seal }), { from: 1 / 3, to: 1 });
@@ -56,7 +56,7 @@ export function* restore(path: string, folder: string): Steps<Copied> {
   try {
     using source = openReadOnly(path);
     using _lock = orElsewhere(() => new FolderLock(folder, { mustBeEmpty: true }));
-    return yield* copyToFolder(folder, inspectWhole(source));
+    return yield* copyToFolder(folder, inspectWhole(source, path));
   } catch (error) {
     throw explained(`restore ${path} to ${folder}`, error);
   }
@@ -85,10 +85,13 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
 }
 
 /** Inspects a table, and refuses one that is damaged. */
-function* inspectWhole(source: ReadOnlyTable): Steps<Inspection> {
+function* inspectWhole(source: ReadOnlyTable, path: string): Steps<Inspection> {
   const found = yield* Inspection.of(source);
   if (found.damage.length === 0) return found;
-  throw new Error(`${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}`);
+  throw new Error(
+    `${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}; ` +
+      `see what is whole with \`${checkCommand(path)}\`.`,
+  );
 }
 
 /** Copies what is found to a folder that is empty and locked. */

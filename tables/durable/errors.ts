@@ -9,6 +9,11 @@ import { TableError } from "../table.ts";
 /** The server can't start with this folder. The message names the file and says how to fix it. */
 export class OpenError extends Error {}
 
+/** What to type to see what is whole in a folder or a backup. */
+export function checkCommand(path: string): string {
+  return `${Deno.build.standalone ? "keyline check" : "deno task check:table"} ${path}`;
+}
+
 /** Opens a folder that was chosen with --data. Its OpenError says how to choose another. */
 export function orElsewhere<Result>(open: () => Result): Result {
   try {

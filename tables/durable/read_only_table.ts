@@ -127,7 +127,7 @@ function openBackup(path: string): ReadOnlyTable {
   const { state, stateError } = stateOf(() => {
     const found = StateFile.read(partOf(file, { from: end }));
     if (found !== undefined) return found;
-    throw new OpenError("it does not end as a backup does; was it copied as a whole?");
+    throw new OpenError("it does not end as a backup does: it was cut, or not copied as a whole");
   });
   const log = state === undefined ? file : partOf(file, { from: 0, to: end });
   return {

@@ -6,7 +6,14 @@
  */
 
 import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts";
-import { elsewhere, isDiskFull, messageOf, OpenError, orElsewhere } from "./errors.ts";
+import {
+  checkCommand,
+  elsewhere,
+  isDiskFull,
+  messageOf,
+  OpenError,
+  orElsewhere,
+} from "./errors.ts";
 import { NOTE_NAME } from "./folder_lock.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
@@ -257,11 +264,10 @@ export function newSalt(): number {
 }
 
 function damaged(path: string, why: string): OpenError {
-  const check = Deno.build.standalone ? "keyline check" : "deno task check:table";
   const folder = path.slice(0, path.lastIndexOf("/"));
   return new OpenError(
     `Cannot open ${path}: ${why}. Nothing was changed: restore a backup, or see what is whole with ` +
-      `\`${check} ${folder}\`.`,
+      `\`${checkCommand(folder)}\`.`,
   );
 }
 

@@ -55,7 +55,7 @@ checkTest("no lost keys are counted where nobody can count them", async (data, f
   Deno.truncateSync(copy, 1_000);
   const cut = await runTool("check:table", { args: [copy] });
   assertEquals(cut.code, 1);
-  assertMatch(cut.stdout, /\nlost_keys unknown\ndamage: \S+: it does not end as a backup does;/);
+  assertMatch(cut.stdout, /\nlost_keys unknown\ndamage: \S+: it does not end as a backup does:/);
   replace(data, "yyyyyyyy", "yyyyYyyy");
   const bytes = Deno.readFileSync(`${data}/keyline.log`);
   // The index of the first of two is lost with the second.
@@ -126,7 +126,10 @@ checkTest(
     assertMatch(checked.stdout, /\nlost: bad, at byte \d+\n$/);
     const backup = await runTool("backup", { args: [`${folder}/copy`, "--data", data] });
     assertEquals(backup.code, 1);
-    assertMatch(backup.stderr, /is damaged: at byte \d+, a record can't be read \(.*, of bad\)\n$/);
+    assertMatch(
+      backup.stderr,
+      /is damaged: at byte \d+, a record can't be read \(.*, of bad\); see what is whole with `deno task check:table \S+`\.\n$/,
+    );
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["data"]);
     const saved = await runTool("check:table", { args: [data, "--salvage", `${folder}/new`] });
     assertEquals(saved.code, 1);

@@ -89,7 +89,7 @@ logTest("what was cut is told, even where no turn was cut in two", async (data, 
   Deno.truncateSync(copy, Deno.statSync(copy).size - BACKUP_STATE_BYTES);
   const { code, stdout, stderr } = await runTool("log", { args: [copy] });
   assertEquals([code, stdout.split("\n").length], [1, 3]);
-  assertMatch(stderr, /^keyline log: .*\/copy: it does not end as a backup does; .*\n$/);
+  assertMatch(stderr, /^keyline log: .*\/copy: it does not end as a backup does: .*\n$/);
 });
 
 logTest("it ends where nobody reads it any longer", async (data) => {
