@@ -10,7 +10,7 @@ import { describeDamage, salvage } from "../tables/durable/copy.ts";
 import { Inspection, type Steps } from "../tables/durable/inspection.ts";
 import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
-import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
+import { INTERRUPTED, program, type Run, writeOut } from "./program.ts";
 import { counted, Meter, QUIET_FLAG } from "./progress.ts";
 import { runSteps } from "./table_work.ts";
 
@@ -19,40 +19,36 @@ It prints what is there, each place that is damaged, and each key whose newest v
 code is 0 if all is whole, and otherwise 1.
 `;
 
-if (import.meta.main) process.exitCode = await runCheck(process.argv.slice(2));
-
 /** Checks a table; returns the exit code. */
-export function runCheck(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "check",
-    about: "verify a folder, even while a server uses it, or a backup",
-    usage: ["keyline check FOLDER|FILE [options]"],
-    flags: {
-      salvage: {
-        hint: "NEWFOLDER",
-        help: "copy what is whole to this folder, which is empty or not there",
-      },
-      quiet: QUIET_FLAG,
+export const runCheck: Run = program({
+  name: "check",
+  about: "verify a folder, even while a server uses it, or a backup",
+  usage: ["keyline check FOLDER|FILE [options]"],
+  flags: {
+    salvage: {
+      hint: "NEWFOLDER",
+      help: "copy what is whole to this folder, which is empty or not there",
     },
-    operands: ["FOLDER|FILE"],
-    notes: NOTES,
-    async run({ salvage: folder, quiet }, [path]) {
-      using meter = new Meter({ unit: "keys", quiet });
-      const steps = folder === undefined ? inspect(path!) : salvage(path!, folder);
-      const done = await runSteps(steps, meter);
-      if (done === undefined) return INTERRUPTED;
-      const { found } = done;
-      await writeOut(reportOf(found));
-      const isWhole = found.damage.length === 0;
-      if (folder !== undefined) {
-        const keys = counted(found.memtable.size, "key");
-        meter.note(`Copied ${keys} from ${path} to ${folder}`);
-      } else if (isWhole) meter.note(`${path} is whole`);
-      else meter.note(adviceFor(path!));
-      return isWhole ? 0 : 1;
-    },
-  });
-}
+    quiet: QUIET_FLAG,
+  },
+  operands: ["FOLDER|FILE"],
+  notes: NOTES,
+  async run({ salvage: folder, quiet }, [path]) {
+    using meter = new Meter({ unit: "keys", quiet });
+    const steps = folder === undefined ? inspect(path!) : salvage(path!, folder);
+    const done = await runSteps(steps, meter);
+    if (done === undefined) return INTERRUPTED;
+    const { found } = done;
+    await writeOut(reportOf(found));
+    const isWhole = found.damage.length === 0;
+    if (folder !== undefined) {
+      const keys = counted(found.memtable.size, "key");
+      meter.note(`Copied ${keys} from ${path} to ${folder}`);
+    } else if (isWhole) meter.note(`${path} is whole`);
+    else meter.note(adviceFor(path!));
+    return isWhole ? 0 : 1;
+  },
+});
 
 function* inspect(path: string): Steps<{ found: Inspection }> {
   using table = openReadOnly(path);
@@ -89,3 +85,5 @@ function adviceFor(path: string): string {
   return `${path} is damaged. Restore a backup; or copy what is whole, with --salvage NEWFOLDER: there the ` +
     "lost keys are missing, and what was changed where the log can't be read is as it was before";
 }
+
+if (import.meta.main) process.exitCode = await runCheck(process.argv.slice(2));

@@ -10,7 +10,7 @@ import process from "node:process";
 import { type Account, importAll, type Stop } from "./importer.ts";
 import { LineSource } from "./line_source.ts";
 import { MemcachedSource } from "./memcached_source.ts";
-import { INTERRUPTED, interruptible, runProgram } from "./program.ts";
+import { INTERRUPTED, interruptible, program, type Run } from "./program.ts";
 import { counted, Meter, QUIET_FLAG } from "./progress.ts";
 import { RedisSource } from "./redis_source.ts";
 import type { Source } from "./source.ts";
@@ -33,43 +33,39 @@ const FLAGS = {
 } as const satisfies Flags;
 const FROM_FILE = asTyped("keyline import < FILE");
 
-if (import.meta.main) process.exitCode = await runImport(process.argv.slice(2));
-
 /** Imports; returns the exit code: 1 if anything was left out or the import stopped. */
-export function runImport(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "import",
-    about: "store the lines of an export, or the keys of another server, in a running server",
-    usage: [
-      "keyline import [options] < table.jsonl",
-      "keyline import [options] --from redis://[[user]:password@]host[:port][/db]",
-      "keyline import [options] --from memcached://host[:port]",
-    ],
-    flags: FLAGS,
-    async run(flags) {
-      const target = await targetOf(flags);
-      const source = sourceOf(flags, target.timeout);
-      const onError = flags["on-error"] ?? (source.unit === "line" ? "stop" : "skip");
-      const goesOn = oneOf("--on-error", onError, ["stop", "skip"]) === "skip";
-      await using db = await enter(target);
-      using meter = new Meter({ unit: "keys", quiet: flags.quiet });
-      using stopping = interruptible();
-      const { signal } = stopping;
-      const account = await importAll(db, source, { goesOn, signal, meter });
-      const isInterrupted = signal.aborted;
-      const { stopped, faults } = account;
-      if (!flags.quiet || stopped !== undefined || isInterrupted) {
-        meter.note(`Imported ${meter.summary()} into ${nameOf(target)}`);
-      }
-      for (const line of whatIsLeft(account)) meter.note(line);
-      if (stopped !== undefined || isInterrupted) {
-        for (const line of howToGoOn(account, source.unit)) meter.note(line);
-      }
-      if (isInterrupted) return INTERRUPTED;
-      return stopped === undefined && faults.size === 0 ? 0 : 1;
-    },
-  });
-}
+export const runImport: Run = program({
+  name: "import",
+  about: "store the lines of an export, or the keys of another server, in a running server",
+  usage: [
+    "keyline import [options] < table.jsonl",
+    "keyline import [options] --from redis://[[user]:password@]host[:port][/db]",
+    "keyline import [options] --from memcached://host[:port]",
+  ],
+  flags: FLAGS,
+  async run(flags) {
+    const target = await targetOf(flags);
+    const source = sourceOf(flags, target.timeout);
+    const onError = flags["on-error"] ?? (source.unit === "line" ? "stop" : "skip");
+    const goesOn = oneOf("--on-error", onError, ["stop", "skip"]) === "skip";
+    await using db = await enter(target);
+    using meter = new Meter({ unit: "keys", quiet: flags.quiet });
+    using stopping = interruptible();
+    const { signal } = stopping;
+    const account = await importAll(db, source, { goesOn, signal, meter });
+    const isInterrupted = signal.aborted;
+    const { stopped, faults } = account;
+    if (!flags.quiet || stopped !== undefined || isInterrupted) {
+      meter.note(`Imported ${meter.summary()} into ${nameOf(target)}`);
+    }
+    for (const line of whatIsLeft(account)) meter.note(line);
+    if (stopped !== undefined || isInterrupted) {
+      for (const line of howToGoOn(account, source.unit)) meter.note(line);
+    }
+    if (isInterrupted) return INTERRUPTED;
+    return stopped === undefined && faults.size === 0 ? 0 : 1;
+  },
+});
 
 function sourceOf(flags: Given<typeof FLAGS>, timeout: number): Source {
   const skip = wholeNumber("--skip", flags.skip, { min: 0, max: Number.MAX_SAFE_INTEGER });
@@ -125,3 +121,5 @@ function howToLeaveOut({ place }: Stop, unit: Source["unit"]): string {
     ? "Leave out every key that can't be stored with --on-error skip"
     : `Leave out line ${place} with --skip ${place}, or every wrong line with --on-error skip`;
 }
+
+if (import.meta.main) process.exitCode = await runImport(process.argv.slice(2));

@@ -44,11 +44,15 @@ export interface Program<Known extends Flags> {
   run(flags: Given<Known>, operands: readonly string[]): Promise<number>;
 }
 
-/**
- * Runs a program and returns its exit code. An error becomes one line on standard error and exit code 2 for a
- * wrong call, or 1 otherwise.
- */
-export async function runProgram<const Known extends Flags>(
+/** Runs a program with these arguments, and returns its exit code. */
+export type Run = (args: readonly string[]) => Promise<number>;
+
+/** Makes a program that can be run. An error becomes a line on standard error, and exit code 2 or 1. */
+export function program<const Known extends Flags>(definition: Program<Known>): Run {
+  return (args) => runProgram(args, definition);
+}
+
+async function runProgram<const Known extends Flags>(
   args: readonly string[],
   { name, about, usage, flags, operands = [], isOpen = false, notes, run }: Program<Known>,
 ): Promise<number> {

@@ -9,7 +9,7 @@
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { runProgram, say, ToolError, writeOut } from "./program.ts";
+import { program, type Run, say, ToolError, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
 import { plainReply, valueReply } from "./shell_reply.ts";
@@ -56,50 +56,46 @@ interface Outcome {
   readonly code: number;
 }
 
-if (import.meta.main) process.exitCode = await runShell(process.argv.slice(2));
-
 /** Runs the shell; returns the exit code. */
-export function runShell(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "shell",
-    about: "talk to a running server",
-    usage: [
-      "keyline shell [options]",
-      "keyline shell [options] GET greeting",
-      "echo 'GET greeting' | keyline shell [options]",
-    ],
-    flags: FLAGS,
-    operands: ["REQUEST"],
-    isOpen: true,
-    notes: NOTES,
-    async run(flags, request) {
-      const target = await targetOf(flags);
-      const reached = await tryToReach(target);
-      if (typeof reached === "number") return reached;
-      await using db = reached;
-      if (request.length > 0) {
-        giveUp(["read", "write", "env"]);
-        const { text, code } = await askPlain(db, request.join(" "), valueReply);
-        await writeOut(text);
-        return code;
-      }
-      const { stdin, stdout, env } = process;
-      const isDumb = env.TERM === "dumb";
-      if (!stdin.isTTY || !stdout.isTTY || isDumb) {
-        giveUp(["read", "write", "env"]);
-        const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
-        return await runPlain(db, prompt);
-      }
-      const home = env.HOME;
-      const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
-      const history = new History(flags["no-history"] ? undefined : file);
-      const hasColors = !env.NO_COLOR;
-      giveUp(["write"]);
-      const prompt = await Prompt.open(db, { target, history, hasColors });
-      return await prompt.run();
-    },
-  });
-}
+export const runShell: Run = program({
+  name: "shell",
+  about: "talk to a running server",
+  usage: [
+    "keyline shell [options]",
+    "keyline shell [options] GET greeting",
+    "echo 'GET greeting' | keyline shell [options]",
+  ],
+  flags: FLAGS,
+  operands: ["REQUEST"],
+  isOpen: true,
+  notes: NOTES,
+  async run(flags, request) {
+    const target = await targetOf(flags);
+    const reached = await tryToReach(target);
+    if (typeof reached === "number") return reached;
+    await using db = reached;
+    if (request.length > 0) {
+      giveUp(["read", "write", "env"]);
+      const { text, code } = await askPlain(db, request.join(" "), valueReply);
+      await writeOut(text);
+      return code;
+    }
+    const { stdin, stdout, env } = process;
+    const isDumb = env.TERM === "dumb";
+    if (!stdin.isTTY || !stdout.isTTY || isDumb) {
+      giveUp(["read", "write", "env"]);
+      const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
+      return await runPlain(db, prompt);
+    }
+    const home = env.HOME;
+    const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
+    const history = new History(flags["no-history"] ? undefined : file);
+    const hasColors = !env.NO_COLOR;
+    giveUp(["write"]);
+    const prompt = await Prompt.open(db, { target, history, hasColors });
+    return await prompt.run();
+  },
+});
 
 /** Connects; returns the exit code if that fails. */
 async function tryToReach(target: Target): Promise<Client | number> {
@@ -189,3 +185,5 @@ async function askPlain(db: Client, line: string, show = plainReply): Promise<Ou
 function giveUp(names: ("read" | "write" | "env")[]): void {
   for (const name of names) Deno.permissions.revokeSync({ name });
 }
+
+if (import.meta.main) process.exitCode = await runShell(process.argv.slice(2));

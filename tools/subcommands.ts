@@ -5,20 +5,18 @@
  * @module
  */
 
+import type { Run } from "./program.ts";
 import { asTyped } from "../server/settings/flags.ts";
-
-/** Runs a program and returns its exit code. */
-export type EntryPoint = (args: readonly string[]) => Promise<number>;
 
 /** A subcommand and its arguments. */
 export interface Subcommand {
   /** Runs it; undefined for the server. */
-  readonly run: EntryPoint | undefined;
+  readonly run: Run | undefined;
   /** The arguments after its name. */
   readonly args: readonly string[];
 }
 
-const ENTRY_POINTS = new Map<string, EntryPoint>([
+const ENTRY_POINTS = new Map<string, Run>([
   ["shell", async (args) => await (await import("./shell.ts")).runShell(args)],
   ["import", async (args) => await (await import("./import.ts")).runImport(args)],
   ["top", async (args) => await (await import("./top.ts")).runTop(args)],

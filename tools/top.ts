@@ -10,7 +10,7 @@ import process from "node:process";
 import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
 import { FullScreen } from "./full_screen.ts";
-import { interruptible, runProgram, ToolError, writeOut } from "./program.ts";
+import { interruptible, program, type Run, ToolError, writeOut } from "./program.ts";
 import { nameOf, passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
 import { wholeNumber } from "../server/settings/flags.ts";
@@ -20,31 +20,27 @@ const RETRY_MS = 1_000;
 /** The server sends a frame a second: after this long without one, it is as good as gone, in milliseconds. */
 const SILENCE_MS = 5_000;
 
-if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
-
 /** Runs top; returns the exit code. */
-export function runTop(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "top",
-    about: "the statistics of a running server, as they come",
-    usage: ["keyline top [options]", "keyline top [options] | tee top.txt"],
-    flags: {
-      host: TARGET_FLAGS.host,
-      admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
-      password: TARGET_FLAGS.password,
-      "password-file": TARGET_FLAGS["password-file"],
-    },
-    notes: "The server must have been started with --admin. q or Ctrl-C ends it.\n",
-    async run(flags) {
-      const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
-      const name = nameOf({ hostname: flags.host, port });
-      const source = { url: `http://${name}/events`, password: await passwordOf(flags) };
-      using stopping = interruptible();
-      if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
-      return await showScreen(source, stopping);
-    },
-  });
-}
+export const runTop: Run = program({
+  name: "top",
+  about: "the statistics of a running server, as they come",
+  usage: ["keyline top [options]", "keyline top [options] | tee top.txt"],
+  flags: {
+    host: TARGET_FLAGS.host,
+    admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
+    password: TARGET_FLAGS.password,
+    "password-file": TARGET_FLAGS["password-file"],
+  },
+  notes: "The server must have been started with --admin. q or Ctrl-C ends it.\n",
+  async run(flags) {
+    const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
+    const name = nameOf({ hostname: flags.host, port });
+    const source = { url: `http://${name}/events`, password: await passwordOf(flags) };
+    using stopping = interruptible();
+    if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
+    return await showScreen(source, stopping);
+  },
+});
 
 /** The source of the frames. */
 interface FrameSource {
@@ -146,3 +142,5 @@ async function open(
       : `${url} answers ${response.status}: ${text.slice(0, 200)}`,
   );
 }
+
+if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
