@@ -98,9 +98,8 @@ export class Inspection {
       if (!(error instanceof DamageError)) throw error;
       throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
     }
-    if (stateError === undefined) return;
-    if (table.isCut) this.#noteLoss(undefined, stateError, undefined);
-    else this.#note(undefined, stateError);
+    // Without the state, nothing says where the log ended.
+    if (stateError !== undefined) this.#noteLoss(undefined, stateError, undefined);
   }
 
   /** Reads everything. */

@@ -162,6 +162,7 @@ checkTest("a state that is older than the log is told, and so is one that is gon
   const gone = inspect(data);
   assertEquals(gone.damage.length, 1);
   assertStringIncludes(gone.damage[0]!.why, "keyline.state: it is missing");
+  assert(gone.mayHaveLostMore, "nothing says where the log ended");
   assertEquals(versionsIn(gone), model);
 });
 
