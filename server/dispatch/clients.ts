@@ -11,12 +11,16 @@ import { logEvent } from "../observe/event_log.ts";
 /** How often the rates of all clients are measured, in seconds. */
 const RATE_SECONDS = 2;
 
+/** A client, and how many of its requests had been answered when rates were measured last. */
+interface Listed {
+  readonly client: Client;
+  measured: number;
+}
+
 /** The clients that are connected. */
 export class Clients implements ConnectedClients {
   /** By their numbers, in the order in which they came. */
-  readonly #clients = new Map<number, Client>();
-  /** How many requests of each had been answered when the rates were measured last. */
-  #requests = new Map<Client, number>();
+  readonly #clients = new Map<number, Listed>();
   #last = 0;
 
   /** Measures the rates of clients from now on, without keeping the process alive. */
@@ -27,11 +31,10 @@ export class Clients implements ConnectedClients {
 
   /** Measures the rates of clients since the last time, which was this many seconds ago. */
   measure(seconds: number): void {
-    const before = this.#requests;
-    this.#requests = new Map();
-    for (const client of this.#clients.values()) {
-      client.requestRate = (client.requests - (before.get(client) ?? 0)) / seconds;
-      this.#requests.set(client, client.requests);
+    for (const listed of this.#clients.values()) {
+      const { client, measured } = listed;
+      client.requestRate = (client.requests - measured) / seconds;
+      listed.measured = client.requests;
     }
   }
 
@@ -42,7 +45,7 @@ export class Clients implements ConnectedClients {
 
   /** Adds a client that has connected. */
   add(client: Client): void {
-    this.#clients.set(client.id, client);
+    this.#clients.set(client.id, { client, measured: 0 });
   }
 
   /** Removes a client that has disconnected. */
@@ -52,7 +55,7 @@ export class Clients implements ConnectedClients {
 
   /** Disconnects the client with this number, at another client's request. False if there is none. */
   end(id: number, by: Client): boolean {
-    const client = this.#clients.get(id);
+    const client = this.#clients.get(id)?.client;
     if (client === undefined) return false;
     logEvent("info", "A client was killed", { id, address: client.address, by: by.address });
     client.end();
@@ -62,7 +65,7 @@ export class Clients implements ConnectedClients {
   /** Those with a number above `after`, at most `limit`. */
   page(after: number, limit: number): ClientPage {
     const clients: Client[] = [];
-    for (const client of this.#clients.values()) {
+    for (const { client } of this.#clients.values()) {
       if (client.id <= after) continue;
       if (clients.length === limit) return { clients, hasMore: true };
       clients.push(client);
