@@ -113,6 +113,8 @@ export interface OperationInfo {
 export interface ConnectedClients {
   /** Those with a number above `after`, in order, at most `limit`. */
   page(after: number, limit: number): ClientPage;
+  /** How many requests of the client with this number were answered a second, of late. */
+  rateOf(id: number): number;
   /** Disconnects the client with this number, at another client's request. False if there is none. */
   end(id: number, by: Client): boolean;
 }
@@ -140,12 +142,10 @@ export interface Client {
   readonly address?: string | undefined;
   /** When it connected, in milliseconds since 1970. */
   readonly since: number;
-  /** When it last sent something, in milliseconds since 1970. */
-  activeAt: number;
+  /** How long ago its last requests were answered, in milliseconds; 0 while some are being answered. */
+  readonly idle: number;
   /** How many of its requests have been answered. */
   requests: number;
-  /** How many of them a second, of late. */
-  requestRate: number;
   /** How many bytes it has sent, without TLS overhead. */
   bytesReceived: number;
   /** How many bytes of replies it has taken, without TLS overhead. */

@@ -11,10 +11,11 @@ import { logEvent } from "../observe/event_log.ts";
 /** How often the rates of all clients are measured, in seconds. */
 const RATE_SECONDS = 2;
 
-/** A client, and how many of its requests had been answered when rates were measured last. */
+/** A client with its rate, and how many of its requests had been answered when that was measured. */
 interface Listed {
   readonly client: Client;
   measured: number;
+  rate: number;
 }
 
 /** The clients that are connected. */
@@ -33,7 +34,7 @@ export class Clients implements ConnectedClients {
   measure(seconds: number): void {
     for (const listed of this.#clients.values()) {
       const { client, measured } = listed;
-      client.requestRate = (client.requests - measured) / seconds;
+      listed.rate = (client.requests - measured) / seconds;
       listed.measured = client.requests;
     }
   }
@@ -45,12 +46,17 @@ export class Clients implements ConnectedClients {
 
   /** Adds a client that has connected. */
   add(client: Client): void {
-    this.#clients.set(client.id, { client, measured: 0 });
+    this.#clients.set(client.id, { client, measured: 0, rate: 0 });
   }
 
   /** Removes a client that has disconnected. */
   remove({ id }: Client): void {
     this.#clients.delete(id);
+  }
+
+  /** How many requests of the client with this number were answered a second, of late. */
+  rateOf(id: number): number {
+    return this.#clients.get(id)?.rate ?? 0;
   }
 
   /** Disconnects the client with this number, at another client's request. False if there is none. */
