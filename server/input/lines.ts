@@ -30,7 +30,7 @@ export interface Lines {
   /** For each line, the index of its fault in LINE_FAULTS; undefined if no line has one. */
   readonly faults: Uint8Array | undefined;
   /** When the first of them may be answered, if it waits for the disk; it does so only once. */
-  readonly ready?: Promise<void> | undefined;
+  readonly ready?: Promise<unknown> | undefined;
 }
 
 const TOO_LONG = LINE_FAULTS.indexOf("too long");

@@ -137,7 +137,7 @@ export function headOf(lines: Lines): Lines {
 /** The remaining lines, which stay where they are; undefined if there are none. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
-  { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },
+  { taken, from, ready }: { taken: number; from: number; ready?: Promise<unknown> | undefined },
 ): Lines | undefined {
   if (taken === count) return undefined;
   return {
