@@ -33,26 +33,43 @@ export interface OpenOptions {
   readonly isReadOnly?: boolean;
   /** Whether to create it; it must not exist. */
   readonly isNew?: boolean;
+  /** How many asynchronous reads may take place at a time. */
+  readonly readers?: number;
 }
 
 /** Opens a file of the system, for this user alone, and not through a symbolic link. Throws errors of the system. */
 export function openFile(
   path: string,
-  { isReadOnly = false, isNew = false }: OpenOptions = {},
+  { isReadOnly = false, isNew = false, readers = 1 }: OpenOptions = {},
 ): PositionedFile {
-  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
-  const flags = (isReadOnly ? O_RDONLY : O_RDWR) | (isNew ? O_CREAT | O_EXCL : 0) |
-    (O_NOFOLLOW ?? 0);
-  return new SystemFile(path, fs.openSync(path, flags, 0o600));
+  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+  const flags = (isReadOnly ? O_RDONLY : O_RDWR) | (isNew ? O_CREAT | O_EXCL : 0);
+  const fds = [open(path, flags)];
+  try {
+    while (fds.length < readers) fds.push(open(path, fs.constants.O_RDONLY));
+    return new SystemFile(path, fds);
+  } catch (error) {
+    for (const fd of fds) fs.closeSync(fd);
+    throw error;
+  }
+}
+
+function open(path: string, flags: number): number {
+  return fs.openSync(path, flags | (fs.constants.O_NOFOLLOW ?? 0), 0o600);
 }
 
 class SystemFile implements PositionedFile {
   readonly path: string;
   readonly #fd: number;
+  /** Deno reads asynchronously through several descriptors at a time, but through each only once. */
+  readonly #fds: readonly number[];
+  #laterReads = 0;
 
-  constructor(path: string, fd: number) {
+  /** The first descriptor is for everything, the others only for asynchronous reads. */
+  constructor(path: string, fds: readonly number[]) {
     this.path = path;
-    this.#fd = fd;
+    this.#fd = fds[0]!;
+    this.#fds = fds;
   }
 
   size(): number {
@@ -71,9 +88,10 @@ class SystemFile implements PositionedFile {
 
   readLater(bytes: Uint8Array, offset: number): Promise<number> {
     return new Promise((resolve, reject) => {
+      const fd = this.#fds[this.#laterReads++ % this.#fds.length]!;
       const readFrom = (length: number) =>
         fs.read(
-          this.#fd,
+          fd,
           bytes,
           length,
           bytes.length - length,
@@ -103,6 +121,6 @@ class SystemFile implements PositionedFile {
   }
 
   close(): void {
-    fs.closeSync(this.#fd);
+    for (const fd of this.#fds) fs.closeSync(fd);
   }
 }

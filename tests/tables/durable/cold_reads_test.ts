@@ -1,11 +1,14 @@
 /**
- * Reads ahead of values that are not in memory: how many may be under way, and for how many bytes.
+ * Reads ahead of values that are not in memory: how many at a time, and for how many bytes.
  *
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { readSync } from "node:fs";
+import { usedDescriptors } from "../../../server/descriptors.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
+import { openFile } from "../../../tables/durable/log/file.ts";
 import { Text } from "../../../tables/text.ts";
 import { FakeDisk } from "./fake_disk.ts";
 import { FOLDER } from "./table_run.ts";
@@ -60,4 +63,27 @@ Deno.test("of small values, 1,024 are read ahead at a time", async () => {
   await Promise.all(begun);
   for (const key of keys) table.readAhead!(key);
   assertEquals(reads.count, 1_100);
+});
+
+Deno.test({
+  name: "asynchronous reads go through as many descriptors as are asked for, which are closed",
+  ignore: Deno.build.os !== "linux" ||
+    Deno.permissions.querySync({ name: "write" }).state !== "granted",
+  async fn() {
+    const path = Deno.makeTempFileSync();
+    Deno.writeTextFileSync(path, "0123456789");
+    const before = usedDescriptors();
+    const file = openFile(path, { readers: 4 });
+    const fds = [0, 1, 2, 3].map((i) => before + i);
+    for (const fd of fds) assertEquals(readSync(fd, new Uint8Array(3), 0, 3, 2), 3);
+    const parts = Array.from({ length: 8 }, () => new Uint8Array(2));
+    await Promise.all(parts.map((part, i) => file.readLater(part, i)));
+    const texts = parts.map((part) => new TextDecoder().decode(part));
+    assertEquals(texts, ["01", "12", "23", "34", "45", "56", "67", "78"]);
+    file.close();
+    for (const fd of fds) {
+      assertThrows(() => readSync(fd, new Uint8Array(3), 0, 3, 2), Error, "EBADF");
+    }
+    Deno.removeSync(path);
+  },
 });
