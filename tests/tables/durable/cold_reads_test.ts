@@ -1,5 +1,5 @@
 /**
- * Reads ahead of values that are not in memory: how many at a time, and for how many bytes.
+ * Reads ahead of values that are not in memory: when there are any, how many at a time, and for how many bytes.
  *
  * @module
  */
@@ -14,13 +14,20 @@ import { FakeDisk } from "./fake_disk.ts";
 import { FOLDER } from "./table_run.ts";
 
 const MIB = 1_048_576;
+/** More reads than the average is of that decides whether reads wait for the disk. */
+const MANY = 20;
 
-/** A table without a cache whose reads wait for the disk, and how many were begun. */
-function slowTable({ keys, valueBytes }: { keys: number; valueBytes: number }): {
-  table: DurableTable;
-  keys: Text[];
-  reads: { count: number };
-} {
+interface ColdTable {
+  readonly table: DurableTable;
+  readonly keys: Text[];
+  /** How many reads were begun. */
+  readonly reads: { count: number };
+  /** Asks for so many values of their own; the last so many take longer than from the system's cache. */
+  ask(count: number, slow: number): void;
+}
+
+/** A table without a cache. */
+function coldTable({ keys, valueBytes }: { keys: number; valueBytes: number }): ColdTable {
   const disk = new FakeDisk();
   const table = new DurableTable(FOLDER, { slotBytes: 4 * MIB, cacheBytes: 0, disk });
   const names = Array.from({ length: keys }, (_, i) => `key-${i}`);
@@ -28,20 +35,32 @@ function slowTable({ keys, valueBytes }: { keys: number; valueBytes: number }): 
     table.put(name, "x".repeat(valueBytes));
     if (i % 8 === 7) table.commit();
   }
-  table.put("first", "x");
+  for (let i = 0; i < 3 * MANY; i++) table.put(`asked-${i}`, "x");
   table.commit();
   while (table.maintain());
   const reads = { count: 0 };
+  let fastReads = Infinity;
   disk.onCall = (kind) => {
     if (kind !== "read") return;
     reads.count++;
-    // Longer than a read from the system's cache.
+    if (fastReads-- > 0) return;
     for (const begin = performance.now(); performance.now() - begin < 0.5;);
   };
-  table.get("first");
-  disk.onCall = (kind) => void (reads.count += Number(kind === "read"));
-  reads.count = 0;
-  return { table, keys: names.map(Text.of), reads };
+  let asked = 0;
+  const ask = (count: number, slow: number) => {
+    fastReads = count - slow;
+    for (let i = 0; i < count; i++) table.get(`asked-${asked++}`);
+    fastReads = Infinity;
+    reads.count = 0;
+  };
+  return { table, keys: names.map(Text.of), reads, ask };
+}
+
+/** The same where reads have waited for the disk. */
+function slowTable(size: { keys: number; valueBytes: number }): ColdTable {
+  const setup = coldTable(size);
+  setup.ask(MANY, MANY);
+  return setup;
 }
 
 Deno.test("reads ahead are for 16 MiB at a time, and others follow when these are done", async () => {
@@ -56,13 +75,32 @@ Deno.test("reads ahead are for 16 MiB at a time, and others follow when these ar
   assertEquals(reads.count, 24, "each value was read once");
 });
 
-Deno.test("of small values, 1,024 are read ahead at a time", async () => {
-  const { table, keys, reads } = slowTable({ keys: 1_100, valueBytes: 10 });
+Deno.test("of small values, 4,096 are read ahead at a time", async () => {
+  const { table, keys, reads } = slowTable({ keys: 4_200, valueBytes: 10 });
   const begun = keys.map((key) => table.readAhead!(key));
-  assertEquals(reads.count, 1_024);
+  assertEquals(reads.count, 4_096);
   await Promise.all(begun);
   for (const key of keys) table.readAhead!(key);
-  assertEquals(reads.count, 1_100);
+  assertEquals(reads.count, keys.length);
+});
+
+Deno.test("reads are begun ahead while most of them wait for the disk, and not where one does", () => {
+  const { table, keys, reads, ask } = coldTable({ keys: 3, valueBytes: 10 });
+  const isAhead = (i: number) => table.readAhead!(keys[i]!) !== undefined;
+  ask(MANY, 1);
+  assertEquals([isAhead(0), reads.count], [false, 0]);
+  ask(MANY, MANY);
+  assertEquals([isAhead(1), reads.count], [true, 1]);
+  ask(MANY, 0);
+  assertEquals([isAhead(2), reads.count], [false, 0]);
+});
+
+Deno.test("one value in 1,024 is not read ahead, but when it is asked for, to see how long that takes", async () => {
+  const { table, keys, reads } = slowTable({ keys: 2_060, valueBytes: 10 });
+  const left = keys.filter((key) => table.readAhead!(key) === undefined);
+  assertEquals(left.map(String), ["key-1023", "key-2047"]);
+  await Promise.all(keys.map((key) => table.readAhead!(key)));
+  assertEquals(reads.count, keys.length, "both could be read ahead the next time");
 });
 
 Deno.test({
