@@ -6,6 +6,7 @@
  */
 
 import * as fs from "node:fs";
+import { Batches } from "./batches.ts";
 
 /** A file. Tests replace it by one that forgets what was not synced, and that fails. */
 export interface PositionedFile {
@@ -61,15 +62,16 @@ function open(path: string, flags: number): number {
 class SystemFile implements PositionedFile {
   readonly path: string;
   readonly #fd: number;
-  /** Deno reads asynchronously through several descriptors at a time, but through each only once. */
   readonly #fds: readonly number[];
-  #laterReads = 0;
+  /** Deno reads asynchronously through several descriptors at a time, but through each only once. */
+  readonly #reads: Batches<number>;
 
   /** The first descriptor is for everything, the others only for asynchronous reads. */
   constructor(path: string, fds: readonly number[]) {
     this.path = path;
     this.#fd = fds[0]!;
     this.#fds = fds;
+    this.#reads = new Batches(fds);
   }
 
   size(): number {
@@ -87,23 +89,7 @@ class SystemFile implements PositionedFile {
   }
 
   readLater(bytes: Uint8Array, offset: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const fd = this.#fds[this.#laterReads++ % this.#fds.length]!;
-      const readFrom = (length: number) =>
-        fs.read(
-          fd,
-          bytes,
-          length,
-          bytes.length - length,
-          offset + length,
-          (error, count) => {
-            if (error) reject(error);
-            else if (count === 0 || length + count === bytes.length) resolve(length + count);
-            else readFrom(length + count);
-          },
-        );
-      readFrom(0);
-    });
+    return this.#reads.call((fd) => readFrom(fd, bytes, offset));
   }
 
   write(bytes: Uint8Array, offset: number): void {
@@ -123,4 +109,17 @@ class SystemFile implements PositionedFile {
   close(): void {
     for (const fd of this.#fds) fs.closeSync(fd);
   }
+}
+
+/** Reads asynchronously until these bytes are full or the file ends; resolves with how many. */
+function readFrom(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const readOn = (length: number) =>
+      fs.read(fd, bytes, length, bytes.length - length, offset + length, (error, count) => {
+        if (error) reject(error);
+        else if (count === 0 || length + count === bytes.length) resolve(length + count);
+        else readOn(length + count);
+      });
+    readOn(0);
+  });
 }
