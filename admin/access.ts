@@ -10,7 +10,7 @@ import type { IncomingMessage } from "node:http";
 import type { Access } from "../server/command.ts";
 import type { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
 import type { Metrics } from "../server/observe/metrics.ts";
-import { type Answer, plain } from "./answer.ts";
+import { type HttpResponse, plain } from "./http_response.ts";
 
 /** What to check requests against. */
 export interface AccessOptions {
@@ -35,7 +35,7 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 export async function refusalOf(
   { headers, socket }: IncomingMessage,
   { host, accessOf, metrics, wrongPasswords }: AccessOptions,
-): Promise<Answer | undefined> {
+): Promise<HttpResponse | undefined> {
   const named = headers.host ?? "";
   // Another origin's page may reach this address under its own name (DNS rebinding). It does not know
   // the password, so if one is set, any name will do.

@@ -11,8 +11,8 @@ import {
   keyCount,
   readStats,
   type Sample,
-  type Source,
   type Stat,
+  type StatsSource,
 } from "../server/observe/stats.ts";
 import type { Histogram } from "../server/observe/histogram.ts";
 
@@ -21,7 +21,7 @@ export const EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const PREFIX = "keyline_";
 
 /** All current statistics. */
-export function exposition(source: Source): string {
+export function exposition(source: StatsSource): string {
   return readStats(source, { keys: keyCount(source) }).map(({ stat, samples }) =>
     headOf(stat) + samples.map((sample) => linesOf(fullName(stat), sample)).join("")
   ).join("");

@@ -6,7 +6,7 @@
  */
 
 import { logEvent } from "../server/observe/event_log.ts";
-import type { Answer } from "./answer.ts";
+import type { HttpResponse } from "./http_response.ts";
 import charts from "./page/charts.js" with { type: "text" };
 import elements from "./page/elements.js" with { type: "text" };
 import format from "./page/format.js" with { type: "text" };
@@ -25,7 +25,7 @@ const TYPES = {
 } as const;
 
 /** What a browser may request, by its path. */
-export async function loadFiles(): Promise<Map<string, Answer>> {
+export async function loadFiles(): Promise<Map<string, HttpResponse>> {
   const files = new Map([
     ["/", file("html", html)],
     ["/page.css", file("css", css)],
@@ -44,6 +44,6 @@ export async function loadFiles(): Promise<Map<string, Answer>> {
   return files;
 }
 
-function file(type: keyof typeof TYPES, body: string): Answer {
+function file(type: keyof typeof TYPES, body: string): HttpResponse {
   return { status: 200, type: TYPES[type], body };
 }

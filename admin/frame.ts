@@ -5,7 +5,7 @@
  * @module
  */
 
-import { keyCount, type Source } from "../server/observe/stats.ts";
+import { keyCount, type StatsSource } from "../server/observe/stats.ts";
 import { type Histogram, quantileOf } from "../server/observe/histogram.ts";
 import type { SlowRequest } from "../server/observe/slow_requests.ts";
 import type { Alert } from "../server/observe/metrics.ts";
@@ -64,12 +64,12 @@ export interface Frame {
 
 /** Makes frames. */
 export class FrameMaker {
-  readonly #source: Source;
+  readonly #source: StatsSource;
   readonly #before = new Before();
   #madeAt: number;
 
   /** The first frame begins here; `now` is in milliseconds of a monotonic clock. */
-  constructor(source: Source, now: number) {
+  constructor(source: StatsSource, now: number) {
     this.#source = source;
     this.#madeAt = now;
     this.make(now);

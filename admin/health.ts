@@ -4,11 +4,11 @@
  * @module
  */
 
-import type { Source } from "../server/observe/stats.ts";
-import { type Answer, plain } from "./answer.ts";
+import type { StatsSource } from "../server/observe/stats.ts";
+import { type HttpResponse, plain } from "./http_response.ts";
 
 /** 200 if a change could be committed now, as far as is known; else 503 with the reason. */
-export function isReady({ table, metrics }: Source): Answer {
+export function isReady({ table, metrics }: StatsSource): HttpResponse {
   if (metrics.isDraining) return plain(503, "shutting down");
   if (table.stats().writable === 0) return plain(503, "the table takes no changes: see the log");
   return plain(200, "ready");

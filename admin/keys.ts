@@ -7,7 +7,7 @@
 
 import type { ServerParts } from "../server/server.ts";
 import { KEY_BYTES_MAX } from "../tables/table.ts";
-import { type Answer, json } from "./answer.ts";
+import { type HttpResponse, json } from "./http_response.ts";
 import { ask } from "./asker.ts";
 
 /** How many keys a page has at most. */
@@ -17,7 +17,7 @@ const SHOWN_MAX = 4_096;
 const encoder = new TextEncoder();
 
 /** `?prefix=…&after=…`: keys in order, and whether there are more. */
-export async function keysPage(query: URLSearchParams, parts: ServerParts): Promise<Answer> {
+export async function keysPage(query: URLSearchParams, parts: ServerParts): Promise<HttpResponse> {
   const [prefix, after] = [query.get("prefix") ?? "", query.get("after") ?? ""];
   if (!isKeyOrEmpty(prefix) || !isKeyOrEmpty(after)) return notAKey();
   const [reply = ""] = await ask([`KEYS ${prefix || "*"} ${after}`], parts);
@@ -29,7 +29,7 @@ export async function keysPage(query: URLSearchParams, parts: ServerParts): Prom
 }
 
 /** `?key=…`: the value with its size in bytes, its version, and how many seconds it has left. */
-export async function valueOf(query: URLSearchParams, parts: ServerParts): Promise<Answer> {
+export async function valueOf(query: URLSearchParams, parts: ServerParts): Promise<HttpResponse> {
   const key = query.get("key") ?? "";
   if (key === "" || !isKeyOrEmpty(key)) return notAKey();
   const [got = "", left = ""] = await ask([`GETS ${key}`, `TTL ${key}`], parts);
@@ -58,12 +58,12 @@ function isKeyOrEmpty(text: string): boolean {
     encoder.encode(text).length <= KEY_BYTES_MAX;
 }
 
-function notAKey(): Answer {
+function notAKey(): HttpResponse {
   return json(400, { why: "A key has 1 to 1,024 bytes, no space and no control character." });
 }
 
 /** The server's reply instead, in its own words: 404, or 220 if the operation is disabled. */
-function refused(reply: string): Answer {
+function refused(reply: string): HttpResponse {
   const isUnsupported = reply.startsWith("220");
   return json(reply.startsWith("404") ? 404 : 502, {
     why: isUnsupported ? "The operation that this takes is disabled (--disable)." : reply,

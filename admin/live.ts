@@ -8,8 +8,8 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SlowRequest } from "../server/observe/slow_requests.ts";
-import type { Source } from "../server/observe/stats.ts";
-import { plain, SAFE_HEADERS, send } from "./answer.ts";
+import type { StatsSource } from "../server/observe/stats.ts";
+import { plain, SAFE_HEADERS, send } from "./http_response.ts";
 import { FrameMaker } from "./frame.ts";
 
 /** A frame a second, for an hour. */
@@ -24,7 +24,7 @@ const LOOP_MS = 50;
 
 /** The frames of a server, and its watchers. */
 export class Live {
-  readonly #source: Source;
+  readonly #source: StatsSource;
   readonly #watchers = new Set<ServerResponse>();
   /** Frames as JSON, the oldest first. */
   readonly #frames: string[] = [];
@@ -35,7 +35,7 @@ export class Live {
   readonly #timers: ReturnType<typeof setInterval>[] = [];
 
   /** Makes no frame before `start`. */
-  constructor(source: Source) {
+  constructor(source: StatsSource) {
     this.#source = source;
   }
 

@@ -17,13 +17,13 @@ import { WrongPasswords } from "../server/dispatch/wrong_passwords.ts";
 import { REAL_TIME } from "../server/time.ts";
 import { StartError } from "../server/settings/settings.ts";
 import { refusalOf } from "./access.ts";
-import { type Answer, plain, send } from "./answer.ts";
+import { type HttpResponse, plain, send } from "./http_response.ts";
 import { exposition, EXPOSITION_TYPE } from "./exposition.ts";
 import { isReady } from "./health.ts";
 import { keysPage, valueOf } from "./keys.ts";
 import { Live } from "./live.ts";
 import { loadFiles } from "./files.ts";
-import { Places } from "./places.ts";
+import { ConnectionLimit } from "./connection_limit.ts";
 
 /** How long a client may take over its header and its whole request, and be silent between two. */
 const TIMES_MS = {
@@ -39,10 +39,10 @@ export async function openAdminServer(parts: ServerParts): Promise<AdminServer> 
   const { services, settings: { adminHost, adminPort } } = parts;
   const files = await loadFiles();
   const live = new Live(services);
-  const places = new Places();
-  const handle = handlerOf(parts, { files, live, places });
+  const limit = new ConnectionLimit();
+  const handle = handlerOf(parts, { files, live, limit });
   const server = createServer({ ...TIMES_MS, maxHeaderSize: HEADER_BYTES_MAX }, handle);
-  server.on("connection", (socket) => places.take(socket));
+  server.on("connection", (socket) => limit.take(socket));
   await listen(server, { host: adminHost, port: adminPort! });
   live.start();
   const { port } = server.address() as AddressInfo;
@@ -62,17 +62,23 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<v
 /** Answers one request after another. Never throws. */
 function handlerOf(
   parts: ServerParts,
-  { files, live, places }: { files: ReadonlyMap<string, Answer>; live: Live; places: Places },
+  { files, live, limit }: {
+    files: ReadonlyMap<string, HttpResponse>;
+    live: Live;
+    limit: ConnectionLimit;
+  },
 ): Handler {
   const { services, settings } = parts;
-  const answers = new Map<string, (query: URLSearchParams) => Answer | Promise<Answer>>([
-    ...[...files].map(([path, file]) => [path, () => file] as const),
-    ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
-    ["/api/keys", (query) => keysPage(query, parts)],
-    ["/api/value", (query) => valueOf(query, parts)],
-  ]);
+  const answers = new Map<string, (query: URLSearchParams) => HttpResponse | Promise<HttpResponse>>(
+    [
+      ...[...files].map(([path, file]) => [path, () => file] as const),
+      ["/metrics", () => ({ status: 200, type: EXPOSITION_TYPE, body: exposition(services) })],
+      ["/api/keys", (query) => keysPage(query, parts)],
+      ["/api/value", (query) => valueOf(query, parts)],
+    ],
+  );
   const wrongPasswords = new WrongPasswords(REAL_TIME);
-  const open = new Map<string, () => Answer>([
+  const open = new Map<string, () => HttpResponse>([
     ["/healthz", () => plain(200, "alive")],
     ["/readyz", () => isReady(services)],
   ]);
@@ -83,7 +89,7 @@ function handlerOf(
     const { socket } = request;
     if (busy.has(socket) || hasBody(request)) return void socket.destroy();
     busy.add(socket);
-    places.take(socket);
+    limit.take(socket);
     response.on("finish", () => busy.delete(socket));
     try {
       const url = URL.parse(request.url ?? "/", "http://admin");
@@ -105,8 +111,8 @@ function handlerOf(
       if (refusal !== undefined) return send(response, refusal);
       if (pathname === "/events") {
         // Watchers have a separate limit.
-        places.leave(socket);
-        response.on("finish", () => places.take(socket));
+        limit.leave(socket);
+        response.on("finish", () => limit.take(socket));
         return live.join(request, response);
       }
       const answer = answers.get(pathname);

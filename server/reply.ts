@@ -17,7 +17,7 @@ export const VALUE_HEAD: Uint8Array = encoder.encode("200 OK ");
 export const VALUE_TAIL: Uint8Array = encoder.encode("\r\n");
 
 /** What a reply consists of: a text, or a stored value. */
-interface Parts {
+interface ReplyParts {
   readonly text?: string;
   readonly value?: Text;
   readonly last?: boolean;
@@ -35,7 +35,7 @@ export class Reply {
   readonly last: boolean;
 
   /** A reply with either a whole text or a value. */
-  constructor(code: Code, { text, value, last = false }: Parts) {
+  constructor(code: Code, { text, value, last = false }: ReplyParts) {
     this.code = code;
     this.bytes = text === undefined ? undefined : encoder.encode(text);
     this.value = value;

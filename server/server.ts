@@ -15,7 +15,7 @@ import { surveyDescriptors, usedDescriptors } from "./descriptors.ts";
 import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
-import type { TurnLike } from "./dispatch/session.ts";
+import type { Turns } from "./dispatch/session.ts";
 import { logEvent, setLogFormat } from "./observe/event_log.ts";
 import { keyCount } from "./observe/stats.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -45,7 +45,7 @@ export interface ServerParts {
   /** What all connections share. */
   readonly services: Services & { readonly registry: Registry };
   /** What answers lines. */
-  readonly turn: TurnLike;
+  readonly turn: Turns;
   /** The settings of the start. */
   readonly settings: Settings;
 }

@@ -18,7 +18,7 @@ import { MemoryShare } from "./memory_share.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { readFirstLine, readSettingFile } from "./settings/setting_file.ts";
 import { type Settings, StartError, UsageError } from "./settings/settings.ts";
-import type { TurnLike } from "./dispatch/session.ts";
+import type { Turns } from "./dispatch/session.ts";
 import { SharedTurn } from "./shared_turn/shared_turn.ts";
 import { Turn } from "./turn/turn.ts";
 
@@ -27,7 +27,7 @@ export interface Storage {
   /** The table as handlers see it. */
   readonly table: TableView;
   /** What connections submit their lines to. */
-  readonly turn: TurnLike;
+  readonly turn: Turns;
   /** The clock by which keys expire. */
   readonly now: Clock;
   /** How much memory values may take, in bytes; undefined if all of them are in memory. */

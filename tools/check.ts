@@ -8,7 +8,7 @@
 import process from "node:process";
 import { describeDamage, salvage } from "../tables/durable/copy.ts";
 import { Inspection, type Steps } from "../tables/durable/inspection.ts";
-import { openSource } from "../tables/durable/source.ts";
+import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
 import { INTERRUPTED, runProgram, writeOut } from "./program.ts";
 import { counted, Meter } from "./progress.ts";
@@ -59,8 +59,8 @@ export function runCheck(args: readonly string[]): Promise<number> {
 }
 
 function* inspect(path: string): Steps<{ found: Inspection }> {
-  using source = openSource(path);
-  return { found: yield* Inspection.of(source) };
+  using table = openReadOnly(path);
+  return { found: yield* Inspection.of(table) };
 }
 
 /** The findings, one a line. */

@@ -6,7 +6,7 @@
  */
 
 import type { Client } from "../client/client.ts";
-import { lineOf } from "./record.ts";
+import { lineOf } from "./export_line.ts";
 
 /** The most keys of a batch. Two batches are read at a time, while a third one is written. */
 const BATCH_KEYS_MAX = 500;
@@ -29,7 +29,7 @@ export interface Range {
 }
 
 /** Lines of an export. */
-export interface Lines {
+export interface ExportedLines {
   /** The lines of a batch, each with its line feed. */
   readonly text: string;
   /** How many there are. */
@@ -43,14 +43,14 @@ export interface Lines {
 /** Keys that are being read. */
 interface Reading {
   readonly keys: readonly string[];
-  readonly lines: Promise<Lines>;
+  readonly lines: Promise<ExportedLines>;
 }
 
 /** Yields the lines of a range while reading ahead. Throws what the client throws. */
 export async function* exportLines(
   db: Reader,
   { prefix, after, signal }: Range,
-): AsyncGenerator<Lines, void, undefined> {
+): AsyncGenerator<ExportedLines, void, undefined> {
   const listed = db.keys(prefix, { after });
   let waiting: string[] = [];
   let most = BATCH_KEYS_MIN;
@@ -92,7 +92,7 @@ function read(db: Reader, keys: readonly string[]): Reading {
  * of a value is unknown until it arrives: values that arrive when the batch is full are dropped and requested
  * again.
  */
-async function linesOf(db: Reader, keys: readonly string[]): Promise<Lines> {
+async function linesOf(db: Reader, keys: readonly string[]): Promise<ExportedLines> {
   const values: (string | undefined)[] = [];
   const expiries: (number | undefined)[] = [];
   let size = 0;

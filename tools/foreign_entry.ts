@@ -7,7 +7,7 @@
 import type { Buffer } from "node:buffer";
 import { faultOfKey } from "../client/client.ts";
 import { textOf } from "./byte_lines.ts";
-import { checked, EntryError } from "./record.ts";
+import { checked, EntryError } from "./export_line.ts";
 import type { Item } from "./source.ts";
 import { BLOCK_BYTES_MAX } from "./stream_reader.ts";
 

@@ -7,8 +7,8 @@
 
 import { ArgumentError, BadRequestError, type Client, KeylineError } from "../client/client.ts";
 import type { Meter } from "./progress.ts";
-import type { Entry } from "./record.ts";
-import { type Batch, BATCH_SIZE, type Item, type Source } from "./source.ts";
+import type { PortableEntry } from "./export_line.ts";
+import { BATCH_SIZE, type Item, type ItemBatch, type Source } from "./source.ts";
 
 /** How to import. */
 export interface ImportOptions {
@@ -85,7 +85,7 @@ export async function importAll(
   return importer.account;
 }
 
-function sizeOf({ items }: Batch): number {
+function sizeOf({ items }: ItemBatch): number {
   return items.reduce((size, { entry }) => size + (entry?.value.length ?? 0), 0);
 }
 
@@ -111,7 +111,7 @@ class Importer {
   }
 
   /** Stores a batch. It is fulfilled once every reply is there, whatever the server refused: see `account`. */
-  async store({ items, fraction }: Batch): Promise<void> {
+  async store({ items, fraction }: ItemBatch): Promise<void> {
     const { account } = this;
     if (account.stopped !== undefined) return;
     const inFlight: Promise<void>[] = [];
@@ -131,7 +131,7 @@ class Importer {
    * Stores an entry, after any earlier entry of the same key that expires, whose EXPIRE must not hit this
    * one.
    */
-  #inOrder(item: Item, entry: Entry): Promise<void> {
+  #inOrder(item: Item, entry: PortableEntry): Promise<void> {
     const { key, expiresAt } = entry;
     const earlier = this.#expiring.get(key);
     if (earlier === undefined && expiresAt === undefined) return this.#put(item, entry);
@@ -142,7 +142,7 @@ class Importer {
     return work;
   }
 
-  async #put(item: Item, { key, value, expiresAt }: Entry): Promise<void> {
+  async #put(item: Item, { key, value, expiresAt }: PortableEntry): Promise<void> {
     if (expiresAt !== undefined && expiresAt - Date.now() < TTL_MS.min) {
       this.account.expired++;
       return;

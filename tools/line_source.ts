@@ -6,8 +6,8 @@
 
 import { Buffer } from "node:buffer";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { EntryError, entryOf } from "./record.ts";
-import { type Batch, BATCH_ITEMS_MAX, BATCH_SIZE, type Item, type Source } from "./source.ts";
+import { EntryError, entryOf } from "./export_line.ts";
+import { BATCH_ITEMS_MAX, BATCH_SIZE, type Item, type ItemBatch, type Source } from "./source.ts";
 
 /**
  * The longest line to accept, in bytes: the longest value that a server can be set to store, and three
@@ -35,12 +35,12 @@ export class LineSource implements Source {
   }
 
   /** Yields the entries of the lines, and what is wrong with the others. Blank lines are ignored. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+  async *batches(signal: AbortSignal): AsyncGenerator<ItemBatch, void, undefined> {
     let items: Item[] = [];
     let size = 0;
     let place = 0;
     let read = 0;
-    const batch = (): Batch => {
+    const batch = (): ItemBatch => {
       const full = { items, fraction: this.#bytes ? read / this.#bytes : undefined };
       items = [];
       size = 0;

@@ -11,7 +11,7 @@ import { Inspection } from "../tables/durable/inspection.ts";
 import type { RecordPiece } from "../tables/durable/log/pieces.ts";
 import type { Segment } from "../tables/durable/log/segment.ts";
 import { INDEX_KIND } from "../tables/durable/log/segment_index.ts";
-import { openSource } from "../tables/durable/source.ts";
+import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
 import { runProgram, writeOut } from "./program.ts";
 import { withToolErrors } from "./table_work.ts";
@@ -51,10 +51,10 @@ export function runLog(args: readonly string[]): Promise<number> {
 }
 
 async function printLog(path: string): Promise<number> {
-  using source = openSource(path);
+  using table = openReadOnly(path);
   let isWhole = true;
   let text = HEAD;
-  for (const { segment, piece } of new Inspection(source).pieces()) {
+  for (const { segment, piece } of new Inspection(table).pieces()) {
     if (piece.kind === "record") text += lineOf(segment, piece);
     if (piece.kind === "damage") {
       const place = segment.start + piece.offset;

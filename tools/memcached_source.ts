@@ -15,8 +15,8 @@ import {
   leftOut,
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import { type Batch, gathered, type Item, type Source } from "./source.ts";
-import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
+import { addressOf, type ServerAddress, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
 const MEMCACHED_PORT = 11211;
@@ -33,7 +33,7 @@ interface Listed extends ForeignKey {
 /** Reads all values of a memcached server. */
 export class MemcachedSource implements Source {
   readonly unit = "key";
-  readonly #address: Address;
+  readonly #address: ServerAddress;
 
   /** Reads what `memcached://host[:port]` names. Throws UsageError. */
   constructor(url: URL, { timeout }: { timeout: number }) {
@@ -45,7 +45,7 @@ export class MemcachedSource implements Source {
   }
 
   /** Yields all values, in no order. Throws ToolError. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+  async *batches(signal: AbortSignal): AsyncGenerator<ItemBatch, void, undefined> {
     // While its list waits to be read, memcached holds up requests for some of the keys, ours among them.
     using lister = await StreamReader.open({ ...this.#address, isReadAhead: true });
     using reader = await StreamReader.open(this.#address);

@@ -15,8 +15,8 @@ import {
   leftOut,
 } from "./foreign_entry.ts";
 import { ToolError } from "./program.ts";
-import { type Batch, gathered, type Item, type Source } from "./source.ts";
-import { type Address, addressOf, StreamReader } from "./stream_reader.ts";
+import { gathered, type Item, type ItemBatch, type Source } from "./source.ts";
+import { addressOf, type ServerAddress, StreamReader } from "./stream_reader.ts";
 import { UsageError } from "../server/settings/flags.ts";
 
 /** How many keys SCAN is asked to look at for one page. */
@@ -27,10 +27,10 @@ const LIST_MAX = 65_536;
 const DEPTH_MAX = 2;
 const REDIS_PORT = 6379;
 
-/** An answer of redis, as far as an import needs it. */
-type Answer = Buffer | number | null | RedisError | Answer[];
+/** A reply of redis, as far as an import needs it. */
+type RedisReply = Buffer | number | null | RedisError | RedisReply[];
 
-/** An error as an answer of redis. */
+/** An error as a reply of redis. */
 class RedisError {
   readonly text: string;
 
@@ -56,7 +56,7 @@ interface Login {
 /** Reads the strings of one database of a redis server. */
 export class RedisSource implements Source {
   readonly unit = "key";
-  readonly #address: Address;
+  readonly #address: ServerAddress;
   readonly #login: Login;
 
   /**
@@ -69,7 +69,7 @@ export class RedisSource implements Source {
   }
 
   /** Yields all strings, in the order of SCAN, which may give a key twice. Throws ToolError. */
-  async *batches(signal: AbortSignal): AsyncGenerator<Batch, void, undefined> {
+  async *batches(signal: AbortSignal): AsyncGenerator<ItemBatch, void, undefined> {
     using redis = await StreamReader.open(this.#address);
     await logIn(redis, this.#login);
     const total = await expect(redis, ["DBSIZE"]);
@@ -103,7 +103,7 @@ async function sizesOf(redis: StreamReader, keys: readonly ForeignKey[]): Promis
   const others: Listed[] = [];
   redis.write(keys.map(({ key }) => ask("STRLEN", key)).join(""));
   for (const one of keys) {
-    const size = await answer(redis);
+    const size = await reply(redis);
     if (typeof size === "number") {
       listed.push({ ...one, size, fault: faultOfForeignKey(one.key) ?? faultOfSize(size) });
     } else if (size instanceof RedisError) {
@@ -114,7 +114,7 @@ async function sizesOf(redis: StreamReader, keys: readonly ForeignKey[]): Promis
   }
   redis.write(others.map(({ key }) => ask("TYPE", key)).join(""));
   for (const one of others) {
-    const type = await answer(redis);
+    const type = await reply(redis);
     one.fault = type instanceof RedisError
       ? refusal("TYPE", type)
       : `it is a ${type}, which has no counterpart`;
@@ -135,8 +135,8 @@ async function itemsOf(redis: StreamReader, listed: readonly Listed[]): Promise<
       items.push(leftOut(one, one.fault));
       continue;
     }
-    const value = await answer(redis);
-    const left = await answer(redis);
+    const value = await reply(redis);
+    const left = await reply(redis);
     // A key whose expiry is not told is left out: without one, it would stay for ever.
     if (value instanceof RedisError) items.push(leftOut(one, refusal("GET", value)));
     else if (left instanceof RedisError) items.push(leftOut(one, refusal("PTTL", left)));
@@ -181,10 +181,10 @@ async function logIn(redis: StreamReader, { user, secret, database }: Login): Pr
   if (database !== "") await expect(redis, ["SELECT", database]);
 }
 
-/** Sends a command and returns its answer. Throws ToolError if that is an error. */
-async function expect(redis: StreamReader, [name, ...args]: string[]): Promise<Answer> {
+/** Sends a command and returns its reply. Throws ToolError if that is an error. */
+async function expect(redis: StreamReader, [name, ...args]: string[]): Promise<RedisReply> {
   redis.write(command(name!, ...args.map((arg) => Buffer.from(arg).toString("latin1"))));
-  const found = await answer(redis);
+  const found = await reply(redis);
   if (found instanceof RedisError) throw new ToolError(`redis refuses ${name}: ${found.text}`);
   return found;
 }
@@ -201,8 +201,8 @@ function ask(name: string, key: Buffer): string {
   return command(name, key.toString("latin1"));
 }
 
-/** Reads the next answer, which may be in as many lists as `depth` allows. Throws ToolError. */
-async function answer(redis: StreamReader, depth = DEPTH_MAX): Promise<Answer> {
+/** Reads the next reply, which may be in as many lists as `depth` allows. Throws ToolError. */
+async function reply(redis: StreamReader, depth = DEPTH_MAX): Promise<RedisReply> {
   const line = await redis.line();
   const rest = line.slice(1);
   if (line[0] === "+") return Buffer.from(rest, "latin1");
@@ -215,7 +215,7 @@ async function answer(redis: StreamReader, depth = DEPTH_MAX): Promise<Answer> {
   if (!(number >= 0 && number <= LIST_MAX && depth > 0)) {
     throw redis.wrong("a list that is too long or too deep");
   }
-  const answers: Answer[] = [];
-  while (answers.length < number) answers.push(await answer(redis, depth - 1));
-  return answers;
+  const replies: RedisReply[] = [];
+  while (replies.length < number) replies.push(await reply(redis, depth - 1));
+  return replies;
 }

@@ -8,7 +8,7 @@ import type { Reply } from "../client/client.ts";
 import { printable } from "./printable.ts";
 
 /** How a reply is shown on a terminal. */
-export interface View {
+export interface ReplyStyle {
   /** Whether the terminal has colors. */
   readonly hasColors: boolean;
   /** How long the reply took, in milliseconds. */
@@ -87,7 +87,7 @@ function textOf(lines: readonly string[], isTerminal: boolean): string {
 }
 
 /** Returns the lines of a reply, safe to show on a terminal. */
-export function shownReply(reply: Reply, { hasColors, milliseconds }: View): string[] {
+export function shownReply(reply: Reply, { hasColors, milliseconds }: ReplyStyle): string[] {
   const { code, text, lines } = reply;
   const color = hasColors ? COLORS[codeOf(reply)]! : "";
   const [dim, reset] = hasColors ? [DIM, RESET] : ["", ""];

@@ -5,14 +5,14 @@
  * @module
  */
 
-import type { Entry } from "./record.ts";
+import type { PortableEntry } from "./export_line.ts";
 
 /** An entry to import, or what is wrong with it. */
 export interface Item {
   /** Its position in the source, counted from 1. */
   readonly place: number;
   /** What to store; undefined if it can't be stored. */
-  readonly entry?: Entry;
+  readonly entry?: PortableEntry;
   /** Why it can't be stored; undefined if it can. */
   readonly fault?: string;
   /** The key of an entry that can't be stored, if it is known. */
@@ -20,7 +20,7 @@ export interface Item {
 }
 
 /** Consecutive items. */
-export interface Batch {
+export interface ItemBatch {
   /** The items, in order. */
   readonly items: readonly Item[];
   /** How much of the source has been read, from 0 to 1; undefined if unknown. */
@@ -32,7 +32,7 @@ export interface Source {
   /** What an item is called in messages. */
   readonly unit: "line" | "key";
   /** Yields all items. It is asked for a batch only when there is room for one. */
-  batches(signal: AbortSignal): AsyncIterable<Batch>;
+  batches(signal: AbortSignal): AsyncIterable<ItemBatch>;
 }
 
 /** How many keys of another server are read at once. */

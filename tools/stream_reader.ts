@@ -20,7 +20,7 @@ export const BLOCK_BYTES_MAX = 67_109_888;
 const [LF, CR] = [0x0a, 0x0d];
 
 /** Where another server is. */
-export interface Address extends SocketOptions {
+export interface ServerAddress extends SocketOptions {
   /** What it is called in messages. */
   readonly name: string;
   /** How long it may take to accept a connection or to answer, in milliseconds. */
@@ -33,7 +33,7 @@ export interface Address extends SocketOptions {
 export function addressOf(
   url: URL,
   { port, timeout }: { port: number; timeout: number },
-): Address {
+): ServerAddress {
   const scheme = url.protocol.slice(0, -1);
   const tls = scheme === "rediss";
   return {
@@ -54,7 +54,7 @@ export class StreamReader implements Disposable {
   #rest: Buffer = Buffer.alloc(0);
   #at = 0;
 
-  private constructor(socket: Socket, { name, timeout, isReadAhead = false }: Address) {
+  private constructor(socket: Socket, { name, timeout, isReadAhead = false }: ServerAddress) {
     this.#socket = socket;
     this.#name = name;
     this.#timeout = timeout;
@@ -63,7 +63,7 @@ export class StreamReader implements Disposable {
   }
 
   /** Connects. Throws ToolError. */
-  static async open(address: Address): Promise<StreamReader> {
+  static async open(address: ServerAddress): Promise<StreamReader> {
     const { name, hostname, port, tls, timeout } = address;
     const socket = openSocket(address);
     const late = `no answer in ${timeout / 1_000} s`;

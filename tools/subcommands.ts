@@ -6,17 +6,17 @@
  */
 
 /** Runs a program and returns its exit code. */
-export type Program = (args: readonly string[]) => Promise<number>;
+export type EntryPoint = (args: readonly string[]) => Promise<number>;
 
 /** A subcommand and its arguments. */
 export interface Subcommand {
   /** Runs it; undefined for the server. */
-  readonly run: Program | undefined;
+  readonly run: EntryPoint | undefined;
   /** The arguments after its name. */
   readonly args: readonly string[];
 }
 
-const PROGRAMS = new Map<string, Program>([
+const ENTRY_POINTS = new Map<string, EntryPoint>([
   ["shell", async (args) => await (await import("./shell.ts")).runShell(args)],
   ["import", async (args) => await (await import("./import.ts")).runImport(args)],
   ["top", async (args) => await (await import("./top.ts")).runTop(args)],
@@ -45,7 +45,7 @@ Subcommands, each with its own --help:
 export function findSubcommand(given: readonly string[]): Subcommand {
   // `deno task start -- shell` passes the "--" on.
   const [name = "", ...args] = given[0] === "--" ? given.slice(1) : given;
-  const run = PROGRAMS.get(name);
+  const run = ENTRY_POINTS.get(name);
   if (run !== undefined) return { run, args };
   return { run: undefined, args: name === "serve" ? args : given };
 }

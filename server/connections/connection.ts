@@ -10,11 +10,11 @@ import { UNAUTHORIZED_LINE_MAX } from "../dispatch/admission.ts";
 import { Outbox, type Recipient } from "../dispatch/outbox.ts";
 import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
-import { Session, type TurnLike } from "../dispatch/session.ts";
+import { Session, type Turns } from "../dispatch/session.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 import { logFault } from "../observe/event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
-import { LineReader } from "../input/lines.ts";
+import { LineReader } from "../input/line_reader.ts";
 import { NO_TIMING_MARK } from "../input/telnet.ts";
 import { badRequest, final } from "../reply.ts";
 import { linger } from "./farewell.ts";
@@ -35,7 +35,7 @@ export interface ConnectionOptions {
   /** What handlers work with; a session adds its client. */
   readonly services: Omit<RequestContext, "client"> & { readonly clients: Clients };
   /** The turn that their lines join. */
-  readonly turn: TurnLike;
+  readonly turn: Turns;
   /** What bounds each of them. */
   readonly limits: Limits;
   /** The wrong passwords of all of them. */
@@ -52,7 +52,7 @@ const ADMISSION_SECONDS_MAX = 30;
 /** The connection of one client, from its first byte to its last. */
 export class Connection implements Recipient {
   readonly #socket: Socket;
-  readonly #turn: TurnLike;
+  readonly #turn: Turns;
   readonly #limits: Limits;
   readonly #services: ConnectionOptions["services"];
   readonly #lines: LineReader;

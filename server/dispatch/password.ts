@@ -31,7 +31,7 @@ type PasswordSettings = Pick<
 >;
 
 /** A password as it is kept: its digest, and what it opens. */
-interface Key {
+interface StoredPassword {
   readonly digest: Uint8Array;
   readonly access: Access;
 }
@@ -39,11 +39,11 @@ interface Key {
 /** The passwords of a server. */
 export class Passwords {
   readonly #settings: PasswordSettings;
-  #keys: readonly Key[];
+  #stored: readonly StoredPassword[];
 
-  private constructor(settings: PasswordSettings, keys: readonly Key[]) {
+  private constructor(settings: PasswordSettings, stored: readonly StoredPassword[]) {
     this.#settings = settings;
-    this.#keys = keys;
+    this.#stored = stored;
   }
 
   /**
@@ -51,8 +51,8 @@ export class Passwords {
    * that can't be used, and if other machines could reach the server without one.
    */
   static of(settings: PasswordSettings): Passwords | undefined {
-    const keys = readKeys(settings);
-    if (keys.length > 0) return new Passwords(settings, keys);
+    const stored = readPasswords(settings);
+    if (stored.length > 0) return new Passwords(settings, stored);
     checkOpenness(settings);
     return undefined;
   }
@@ -61,7 +61,7 @@ export class Passwords {
   accessOf(guess: string): Access | undefined {
     // All digests are of one length, and timingSafeEqual compares every byte.
     const digest = digestOf(guess);
-    const right = this.#keys.filter((key) => timingSafeEqual(digest, key.digest));
+    const right = this.#stored.filter((stored) => timingSafeEqual(digest, stored.digest));
     return right[0]?.access;
   }
 
@@ -76,11 +76,13 @@ export class Passwords {
    * nothing.
    */
   readAgain(): void {
-    this.#keys = readKeys(this.#settings);
+    this.#stored = readPasswords(this.#settings);
   }
 }
 
-function readKeys({ password, passwordFile, readerPasswordFile }: PasswordSettings): Key[] {
+function readPasswords(
+  { password, passwordFile, readerPasswordFile }: PasswordSettings,
+): StoredPassword[] {
   const all = passwordFile === undefined
     ? password || undefined
     : readPassword("--password-file", passwordFile);
@@ -97,12 +99,12 @@ function readKeys({ password, passwordFile, readerPasswordFile }: PasswordSettin
     throw new UsageError("The password of readers opens everything: choose two that differ.");
   }
   return [
-    ...all === undefined ? [] : [keyOf(all, "all")],
-    ...reader === undefined ? [] : [keyOf(reader, "read")],
+    ...all === undefined ? [] : [storedPassword(all, "all")],
+    ...reader === undefined ? [] : [storedPassword(reader, "read")],
   ];
 }
 
-function keyOf(password: string, access: Access): Key {
+function storedPassword(password: string, access: Access): StoredPassword {
   if (!canBeSent(password)) {
     throw new UsageError(
       `Cannot use this password: AUTH takes at most ${PASSWORD_BYTES_MAX} bytes and no control ` +

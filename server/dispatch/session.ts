@@ -17,7 +17,7 @@ import type { Outbox } from "./outbox.ts";
 import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
 
 /** What answers lines: the turn of a table in this process, or of one in an engine. */
-export interface TurnLike {
+export interface Turns {
   /** Answers lines. Resolves when the session has been told which of them were not taken. */
   submit(session: Session, lines: Lines): Promise<void>;
   /** When a connection may read; undefined if at once. */
@@ -107,7 +107,7 @@ export class Session {
   }
 
   /** Answers lines, all but those after a reply that ends it. */
-  async serve(lines: Lines, turn: Pick<TurnLike, "submit">): Promise<void> {
+  async serve(lines: Lines, turn: Pick<Turns, "submit">): Promise<void> {
     await turn.submit(this, lines);
     if (this.isHeldUp) await this.serveRest(turn);
   }
@@ -119,7 +119,7 @@ export class Session {
   }
 
   /** Waits if it must, for a promised reply or a client that does not read, and answers the remaining lines. */
-  async serveRest(turn: Pick<TurnLike, "submit">): Promise<void> {
+  async serveRest(turn: Pick<Turns, "submit">): Promise<void> {
     for (let rest = this.#rest;; rest = this.#rest) {
       if (this.#admission?.isPausing) {
         await this.#admission.pauseOver();

@@ -6,12 +6,17 @@
  */
 
 import { type Memory, Text } from "../../tables/text.ts";
-import type { LineFault } from "./lines.ts";
 
 const SPACE = 0x20;
 const DEL = 0x7f;
 /** The bit that tells lower-case letters of ASCII from upper-case ones. */
 export const CASE_BIT = 0x20;
+
+/** What may be wrong with a line, none first. */
+export const LINE_FAULTS = [undefined, "too long", "not UTF-8"] as const;
+
+/** What is wrong with a line that is not text. */
+export type LineFault = Exclude<typeof LINE_FAULTS[number], undefined>;
 
 /** Where the bytes of a line are, and what is known about them. */
 export interface LineBytes {

@@ -8,7 +8,7 @@
 
 import { logEvent, tellFaults } from "./event_log.ts";
 import type { Alert, Incidents, Metrics } from "./metrics.ts";
-import { failedRequests, type Source } from "./stats.ts";
+import { failedRequests, type StatsSource } from "./stats.ts";
 
 /** A commit that takes longer is slow, in seconds: most take some hundred microseconds. */
 const SLOW_SECONDS = 0.5;
@@ -18,10 +18,7 @@ const REPEAT_MS = 10_000;
 /** An alert ends after this long without another failure, in milliseconds. */
 const QUIET_MS = 60_000;
 
-/** What is looked at. */
-export type Watched = Pick<Source, "table" | "registry" | "metrics" | "now">;
-
-interface Look extends Watched {
+interface Look extends StatsSource {
   /** The table's own statistics, by name. */
   readonly stats: Readonly<Record<string, number>>;
 }
@@ -126,7 +123,7 @@ class Habit {
 
 /** The alerts of one server. */
 export class Alerts {
-  readonly #watched: Watched;
+  readonly #source: StatsSource;
   readonly #known: readonly Known[] = CHECKS.map(() => ({
     since: undefined,
     count: 0,
@@ -139,14 +136,14 @@ export class Alerts {
   readonly #wrong = new Habit("A wrong password was given");
 
   /** Each call of `look` puts the current alerts in the list of the metrics. */
-  constructor(watched: Watched) {
-    this.#watched = watched;
+  constructor(source: StatsSource) {
+    this.#source = source;
   }
 
   /** Looks once; `now` is in milliseconds, of any monotonic clock. */
   look(now: number): void {
-    const { metrics, table } = this.#watched;
-    const look = { ...this.#watched, stats: table.stats() };
+    const { metrics, table } = this.#source;
+    const look = { ...this.#source, stats: table.stats() };
     let isExplained = false;
     metrics.alerts = CHECKS.flatMap((check, i): Alert[] => {
       const known = this.#known[i]!;

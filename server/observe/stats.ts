@@ -13,10 +13,10 @@ import type { Services } from "../command.ts";
 import type { Histogram } from "./histogram.ts";
 
 /** What statistics are read from. */
-export type Source = Pick<Services, "table" | "registry" | "metrics" | "now">;
+export type StatsSource = Pick<Services, "table" | "registry" | "metrics" | "now">;
 
 /** The same, with the table's own statistics, read once. */
-export interface Reading extends Source {
+export interface StatsReading extends StatsSource {
   /** How many keys there are; undefined if unknown. */
   readonly keys: number | undefined;
   /** The table's own statistics, by name. */
@@ -40,7 +40,7 @@ export interface Stat {
   /** What it means, in a sentence without its full stop. */
   readonly help: string;
   /** Its values; a statistic that has none now is left out. */
-  read(reading: Reading): readonly Sample[];
+  read(reading: StatsReading): readonly Sample[];
 }
 
 /** A statistic with its values of the moment. */
@@ -242,7 +242,7 @@ export const STATS: readonly Stat[] = [
 
 /** Reads every statistic except the number of keys; those without a value now are left out. */
 export function readStats(
-  source: Source,
+  source: StatsSource,
   { keys }: { keys: number | undefined },
 ): StatValues[] {
   const reading = { ...source, keys, stats: source.table.stats() };
@@ -255,17 +255,21 @@ export const TABLE_STATS: ReadonlySet<string> = new Set(
   STATS.map(({ name }) => nameInStats(name)),
 );
 
-function gauge(name: string, help: string, read: (reading: Reading) => number | undefined): Stat {
+function gauge(
+  name: string,
+  help: string,
+  read: (reading: StatsReading) => number | undefined,
+): Stat {
   return single(name, { type: "gauge", help, read });
 }
 
-function counter(name: string, help: string, read: (reading: Reading) => number): Stat {
+function counter(name: string, help: string, read: (reading: StatsReading) => number): Stat {
   return single(name, { type: "counter", help, read });
 }
 
 /** A histogram; left out while it is empty. */
-function histogram(name: string, help: string, of: (reading: Reading) => Histogram): Stat {
-  const read = (reading: Reading) => of(reading).count > 0 ? of(reading) : undefined;
+function histogram(name: string, help: string, of: (reading: StatsReading) => Histogram): Stat {
+  const read = (reading: StatsReading) => of(reading).count > 0 ? of(reading) : undefined;
   return single(name, { type: "histogram", help, read });
 }
 
@@ -279,7 +283,7 @@ function ofTable(name: string, type: "counter" | "gauge", help: string): Stat {
 function single(
   name: string,
   { type, help, read }: Pick<Stat, "type" | "help"> & {
-    read: (reading: Reading) => number | Histogram | undefined;
+    read: (reading: StatsReading) => number | Histogram | undefined;
   },
 ): Stat {
   return {
@@ -302,7 +306,7 @@ export function nameInStats(name: string): string {
 }
 
 /** How many keys there are; undefined for a table in an engine, which tells that to a turn alone. */
-export function keyCount({ table }: Source): number | undefined {
+export function keyCount({ table }: StatsSource): number | undefined {
   try {
     return table.count();
   } catch {
@@ -312,7 +316,7 @@ export function keyCount({ table }: Source): number | undefined {
 
 /** How many requests were answered 500. */
 export function failedRequests(
-  { registry, metrics }: Pick<Source, "registry" | "metrics">,
+  { registry, metrics }: Pick<StatsSource, "registry" | "metrics">,
 ): number {
   let count = metrics.repliesReplaced;
   for (const { answered } of registry) count += answered[500]!;

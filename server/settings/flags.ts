@@ -119,7 +119,7 @@ export function helpText(about: string, { usage, flags }: { usage: string; flags
 }
 
 /** The bounds of a number, inclusive. */
-export interface Range {
+export interface Bounds {
   /** The least. */
   readonly min: number;
   /** The most; unbounded by default. */
@@ -127,14 +127,14 @@ export interface Range {
 }
 
 /** The value of a flag as a whole number; `name` is how it was given. Throws UsageError. */
-export function wholeNumber(name: string, text: string, { min, max = Infinity }: Range): number {
+export function wholeNumber(name: string, text: string, { min, max = Infinity }: Bounds): number {
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (value >= min && value <= max) return value;
   throw new UsageError(`${name} must be a whole number from ${min} to ${max}: it is "${text}".`);
 }
 
 /** The value of a flag as a number of seconds. Throws UsageError. */
-export function seconds(name: string, text: string, { min, max = Infinity }: Range): number {
+export function seconds(name: string, text: string, { min, max = Infinity }: Bounds): number {
   const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
   if (value >= min && value <= max) return value;
   const range = max === Infinity ? `, at least ${min}` : ` from ${min} to ${max}`;

@@ -7,12 +7,12 @@
 
 import { LOG_FORMATS, type LogFormat } from "../observe/event_log.ts";
 import {
+  type Bounds,
   type Call,
   type Flag,
   type Flags,
   helpText,
   oneOf,
-  type Range,
   readCall,
   seconds as secondsOf,
   UsageError,
@@ -158,7 +158,7 @@ export function readSettings(args: readonly string[], variables: Variables): Set
   const { flags: given, origins } = readOptions(args, variables);
   /** The name of an option in a message, as it was given. */
   const called = (name: Name) => origins[name] === "variable" ? variableOf(name) : `--${name}`;
-  const whole = (name: Name, range: Range) => wholeNumber(called(name), `${given[name]}`, range);
+  const whole = (name: Name, bounds: Bounds) => wholeNumber(called(name), `${given[name]}`, bounds);
   const seconds = (name: Name, min: number) => secondsOf(called(name), `${given[name]}`, { min });
   const settings: Settings = {
     host: given.host,

@@ -12,30 +12,25 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, type Standing, TableError } from "../../tables/table.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
-import type { Session } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
 import type { Line } from "../input/line.ts";
-import type { Lines } from "../input/lines.ts";
+import { restOf } from "../input/lines.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { type Reply, serverError } from "../reply.ts";
-import { restOf } from "../turn/chunk.ts";
 import type { Time } from "../time.ts";
 import { isTimedAlone, type Stopwatch } from "../turn/stopwatch.ts";
+import type { Submission } from "../turn/submission.ts";
 
-/** Lines that wait for their turn. */
-export interface Arrival {
-  /** Whose lines they are. */
-  readonly member: Session;
-  /** The lines; they stay where they are until `resolve` is called. */
-  readonly lines: Lines;
-  /** When they came, by the turn's time. */
+/** A submission that waits for its turn. */
+export interface QueuedSubmission extends Submission {
+  /** When it came, by the turn's time. */
   readonly arrivedAt: number;
   /** Called after the replies have been released. */
   readonly resolve: () => void;
 }
 
 /** A request in a batch. */
-interface Slot {
+interface BatchedRequest {
   readonly request: Request;
   /** How many lines, and how many bytes, of its connection come before it. */
   readonly taken: number;
@@ -50,9 +45,9 @@ interface Slot {
 
 /** The requests of one connection. */
 interface Group {
-  readonly arrival: Arrival;
+  readonly submission: QueuedSubmission;
   /** Emptied from its end where a request finds no place. */
-  readonly slots: Slot[];
+  readonly requests: BatchedRequest[];
   /** How many of its lines, and how many bytes, are served in this turn. */
   served: { taken: number; from: number };
   /** Whether its client must take replies before it is served any further. */
@@ -74,7 +69,7 @@ export interface BatchOptions {
   /** Why the table can't be used at all; undefined where it can. */
   readonly failure: TableError | undefined;
   /** Takes back lines of which not one found a place: they are the first of the next batch. */
-  readonly onUnplaced: (arrival: Arrival) => void;
+  readonly onUnplaced: (submission: QueuedSubmission) => void;
 }
 
 /** With more bytes of lines, or of changes, than this, the rest waits for the next turn. */
@@ -106,8 +101,8 @@ export class Batch {
   }
 
   /** Begins with the lines of a connection. */
-  addArrival(arrival: Arrival): void {
-    this.#groups.push({ arrival, slots: [], served: { taken: 0, from: 0 }, isHeldUp: false });
+  beginSubmission(submission: QueuedSubmission): void {
+    this.#groups.push({ submission, requests: [], served: { taken: 0, from: 0 }, isHeldUp: false });
   }
 
   /**
@@ -119,26 +114,33 @@ export class Batch {
     { taken, from, next }: { taken: number; from: number; next: number },
   ): boolean | Promise<boolean> {
     const group = this.#groups.at(-1)!;
-    const { member } = group.arrival;
+    const { session } = group.submission;
     if (this.isFull) return false;
-    const request = member.admit(member.prepare(line));
+    const request = session.admit(session.prepare(line));
     const { operation } = request;
     const isOpen = operation?.command.open === true;
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
-    if (isOpen && group.slots.length > 0) return false;
+    if (isOpen && group.requests.length > 0) return false;
     const isSettled = request.reply !== undefined || isOpen;
-    const slot: Slot = { request, taken, from, isSettled, isChanging: false, reply: request.reply };
+    const batched: BatchedRequest = {
+      request,
+      taken,
+      from,
+      isSettled,
+      isChanging: false,
+      reply: request.reply,
+    };
     this.#lineBytes += next - from;
     const end = (reply: Reply | undefined) => {
-      slot.reply = reply;
-      if (isOpen && !member.fits(reply!)) {
+      batched.reply = reply;
+      if (isOpen && !session.fits(reply!)) {
         group.isHeldUp = true;
         return false;
       }
-      if (isSettled) member.take(reply!);
-      group.slots.push(slot);
+      if (isSettled) session.take(reply!);
+      group.requests.push(batched);
       group.served = { taken: taken + 1, from: next };
-      return reply?.last !== true && member.room > 0;
+      return reply?.last !== true && session.room > 0;
     };
     if (!isSettled) {
       const key = keyOf(request);
@@ -146,16 +148,16 @@ export class Batch {
         this.#options.table.view.want(key, operation!.command.readsValue === true);
       }
     }
-    const reply = isOpen ? request.reply ?? member.run(request) : request.reply;
+    const reply = isOpen ? request.reply ?? session.run(request) : request.reply;
     return reply instanceof Promise ? reply.then(end) : end(reply);
   }
 
   /** Ends with the lines of that connection. */
-  endArrival(): void {
-    const { arrival, slots, isHeldUp } = this.#groups.at(-1)!;
-    if (slots.length > 0 || isHeldUp) return;
+  endSubmission(): void {
+    const { submission, requests, isHeldUp } = this.#groups.at(-1)!;
+    if (requests.length > 0 || isHeldUp) return;
     this.#groups.pop();
-    this.#options.onUnplaced(arrival);
+    this.#options.onUnplaced(submission);
   }
 
   /** Commits, and replies. */
@@ -174,33 +176,33 @@ export class Batch {
     const failure = error instanceof Error
       ? serverError(isUncertain ? "the table's engine was lost" : error.message)
       : undefined;
-    for (const { arrival, slots, served, isHeldUp } of this.#groups) {
-      const { member, lines, resolve } = arrival;
-      if (slots.length === 0 && !isHeldUp) {
-        this.#options.onUnplaced(arrival);
+    for (const { submission, requests, served, isHeldUp } of this.#groups) {
+      const { session, lines, resolve } = submission;
+      if (requests.length === 0 && !isHeldUp) {
+        this.#options.onUnplaced(submission);
         continue;
       }
-      if (isUncertain && slots.some(({ isChanging }) => isChanging)) {
-        member.drop();
-        member.release(undefined);
-        member.client.end();
+      if (isUncertain && requests.some(({ isChanging }) => isChanging)) {
+        session.drop();
+        session.release(undefined);
+        session.client.end();
         resolve();
         continue;
       }
       if (failure !== undefined) {
-        member.drop();
-        for (const slot of slots) {
-          if (!slot.isSettled) slot.reply = failure;
-          member.take(slot.reply!);
+        session.drop();
+        for (const batched of requests) {
+          if (!batched.isSettled) batched.reply = failure;
+          session.take(batched.reply!);
         }
       }
-      for (const { request, reply } of slots) member.count(request, reply!);
-      member.release(restOf(lines, served));
+      for (const { request, reply } of requests) session.count(request, reply!);
+      session.release(restOf(lines, served));
       resolve();
     }
     const [first] = this.#groups;
     if (first !== undefined) {
-      this.#options.metrics.countTurn(this.#options.time.now() - first.arrival.arrivedAt);
+      this.#options.metrics.countTurn(this.#options.time.now() - first.submission.arrivedAt);
     }
   }
 
@@ -239,7 +241,7 @@ export class Batch {
   }
 
   get #isTouched(): boolean {
-    return this.#groups.some(({ slots }) => slots.some(({ isSettled }) => !isSettled));
+    return this.#groups.some(({ requests }) => requests.some(({ isSettled }) => !isSettled));
   }
 
   /** Reads what the requests need and runs them, until all that they have asked for was read. */
@@ -260,18 +262,18 @@ export class Batch {
     this.#isOver = false;
     let isUnread = false;
     for (const group of this.#groups) {
-      const { member } = group.arrival;
-      member.drop();
+      const { session } = group.submission;
+      session.drop();
       group.isHeldUp = false;
-      for (let i = 0; i < group.slots.length; i++) {
-        const slot = group.slots[i]!;
+      for (let i = 0; i < group.requests.length; i++) {
+        const batched = group.requests[i]!;
         // Where many large values were asked for, the client must read some before there are more.
         const hasPlace = !this.#isOver && view.changedBytes <= FULL_BYTES &&
-          (i === 0 || member.room > 0);
+          (i === 0 || session.room > 0);
         let standing: Standing = hasPlace ? "done" : "late";
-        if (hasPlace && slot.isSettled) member.take(slot.reply!);
+        if (hasPlace && batched.isSettled) session.take(batched.reply!);
         else if (hasPlace) {
-          const ended = this.#runOne(group, slot);
+          const ended = this.#runOne(group, batched);
           standing = ended instanceof Promise ? await ended : ended;
         }
         if (standing === "alone") return standing;
@@ -279,34 +281,36 @@ export class Batch {
           isUnread = true;
           break;
         }
-        const isEnd = standing === "done" && slot.reply!.last;
-        const cut = isEnd ? i + 1 : standing === "late" ? i : group.slots.length;
-        if (cut < group.slots.length) [group.served] = group.slots.splice(cut) as [Slot];
+        const isEnd = standing === "done" && batched.reply!.last;
+        const cut = isEnd ? i + 1 : standing === "late" ? i : group.requests.length;
+        if (cut < group.requests.length) {
+          [group.served] = group.requests.splice(cut) as [BatchedRequest];
+        }
       }
     }
     return isUnread ? "unread" : "done";
   }
 
   /** Runs a request. "late": it finds no place in this turn. */
-  #runOne(group: Group, slot: Slot): Standing | Promise<Standing> {
-    const { member } = group.arrival;
+  #runOne(group: Group, batched: BatchedRequest): Standing | Promise<Standing> {
+    const { session } = group.submission;
     const { view } = this.#options.table;
-    const { request } = slot;
-    view.begin(member);
+    const { request } = batched;
+    view.begin(session);
     const mark = view.mark();
     const stopwatch = isTimedAlone(request) ? this.#options.stopwatch : undefined;
     stopwatch?.start();
-    const reply = member.run(request);
-    stopwatch?.count(1, request, member);
+    const reply = session.run(request);
+    stopwatch?.count(1, request, session);
     stopwatch?.look();
     return reply instanceof Promise
-      ? reply.then((late) => this.#end(group, slot, { reply: late, mark }))
-      : this.#end(group, slot, { reply, mark });
+      ? reply.then((late) => this.#end(group, batched, { reply: late, mark }))
+      : this.#end(group, batched, { reply, mark });
   }
 
   #end(
     group: Group,
-    slot: Slot,
+    batched: BatchedRequest,
     { reply: given, mark }: { reply: Reply; mark: number },
   ): Standing | Promise<Standing> {
     const { table, table: { view } } = this.#options;
@@ -314,14 +318,14 @@ export class Batch {
     const standing = view.end();
     // `run` leaves what a handler did that has failed late; but nobody else has run here meanwhile.
     if (standing !== "done" || reply.code === 500) view.undo(mark);
-    if (standing === "again") return this.#runOne(group, slot);
+    if (standing === "again") return this.#runOne(group, batched);
     if (standing !== "done") return standing;
-    slot.isSettled = !view.isTouched;
-    slot.isChanging = view.mark() > mark;
+    batched.isSettled = !view.isTouched;
+    batched.isChanging = view.mark() > mark;
     const isTooMuch = view.changedBytes > table.changedBytesMax;
-    if (slot.isChanging && (this.#refusal !== undefined || isTooMuch)) {
+    if (batched.isChanging && (this.#refusal !== undefined || isTooMuch)) {
       view.undo(mark);
-      slot.isChanging = false;
+      batched.isChanging = false;
       if (this.#refusal === undefined && mark > 0) {
         this.#isOver = true;
         return "late";
@@ -329,14 +333,14 @@ export class Batch {
       const why = this.#refusal?.message ?? "more than the table's engine takes at once";
       reply = serverError(why);
     }
-    const { member } = group.arrival;
-    if (!member.fits(reply)) {
+    const { session } = group.submission;
+    if (!session.fits(reply)) {
       view.undo(mark);
       group.isHeldUp = true;
       return "late";
     }
-    slot.reply = reply;
-    member.take(reply);
+    batched.reply = reply;
+    session.take(reply);
     return "done";
   }
 }

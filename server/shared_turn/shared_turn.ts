@@ -7,14 +7,14 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { type SharedTable, TableError } from "../../tables/table.ts";
-import type { Session, TurnLike } from "../dispatch/session.ts";
+import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
-import type { Lines } from "../input/lines.ts";
+import { lineAfter, lineAt, type Lines } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import { Maintenance } from "../maintenance.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import { type Arrival, Batch } from "./batch.ts";
-import { Chunk, fittingFrom, headOf, lineAfter, lineAt } from "../turn/chunk.ts";
+import { Batch, type QueuedSubmission } from "./batch.ts";
+import { fittingFrom, headOf, SplitBuffer } from "../turn/split_buffer.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 import { Stopwatch } from "../turn/stopwatch.ts";
@@ -30,15 +30,15 @@ const EXPECTED_SHARE = 0.9;
 const IDLE_MS = 1_000;
 
 /** The turns of a server. */
-export class SharedTurn implements TurnLike {
+export class SharedTurn implements Turns {
   readonly #table: SharedTable;
   readonly #maintenance: Maintenance;
   readonly #metrics: Metrics;
   readonly #timeout: number;
   readonly #splitter = new Splitter();
-  readonly #chunk = new Chunk();
+  readonly #buffer = new SplitBuffer();
   readonly #timer: ReturnType<typeof setInterval>;
-  #arrivals: Arrival[] = [];
+  #submissions: QueuedSubmission[] = [];
   /** How many clients the next turn is likely to have. */
   #expected = 0;
   #onComplete: (() => void) | undefined;
@@ -70,10 +70,10 @@ export class SharedTurn implements TurnLike {
   }
 
   /** Answers the lines of a connection. Resolves when it has been told which of them found no place. */
-  submit(member: Session, lines: Lines): Promise<void> {
+  submit(session: Session, lines: Lines): Promise<void> {
     return new Promise((resolve) => {
-      this.#arrivals.push({ member, lines, arrivedAt: this.#time.now(), resolve });
-      if (this.#arrivals.length >= this.#expected) this.#onComplete?.();
+      this.#submissions.push({ session, lines, arrivedAt: this.#time.now(), resolve });
+      if (this.#submissions.length >= this.#expected) this.#onComplete?.();
       this.#run();
     });
   }
@@ -94,7 +94,7 @@ export class SharedTurn implements TurnLike {
   async #run(): Promise<void> {
     if (this.#isRunning) return;
     this.#isRunning = true;
-    while (this.#arrivals.length > 0) {
+    while (this.#submissions.length > 0) {
       await this.#gather();
       await this.#serve();
       this.#maintenance.step();
@@ -108,7 +108,7 @@ export class SharedTurn implements TurnLike {
    * request after another are served in two halves, each of which waits for the turn of the other.
    */
   async #gather(): Promise<void> {
-    if (this.#arrivals.length >= this.#expected) return;
+    if (this.#submissions.length >= this.#expected) return;
     const complete = Promise.withResolvers<void>();
     const timer = this.#time.after(GATHER_MS_MAX, complete.resolve);
     this.#onComplete = complete.resolve;
@@ -119,12 +119,12 @@ export class SharedTurn implements TurnLike {
 
   /** Answers the lines that have arrived, with one commit. */
   async #serve(): Promise<void> {
-    const waitedMs = this.#time.now() - this.#arrivals[0]!.arrivedAt;
+    const waitedMs = this.#time.now() - this.#submissions[0]!.arrivedAt;
     // Who has waited long is answered soon, but not without a try.
     const deadline = Date.now() + Math.max(this.#timeout - waitedMs, this.#timeout / 4);
-    const arrivals = this.#arrivals;
-    this.#arrivals = [];
-    const unplaced: Arrival[] = [];
+    const submissions = this.#submissions;
+    this.#submissions = [];
+    const unplaced: QueuedSubmission[] = [];
     this.slice.begin(this.#time.now());
     const batch = new Batch({
       table: this.#table,
@@ -133,52 +133,56 @@ export class SharedTurn implements TurnLike {
       metrics: this.#metrics,
       deadline,
       failure: await this.#table.begin(deadline).then(() => undefined, errorOf),
-      onUnplaced: (arrival) => unplaced.push(arrival),
+      onUnplaced: (submission) => unplaced.push(submission),
     });
     let [done, lines] = [0, 0];
     while (
-      done < arrivals.length && lines < TURN_LINES_MAX && !batch.isFull && !this.#isUsedUp
+      done < submissions.length && lines < TURN_LINES_MAX && !batch.isFull && !this.#isUsedUp
     ) {
-      const some = fittingFrom(arrivals, done);
+      const some = fittingFrom(submissions, done);
       await this.#add(batch, some);
       done += some.length;
-      for (const arrival of some) lines += arrival.lines.count;
+      for (const submission of some) lines += submission.lines.count;
     }
     this.slice.end(this.#time.now());
     await batch.serve();
     // Those that were served will come again, or so it seems.
-    this.#expected = EXPECTED_SHARE * (this.#arrivals.length + arrivals.length);
-    this.#arrivals.unshift(...unplaced, ...arrivals.slice(done));
+    this.#expected = EXPECTED_SHARE * (this.#submissions.length + submissions.length);
+    this.#submissions.unshift(...unplaced, ...submissions.slice(done));
   }
 
   /** Adds the lines of connections, as many as find a place. */
-  async #add(batch: Batch, arrivals: readonly Arrival[]): Promise<void> {
-    const chunk = this.#chunk;
-    chunk.load(arrivals);
-    const texts = await this.#splitter.split(chunk.text, chunk.count);
+  async #add(batch: Batch, submissions: readonly QueuedSubmission[]): Promise<void> {
+    const buffer = this.#buffer;
+    buffer.load(submissions);
+    const texts = await this.#splitter.split(buffer.text, buffer.count);
     let first = 0;
-    for (const arrival of arrivals) {
-      const { count } = headOf(arrival.lines);
-      await this.#addLines(batch, arrival, texts.slice(first, first + count));
+    for (const submission of submissions) {
+      const { count } = headOf(submission.lines);
+      await this.#addLines(batch, submission, texts.slice(first, first + count));
       first += count;
     }
   }
 
-  async #addLines(batch: Batch, arrival: Arrival, texts: readonly string[]): Promise<void> {
-    batch.addArrival(arrival);
-    // Where the connection has them: they stay there until they are answered, and the chunk does not.
-    const { memory, start } = arrival.lines.text;
+  async #addLines(
+    batch: Batch,
+    submission: QueuedSubmission,
+    texts: readonly string[],
+  ): Promise<void> {
+    batch.beginSubmission(submission);
+    // Where the connection has them: they stay there until they are answered; in the buffer they do not.
+    const { memory, start } = submission.lines.text;
     let from = 0;
     for (let taken = 0; taken < texts.length; taken++) {
       const text = texts[taken]!;
-      const line = lineAt(arrival.lines, { index: taken, text, memory, start: start + from });
+      const line = lineAt(submission.lines, { index: taken, text, memory, start: start + from });
       const next = lineAfter(memory, line.end) - start;
       const isTaking = batch.add(line, { taken, from, next });
       if (!(isTaking instanceof Promise ? await isTaking : isTaking)) break;
       if (taken % LINES_A_LOOK === LINES_A_LOOK - 1 && this.#isUsedUp) break;
       from = next;
     }
-    batch.endArrival();
+    batch.endSubmission();
   }
 
   get #isUsedUp(): boolean {
@@ -194,7 +198,7 @@ export class SharedTurn implements TurnLike {
     } catch {
       // Clients are told, and the next look comes soon.
     }
-    while (this.#maintenance.step() && this.#arrivals.length === 0) {
+    while (this.#maintenance.step() && this.#submissions.length === 0) {
       await delay(1);
     }
     this.#isRunning = false;

@@ -1,6 +1,6 @@
 /**
- * Makes requests of a chunk's lines some way ahead of answering them. The table is told their keys, so that
- * the processor can fetch what they need from memory all at once instead of waiting for each.
+ * Makes requests of lines some way ahead of answering them. The table is told their keys, so that the
+ * processor can fetch what they need from memory all at once instead of waiting for each.
  *
  * @module
  */
@@ -9,54 +9,47 @@ import type { Table } from "../../tables/table.ts";
 import type { Text } from "../../tables/text.ts";
 import { keyOf, type Request } from "../dispatch/request.ts";
 import type { Line } from "../input/line.ts";
-import type { Lines } from "../input/lines.ts";
-import { type Chunk, lineAfter, lineAt } from "./chunk.ts";
-
-/** Lines, and whose they are. */
-export interface Arrival {
-  /** Makes requests of the lines, before those that come earlier are answered. */
-  readonly member: { prepare(line: Line): Request };
-  /** The lines. */
-  readonly lines: Lines;
-}
+import { lineAfter, lineAt, type Lines } from "../input/lines.ts";
+import type { SplitBuffer } from "./split_buffer.ts";
+import type { Submission } from "./submission.ts";
 
 /** How many requests to make at a time: with more, the first would leave the caches before it is answered. */
 const REQUESTS_AHEAD = 64;
 
-/** The requests of one chunk after another. */
+/** The requests of the lines that the buffer holds, load after load. */
 export class LookAhead {
   readonly #table: Pick<Table, "prefetch" | "readAhead">;
-  readonly #chunk: Chunk;
-  #arrivals: readonly Arrival[] = [];
+  readonly #buffer: SplitBuffer;
+  #submissions: readonly Submission<"prepare">[] = [];
   #texts: readonly string[] = [];
-  /** The requests that were made last, and the index in the chunk of the first of them. */
+  /** The requests that were made last, and the index in the buffer of the first of them. */
   #requests: Request[] = [];
   #first = 0;
   /** For requests whose values are only on disk: when they will be in memory. */
   #reads = new Map<number, Promise<void>>();
-  /** The next line: of which arrival, which of its lines, and where in the chunk's memory. */
-  #arrival = 0;
+  /** The next line: of which submission, which of its lines, and where in the buffer's memory. */
+  #submission = 0;
   #line = 0;
   #start = 0;
 
-  /** Reads the lines from this chunk, and tells this table their keys. */
-  constructor(chunk: Chunk, table: Pick<Table, "prefetch" | "readAhead">) {
-    this.#chunk = chunk;
+  /** Reads the lines from this buffer, and tells this table their keys. */
+  constructor(buffer: SplitBuffer, table: Pick<Table, "prefetch" | "readAhead">) {
+    this.#buffer = buffer;
     this.#table = table;
   }
 
-  /** Begins with the lines of these arrivals, which the chunk holds, and which are these texts. */
-  begin(arrivals: readonly Arrival[], texts: readonly string[]): void {
-    this.#arrivals = arrivals;
+  /** Begins with the lines of these submissions, which the buffer holds, and which are these texts. */
+  begin(submissions: readonly Submission<"prepare">[], texts: readonly string[]): void {
+    this.#submissions = submissions;
     this.#texts = texts;
     this.#requests = [];
     this.#first = 0;
-    this.#arrival = 0;
+    this.#submission = 0;
     this.#line = 0;
-    this.#start = this.#chunk.start;
+    this.#start = this.#buffer.start;
   }
 
-  /** The request of this line, by its index in the chunk. Ask in order; any may be left out. */
+  /** The request of this line, by its index in the buffer. Ask in order; any may be left out. */
   at(index: number): Request {
     while (index >= this.#next) this.#prepareNext();
     return this.#requests[index - this.#first]!;
@@ -84,12 +77,12 @@ export class LookAhead {
     const requests = new Array<Request>(count);
     const keys: Text[] = [];
     for (let i = 0; i < count; i++) {
-      while (this.#line === this.#arrivals[this.#arrival]!.lines.count) {
-        this.#arrival++;
+      while (this.#line === this.#submissions[this.#submission]!.lines.count) {
+        this.#submission++;
         this.#line = 0;
       }
-      const { member, lines } = this.#arrivals[this.#arrival]!;
-      const request = member.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
+      const { session, lines } = this.#submissions[this.#submission]!;
+      const request = session.prepare(this.#lineOf(lines, this.#texts[this.#first + i]!));
       requests[i] = request;
       const key = keyOf(request);
       if (key !== undefined) keys.push(key);
@@ -111,9 +104,9 @@ export class LookAhead {
     }
   }
 
-  /** The next line of an arrival. */
+  /** The next line of a submission. */
   #lineOf(lines: Lines, text: string): Line {
-    const { memory } = this.#chunk;
+    const { memory } = this.#buffer;
     const line = lineAt(lines, { index: this.#line, text, memory, start: this.#start });
     this.#line++;
     this.#start = lineAfter(memory, line.end);

@@ -15,7 +15,7 @@ const OPERATIONS_MAX = 128;
  * complete as soon as Deno has looked at all sockets; but less than twice as many, so that what is left over
  * completes together.
  */
-const GROUP_CLIENTS = 224;
+const COHORT_CLIENTS = 224;
 /** At which interval to see whether those who may read are idle, in milliseconds. */
 const QUIET_MS = 1;
 /** After how many intervals without any operation they are: a timer may fire too early. */
@@ -24,7 +24,7 @@ const QUIET_TIMERS = 2;
 const QUIET_TIMERS_BEHIND = 4;
 
 /** Clients that wait together. */
-interface Group {
+interface Cohort {
   /** How many they are. */
   count: number;
   /** Until when. */
@@ -46,7 +46,7 @@ export class RoundRobin {
   readonly #metrics: Pick<Metrics, "connections">;
   readonly #time: Time;
   /** Those who wait, in the order in which they came. */
-  #groups: Group[] = [];
+  #cohorts: Cohort[] = [];
   /** How many reads and writes have ended in this turn of the event loop. */
   #operations = 0;
   /** Whether they were as many as can be when the replies of its first turn left; undefined before that. */
@@ -70,15 +70,15 @@ export class RoundRobin {
 
   /** When a client may read; undefined if at once. */
   next(): Promise<void> | undefined {
-    if (this.#groups.length === 0 && !this.#isBehind) return undefined;
-    let group = this.#groups.at(-1);
-    if (group === undefined || group.count === GROUP_CLIENTS) {
-      group = { count: 0, turn: Promise.withResolvers() };
-      this.#groups.push(group);
+    if (this.#cohorts.length === 0 && !this.#isBehind) return undefined;
+    let cohort = this.#cohorts.at(-1);
+    if (cohort === undefined || cohort.count === COHORT_CLIENTS) {
+      cohort = { count: 0, turn: Promise.withResolvers() };
+      this.#cohorts.push(cohort);
     }
-    group.count++;
+    cohort.count++;
     this.#watch();
-    return group.turn.promise;
+    return cohort.turn.promise;
   }
 
   /** Counts a read or a write that has ended. */
@@ -124,7 +124,7 @@ export class RoundRobin {
     this.#isSettled = false;
     this.#quietTimers = 0;
     this.#operationsSince = 0;
-    this.#groups.shift()?.turn.resolve();
+    this.#cohorts.shift()?.turn.resolve();
   }
 
   /** Makes sure that all who wait read some time, also where those who may read are idle. */
@@ -138,7 +138,7 @@ export class RoundRobin {
         this.#isBehind = false;
         this.#release();
       }
-      if (this.#groups.length > 0) this.#watch();
+      if (this.#cohorts.length > 0) this.#watch();
     });
   }
 }

@@ -19,7 +19,7 @@ export class Stopwatch {
   readonly #slowMs: number;
   #lookedAt = 0;
   #count = 0;
-  #member: Charged | undefined;
+  #session: Charged | undefined;
   #request: Request | undefined;
 
   /** Requests that take longer than `slowMs` milliseconds, by this time, are slow. */
@@ -35,9 +35,9 @@ export class Stopwatch {
   }
 
   /** Notes that so many requests were answered, this one last. */
-  count(requests: number, last: Request, member: Charged): void {
+  count(requests: number, last: Request, session: Charged): void {
     this.#request = last;
-    this.#member = member;
+    this.#session = session;
     this.#count += requests;
   }
 
@@ -46,7 +46,7 @@ export class Stopwatch {
     const now = this.#time.now();
     const ms = now - this.#lookedAt;
     if (ms > this.#slowMs && this.#count > 0) {
-      this.#member!.noteSlow(this.#request!, { ms, requests: this.#count });
+      this.#session!.noteSlow(this.#request!, { ms, requests: this.#count });
     }
     this.#lookedAt = now;
     this.#count = 0;

@@ -12,45 +12,42 @@
 
 import { type Table, TableError } from "../../tables/table.ts";
 import type { Request } from "../dispatch/request.ts";
-import type { Session, TurnLike } from "../dispatch/session.ts";
+import type { Session, Turns } from "../dispatch/session.ts";
 import { logFault } from "../observe/event_log.ts";
-import type { Lines } from "../input/lines.ts";
+import { lineAfter, type Lines, restOf } from "../input/lines.ts";
 import { Splitter } from "../input/splitter.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { serverError } from "../reply.ts";
-import { Chunk, fittingFrom, headCount, lineAfter, restOf } from "./chunk.ts";
 import { LookAhead } from "./look_ahead.ts";
 import { RoundRobin } from "./round_robin.ts";
+import { fittingFrom, headCount, SplitBuffer } from "./split_buffer.ts";
 import { isTimedAlone, Stopwatch } from "./stopwatch.ts";
+import type { Submission } from "./submission.ts";
 import { REAL_TIME, type Time } from "../time.ts";
 import { TimeSlice } from "../time_slice.ts";
 
-/** A session, as this turn sees it. */
-export type Member = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
+/** What this turn uses of a session. */
+export type TurnSession = Pick<Session, "prepare" | "answer" | "release" | "noteSlow">;
 
-/** Lines that wait for their turn. */
-interface Arrival {
-  readonly member: Member;
-  readonly lines: Lines;
-}
+type TurnSubmission = Submission<keyof TurnSession>;
 
 /** After how many lines to look at the clock. */
 export const LINES_A_LOOK = 32;
 
 /** The turns of a server, one after another. */
-export class Turn implements TurnLike {
+export class Turn implements Turns {
   readonly #table: Table;
   readonly #metrics: Metrics;
   readonly #onFatal: (error: unknown) => void;
   readonly #roundRobin: RoundRobin;
   readonly #splitter = new Splitter();
-  readonly #chunk = new Chunk();
+  readonly #buffer = new SplitBuffer();
   readonly #ahead: LookAhead;
   /** How long the server may work at a time. */
   readonly slice: TimeSlice;
   readonly #time: Time;
   readonly #stopwatch: Stopwatch;
-  #arrivals: Arrival[] = [];
+  #submissions: TurnSubmission[] = [];
   /** Resolves once they have been served. One promise for all of them costs less than one for each. */
   #served = Promise.withResolvers<void>();
   /** When the first of these lines arrived. */
@@ -71,7 +68,7 @@ export class Turn implements TurnLike {
     this.#time = time;
     this.#stopwatch = new Stopwatch(time, metrics.slow.ms);
     this.#table = table;
-    this.#ahead = new LookAhead(this.#chunk, table);
+    this.#ahead = new LookAhead(this.#buffer, table);
     this.#metrics = metrics;
     this.#onFatal = onFatal;
     this.#roundRobin = new RoundRobin(metrics, time);
@@ -81,15 +78,15 @@ export class Turn implements TurnLike {
    * Answers the lines of a connection, commits, and releases their replies. Resolves once that is done for
    * all connections that submitted at the same time.
    */
-  submit(member: Member, lines: Lines): Promise<void> {
+  submit(session: TurnSession, lines: Lines): Promise<void> {
     const { ready } = lines;
-    const arrival = { member, lines };
-    return ready === undefined ? this.#join(arrival) : ready.then(() => this.#join(arrival));
+    const submission = { session, lines };
+    return ready === undefined ? this.#join(submission) : ready.then(() => this.#join(submission));
   }
 
-  #join(arrival: Arrival): Promise<void> {
-    if (this.#arrivals.length === 0) this.#arrivedAt = this.#time.now();
-    this.#arrivals.push(arrival);
+  #join(submission: TurnSubmission): Promise<void> {
+    if (this.#submissions.length === 0) this.#arrivedAt = this.#time.now();
+    this.#submissions.push(submission);
     if (!this.#isRunning) {
       this.#isRunning = true;
       // Deferred, so that other connections whose bytes arrived in the same turn of the event loop
@@ -110,29 +107,29 @@ export class Turn implements TurnLike {
   }
 
   async #run(): Promise<void> {
-    while (this.#arrivals.length > 0) {
+    while (this.#submissions.length > 0) {
       if (this.slice.isFull) await this.slice.next();
-      const [arrivals, arrivedAt, served] = [this.#arrivals, this.#arrivedAt, this.#served];
-      this.#arrivals = [];
+      const [submissions, arrivedAt, served] = [this.#submissions, this.#arrivedAt, this.#served];
+      this.#submissions = [];
       this.#served = Promise.withResolvers();
       this.slice.begin(arrivedAt);
-      for (let done = 0; done < arrivals.length;) {
+      for (let done = 0; done < submissions.length;) {
         const first = done;
         const rests: (Lines | undefined)[] = [];
         let now: number;
         do {
-          const some = fittingFrom(arrivals, done);
-          this.#chunk.load(some);
-          const { text, count } = this.#chunk;
-          this.#answerChunk(some, await this.#splitter.split(text, count), rests);
+          const some = fittingFrom(submissions, done);
+          this.#buffer.load(some);
+          const { text, count } = this.#buffer;
+          this.#answerAll(some, await this.#splitter.split(text, count), rests);
           done += some.length;
           now = this.#stopwatch.look();
-        } while (!this.slice.isUsedUp(now) && done < arrivals.length);
-        now = this.#end(arrivals, { first, rests, now });
+        } while (!this.slice.isUsedUp(now) && done < submissions.length);
+        now = this.#end(submissions, { first, rests, now });
         // One look at the clock for all of them: the time of the first, which is the longest.
         this.#metrics.countTurn(now - arrivedAt);
         this.slice.end(now);
-        if (done < arrivals.length && this.slice.isFull) await this.slice.next();
+        if (done < submissions.length && this.slice.isFull) await this.slice.next();
       }
       served.resolve();
       // Connections that have more lines submit them now.
@@ -142,26 +139,26 @@ export class Turn implements TurnLike {
   }
 
   /** Answers the lines of some connections, which are these texts, and notes which lines each did not take. */
-  #answerChunk(
-    arrivals: readonly Arrival[],
+  #answerAll(
+    submissions: readonly TurnSubmission[],
     texts: readonly string[],
     rests: (Lines | undefined)[],
   ): void {
     this.#stopwatch.start();
-    this.#ahead.begin(arrivals, texts);
-    let from = this.#chunk.start;
+    this.#ahead.begin(submissions, texts);
+    let from = this.#buffer.start;
     let first = 0;
-    for (const arrival of arrivals) {
-      const { lines } = arrival;
-      rests.push(this.#answerLines(arrival, { first, from }));
+    for (const submission of submissions) {
+      const { lines } = submission;
+      rests.push(this.#answerLines(submission, { first, from }));
       from += lines.text.length;
       first += lines.count;
     }
   }
 
-  /** Answers lines, from this line and this byte of the chunk on; returns those that are left. */
+  /** Answers lines, from this line and this byte of the buffer on; returns those that are left. */
   #answerLines(
-    { member, lines }: Arrival,
+    { session, lines }: TurnSubmission,
     { first, from }: { first: number; from: number },
   ): Lines | undefined {
     const count = headCount(lines);
@@ -180,32 +177,32 @@ export class Turn implements TurnLike {
       if (ready !== undefined) break;
       const isAlone = isTimedAlone(request);
       if (isAlone) {
-        if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
+        if (taken > counted) this.#stopwatch.count(taken - counted, last!, session);
         counted = taken;
         this.#stopwatch.look();
       }
-      const answered = member.answer(request);
+      const answered = session.answer(request);
       if (answered === "not taken") break;
       taken++;
       last = request;
-      next = lineAfter(this.#chunk.memory, request.line.end);
+      next = lineAfter(this.#buffer.memory, request.line.end);
       if (answered === "stops") break;
       const isLook = isAlone || answered === "took long" || taken % LINES_A_LOOK === 0;
       if (!isLook) continue;
-      this.#stopwatch.count(taken - counted, request, member);
+      this.#stopwatch.count(taken - counted, request, session);
       counted = taken;
       if (this.slice.isUsedUp(this.#stopwatch.look())) break;
     }
-    if (taken > counted) this.#stopwatch.count(taken - counted, last!, member);
+    if (taken > counted) this.#stopwatch.count(taken - counted, last!, session);
     return restOf(lines, { taken, from: next - from, ready });
   }
 
   /**
-   * Commits, and releases the replies of the arrivals from this one on, as many as there are rests. Returns
+   * Commits, and releases the replies of the submissions from this one on, as many as there are rests. Returns
    * the time of the commit, by the turn's time.
    */
   #end(
-    arrivals: readonly Arrival[],
+    submissions: readonly TurnSubmission[],
     { first, rests, now: startedAt }: {
       first: number;
       rests: readonly (Lines | undefined)[];
@@ -222,10 +219,12 @@ export class Turn implements TurnLike {
       }
     } catch (caught) {
       error = errorOf(caught);
-      this.#metrics.countFailedCommit(error, answered(arrivals, { first, rests }));
+      this.#metrics.countFailedCommit(error, answered(submissions, { first, rests }));
     }
     const failure = error && serverError(error.message);
-    for (let i = 0; i < rests.length; i++) arrivals[first + i]!.member.release(rests[i], failure);
+    for (let i = 0; i < rests.length; i++) {
+      submissions[first + i]!.session.release(rests[i], failure);
+    }
     if (error?.fatal) this.#onFatal(error);
     return now;
   }
@@ -238,13 +237,13 @@ function errorOf(error: unknown): TableError {
   return error instanceof TableError ? error : new TableError("internal error");
 }
 
-/** How many lines of these arrivals were answered. */
+/** How many lines of these submissions were answered. */
 function answered(
-  arrivals: readonly Arrival[],
+  submissions: readonly TurnSubmission[],
   { first, rests }: { first: number; rests: readonly (Lines | undefined)[] },
 ): number {
   return rests.reduce(
-    (sum, rest, i) => sum + arrivals[first + i]!.lines.count - (rest?.count ?? 0),
+    (sum, rest, i) => sum + submissions[first + i]!.lines.count - (rest?.count ?? 0),
     0,
   );
 }

@@ -18,7 +18,7 @@ import { SLOT_BYTES } from "./log/format.ts";
 import { Log } from "./log/log.ts";
 import { StateFile, type TableState } from "./log/state_file.ts";
 import { makeFile, removeFile } from "./new_file.ts";
-import { openSource, partOf, type Source } from "./source.ts";
+import { openReadOnly, partOf, type ReadOnlyTable } from "./read_only_table.ts";
 import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 
 /** The size of a turn of a copy, in bytes. */
@@ -40,7 +40,7 @@ export interface Copied {
 /** Copies the table in a folder to a new file. Throws OpenError, and then leaves no file. */
 export function* backUp(folder: string, path: string): Steps<Copied> {
   try {
-    using source = openSource(folder);
+    using source = openReadOnly(folder);
     return yield* makeFile(path, function* (target) {
       const found = yield* part(inspectWhole(source), { from: 0, to: 1 / 3 });
       const seal = (state: TableState, bytes: number) =>
@@ -55,7 +55,7 @@ export function* backUp(folder: string, path: string): Steps<Copied> {
 /** Turns a backup into a table, in a folder that is empty or missing. Throws OpenError. */
 export function* restore(path: string, folder: string): Steps<Copied> {
   try {
-    using source = openSource(path);
+    using source = openReadOnly(path);
     return yield* copyToFolder(folder, inspectWhole(source));
   } catch (error) {
     throw explained(`restore ${path} to ${folder}`, error);
@@ -68,7 +68,7 @@ export function* restore(path: string, folder: string): Steps<Copied> {
  */
 export function* salvage(path: string, folder: string): Steps<Copied> {
   try {
-    using source = openSource(path);
+    using source = openReadOnly(path);
     return yield* copyToFolder(folder, Inspection.of(source));
   } catch (error) {
     throw explained(`salvage ${path} to ${folder}`, error);
@@ -83,8 +83,8 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
   }
 }
 
-/** Inspects a source, and refuses one that is damaged. */
-function* inspectWhole(source: Source): Steps<Inspection> {
+/** Inspects a table, and refuses one that is damaged. */
+function* inspectWhole(source: ReadOnlyTable): Steps<Inspection> {
   const found = yield* Inspection.of(source);
   if (found.damage.length === 0) return found;
   throw new Error(`${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}`);

@@ -17,7 +17,7 @@ import { INDEX_KIND, readIndex } from "./log/segment_index.ts";
 import { type DamagePiece, type Piece, piecesOf, type RecordPiece } from "./log/pieces.ts";
 import type { Segment } from "./log/segment.ts";
 import { identityIn, type Survey, survey } from "./log/survey.ts";
-import { chainOf, type Source } from "./source.ts";
+import { chainOf, type ReadOnlyTable } from "./read_only_table.ts";
 
 /** The progress of a long piece of work. */
 export interface Progress {
@@ -67,7 +67,7 @@ export class Inspection {
   sequence = 0;
   /** How many segments have an index. */
   indexes = 0;
-  readonly #source: Source;
+  readonly #table: ReadOnlyTable;
   readonly #survey: Survey;
   /** Why the chain is broken; undefined if it is intact and the end of the log is known. */
   readonly #chainError: string | undefined;
@@ -77,13 +77,13 @@ export class Inspection {
   #isGap = true;
 
   /** Finds the segments of a log, and reads none. Throws OpenError if there are none. */
-  constructor(source: Source) {
-    this.#source = source;
-    const { log, state, stateError } = source;
+  constructor(table: ReadOnlyTable) {
+    this.#table = table;
+    const { log, state, stateError } = table;
     try {
       const identity = state ?? identityIn(log);
       try {
-        const { segments } = chainOf(source, identity);
+        const { segments } = chainOf(table, identity);
         this.#survey = { segments, missing: [], headless: new Set() };
       } catch (error) {
         if (!(error instanceof DamageError || error instanceof OpenError)) throw error;
@@ -100,15 +100,15 @@ export class Inspection {
   }
 
   /** Reads everything. */
-  static *of(source: Source): Steps<Inspection> {
-    const inspection = new Inspection(source);
+  static *of(table: ReadOnlyTable): Steps<Inspection> {
+    const inspection = new Inspection(table);
     yield* inspection.#read();
     return inspection;
   }
 
   /** The path of the log. */
   get path(): string {
-    return this.#source.log.path;
+    return this.#table.log.path;
   }
 
   /** The segments; once read, with how far each can be read. */
@@ -123,7 +123,7 @@ export class Inspection {
       const { seed, size } = segment;
       const last = this.#lastSequenceOf(i);
       if (last === segment.header.sequence) continue;
-      memory = readSegment(this.#source.log, segment, memory);
+      memory = readSegment(this.#table.log, segment, memory);
       const isEndKnown = this.#chainError === undefined && segment === this.segments.at(-1);
       const end = isEndKnown ? segment.end : size;
       for (const piece of piecesOf(memory, { seed, end, last })) yield { segment, piece };
@@ -171,7 +171,7 @@ export class Inspection {
     const before = this.segments[this.#position - 1]?.number ?? 0;
     this.#noteMissing({ from: before, to: segment.number });
     if (this.#survey.missing.includes(segment.number - 1)) {
-      const entries = readIndex(this.#source.log, segment) ?? [];
+      const entries = readIndex(this.#table.log, segment) ?? [];
       for (const each of entries) this.#lose(each, segment.start + segment.header.index);
     }
     if (this.#survey.headless.has(segment)) {
@@ -179,7 +179,7 @@ export class Inspection {
     }
     return {
       segment,
-      index: new IndexCheck(this.#source.log, this.#nextTo(this.#position)),
+      index: new IndexCheck(this.#table.log, this.#nextTo(this.#position)),
       last: undefined,
       isDamaged: false,
       end: SEGMENT_HEADER_BYTES,
@@ -277,7 +277,7 @@ export class Inspection {
   }
 
   #compareState(): void {
-    const { state } = this.#source;
+    const { state } = this.#table;
     if (state === undefined) return;
     const { sequence, isClosed } = state;
     const last = this.segments.at(-1);

@@ -40,7 +40,7 @@ export class TableFolder implements Disposable {
   readonly #lock: HeldLock;
   readonly #copies: CopyWatch;
 
-  private constructor({ disk, lock, log, state }: Parts) {
+  private constructor({ disk, lock, log, state }: FolderParts) {
     this.#lock = lock;
     this.log = log;
     this.state = state;
@@ -213,7 +213,7 @@ function isUnused(log: PositionedFile, slotBytes: number): boolean {
 }
 
 /** What a folder is opened with. */
-interface Parts {
+interface FolderParts {
   readonly disk: Disk;
   readonly lock: HeldLock;
   readonly log: PositionedFile;
@@ -222,8 +222,8 @@ interface Parts {
 
 function openIn<Result>(
   folder: string,
-  { disk, lock }: Pick<Parts, "disk" | "lock">,
-  make: (parts: Parts) => Result,
+  { disk, lock }: Pick<FolderParts, "disk" | "lock">,
+  make: (parts: FolderParts) => Result,
 ): Result {
   const state = openState(folder, { disk });
   try {

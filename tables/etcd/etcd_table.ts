@@ -19,7 +19,7 @@ import { Health } from "./health.ts";
 import { KeySpace } from "./key_space.ts";
 import { type EtcdLocation, formatLocation } from "./location.ts";
 import { Replica } from "./replica.ts";
-import { type Engine, LostPlaceError, SharedLog } from "./shared_log.ts";
+import { type Engine, LostPositionError, SharedLog } from "./shared_log.ts";
 import { type Home, load, prepare } from "./snapshot.ts";
 import { SNAPSHOT_LIMITS, type SnapshotLimits, SnapshotWriter } from "./snapshot_writer.ts";
 
@@ -119,7 +119,7 @@ export class EtcdTable implements SharedTable {
   }
 
   /**
-   * Waits until a turn may begin: if the copy has lost its place in the log, the table is read again. Throws
+   * Waits until a turn may begin: if the copy has lost its position in the log, the table is read again. Throws
    * TableError if that takes longer.
    */
   async begin(deadline: number): Promise<void> {
@@ -155,11 +155,11 @@ export class EtcdTable implements SharedTable {
       return isDone;
     } catch (error) {
       this.replica.undoTurn();
-      if (error instanceof LostPlaceError) {
+      if (error instanceof LostPositionError) {
         await this.#reload(deadline);
         return false;
       }
-      if ((error as Error).cause instanceof LostPlaceError) this.#loading ??= "due";
+      if ((error as Error).cause instanceof LostPositionError) this.#loading ??= "due";
       this.#health.noteFailure(error);
       throw error;
     }
@@ -292,7 +292,7 @@ export class EtcdTable implements SharedTable {
         break;
       } catch (error) {
         // Another server has written a snapshot meanwhile, and has removed what went before.
-        if (!(error instanceof LostPlaceError)) throw error;
+        if (!(error instanceof LostPositionError)) throw error;
         if (attempt === LOADS_MAX) {
           throw new TableError("the table changes faster than it can be read", { cause: error });
         }

@@ -21,8 +21,8 @@ const CHUNK_DIGITS = 6;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The place of an entry in the log. */
-export interface Place {
+/** What identifies an entry of the log: where it starts, and its mark. */
+export interface EntryId {
   /** How many bytes had ever been appended to the log before it. */
   readonly start: number;
   /**
@@ -65,19 +65,19 @@ export class KeySpace {
   }
 
   /** The key of an entry of the log. */
-  entry({ start, mark }: Place): Bytes {
+  entry({ start, mark }: EntryId): Bytes {
     return encoder.encode(`${this.#prefix}log/${digitsOf(start, START_DIGITS)}/${mark}`);
   }
 
-  /** The place of the entry with this key. Throws TableError if it is not the key of an entry. */
-  placeOf(entry: Bytes): Place {
+  /** The identity of the entry with this key. Throws TableError if it is not the key of an entry. */
+  entryIdOf(entry: Bytes): EntryId {
     const name = decoder.decode(entry.subarray(this.log.key.length));
     const [, start, mark] = /^(\d{16})\/(.+)$/.exec(name) ?? [];
     if (start === undefined || mark === undefined) throw foreign();
     return { start: Number(start), mark };
   }
 
-  /** The entries that start from one place in the log up to, but without, another one. */
+  /** The entries that start from one byte of the log up to, but without, another one. */
   entries(from: number, to: number): Span {
     const keyOf = (start: number) =>
       encoder.encode(`${this.#prefix}log/${digitsOf(start, START_DIGITS)}`);

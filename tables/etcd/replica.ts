@@ -40,8 +40,8 @@ export interface ReplicaOptions {
   readonly report?: Report | undefined;
 }
 
-/** A part of a snapshot. */
-export interface Chunk {
+/** A part of a snapshot, which is stored under one key of the engine. */
+export interface SnapshotChunk {
   /** Its entries, as changes. */
   readonly bytes: Bytes;
   /** The last key in it; undefined if no entry is left for another part. */
@@ -199,7 +199,7 @@ export class Replica implements TurnView {
    * A part of a snapshot: the entries after a key, at most this many bytes, but at least one entry. Not
    * within a turn.
    */
-  chunkAfter(after: Text, bytesMax: number): Chunk {
+  chunkAfter(after: Text, bytesMax: number): SnapshotChunk {
     const writer = new ChangeWriter();
     const { removal } = this.clocks;
     const { records } = this.#memtable;

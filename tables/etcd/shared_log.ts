@@ -2,7 +2,7 @@
  * The log in etcd that all servers of a table append to, one entry a turn. An entry is appended only if it
  * follows the last one that its server has seen; otherwise the server gets what the others have appended.
  *
- * A place in the log is a number of bytes, so that a page of it has a size, however small or large its
+ * A position in the log is a number of bytes, so that a page of it has a size, however small or large its
  * entries are.
  *
  * @module
@@ -13,21 +13,21 @@ import { Claim } from "./claim.ts";
 import type { Cluster } from "./cluster.ts";
 import { EngineFullError, NotReachedError, UncertainError } from "./errors.ts";
 import { emptyEntry } from "./entry.ts";
-import type { KeySpace, Place } from "./key_space.ts";
+import type { EntryId, KeySpace } from "./key_space.ts";
 import type { Bytes, OpResult, Txn, TxnResult } from "./messages.ts";
 import { PageSize } from "./page_size.ts";
 
 /** What a table needs of a cluster. */
 export type Engine = Pick<Cluster, "once" | "repeatable" | "compact">;
 
-/** A place in the log: an entry, and where the next one starts. */
-export interface Position extends Place {
+/** A position in the log: an entry, and where the next one starts. */
+export interface Position extends EntryId {
   /** Where the next entry starts. */
   readonly end: number;
 }
 
-/** What the log answered. */
-export interface Answer {
+/** What came of following the log, or of appending to it. */
+export interface LogResult {
   /** Whether the entry is in the log; without an entry, whether no other server has appended any. */
   readonly isDone: boolean;
   /** What others have appended, in order. */
@@ -36,8 +36,8 @@ export interface Answer {
   readonly isAll: boolean;
 }
 
-/** The log no longer has what follows our place in it: the table must be read again. */
-export class LostPlaceError extends Error {}
+/** The log no longer has what follows our position in it: the table must be read again. */
+export class LostPositionError extends Error {}
 
 /** How much to read at a time at most, in bytes; the last entry of a page may go beyond that. */
 const PAGE_BYTES_MAX = 1_048_576;
@@ -47,11 +47,11 @@ const NEXT_BYTES = 1;
 const ENTRY_EXTRA_BYTES = 256;
 /** How long to wait before the next attempt, in milliseconds. */
 const RETRY_MS = 50;
-const NOTHING: Answer = { isDone: false, entries: [], isAll: true };
-const DONE: Answer = { isDone: true, entries: [], isAll: true };
+const NOTHING: LogResult = { isDone: false, entries: [], isAll: true };
+const DONE: LogResult = { isDone: true, entries: [], isAll: true };
 
 /** Where an entry is that starts here. */
-export function positionOf({ start, mark }: Place, entry: Bytes): Position {
+export function positionOf({ start, mark }: EntryId, entry: Bytes): Position {
   return { start, mark, end: start + entry.length + ENTRY_EXTRA_BYTES };
 }
 
@@ -93,18 +93,18 @@ export class SharedLog {
     return this.#claim.isForeign;
   }
 
-  /** Goes to another place. */
+  /** Goes to another position. */
   moveTo(position: Position): void {
     this.#position = position;
   }
 
   /**
-   * Asks for what others have appended. Throws TableError and LostPlaceError.
+   * Asks for what others have appended. Throws TableError and LostPositionError.
    *
    * A transaction of etcd that only reads is linearizable as long as one of its reads is, and those in
    * `failure` are, whether or not they are carried out.
    */
-  async follow(deadline: number): Promise<Answer> {
+  async follow(deadline: number): Promise<LogResult> {
     let pageBytes = 0;
     const { succeeded, results } = await this.#engine.repeatable(() => {
       this.calls++;
@@ -120,9 +120,9 @@ export class SharedLog {
 
   /**
    * Appends an entry. Throws TableError if that certainly did not take place, UncertainError if that is
-   * unknown, and LostPlaceError.
+   * unknown, and LostPositionError.
    */
-  async append(entry: Bytes, deadline: number): Promise<Answer> {
+  async append(entry: Bytes, deadline: number): Promise<LogResult> {
     const mark = `${this.#server}-${++this.#attempts}`;
     for (;;) {
       this.calls++;
@@ -159,7 +159,7 @@ export class SharedLog {
   #noteAttempt(
     { succeeded, revision, results }: TxnResult,
     { entry, mark, pageBytes }: { entry: Bytes; mark: string; pageBytes: number },
-  ): Answer {
+  ): LogResult {
     if (succeeded) {
       this.#claim.noteSuccess();
       this.#page.came(false);
@@ -181,7 +181,7 @@ export class SharedLog {
   async #settle(
     { entry, mark, error }: { entry: Bytes; mark: string; error: UncertainError | EngineFullError },
     deadline: number,
-  ): Promise<Answer> {
+  ): Promise<LogResult> {
     const until = Math.max(deadline, Date.now() + this.#settleMs);
     const isDecided = error instanceof EngineFullError;
     const found = await (isDecided ? this.#look(until) : this.#fence(mark, until))
@@ -193,10 +193,10 @@ export class SharedLog {
     const [own, next] = found.results as [OpResult, OpResult];
     if (own.kvs.length === 0) {
       throw new UncertainError("the log was trimmed in the middle of a commit", {
-        cause: new LostPlaceError(),
+        cause: new LostPositionError(),
       });
     }
-    const isThere = next.kvs.some(({ key }) => this.#space.placeOf(key).mark === mark);
+    const isThere = next.kvs.some(({ key }) => this.#space.entryIdOf(key).mark === mark);
     if (!isThere) return this.#take(found.results, NEXT_BYTES);
     this.#advance(mark, entry);
     return DONE;
@@ -244,19 +244,19 @@ export class SharedLog {
     };
   }
 
-  #takePage(results: readonly OpResult[], pageBytes: number): Answer {
+  #takePage(results: readonly OpResult[], pageBytes: number): LogResult {
     const answer = this.#take(results, pageBytes);
     this.#page.came(!answer.isAll);
     return answer;
   }
 
-  /** Moves to the last of the entries that were read. Throws TableError and LostPlaceError. */
-  #take([own, page]: readonly OpResult[], pageBytes: number): Answer {
-    if (own!.kvs.length === 0) throw new LostPlaceError();
+  /** Moves to the last of the entries that were read. Throws TableError and LostPositionError. */
+  #take([own, page]: readonly OpResult[], pageBytes: number): LogResult {
+    if (own!.kvs.length === 0) throw new LostPositionError();
     const pageEnd = this.#position.end + pageBytes;
     for (const { key, value } of page!.kvs) {
-      const { start, mark } = this.#space.placeOf(key);
-      if (start !== this.#position.end) throw new LostPlaceError();
+      const { start, mark } = this.#space.entryIdOf(key);
+      if (start !== this.#position.end) throw new LostPositionError();
       this.#advance(mark, value);
     }
     const isAll = this.#position.end < pageEnd;

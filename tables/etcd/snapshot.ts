@@ -80,7 +80,7 @@ export async function prepare({ engine, space, timeout }: Home): Promise<void> {
   }, Date.now() + timeout);
 }
 
-/** Reads the whole snapshot into a replica, and goes to its place in the log. Throws TableError. */
+/** Reads the whole snapshot into a replica, and goes to its position in the log. Throws TableError. */
 export async function load(
   home: Home,
   { replica, log }: { replica: Replica; log: SharedLog },

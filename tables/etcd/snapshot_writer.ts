@@ -8,7 +8,7 @@
 import { Text } from "../text.ts";
 import type { Span } from "./key_space.ts";
 import type { Bytes, Compare, Op, TxnResult } from "./messages.ts";
-import type { Chunk, Replica } from "./replica.ts";
+import type { Replica, SnapshotChunk } from "./replica.ts";
 import type { Position, SharedLog } from "./shared_log.ts";
 import { type Current, encodeCurrent, type Home, readCurrent } from "./snapshot.ts";
 
@@ -156,7 +156,7 @@ export class SnapshotWriter {
     let last: Text | undefined = Text.of("");
     while (last !== undefined) {
       const after: Text = last;
-      const chunk: Chunk = await this.#betweenTurns(() => {
+      const chunk: SnapshotChunk = await this.#betweenTurns(() => {
         begun ??= { position: this.#log.position, version: this.#replica.version };
         return this.#replica.chunkAfter(after, this.#limits.chunkBytes);
       });

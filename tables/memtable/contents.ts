@@ -12,7 +12,7 @@ import { hashOf } from "./key_hash.ts";
 import { Lister } from "./lister.ts";
 import { MemoryBudget } from "./memory_budget.ts";
 import { LiveBytes, type LogGeometry } from "./live_bytes.ts";
-import { ExpiryOrder, type ExpiryPlace, KeyOrder } from "./orders.ts";
+import { ExpiryOrder, type ExpirySortKey, KeyOrder } from "./orders.ts";
 import { SortedRefs } from "./sorted_refs.ts";
 
 /** What tables are made with. */
@@ -40,7 +40,7 @@ export class Contents {
   /** The records by key. */
   readonly byKey: SortedRefs<Text>;
   /** Those that expire, by expiry. */
-  readonly byExpiry: SortedRefs<ExpiryPlace>;
+  readonly byExpiry: SortedRefs<ExpirySortKey>;
   /** What they take in the log. */
   readonly liveBytes: LiveBytes;
   readonly #log: LogGeometry;

@@ -1,8 +1,8 @@
 /**
  * Finds the record of a key: a hash table of references, in arrays of integers.
  *
- * The table consists of parts, each of which grows on its own and is split in two when it is large, so that
- * growing never moves more than one part (extendible hashing). The first bits of a hash tell the part.
+ * The table consists of buckets, each of which grows on its own and is split in two when it is large, so that
+ * growing never moves more than one bucket (extendible hashing). The first bits of a hash tell the bucket.
  *
  * @module
  */
@@ -11,18 +11,18 @@ import { NO_REF } from "./arena.ts";
 import { MemoryBudget } from "./memory_budget.ts";
 import { MemoryFullError } from "./memory_full.ts";
 
-const PART_SLOTS_MIN = 16;
-/** A larger part is split: moving it would take too long. Few parts are faster than many small ones. */
-const PART_SLOTS_MAX = 32_768;
-/** The most bits that tell the part: the others tell the place within it. */
-const PART_BITS_MAX = 16;
-/** A part whose load is higher grows: probing takes long in a full one. */
+const BUCKET_SLOTS_MIN = 16;
+/** A larger bucket is split: moving it would take too long. Few buckets are faster than many small ones. */
+const BUCKET_SLOTS_MAX = 32_768;
+/** The most bits that tell the bucket: the others tell the place within it. */
+const BUCKET_BITS_MAX = 16;
+/** A bucket whose load is higher grows: probing takes long in a full one. */
 const LOAD_MAX = 0.8;
-/** A part whose load is lower shrinks by half. */
+/** A bucket whose load is lower shrinks by half. */
 const LOAD_MIN = 0.25;
-/** The load of parts that are made for a number of references: low enough that hardly any must grow. */
+/** The load of buckets that are made for a number of references: low enough that hardly any must grow. */
 const LOAD_EXPECTED = 0.75;
-/** The share of its slots by which a part grows: a larger step would leave more of them free. */
+/** The share of its slots by which a bucket grows: a larger step would leave more of them free. */
 const GROWTH = 0.25;
 
 /**
@@ -36,8 +36,8 @@ export function firstPair(hash: number, slots: Int32Array): number {
 /** References by the hash of their key. The caller compares the keys. */
 export class HashIndex {
   readonly #budget: MemoryBudget;
-  /** By the first bits of a hash. Neighbours may be the same part, which has fewer bits in common then. */
-  #parts: Part[];
+  /** By the first bits of a hash. Neighbours may be the same bucket, which has fewer bits in common then. */
+  #buckets: Bucket[];
   /** How many bits these are. */
   #bits = 0;
   #size = 0;
@@ -45,7 +45,7 @@ export class HashIndex {
   /** An empty index, whose memory comes from this budget. */
   constructor(budget: MemoryBudget = new MemoryBudget()) {
     this.#budget = budget;
-    this.#parts = [new Part(budget, 0)];
+    this.#buckets = [new Bucket(budget, 0)];
   }
 
   /** The number of references. */
@@ -58,7 +58,7 @@ export class HashIndex {
    * the end, before the next hash of 0.
    */
   slotsFor(hash: number): Int32Array {
-    return this.#partOf(hash).slots;
+    return this.#bucketOf(hash).slots;
   }
 
   /** The first reference with this hash, most likely the only one; NO_REF if there is none. */
@@ -78,71 +78,71 @@ export class HashIndex {
    */
   expect(size: number): void {
     const slots = size / LOAD_EXPECTED;
-    while (slots > PART_SLOTS_MAX * 2 ** this.#bits && this.#bits < PART_BITS_MAX) this.#bits++;
+    while (slots > BUCKET_SLOTS_MAX * 2 ** this.#bits && this.#bits < BUCKET_BITS_MAX) this.#bits++;
     const count = 2 ** this.#bits;
-    const [empty] = this.#parts;
-    this.#parts = Array.from(
+    const [empty] = this.#buckets;
+    this.#buckets = Array.from(
       { length: count },
-      () => new Part(this.#budget, this.#bits, slots / count),
+      () => new Bucket(this.#budget, this.#bits, slots / count),
     );
     empty!.free();
   }
 
   /** Makes room for one more reference with this hash. Throws MemoryFullError, with nothing changed. */
   reserve(hash: number): void {
-    let part = this.#partOf(hash);
-    while (part.isFull && part.bits < PART_BITS_MAX) {
-      this.#split(part, hash);
-      part = this.#partOf(hash);
+    let bucket = this.#bucketOf(hash);
+    while (bucket.isFull && bucket.bits < BUCKET_BITS_MAX) {
+      this.#split(bucket, hash);
+      bucket = this.#bucketOf(hash);
     }
-    part.reserve();
+    bucket.reserve();
   }
 
   /** Adds a reference, whose key must not be in the index. Throws MemoryFullError, with nothing changed. */
   add(hash: number, ref: number): void {
     this.reserve(hash);
-    this.#partOf(hash).add(hash, ref);
+    this.#bucketOf(hash).add(hash, ref);
     this.#size++;
   }
 
   /** Replaces a reference by another with the same key. */
   replace(hash: number, { from, to }: { from: number; to: number }): void {
-    const part = this.#partOf(hash);
-    part.slots[part.slotOf(hash, from) + 1] = to;
+    const bucket = this.#bucketOf(hash);
+    bucket.slots[bucket.slotOf(hash, from) + 1] = to;
   }
 
   /** Removes a reference. */
   remove(hash: number, ref: number): void {
-    this.#partOf(hash).remove(hash, ref);
+    this.#bucketOf(hash).remove(hash, ref);
     this.#size--;
   }
 
-  /** The memory of all parts. */
+  /** The memory of all buckets. */
   *buffers(): Generator<ArrayBuffer> {
-    let last: Part | undefined;
-    for (const part of this.#parts) {
-      if (part !== last) yield part.slots.buffer;
-      last = part;
+    let last: Bucket | undefined;
+    for (const bucket of this.#buckets) {
+      if (bucket !== last) yield bucket.slots.buffer;
+      last = bucket;
     }
   }
 
-  #partOf(hash: number): Part {
-    return this.#parts[firstBits(hash, this.#bits)]!;
+  #bucketOf(hash: number): Bucket {
+    return this.#buckets[firstBits(hash, this.#bits)]!;
   }
 
-  /** Splits the part of this hash into two, by one bit more. */
-  #split(part: Part, hash: number): void {
-    if (part.bits === this.#bits) {
-      this.#parts = this.#parts.flatMap((part) => [part, part]);
+  /** Splits the bucket of this hash into two, by one bit more. */
+  #split(bucket: Bucket, hash: number): void {
+    if (bucket.bits === this.#bits) {
+      this.#buckets = this.#buckets.flatMap((bucket) => [bucket, bucket]);
       this.#bits++;
     }
-    const halves = part.split();
-    // The places of the part: first those of the half whose next bit is 0.
-    const places = 1 << (this.#bits - part.bits);
-    const first = firstBits(hash, part.bits) * places;
-    this.#parts.fill(halves[0], first, first + places / 2);
-    this.#parts.fill(halves[1], first + places / 2, first + places);
-    part.free();
+    const halves = bucket.split();
+    // The places of the bucket: first those of the half whose next bit is 0.
+    const places = 1 << (this.#bits - bucket.bits);
+    const first = firstBits(hash, bucket.bits) * places;
+    this.#buckets.fill(halves[0], first, first + places / 2);
+    this.#buckets.fill(halves[1], first + places / 2, first + places);
+    bucket.free();
   }
 }
 
@@ -151,25 +151,25 @@ function firstBits(hash: number, bits: number): number {
   return hash >>> 1 >>> (31 - bits);
 }
 
-/** One part: pairs of a hash and a reference, with open addressing and linear probing. */
-class Part {
-  /** How many of their first bits all hashes of the part have in common. */
+/** One bucket: pairs of a hash and a reference, with open addressing and linear probing. */
+class Bucket {
+  /** How many of their first bits all hashes of the bucket have in common. */
   readonly bits: number;
   /** Two integers a slot; a hash of 0 marks a free one. */
   slots: Int32Array<ArrayBuffer>;
   readonly #budget: MemoryBudget;
   #size = 0;
 
-  /** An empty part with so many slots. Throws MemoryFullError. */
+  /** An empty bucket with so many slots. Throws MemoryFullError. */
   constructor(budget: MemoryBudget, bits: number, slots = 0) {
     this.bits = bits;
     this.#budget = budget;
     this.slots = this.#freeSlots(Math.ceil(slots));
   }
 
-  /** Whether the next reference would make it larger than a part may be. */
+  /** Whether the next reference would make it larger than a bucket may be. */
   get isFull(): boolean {
-    return this.#size >= LOAD_MAX * PART_SLOTS_MAX;
+    return this.#size >= LOAD_MAX * BUCKET_SLOTS_MAX;
   }
 
   /** The index in `slots` of the pair that follows. */
@@ -190,7 +190,7 @@ class Part {
   reserve(): void {
     const count = this.slots.length / 2;
     if (this.#size + 1 <= LOAD_MAX * count) return;
-    this.#resize(count + Math.max(PART_SLOTS_MIN, Math.ceil(GROWTH * count)));
+    this.#resize(count + Math.max(BUCKET_SLOTS_MIN, Math.ceil(GROWTH * count)));
   }
 
   /** Adds a reference, for which there is room. */
@@ -215,21 +215,21 @@ class Part {
     slots[gap] = 0;
     slots[gap + 1] = NO_REF;
     const count = slots.length / 2;
-    if (count > PART_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#shrink(count >>> 1);
+    if (count > BUCKET_SLOTS_MIN && this.#size < LOAD_MIN * count) this.#shrink(count >>> 1);
   }
 
-  /** Two parts that hold what this one does, by the next bit of the hashes: those with a 0, and a 1. */
-  split(): [Part, Part] {
+  /** Two buckets that hold what this one does, by the next bit of the hashes: those with a 0, and a 1. */
+  split(): [Bucket, Bucket] {
     const { slots } = this;
     const bits = this.bits + 1;
     let ones = 0;
     for (let i = 0; i < slots.length; i += 2) ones += firstBits(slots[i]!, bits) & 1;
     const budget = this.#budget;
     const slotsFor = (size: number) => (1 + GROWTH) * size / LOAD_MAX;
-    const zeros = new Part(budget, bits, slotsFor(this.#size - ones));
-    let halves: [Part, Part];
+    const zeros = new Bucket(budget, bits, slotsFor(this.#size - ones));
+    let halves: [Bucket, Bucket];
     try {
-      halves = [zeros, new Part(budget, bits, slotsFor(ones))];
+      halves = [zeros, new Bucket(budget, bits, slotsFor(ones))];
     } catch (error) {
       zeros.free();
       throw error;
@@ -240,7 +240,7 @@ class Part {
     return halves;
   }
 
-  /** Frees the memory now: all parts grow at about the same time. The part must not be used any longer. */
+  /** Frees the memory now: all buckets grow at about the same time. The bucket must not be used any longer. */
   free(): void {
     this.#budget.free(this.slots.buffer);
   }
@@ -272,6 +272,6 @@ class Part {
 
   /** So many free slots, or a few more. Throws MemoryFullError. */
   #freeSlots(count: number): Int32Array<ArrayBuffer> {
-    return this.#budget.integers(2 * Math.max(PART_SLOTS_MIN, count));
+    return this.#budget.integers(2 * Math.max(BUCKET_SLOTS_MIN, count));
   }
 }

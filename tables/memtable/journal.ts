@@ -31,7 +31,7 @@ const NOTE_BYTES = 24;
 const NATIVE_COPY_BYTES_MIN = 192;
 
 /** A record that is about to change, or has. */
-export interface Place {
+export interface ChangedRecord {
   /** The hash of the record's key. */
   readonly hash: number;
   /** The record. */
@@ -40,7 +40,7 @@ export interface Place {
   readonly logged: number;
 }
 
-interface Note extends Place {
+interface Note extends ChangedRecord {
   readonly kind: number;
   readonly more: number;
 }
@@ -90,27 +90,27 @@ export class Journal {
   }
 
   /** Notes a new record. */
-  noteAdded(place: Place): void {
-    this.#note(place, ADDED, 0);
+  noteAdded(record: ChangedRecord): void {
+    this.#note(record, ADDED, 0);
   }
 
   /** Notes a record that replaces `before`, which stays as it is until the commit. */
-  noteMoved(place: Place, before: number): void {
-    this.#note(place, MOVED, before);
+  noteMoved(record: ChangedRecord, before: number): void {
+    this.#note(record, MOVED, before);
     this.#isLeaving = true;
   }
 
   /** Notes that a record is about to be overwritten. Throws MemoryFullError, with nothing noted. */
-  noteOverwritten({ arena }: Contents, place: Place): void {
-    const { ref } = place;
+  noteOverwritten({ arena }: Contents, record: ChangedRecord): void {
+    const { ref } = record;
     const length = roundUp(arena.usedBytes(ref));
-    const saved = this.#note(place, OVERWRITTEN, length);
+    const saved = this.#note(record, OVERWRITTEN, length);
     copyRecord(arena.memory(ref), offsetOf(ref), this.#stack.memory, saved, length);
   }
 
   /** Notes a record that was removed, and stays as it is until the commit. */
-  noteRemoved(place: Place): void {
-    this.#note(place, REMOVED, 0);
+  noteRemoved(record: ChangedRecord): void {
+    this.#note(record, REMOVED, 0);
     this.#isLeaving = true;
   }
 
@@ -198,7 +198,7 @@ export class Journal {
   }
 
   /** Writes a note, behind room for what was overwritten, and returns where that begins. */
-  #note({ hash, ref, logged }: Place, kind: number, more: number): number {
+  #note({ hash, ref, logged }: ChangedRecord, kind: number, more: number): number {
     const saved = kind === OVERWRITTEN ? more : 0;
     const start = this.#stack.claim(saved + NOTE_BYTES);
     const at = start + saved;

@@ -11,9 +11,9 @@ import type { Order } from "./sorted_refs.ts";
 /** How much memory is taken at a time for copies of keys, in bytes. */
 const COPIES_BYTES = 4_096;
 
-/** Where a record is by expiry, in milliseconds since 1970; records that expire together are by reference. */
-export interface ExpiryPlace {
-  /** When it expires. */
+/** The sort key of a record by expiry; records that expire together are in the order of their references. */
+export interface ExpirySortKey {
+  /** When it expires, in milliseconds since 1970. */
   readonly expiresAt: number;
   /** The reference. */
   readonly ref: number;
@@ -31,7 +31,7 @@ export class KeyOrder implements Order<Text> {
     this.#arena = arena;
   }
 
-  placeOf(ref: number): Text {
+  sortKeyOf(ref: number): Text {
     return this.#arena.key(ref);
   }
 
@@ -49,7 +49,7 @@ export class KeyOrder implements Order<Text> {
 }
 
 /** Orders records by when they expire. */
-export class ExpiryOrder implements Order<ExpiryPlace> {
+export class ExpiryOrder implements Order<ExpirySortKey> {
   readonly #arena: Arena;
 
   /** Orders the records of this arena. */
@@ -57,15 +57,15 @@ export class ExpiryOrder implements Order<ExpiryPlace> {
     this.#arena = arena;
   }
 
-  placeOf(ref: number): ExpiryPlace {
+  sortKeyOf(ref: number): ExpirySortKey {
     return { expiresAt: this.#arena.expiresAt(ref), ref };
   }
 
-  copyOf(place: ExpiryPlace): ExpiryPlace {
-    return place;
+  copyOf(sortKey: ExpirySortKey): ExpirySortKey {
+    return sortKey;
   }
 
-  compare(a: ExpiryPlace, b: ExpiryPlace): number {
+  compare(a: ExpirySortKey, b: ExpirySortKey): number {
     return a.expiresAt - b.expiresAt || a.ref - b.ref;
   }
 }

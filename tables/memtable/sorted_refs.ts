@@ -1,75 +1,75 @@
 /**
  * References to records in sorted order, such as by key or by expiry.
  *
- * References are in chunks. The order between chunks is always exact; within a chunk it is made when someone
- * reads the chunk. So a reference is added without looking at other records, which would have to be fetched
- * from memory one after the other, and a reader sorts no more than the chunks that it reads, however much was
- * added.
+ * References are in leaves, as in a B+ tree of two levels. The order between leaves is always exact; within a
+ * leaf it is made when someone reads the leaf. So a reference is added without looking at other records, which
+ * would have to be fetched from memory one after the other, and a reader sorts no more than the leaves that it
+ * reads, however much was added.
  *
  * @module
  */
 
 import { MemoryBudget } from "./memory_budget.ts";
 
-/** The references of a chunk before it is split: few enough that sorting them takes about a millisecond. */
-const CHUNK_REFS_MAX = 2_048;
-/** Two chunks that hold no more are joined: so little that the next split is far off. */
-const JOINED_REFS_MAX = CHUNK_REFS_MAX / 4;
-/** How many references are looked at for one that splits a chunk in about half. */
+/** The references of a leaf before it is split: few enough that sorting them takes about a millisecond. */
+const LEAF_REFS_MAX = 2_048;
+/** Two leaves that hold no more are joined: so little that the next split is far off. */
+const JOINED_REFS_MAX = LEAF_REFS_MAX / 4;
+/** How many references are looked at for one that splits a leaf in about half. */
 const SAMPLE_REFS = 15;
 
-/** An order of records: where each of them belongs. */
-export interface Order<Place> {
-  /** The place of a record, which no other record has. It may be a view of the record. */
-  placeOf(ref: number): Place;
-  /** The same place, but not a view. */
-  copyOf(place: Place): Place;
-  /** Compares two places: negative if `a` comes first, 0 if they are the same. */
-  compare(a: Place, b: Place): number;
+/** An order of records, by a sort key that each of them has. */
+export interface Order<SortKey> {
+  /** The sort key of a record, which no other record has. It may be a view of the record. */
+  sortKeyOf(ref: number): SortKey;
+  /** The same sort key, but not a view. */
+  copyOf(sortKey: SortKey): SortKey;
+  /** Compares two sort keys: negative if `a` comes first, 0 if they are the same. */
+  compare(a: SortKey, b: SortKey): number;
 }
 
 /**
- * References in chunks. Adding and removing take a binary search for the chunk; counting takes a step for
- * each chunk. What is added to a chunk is sorted once, by its next reader.
+ * References in leaves. Adding and removing take a binary search for the leaf; counting takes a step for each
+ * leaf. What is added to a leaf is sorted once, by its next reader.
  */
-export class SortedRefs<Place> {
-  readonly #order: Order<Place>;
+export class SortedRefs<SortKey> {
+  readonly #order: Order<SortKey>;
   readonly #budget: MemoryBudget;
-  readonly #chunks: Chunk<Place>[] = [];
-  /** What comes before this place is in an earlier chunk, and nothing else is. */
-  readonly #starts: Place[] = [];
+  readonly #leaves: Leaf<SortKey>[] = [];
+  /** What comes before this sort key is in an earlier leaf, and nothing else is. */
+  readonly #starts: SortKey[] = [];
 
   /** Creates an empty list, whose memory comes from this budget. */
-  constructor(order: Order<Place>, budget: MemoryBudget = new MemoryBudget()) {
+  constructor(order: Order<SortKey>, budget: MemoryBudget = new MemoryBudget()) {
     this.#order = order;
     this.#budget = budget;
   }
 
-  /** Adds a reference. While it is in the list, its place in the order must not change. */
+  /** Adds a reference. While it is in the list, its sort key must not change. */
   add(ref: number): void {
-    const place = this.#order.placeOf(ref);
-    if (this.#chunks.length === 0) this.#insert(0, this.#newChunk(), place);
-    let c = this.#chunkAt(place);
-    if (this.#chunks[c]!.isFull) {
-      this.#split(c, place);
-      if (this.#order.compare(this.#starts[c + 1]!, place) <= 0) c++;
+    const sortKey = this.#order.sortKeyOf(ref);
+    if (this.#leaves.length === 0) this.#insert(0, this.#newLeaf(), sortKey);
+    let index = this.#leafAt(sortKey);
+    if (this.#leaves[index]!.isFull) {
+      this.#split(index, sortKey);
+      if (this.#order.compare(this.#starts[index + 1]!, sortKey) <= 0) index++;
     }
-    this.#chunks[c]!.add(ref);
+    this.#leaves[index]!.add(ref);
   }
 
   /** Removes a reference, which must be in the list. */
   remove(ref: number): void {
-    const c = this.#chunkAt(this.#order.placeOf(ref));
-    if (!this.#chunks[c]?.remove(ref)) {
+    const index = this.#leafAt(this.#order.sortKeyOf(ref));
+    if (!this.#leaves[index]?.remove(ref)) {
       throw new Error("Cannot remove a reference: it is not in the list");
     }
-    this.#join(c);
-    this.#join(c - 1);
+    this.#join(index);
+    this.#join(index - 1);
   }
 
-  /** Replaces a reference by another one with the same place. */
+  /** Replaces a reference by another one with the same sort key. */
   replace(from: number, to: number): void {
-    if (!this.#chunks[this.#chunkAt(this.#order.placeOf(from))]?.replace(from, to)) {
+    if (!this.#leaves[this.#leafAt(this.#order.sortKeyOf(from))]?.replace(from, to)) {
       throw new Error("Cannot replace a reference: it is not in the list");
     }
   }
@@ -77,120 +77,120 @@ export class SortedRefs<Place> {
   /** Throws an error where the references are not in order, or not as many as this. */
   check(count: number): void {
     let found = 0;
-    let last: Place | undefined;
+    let last: SortKey | undefined;
     for (const ref of this.from()) {
-      const place = this.#order.placeOf(ref);
-      if (last !== undefined && this.#order.compare(last, place) >= 0) {
+      const sortKey = this.#order.sortKeyOf(ref);
+      if (last !== undefined && this.#order.compare(last, sortKey) >= 0) {
         throw new Error("References are out of order");
       }
-      last = place;
+      last = sortKey;
       found++;
     }
     if (found !== count) throw new Error(`There are ${found} references instead of ${count}`);
   }
 
-  /** How many references come before a place. */
-  countBefore(place: Place): number {
-    const c = this.#chunkAt(place);
-    let count = this.#chunks[c]?.countBefore(place) ?? 0;
-    for (let i = 0; i < c; i++) count += this.#chunks[i]!.length;
+  /** How many references come before a sort key. */
+  countBefore(sortKey: SortKey): number {
+    const index = this.#leafAt(sortKey);
+    let count = this.#leaves[index]?.countBefore(sortKey) ?? 0;
+    for (let i = 0; i < index; i++) count += this.#leaves[i]!.length;
     return count;
   }
 
-  /** The references from a place on, or all, in sorted order. */
-  *from(place?: Place): Generator<number> {
-    const first = place === undefined ? 0 : this.#chunkAt(place);
-    for (let c = first; c < this.#chunks.length; c++) {
-      const chunk = this.#chunks[c]!;
-      chunk.sort();
-      let i = c === first && place !== undefined ? chunk.countBefore(place) : 0;
-      for (; i < chunk.length; i++) yield chunk.refs[i]!;
+  /** The references from a sort key on, or all, in sorted order. */
+  *from(sortKey?: SortKey): Generator<number> {
+    const first = sortKey === undefined ? 0 : this.#leafAt(sortKey);
+    for (let index = first; index < this.#leaves.length; index++) {
+      const leaf = this.#leaves[index]!;
+      leaf.sort();
+      let i = index === first && sortKey !== undefined ? leaf.countBefore(sortKey) : 0;
+      for (; i < leaf.length; i++) yield leaf.refs[i]!;
     }
   }
 
-  /** The memory of all chunks. */
+  /** The memory of all leaves. */
   *buffers(): Generator<ArrayBuffer> {
-    for (const { refs } of this.#chunks) yield refs.buffer;
+    for (const { refs } of this.#leaves) yield refs.buffer;
   }
 
-  /** The chunk for a place: the last one that starts there or before, or else the first. */
-  #chunkAt(place: Place): number {
+  /** The leaf for a sort key: the last one that starts there or before, or else the first. */
+  #leafAt(sortKey: SortKey): number {
     const order = this.#order;
     const starts = this.#starts;
     let low = 1;
     let high = starts.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (order.compare(starts[middle]!, place) <= 0) low = middle + 1;
+      if (order.compare(starts[middle]!, sortKey) <= 0) low = middle + 1;
       else high = middle;
     }
     return low - 1;
   }
 
-  /** Makes room for a place in a full chunk. */
-  #split(c: number, place: Place): void {
-    const chunk = this.#chunks[c]!;
-    const isLast = c === this.#chunks.length - 1;
-    if (isLast && chunk.endsBefore(place)) {
-      // Keys that arrive in sorted order leave full chunks.
-      this.#insert(c + 1, this.#newChunk(), place);
+  /** Makes room for a sort key in a full leaf. */
+  #split(index: number, sortKey: SortKey): void {
+    const leaf = this.#leaves[index]!;
+    const isLast = index === this.#leaves.length - 1;
+    if (isLast && leaf.endsBefore(sortKey)) {
+      // Keys that arrive in sorted order fill each leaf.
+      this.#insert(index + 1, this.#newLeaf(), sortKey);
     } else {
-      const middle = this.#order.placeOf(chunk.middle());
-      const rest = this.#newChunk();
-      chunk.splitAt(middle, rest);
-      this.#insert(c + 1, rest, middle);
+      const middle = this.#order.sortKeyOf(leaf.middle());
+      const rest = this.#newLeaf();
+      leaf.splitAt(middle, rest);
+      this.#insert(index + 1, rest, middle);
     }
   }
 
-  /** Joins a chunk with the next one if one of them is empty, or both together hold little. */
-  #join(c: number): void {
-    const [chunk, next] = [this.#chunks[c], this.#chunks[c + 1]];
-    if (chunk === undefined || next === undefined) return;
-    const isOneEmpty = chunk.length === 0 || next.length === 0;
-    if (!isOneEmpty && chunk.length + next.length > JOINED_REFS_MAX) return;
-    chunk.append(next);
-    this.#chunks.splice(c + 1, 1);
+  /** Joins a leaf with the next one if one of them is empty, or both together hold little. */
+  #join(index: number): void {
+    const [leaf, next] = [this.#leaves[index], this.#leaves[index + 1]];
+    if (leaf === undefined || next === undefined) return;
+    const isOneEmpty = leaf.length === 0 || next.length === 0;
+    if (!isOneEmpty && leaf.length + next.length > JOINED_REFS_MAX) return;
+    leaf.append(next);
+    this.#leaves.splice(index + 1, 1);
     this.#budget.free(next.refs.buffer);
-    this.#starts.splice(c + 1, 1);
+    this.#starts.splice(index + 1, 1);
   }
 
-  #newChunk(): Chunk<Place> {
-    return new Chunk(this.#order, this.#budget.integers(CHUNK_REFS_MAX));
+  #newLeaf(): Leaf<SortKey> {
+    return new Leaf(this.#order, this.#budget.integers(LEAF_REFS_MAX));
   }
 
-  #insert(c: number, chunk: Chunk<Place>, start: Place): void {
-    this.#chunks.splice(c, 0, chunk);
-    this.#starts.splice(c, 0, this.#order.copyOf(start));
+  #insert(index: number, leaf: Leaf<SortKey>, start: SortKey): void {
+    this.#leaves.splice(index, 0, leaf);
+    this.#starts.splice(index, 0, this.#order.copyOf(start));
   }
 }
 
 /** A run of references: some in order, then some in any order. */
-class Chunk<Place> {
-  readonly #order: Order<Place>;
+class Leaf<SortKey> {
+  readonly #order: Order<SortKey>;
   readonly refs: Int32Array<ArrayBuffer>;
   length = 0;
   /** How many of them are in order. */
   #sorted = 0;
 
-  constructor(order: Order<Place>, refs: Int32Array<ArrayBuffer>) {
+  constructor(order: Order<SortKey>, refs: Int32Array<ArrayBuffer>) {
     this.#order = order;
     this.refs = refs;
   }
 
   get isFull(): boolean {
-    return this.length === CHUNK_REFS_MAX;
+    return this.length === LEAF_REFS_MAX;
   }
 
   add(ref: number): void {
-    if (this.endsBefore(this.#order.placeOf(ref))) this.#sorted++;
+    if (this.endsBefore(this.#order.sortKeyOf(ref))) this.#sorted++;
     this.refs[this.length++] = ref;
   }
 
-  /** Whether all references are known to be in order, and to come before this place. */
-  endsBefore(place: Place): boolean {
+  /** Whether all references are known to be in order, and to come before this sort key. */
+  endsBefore(sortKey: SortKey): boolean {
     const { length } = this;
     if (this.#sorted < length) return false;
-    return length === 0 || this.#comesBefore(this.refs[length - 1]!, place);
+    return length === 0 || this.#comesBefore(this.refs[length - 1]!, sortKey);
   }
 
   /** Removes a reference; false if it is not there. */
@@ -215,17 +215,17 @@ class Chunk<Place> {
     return true;
   }
 
-  /** Adds the references of a chunk that comes after this one. */
-  append(next: Chunk<Place>): void {
+  /** Adds the references of a leaf that comes after this one. */
+  append(next: Leaf<SortKey>): void {
     if (this.#sorted === this.length) this.#sorted += next.#sorted;
     this.refs.set(next.refs.subarray(0, next.length), this.length);
     this.length += next.length;
   }
 
-  /** How many references come before a place. */
-  countBefore(place: Place): number {
+  /** How many references come before a sort key. */
+  countBefore(sortKey: SortKey): number {
     this.sort();
-    return this.#indexAmong(this.length, place);
+    return this.#indexAmong(this.length, sortKey);
   }
 
   /** Puts all references in order. */
@@ -236,7 +236,7 @@ class Chunk<Place> {
     // From the last one on, each takes its place, and those after it move up at once.
     let end = this.#sorted;
     for (let i = added.length - 1; i >= 0; i--) {
-      const index = this.#indexAmong(end, this.#order.placeOf(added[i]!));
+      const index = this.#indexAmong(end, this.#order.sortKeyOf(added[i]!));
       refs.copyWithin(index + i + 1, index, end);
       refs[index + i] = added[i]!;
       end = index;
@@ -249,21 +249,21 @@ class Chunk<Place> {
     const { refs, length } = this;
     if (this.#sorted === length) return refs[length >>> 1]!;
     const sample = new Int32Array(SAMPLE_REFS);
-    // At random: where the places are known, keys can come in an order that lets each split move next to nothing.
+    // At random: if it were known which are looked at, keys could come in an order in which a split moves little.
     for (let i = 0; i < SAMPLE_REFS; i++) sample[i] = refs[Math.floor(Math.random() * length)]!;
     return this.#inOrder(sample)[SAMPLE_REFS >>> 1]!;
   }
 
-  /** Moves the references from this place on to an empty chunk. Those in order stay so. */
-  splitAt(place: Place, rest: Chunk<Place>): void {
+  /** Moves the references from this sort key on to an empty leaf. Those in order stay so. */
+  splitAt(sortKey: SortKey, rest: Leaf<SortKey>): void {
     const { refs, length } = this;
-    const kept = this.#indexAmong(this.#sorted, place);
+    const kept = this.#indexAmong(this.#sorted, sortKey);
     rest.refs.set(refs.subarray(kept, this.#sorted));
     rest.length = rest.#sorted = this.#sorted - kept;
     this.length = kept;
     for (let i = this.#sorted; i < length; i++) {
       const ref = refs[i]!;
-      const to = this.#comesBefore(ref, place) ? this : rest;
+      const to = this.#comesBefore(ref, sortKey) ? this : rest;
       to.refs[to.length++] = ref;
     }
     this.#sorted = kept;
@@ -271,20 +271,20 @@ class Chunk<Place> {
 
   #inOrder(refs: Int32Array): Int32Array {
     const order = this.#order;
-    return refs.sort((a, b) => order.compare(order.placeOf(a), order.placeOf(b)));
+    return refs.sort((a, b) => order.compare(order.sortKeyOf(a), order.sortKeyOf(b)));
   }
 
-  #comesBefore(ref: number, place: Place): boolean {
-    return this.#order.compare(this.#order.placeOf(ref), place) < 0;
+  #comesBefore(ref: number, sortKey: SortKey): boolean {
+    return this.#order.compare(this.#order.sortKeyOf(ref), sortKey) < 0;
   }
 
-  /** The index of the first of so many references in order that does not come before the place. */
-  #indexAmong(length: number, place: Place): number {
+  /** The index of the first of so many references in order that does not come before the sort key. */
+  #indexAmong(length: number, sortKey: SortKey): number {
     let low = 0;
     let high = length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#comesBefore(this.refs[middle]!, place)) low = middle + 1;
+      if (this.#comesBefore(this.refs[middle]!, sortKey)) low = middle + 1;
       else high = middle;
     }
     return low;

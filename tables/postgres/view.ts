@@ -39,12 +39,16 @@ export interface Row {
 }
 
 /** What a turn is about to store under a key; null where it removes the key. */
-type Change = Stored | null;
+type PendingRow = Stored | null;
 
 /** What is undone: a change of one key, or CLEAR. */
 type Undo =
-  | { readonly key: string; readonly before: Change | undefined; readonly bytes: number }
-  | { readonly changes: Map<string, Change>; readonly isCleared: boolean; readonly bytes: number };
+  | { readonly key: string; readonly before: PendingRow | undefined; readonly bytes: number }
+  | {
+    readonly changes: Map<string, PendingRow>;
+    readonly isCleared: boolean;
+    readonly bytes: number;
+  };
 
 /** What a turn is to read. */
 export interface Reads {
@@ -91,7 +95,7 @@ export class View implements TurnView {
   #isCountWanted = false;
 
   // What the turn is about to change.
-  #changes = new Map<string, Change>();
+  #changes = new Map<string, PendingRow>();
   #isCleared = false;
   #undo: Undo[] = [];
   #bytes = 0;
@@ -201,7 +205,7 @@ export class View implements TurnView {
     this.isTouched = true;
     this.#hasListed = true;
     const [prefix, after] = [String(page.prefix), String(page.after)];
-    const changes = this.#isSecond ? this.#changes : new Map<string, Change>();
+    const changes = this.#isSecond ? this.#changes : new Map<string, PendingRow>();
     // A key that the turn removes makes room for another one.
     const limit = page.limit + changes.size + 1;
     const name = JSON.stringify([prefix, after, limit]);
@@ -441,7 +445,7 @@ export class View implements TurnView {
     this.#base(key); // Whether there is a row decides what the engine is told.
   }
 
-  #set(key: string, change: Change): void {
+  #set(key: string, change: PendingRow): void {
     const before = this.#changes.get(key);
     this.#undo.push({ key, before, bytes: this.#bytes });
     this.#bytes += lengthOf(key) + lengthOf(change?.value ?? "");

@@ -14,7 +14,7 @@ import { sealTurn, turnHeaderAt } from "../../tables/durable/log/format.ts";
 import type { Segment } from "../../tables/durable/log/segment.ts";
 import { readIndex } from "../../tables/durable/log/segment_index.ts";
 import { StateFile, type TableState } from "../../tables/durable/log/state_file.ts";
-import { openSource } from "../../tables/durable/source.ts";
+import { openReadOnly } from "../../tables/durable/read_only_table.ts";
 import { Memory, Text } from "../../tables/text.ts";
 import { testWithFolder } from "./data_folder.ts";
 
@@ -52,7 +52,7 @@ export function fill(data: string): DurableTable {
 
 /** Inspects a folder or a backup. */
 export function inspect(path: string): Inspection {
-  using source = openSource(path);
+  using source = openReadOnly(path);
   return atOnce(Inspection.of(source));
 }
 

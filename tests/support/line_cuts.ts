@@ -5,7 +5,9 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { LINE_FAULTS, LineReader, type Lines } from "../../server/input/lines.ts";
+import { LINE_FAULTS } from "../../server/input/line.ts";
+import { LineReader } from "../../server/input/line_reader.ts";
+import type { Lines } from "../../server/input/lines.ts";
 import { Text } from "../../tables/text.ts";
 
 /** Longer inputs are cut at some places only: each cut reads the whole of it. */

@@ -11,7 +11,7 @@ import { atOnce, backUp } from "../../tables/durable/copy.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { xxh32 } from "../../tables/durable/log/checksum.ts";
 import { SLOT_BYTES } from "../../tables/durable/log/format.ts";
-import { BACKUP_STATE_BYTES } from "../../tables/durable/source.ts";
+import { BACKUP_STATE_BYTES } from "../../tables/durable/read_only_table.ts";
 import { Memory } from "../../tables/text.ts";
 import { ROOT, tempFolder, testWith } from "../support/harness.ts";
 

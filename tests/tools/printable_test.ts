@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { connect } from "../../client/client.ts";
 import { Meter } from "../../tools/progress.ts";
 import { printable, quoted } from "../../tools/printable.ts";
-import { entryOf, lineOf } from "../../tools/record.ts";
+import { entryOf, lineOf } from "../../tools/export_line.ts";
 import { Words } from "../../tools/shell_words.ts";
 import { ServerProcess, testServer, testWith, testWithProgram } from "../support/harness.ts";
 import { hear, say, startFake } from "./fake_source.ts";

@@ -75,7 +75,7 @@ class Setup {
     this.context = contextWith({ add, auth, get, incr, put }, { table, isPassword });
   }
 
-  member(roomMax?: number): ArrayClient {
+  session(roomMax?: number): ArrayClient {
     return new ArrayClient(this.context, roomMax === undefined ? {} : { roomMax });
   }
 
@@ -96,13 +96,13 @@ class Setup {
       failure: undefined,
       onUnplaced,
     });
-    for (const [member, texts] of lines) {
+    for (const [session, texts] of lines) {
       const all = { ...NO_LINES, count: texts.length };
-      batch.addArrival({ member, lines: all, arrivedAt: 0, resolve: () => {} });
+      batch.beginSubmission({ session, lines: all, arrivedAt: 0, resolve: () => {} });
       for (const [taken, text] of texts.entries()) {
         if (!await batch.add(Line.of(text), { taken, from: 0, next: 0 })) break;
       }
-      batch.endArrival();
+      batch.endSubmission();
     }
     await batch.serve();
   }
@@ -111,7 +111,7 @@ class Setup {
 Deno.test("requests that came too late are run again over what others have put", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(FakeTable.overtaken("n", "41"));
-  const [a, b] = [setup.member(), setup.member()];
+  const [a, b] = [setup.session(), setup.session()];
   await setup.serve(new Map([[a, ["INCR n", "ADD n x", "GET n"]], [b, ["GET n"]]]));
   assertEquals(a.replies, ["200 OK 42", "409 CONFLICT the key has a value", "200 OK 42"]);
   assertEquals(b.replies, ["200 OK 42"]);
@@ -127,11 +127,11 @@ Deno.test("a large value that others replace is not leased once its request has 
     replica.commit();
     const { memory } = replica.get("k")!;
     if (isReplaced) setup.table.outcomes.push(FakeTable.overtaken("k", later));
-    const member = setup.member();
-    await setup.serve(new Map([[member, ["GET k", "PUT n 1", "GET k"]]]));
+    const session = setup.session();
+    await setup.serve(new Map([[session, ["GET k", "PUT n 1", "GET k"]]]));
     const value = `200 OK ${isReplaced ? later : old}`;
     await settled();
-    assertEquals(member.replies.map((reply) => reply === value), [true, false, true]);
+    assertEquals(session.replies.map((reply) => reply === value), [true, false, true]);
     assertEquals([memory.leases, replica.get("k")!.memory.leases], [0, 0]);
   }
 });
@@ -139,34 +139,34 @@ Deno.test("a large value that others replace is not leased once its request has 
 Deno.test("what only reads needs no second commit", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(FakeTable.overtaken("a", "new"), () => new Error("not asked again"));
-  const member = setup.member();
-  await setup.serve(new Map([[member, ["GET a", "GET b"]]]));
-  assertEquals([member.replies, setup.table.commits], [["200 OK new", "404 NOT FOUND"], 1]);
+  const session = setup.session();
+  await setup.serve(new Map([[session, ["GET a", "GET b"]]]));
+  assertEquals([session.replies, setup.table.commits], [["200 OK new", "404 NOT FOUND"], 1]);
 });
 
 Deno.test("lines that don't use the table need no commit", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(() => new TableError("not reached"));
-  const member = setup.member();
-  await setup.serve(new Map([[member, ["NOSUCH", "GET", "PUT a"]]]));
-  assertEquals(member.replies.map((reply) => reply.slice(0, 3)), ["220", "400", "400"]);
+  const session = setup.session();
+  await setup.serve(new Map([[session, ["NOSUCH", "GET", "PUT a"]]]));
+  assertEquals(session.replies.map((reply) => reply.slice(0, 3)), ["220", "400", "400"]);
   assertEquals(setup.table.commits, 0);
 });
 
 Deno.test("where others are always faster, changes are 500 in the end, and reads go on", async () => {
   const setup = new Setup();
   for (let i = 0; i < 100; i++) setup.table.outcomes.push(FakeTable.overtaken("n", `${i}`));
-  const member = setup.member();
+  const session = setup.session();
   const lines = ["GET n", "INCR n", "GET n"];
-  await setup.serve(new Map([[member, lines]]), { deadline: Date.now() - 1 });
+  await setup.serve(new Map([[session, lines]]), { deadline: Date.now() - 1 });
   const refused = "500 ERROR others keep changing the table";
-  assertEquals(member.replies, ["200 OK 0", refused, "200 OK 0"]);
+  assertEquals(session.replies, ["200 OK 0", refused, "200 OK 0"]);
 });
 
 Deno.test("where nothing can be changed, what reads is answered in the same turn", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(() => new TableError("full"));
-  const [a, b] = [setup.member(), setup.member()];
+  const [a, b] = [setup.session(), setup.session()];
   await setup.serve(new Map([[a, ["PUT a 1", "GET a"]], [b, ["GET b"]]]));
   assertEquals(a.replies, ["500 ERROR full", "404 NOT FOUND"]);
   assertEquals(b.replies, ["404 NOT FOUND"]);
@@ -176,16 +176,16 @@ Deno.test("where nothing can be read either, all is 500 that uses the table", as
   const setup = new Setup();
   setup.table.isReadable = false;
   setup.table.outcomes.push(() => new TableError("not reached"));
-  const member = setup.member();
-  await setup.serve(new Map([[member, ["PUT a 1", "GET a", "NOSUCH"]]]));
+  const session = setup.session();
+  await setup.serve(new Map([[session, ["PUT a 1", "GET a", "NOSUCH"]]]));
   const refused = "500 ERROR not reached";
-  assertEquals(member.replies, [refused, refused, "220 UNSUPPORTED"]);
+  assertEquals(session.replies, [refused, refused, "220 UNSUPPORTED"]);
 });
 
 Deno.test("who changed something in a turn that is in doubt gets no reply, others get 500", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(() => new Error("nobody knows"));
-  const [a, b] = [setup.member(), setup.member()];
+  const [a, b] = [setup.session(), setup.session()];
   await setup.serve(new Map([[a, ["GET a", "PUT a 1"]], [b, ["GET b"]]]));
   assertEquals([a.replies, a.isGone], [[], true]);
   assertEquals([b.replies, b.isGone], [["500 ERROR the table's engine was lost"], false]);
@@ -194,35 +194,39 @@ Deno.test("who changed something in a turn that is in doubt gets no reply, other
 Deno.test("replies that have grown when requests run again wait until there is room", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(FakeTable.overtaken("a", "x".repeat(1_500)));
-  const member = setup.member(2_000);
-  await setup.serve(new Map([[member, Array(10).fill("GET a")]]));
-  assertEquals([member.replies.length, member.left], [1, 9]);
-  await setup.serve(new Map([[member, ["GET a"]]]));
-  assertEquals([member.replies.length, member.left], [1, 1], "not even one where there is no room");
+  const session = setup.session(2_000);
+  await setup.serve(new Map([[session, Array(10).fill("GET a")]]));
+  assertEquals([session.replies.length, session.left], [1, 9]);
+  await setup.serve(new Map([[session, ["GET a"]]]));
+  assertEquals(
+    [session.replies.length, session.left],
+    [1, 1],
+    "not even one where there is no room",
+  );
 });
 
 Deno.test("what does not fit into a turn waits for the next one, alone it is 500", async () => {
   const setup = new Setup();
-  const member = setup.member();
+  const session = setup.session();
   const large = `PUT b ${"x".repeat(600)}`;
-  await setup.serve(new Map([[member, ["PUT a 1", large, large, "GET a"]]]));
-  assertEquals(member.left, 2);
-  assertEquals(member.replies, ["200 OK", "200 OK"]);
+  await setup.serve(new Map([[session, ["PUT a 1", large, large, "GET a"]]]));
+  assertEquals(session.left, 2);
+  assertEquals(session.replies, ["200 OK", "200 OK"]);
   const tooLarge = `PUT b ${"x".repeat(1_000)}`;
-  await setup.serve(new Map([[member, [tooLarge, "GET a"]]]));
-  assertEquals(member.left, 0);
+  await setup.serve(new Map([[session, [tooLarge, "GET a"]]]));
+  assertEquals(session.left, 0);
   const refused = "500 ERROR more than the table's engine takes at once";
-  assertEquals(member.replies.slice(2), [refused, "200 OK 1"]);
+  assertEquals(session.replies.slice(2), [refused, "200 OK 1"]);
 });
 
 Deno.test("AUTH runs once, however often its turn does", async () => {
   const setup = new Setup();
   setup.table.outcomes.push(FakeTable.overtaken("n", "1"), FakeTable.overtaken("n", "2"));
-  const member = setup.member();
-  await setup.serve(new Map([[member, ["AUTH guess", "INCR n"]]]));
-  assertEquals(member.left, 0);
-  assertEquals([member.replies, setup.guesses], [["200 OK", "200 OK 3"], 1]);
+  const session = setup.session();
+  await setup.serve(new Map([[session, ["AUTH guess", "INCR n"]]]));
+  assertEquals(session.left, 0);
+  assertEquals([session.replies, setup.guesses], [["200 OK", "200 OK 3"], 1]);
   // Behind other requests, which may have to wait for another turn, it waits as well.
-  await setup.serve(new Map([[member, ["GET n", "AUTH guess"]]]));
-  assertEquals(member.left, 1);
+  await setup.serve(new Map([[session, ["GET n", "AUTH guess"]]]));
+  assertEquals(session.left, 1);
 });

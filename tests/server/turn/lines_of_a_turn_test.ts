@@ -1,5 +1,5 @@
 /**
- * How a turn splits what its members submit: each gets its own lines, in order, wherever they lie, and as
+ * How a turn splits what its sessions submit: each gets its own lines, in order, wherever they lie, and as
  * many as it takes.
  *
  * @module
@@ -12,7 +12,7 @@ import { linesIn } from "../../support/line_cuts.ts";
 import { Metrics } from "../../../server/observe/metrics.ts";
 import { okay } from "../../../server/reply.ts";
 import { REAL_TIME } from "../../../server/time.ts";
-import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { Turn, type TurnSession } from "../../../server/turn/turn.ts";
 import { Text } from "../../../tables/text.ts";
 import { STOPPED } from "../../support/clock.ts";
 import { FakeTable } from "../../support/memory_server.ts";
@@ -27,8 +27,8 @@ function makeTurn(time = STOPPED): { turn: Turn } {
   return { turn: new Turn({ table: new FakeTable(), metrics, onFatal, time }) };
 }
 
-/** A member that keeps its lines, and takes so many at a time. */
-interface Taker extends Member {
+/** A session that keeps its lines, and takes so many at a time. */
+interface Taker extends TurnSession {
   readonly taken: string[];
   rest: Lines | undefined;
 }
@@ -64,7 +64,7 @@ async function submitAll(turn: Turn, taker: Taker, lines: Lines): Promise<number
   return count;
 }
 
-Deno.test("members that submit at once each get their own lines, in order", async () => {
+Deno.test("sessions that submit at once each get their own lines, in order", async () => {
   const { turn } = makeTurn();
   const takers = Array.from({ length: 200 }, () => makeTaker());
   const long = "x".repeat(20_000);
@@ -73,7 +73,7 @@ Deno.test("members that submit at once each get their own lines, in order", asyn
     const expected = takers.map((_, i) => {
       const sign = signs[(i + round) % 4];
       const lines = Array.from({ length: (i + round) % 5 }, (_, j) => `${sign}${round} ${i} ${j}`);
-      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than a chunk.
+      if (i % 7 === 0) lines.push(`${long}${i}`); // A few of them are more than the buffer takes.
       if (i % 50 === 0) lines.push(long.repeat(3));
       return [...lines, ""];
     });
@@ -89,7 +89,7 @@ Deno.test("members that submit at once each get their own lines, in order", asyn
   }
 });
 
-Deno.test("members with much to split leave moments for others", async () => {
+Deno.test("sessions with much to split leave moments for others", async () => {
   const { turn } = makeTurn(REAL_TIME);
   const packet = new Uint8Array(65_536).fill(0x0a);
   let moments = 0;
@@ -102,7 +102,7 @@ Deno.test("members with much to split leave moments for others", async () => {
 });
 
 Deno.test(
-  "a member that stops taking lines gets the rest back, and the others all of theirs",
+  "a session that stops taking lines gets the rest back, and the others all of theirs",
   async () => {
     const { turn } = makeTurn();
     const [slow, other] = [makeTaker(3), makeTaker()];
@@ -117,7 +117,7 @@ Deno.test(
   },
 );
 
-Deno.test("a member that stops at its last line has no rest", async () => {
+Deno.test("a session that stops at its last line has no rest", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(2);
   await turn.submit(taker, linesIn("a\nb\n"));
@@ -141,7 +141,7 @@ Deno.test("a rest stays where it is, whatever others send, and is not copied", a
   assertEquals(taker.taken, ["a", "bé", "not UTF-8!", "c"]);
 });
 
-Deno.test("a rest that is more than a chunk is taken from where it begins", async () => {
+Deno.test("a rest that is more than the split buffer takes is taken from where it begins", async () => {
   const { turn } = makeTurn();
   const taker = makeTaker(7);
   const names = Array.from({ length: 100 }, (_, i) => `${i} ${"x".repeat(1_000)}`);

@@ -1,5 +1,6 @@
 /**
- * The requests of a chunk: made in order, a block ahead of their answers, and of which keys the table is told.
+ * The requests of the lines in a split buffer: made in order, a block ahead of their answers, and of which keys
+ * the table is told.
  *
  * @module
  */
@@ -10,8 +11,9 @@ import help from "../../../commands/help.ts";
 import { prepare } from "../../../server/dispatch/request.ts";
 import type { Line } from "../../../server/input/line.ts";
 import { NO_LINES } from "../../../server/input/lines.ts";
-import { Chunk } from "../../../server/turn/chunk.ts";
-import { type Arrival, LookAhead } from "../../../server/turn/look_ahead.ts";
+import { LookAhead } from "../../../server/turn/look_ahead.ts";
+import { SplitBuffer } from "../../../server/turn/split_buffer.ts";
+import type { Submission } from "../../../server/turn/submission.ts";
 import type { Text } from "../../../tables/text.ts";
 import { contextWith } from "../../support/context.ts";
 import { linesIn } from "../../support/line_cuts.ts";
@@ -21,11 +23,11 @@ function lookAhead(connections: readonly (readonly string[])[]) {
   const context = contextWith({ get, help });
   const prepared: string[] = [];
   const told: string[][] = [];
-  const chunk = new Chunk();
+  const buffer = new SplitBuffer();
   const prefetch = (keys: readonly Text[]) => void told.push(keys.map(String));
-  const ahead = new LookAhead(chunk, { prefetch });
-  const arrivals: Arrival[] = connections.map((texts, i) => ({
-    member: {
+  const ahead = new LookAhead(buffer, { prefetch });
+  const submissions: Submission<"prepare">[] = connections.map((texts, i) => ({
+    session: {
       prepare(line: Line) {
         prepared.push(`${i} ${line.text}`);
         return prepare(line, context);
@@ -33,8 +35,8 @@ function lookAhead(connections: readonly (readonly string[])[]) {
     },
     lines: linesOf(texts),
   }));
-  chunk.load(arrivals);
-  ahead.begin(arrivals, connections.flat());
+  buffer.load(submissions);
+  ahead.begin(submissions, connections.flat());
   return { ahead, prepared, told };
 }
 

@@ -63,7 +63,7 @@ for (const clients of [200, 1_000, 5_000]) {
   });
 }
 
-Deno.test("between two groups of clients that read, Deno looks at all sockets", async () => {
+Deno.test("between two cohorts of clients that read, Deno looks at all sockets", async () => {
   const loop = new Loop();
   const all = loop.connect(1_000);
   await loop.run(() => sum(all) >= 5_000);

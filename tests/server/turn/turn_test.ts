@@ -14,7 +14,7 @@ import { Registry } from "../../../server/dispatch/registry.ts";
 import { failedRequests } from "../../../server/observe/stats.ts";
 import { Metrics } from "../../../server/observe/metrics.ts";
 import { okay } from "../../../server/reply.ts";
-import { type Member, Turn } from "../../../server/turn/turn.ts";
+import { Turn, type TurnSession } from "../../../server/turn/turn.ts";
 import { STOPPED } from "../../support/clock.ts";
 import {
   DISK_FAILED,
@@ -33,9 +33,9 @@ function makeTurn() {
   const done: unknown[] = [];
   table.onCommit = () => done.push("commit");
   const turn = new Turn({ table, metrics, onFatal: (error) => done.push(error), time: STOPPED });
-  /** Submits a line of a member; `done` gets its name at its release, and the failure if there is one. */
+  /** Submits a line of a session; `done` gets its name at its release, and the failure if there is one. */
   const join = (name: string, then = () => {}) => {
-    const member: Member = {
+    const session: TurnSession = {
       prepare: (line) => refused(line, okay),
       answer: () => "goes on",
       noteSlow() {},
@@ -44,7 +44,7 @@ function makeTurn() {
         then();
       },
     };
-    return turn.submit(member, lineOf("LINE"));
+    return turn.submit(session, lineOf("LINE"));
   };
   return { table, metrics, turn, done, join };
 }
@@ -55,7 +55,7 @@ function lineOf(text: string): Lines {
 }
 
 Deno.test(
-  "a turn commits once for all its members, and then their replies leave",
+  "a turn commits once for all its sessions, and then their replies leave",
   async () => {
     const { done, join } = makeTurn();
     for (const name of ["a", "b", "c"]) join(name);
@@ -79,7 +79,7 @@ Deno.test("a turn is over before the event loop goes on", async () => {
   await later;
 });
 
-Deno.test("a member that submits while replies leave is in the next turn", async () => {
+Deno.test("a session that submits while replies leave is in the next turn", async () => {
   const { done, join } = makeTurn();
   join("a", () => void join("late"));
   join("b");
@@ -88,7 +88,7 @@ Deno.test("a member that submits while replies leave is in the next turn", async
 });
 
 Deno.test(
-  "a failed commit answers every member of its turn, and no later one",
+  "a failed commit answers every session of its turn, and no later one",
   async () => {
     const { table, metrics, done, join } = makeTurn();
     const log = await logOf(async () => {

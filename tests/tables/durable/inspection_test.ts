@@ -10,7 +10,7 @@ import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
 import { findChain, readTurns } from "../../../tables/durable/log/chain.ts";
 import { TURN_HEADER_BYTES } from "../../../tables/durable/log/format.ts";
-import { zeroUnreadable } from "../../../tables/durable/source.ts";
+import { zeroUnreadable } from "../../../tables/durable/read_only_table.ts";
 import { Text } from "../../../tables/text.ts";
 import {
   checkTest,

@@ -12,7 +12,11 @@ import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
 import { openFile } from "../../../tables/durable/log/file.ts";
 import { writeSegmentHeader } from "../../../tables/durable/log/format.ts";
 import { StateFile } from "../../../tables/durable/log/state_file.ts";
-import { BACKUP_STATE_BYTES, openSource, partOf } from "../../../tables/durable/source.ts";
+import {
+  BACKUP_STATE_BYTES,
+  openReadOnly,
+  partOf,
+} from "../../../tables/durable/read_only_table.ts";
 import { Memory } from "../../../tables/text.ts";
 import { makeSmallTable, testWithFolder } from "../../support/data_folder.ts";
 
@@ -68,7 +72,7 @@ testWithFolder(
     table.close();
     atOnce(backUp(data, `${folder}/copy`));
     assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 200_200);
-    using source = openSource(`${folder}/new`);
+    using source = openReadOnly(`${folder}/new`);
     const { segments, indexes, damage } = atOnce(Inspection.of(source));
     assertEquals(damage, []);
     assert(indexes > 0 && segments.length > indexes + 1, `${indexes} of ${segments.length}`);

@@ -95,15 +95,15 @@ function isIn({ key, end }: Span, at: Uint8Array): boolean {
 
 Deno.test("the keys of a table are in the order of their numbers, and its own", () => {
   const [space, other] = [new KeySpace("a/"), new KeySpace("b/")];
-  const places = [0, 9, 10, 99_999, 2 ** 52].map((start) => ({ start, mark: `z/${start}` }));
-  const entries = places.map((place) => space.entry(place));
-  assertEquals(entries.map((entry) => space.placeOf(entry)), places);
+  const ids = [0, 9, 10, 99_999, 2 ** 52].map((start) => ({ start, mark: `z/${start}` }));
+  const entries = ids.map((id) => space.entry(id));
+  assertEquals(entries.map((entry) => space.entryIdOf(entry)), ids);
   const between = (from: number, to: number) =>
     entries.filter((entry) => isIn(space.entries(from, to), entry)).length;
   assertEquals([between(9, 10), between(9, 11), between(11, 99_999)], [1, 2, 0]);
   const strange = ["9/a", `${"9".repeat(16)}/`, "x".repeat(16), "9".repeat(16)];
   for (const name of strange) {
-    assertThrows(() => space.placeOf(bytes(`a/log/${name}`)), TableError);
+    assertThrows(() => space.entryIdOf(bytes(`a/log/${name}`)), TableError);
   }
   const texts = entries.map((entry) => new TextDecoder().decode(entry));
   assertEquals(texts.toSorted(), texts);

@@ -12,8 +12,8 @@ import { changesOf, ChangeWriter } from "../../../tables/etcd/entry.ts";
 import { KeySpace } from "../../../tables/etcd/key_space.ts";
 import type { Bytes } from "../../../tables/etcd/messages.ts";
 import {
-  type Answer,
-  LostPlaceError,
+  type LogResult,
+  LostPositionError,
   positionOf,
   SharedLog,
 } from "../../../tables/etcd/shared_log.ts";
@@ -36,7 +36,7 @@ function entryOf(value: string): Bytes {
 }
 
 /** What entries put; an empty one puts nothing. */
-function valuesOf({ entries }: Answer): string[] {
+function valuesOf({ entries }: LogResult): string[] {
   return entries.map((entry) => [...changesOf(entry)].map(({ value }) => String(value)).join());
 }
 
@@ -66,7 +66,7 @@ class Setup {
   async values(): Promise<string[]> {
     const get = { type: "get", ...this.space.log } as const;
     const { results } = await this.#cluster.once({ success: [get] }, soon());
-    return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as Answer);
+    return valuesOf({ entries: results[0]!.kvs.map(({ value }) => value) } as unknown as LogResult);
   }
 
   /** Trims the log by an entry. */
@@ -246,12 +246,12 @@ testWithProgram("etcd", "servers share a log", async (t) => {
     assert((await mine.append(entryOf("next"), soon())).isDone);
   });
 
-  await step("who is behind what was trimmed has lost its place", async (setup) => {
+  await step("who is behind what was trimmed has lost its position", async (setup) => {
     const { mine, other } = setup;
     for (const value of ["a", "b"]) await mine.append(entryOf(value), soon());
     await setup.removeFirst();
-    await assertRejects(() => other.follow(soon()), LostPlaceError);
-    await assertRejects(() => other.append(entryOf("c"), soon()), LostPlaceError);
+    await assertRejects(() => other.follow(soon()), LostPositionError);
+    await assertRejects(() => other.append(entryOf("c"), soon()), LostPositionError);
     await setup.removeFirst();
     assert((await mine.append(entryOf("c"), soon())).isDone, "the last entry is enough");
   });
@@ -264,7 +264,7 @@ testWithProgram("etcd", "servers share a log", async (t) => {
     for (const value of ["b", "c"]) await other.append(entryOf(value), soon());
     await setup.removeFirst();
     engine.usually = "arrives";
-    assert((await appended).cause instanceof LostPlaceError);
+    assert((await appended).cause instanceof LostPositionError);
     assertEquals(await engine.deliver(), 0);
   });
 
@@ -281,8 +281,8 @@ testWithProgram("etcd", "servers share a log", async (t) => {
           { type: "put", key: space.entry({ start, mark: "another" }), value },
         ],
       }, soon());
-      await assertRejects(() => mine.follow(soon()), LostPlaceError);
-      await assertRejects(() => mine.append(entryOf("b"), soon()), LostPlaceError);
+      await assertRejects(() => mine.follow(soon()), LostPositionError);
+      await assertRejects(() => mine.append(entryOf("b"), soon()), LostPositionError);
     },
   );
 

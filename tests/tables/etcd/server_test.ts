@@ -101,7 +101,7 @@ async function nextEntry(cluster: EtcdCluster, prefix: string): Promise<string> 
   const { key, value } = JSON.parse(stdout).kvs.at(-1) as { key: string; value: string };
   const space = new KeySpace(prefix);
   // The start, the bytes, and what is reckoned for an entry beside them.
-  const end = space.placeOf(bytesOf(key)).start + bytesOf(value).length + 256;
+  const end = space.entryIdOf(bytesOf(key)).start + bytesOf(value).length + 256;
   return new TextDecoder().decode(space.entry({ start: end, mark: "foreign" }));
 }
 

@@ -1,5 +1,5 @@
 /**
- * The index of a memtable: held against a Map, with hashes that collide and that fill one part.
+ * The index of a memtable: held against a Map, with hashes that collide and that fill one bucket.
  *
  * @module
  */
@@ -21,7 +21,7 @@ function search(index: HashIndex, hash: number): number[] {
   return found;
 }
 
-/** Hashes of one part: some are the same, some begin at the same slot, some at the last one. */
+/** Hashes of one bucket: some are the same, some begin at the same slot, some at the last one. */
 const HASHES = [1, 2, 255, 65_536, 0x01_0000, 0x10_0000, 0x18_0000, 0x7f_ffff]
   .concat([0x80_0000, 0xe0_0000, 0xf0_0000, 0xf8_0000, 0xff_fffe, 0xff_ffff])
   .flatMap((low) => [low, low | 0x7f00_0000, low | 0x8000_0000 | 0]);
@@ -86,7 +86,7 @@ Deno.test("an index takes few bytes for each reference, and gives them back", ()
   }
 });
 
-Deno.test("one part of an index can hold all of it, where no bit tells its hashes apart", () => {
+Deno.test("one bucket of an index can hold all of it, where no bit tells its hashes apart", () => {
   const index = new HashIndex();
   const hashOf = (i: number) => 0x1234_0000 | ((2 * i + 1) * 0x4e35 & 0xffff);
   for (let i = 1; i <= 28_000; i++) index.add(hashOf(i), i);
@@ -96,7 +96,7 @@ Deno.test("one part of an index can hold all of it, where no bit tells its hashe
   assertEquals(search(index, hashOf(1)), []);
 });
 
-Deno.test("hashes that differ in few of their first bits have parts of their own", () => {
+Deno.test("hashes that differ in few of their first bits have buckets of their own", () => {
   const budget = new MemoryBudget();
   const index = new HashIndex(budget);
   const hashOf = (i: number) => ((i % 4) << 27) | 0x10_0000 | (i * 0x4e35 & 0xffff);

@@ -13,12 +13,12 @@ import { type Order, SortedRefs } from "../../../tables/memtable/sorted_refs.ts"
 import { type Draw, drawFrom } from "../../support/draw.ts";
 import { numberFrom } from "../../support/harness.ts";
 
-/** How many references a chunk has at most, which is what the bounds depend on. */
-const CHUNK = 2_048;
+/** How many references a leaf has at most, which is what the bounds depend on. */
+const LEAF_REFS = 2_048;
 
 /** Orders references as the numbers that they are. */
 const REF_ORDER: Order<number> = {
-  placeOf: (ref) => ref,
+  sortKeyOf: (ref) => ref,
   copyOf: (ref) => ref,
   compare: (a, b) => a - b,
 };
@@ -29,13 +29,13 @@ class CountingOrder implements Order<number> {
   looks = 0;
   comparisons = 0;
 
-  placeOf(ref: number): number {
+  sortKeyOf(ref: number): number {
     this.looks++;
     return ref;
   }
 
-  copyOf(place: number): number {
-    return place;
+  copyOf(sortKey: number): number {
+    return sortKey;
   }
 
   compare(a: number, b: number): number {
@@ -146,40 +146,43 @@ Deno.test("adding looks at few records, in whatever order they come", () => {
   const refs = shuffled(COUNT, drawFrom(seeded()));
   const ascending = refs.toSorted((a, b) => a - b);
   const descending = ascending.toReversed();
-  // Each of the others comes right after a chunk that is full and in order.
-  const inward = [...ascending.slice(0, CHUNK), ...descending.slice(0, -CHUNK)];
+  // Each of the others comes right after a leaf that is full and in order.
+  const inward = [...ascending.slice(0, LEAF_REFS), ...descending.slice(0, -LEAF_REFS)];
   const orders = { refs, ascending, descending, inward, "against a sample": againstSample(30_000) };
   for (const [name, refs] of Object.entries(orders)) {
     const order = new CountingOrder();
     const list = new SortedRefs(order);
     for (const ref of refs) list.add(ref);
-    // A chunk is searched for among the starts of chunks, which are copies; then splits look at records.
+    // A leaf is searched for among the starts of leaves, which are copies; then splits look at records.
     assert(order.looks < 5 * refs.length, `${name}: ${order.looks} looks`);
     assert(order.comparisons < 12 * refs.length, `${name}: ${order.comparisons} comparisons`);
   }
 });
 
 /**
- * References that come in an order against a chunk which is split by a sample at places that are known: what
+ * References that come in an order against a leaf which is split by a sample at places that are known: what
  * the sample will hold is less than all the rest, so that a split would move next to nothing.
  */
 function againstSample(count: number): number[] {
   const SAMPLE = 15;
   let [next, arrived] = [1, 0];
   const refs = new Array<number>(count);
-  let chunk: number[] = [];
+  let leaf: number[] = [];
   while (arrived < count) {
-    while (chunk.length < CHUNK && arrived < count) chunk.push(arrived++);
-    const sample = Array.from({ length: SAMPLE }, (_, i) => chunk[Math.floor(i * CHUNK / SAMPLE)]!);
+    while (leaf.length < LEAF_REFS && arrived < count) leaf.push(arrived++);
+    const sample = Array.from(
+      { length: SAMPLE },
+      (_, i) => leaf[Math.floor(i * LEAF_REFS / SAMPLE)]!,
+    );
     for (const place of sample) if (place !== undefined) refs[place] ??= next++;
     const middle = refs[sample[SAMPLE >>> 1]!] ?? 0;
-    chunk = chunk.filter((place) => !(refs[place]! < middle));
+    leaf = leaf.filter((place) => !(refs[place]! < middle));
   }
   for (let i = 0; i < count; i++) refs[i] ??= next++;
   return refs;
 }
 
-Deno.test("a page after many additions sorts no more than the chunks that it reads", () => {
+Deno.test("a page after many additions sorts no more than the leaves that it reads", () => {
   const draw = drawFrom(seeded());
   for (const count of [20_000, 200_000]) {
     const order = new CountingOrder();
@@ -188,22 +191,22 @@ Deno.test("a page after many additions sorts no more than the chunks that it rea
     const read = () =>
       order.during(() => assertEquals([...list.from(5).take(1_000)].at(-1), 1_004));
     const { comparisons } = read();
-    // Of each chunk that is read, at most the first and the last are read in part.
-    const sorted = 1_000 + 2 * CHUNK;
-    assert(comparisons < sorted * Math.log2(CHUNK), `${comparisons} comparisons of ${count}`);
+    // Of each leaf that is read, at most the first and the last are read in part.
+    const sorted = 1_000 + 2 * LEAF_REFS;
+    assert(comparisons < sorted * Math.log2(LEAF_REFS), `${comparisons} comparisons of ${count}`);
     const again = read().comparisons;
     assert(again < 2 * Math.log2(count), `${again} comparisons for the same page again`);
   }
 });
 
-Deno.test("each reference is sorted once, however often its chunk is read", () => {
+Deno.test("each reference is sorted once, however often its leaf is read", () => {
   const order = new CountingOrder();
   const list = new SortedRefs(order);
   const COUNT = 50_000;
   const refs = shuffled(COUNT, drawFrom(seeded()));
   for (const ref of refs) list.add(ref);
   const all = order.during(() => assertEquals([...list.from()].length, COUNT));
-  assert(all.comparisons < COUNT * Math.log2(CHUNK), `${all.comparisons} comparisons`);
+  assert(all.comparisons < COUNT * Math.log2(LEAF_REFS), `${all.comparisons} comparisons`);
   assertEquals(order.during(() => [...list.from()]).comparisons, 0);
   for (let i = 0; i < 2_000; i++) {
     const ref = refs[i]!;
@@ -229,13 +232,13 @@ Deno.test("removing looks at no other record", () => {
   }
 });
 
-Deno.test("chunks of which little is left are joined", () => {
+Deno.test("leaves of which little is left are joined", () => {
   const order = new CountingOrder();
   const list = new SortedRefs(order);
-  const COUNT = 100 * CHUNK;
+  const COUNT = 100 * LEAF_REFS;
   for (let ref = 1; ref <= COUNT; ref++) list.add(ref);
-  for (let ref = 1; ref <= COUNT; ref++) if (ref % CHUNK !== 0) list.remove(ref);
+  for (let ref = 1; ref <= COUNT; ref++) if (ref % LEAF_REFS !== 0) list.remove(ref);
   const { comparisons } = order.during(() => list.add(1));
-  assert(comparisons <= 1, "there is only one chunk to choose from");
+  assert(comparisons <= 1, "there is only one leaf to choose from");
   assertEquals([...list.from()].length, 101);
 });

@@ -1,25 +1,25 @@
 /**
- * Answers of the admin port, with the headers that all of them have.
+ * HTTP responses of the admin port, with the headers that all of them have.
  *
  * @module
  */
 
 import type { ServerResponse } from "node:http";
 
-/** An answer that is ready to be sent. */
-export interface Answer {
+/** A response that is ready to be sent. */
+export interface HttpResponse {
   /** The status code of HTTP. */
   readonly status: number;
   /** The media type. */
   readonly type: string;
   /** The whole body. */
   readonly body: string;
-  /** Headers besides those that every answer has. */
+  /** Headers besides those that every response has. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
- * What every answer tells a browser: run and load nothing from other sites, and let no other page show or
+ * What every response tells a browser: run and load nothing from other sites, and let no other page show or
  * read this one. Trusted types make it an error to use a text as HTML.
  */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = {
@@ -39,17 +39,20 @@ export function plain(
   status: number,
   text: string,
   headers: Readonly<Record<string, string>> = {},
-): Answer {
+): HttpResponse {
   return { status, type: "text/plain; charset=utf-8", body: `${text}\n`, headers };
 }
 
 /** An object, for the scripts of the page. */
-export function json(status: number, value: unknown): Answer {
+export function json(status: number, value: unknown): HttpResponse {
   return { status, type: "application/json", body: JSON.stringify(value) };
 }
 
-/** Sends a whole answer, without its body if only the head was requested. */
-export function send(response: ServerResponse, { status, type, body, headers }: Answer): void {
+/** Sends a whole response, without its body if only the head was requested. */
+export function send(
+  response: ServerResponse,
+  { status, type, body, headers }: HttpResponse,
+): void {
   const bytes = new TextEncoder().encode(body);
   response.writeHead(status, {
     ...SAFE_HEADERS,

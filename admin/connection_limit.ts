@@ -10,8 +10,8 @@ import type { Socket } from "node:net";
 /** How many connections there may be at a time, besides those of watchers. */
 const CONNECTIONS_MAX = 32;
 
-/** The places of one port. */
-export class Places {
+/** The limit of one port. */
+export class ConnectionLimit {
   /** In the order of their last use. */
   readonly #sockets = new Set<Socket>();
 

@@ -7,8 +7,8 @@
 import { faultOfKey, faultOfValue } from "../client/client.ts";
 import { printable } from "./printable.ts";
 
-/** A key, its value and its expiry. */
-export interface Entry {
+/** What an export and an import carry from table to table: a key, its value and its expiry. */
+export interface PortableEntry {
   /** The key. */
   readonly key: string;
   /** Its value. */
@@ -24,7 +24,7 @@ const FIELDS = new Set(["key", "value", "expiresAt"]);
 const AFTER_STRING = /[ \t\r\n]*:/y;
 
 /** Returns the line of an entry, including its line feed. It is safe to show on a terminal. */
-export function lineOf({ key, value, expiresAt }: Entry): string {
+export function lineOf({ key, value, expiresAt }: PortableEntry): string {
   const expiry = expiresAt === undefined ? "" : `,"expiresAt":${expiresAt}`;
   return `${
     printable(`{"key":${JSON.stringify(key)},"value":${JSON.stringify(value)}${expiry}}`)
@@ -32,7 +32,7 @@ export function lineOf({ key, value, expiresAt }: Entry): string {
 }
 
 /** Returns the entry of a line. Throws EntryError. */
-export function entryOf(line: string): Entry {
+export function entryOf(line: string): PortableEntry {
   let parsed: unknown;
   try {
     parsed = JSON.parse(line);
@@ -51,7 +51,7 @@ export function entryOf(line: string): Entry {
   if (countNames(line) > names.length) throw new EntryError("it has a field twice");
   const missing = ["key", "value"].find((name) => !names.includes(name));
   if (missing !== undefined) throw new EntryError(`it has no ${missing}`);
-  return checked(parsed as Entry);
+  return checked(parsed as PortableEntry);
 }
 
 /** Returns how many field names valid JSON has: strings followed by a colon. */
@@ -78,7 +78,7 @@ function endOfString(json: string, start: number): number {
 }
 
 /** Returns an entry as it is. Throws EntryError if no server could store it. */
-export function checked(entry: Entry): Entry {
+export function checked(entry: PortableEntry): PortableEntry {
   const { key, value, expiresAt } = entry;
   const ofKey = faultOfKey(key);
   if (ofKey !== undefined) throw new EntryError(`its key can't be stored: ${ofKey}`);

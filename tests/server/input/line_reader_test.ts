@@ -6,7 +6,9 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { LINE_FAULTS, LineReader, type Lines } from "../../../server/input/lines.ts";
+import { LINE_FAULTS } from "../../../server/input/line.ts";
+import { LineReader } from "../../../server/input/line_reader.ts";
+import type { Lines } from "../../../server/input/lines.ts";
 import type { Memory } from "../../../tables/text.ts";
 import { linesBy, linesOf, split, take } from "../../support/line_cuts.ts";
 

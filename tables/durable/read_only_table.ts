@@ -2,7 +2,7 @@
  * A table opened for reading only: the folder of a server, running or not, or a backup. A backup is one file:
  * a log followed by the state of the table; without the state, the file is known to be cut short.
  *
- * While a source is open it holds a shared lock on the log, so that a server overwrites nothing in it.
+ * While it is open it holds a shared lock on the log, so that a server overwrites nothing in it.
  *
  * @module
  */
@@ -22,7 +22,7 @@ const SECTOR_BYTES = 4_096;
 const ATTEMPTS = 5;
 
 /** A table to read. */
-export interface Source extends Disposable {
+export interface ReadOnlyTable extends Disposable {
   /** The log. */
   readonly log: PositionedFile;
   /** The state; undefined if it is lost. */
@@ -32,7 +32,7 @@ export interface Source extends Disposable {
 }
 
 /** Opens the table in a folder or in a backup. Throws OpenError. */
-export function openSource(path: string): Source {
+export function openReadOnly(path: string): ReadOnlyTable {
   try {
     return Deno.statSync(path).isDirectory ? openFolder(path) : openBackup(path);
   } catch (error) {
@@ -41,8 +41,8 @@ export function openSource(path: string): Source {
   }
 }
 
-/** Finds the chain of a source. Throws DamageError and OpenError. */
-export function chainOf({ log, state }: Source, identity: Identity): Chain {
+/** Finds the chain of a table. Throws DamageError and OpenError. */
+export function chainOf({ log, state }: ReadOnlyTable, identity: Identity): Chain {
   for (let attempt = 1;; attempt++) {
     try {
       return state === undefined
@@ -100,7 +100,7 @@ export function partOf(
   };
 }
 
-function openFolder(folder: string): Source {
+function openFolder(folder: string): ReadOnlyTable {
   refuseOld(folder);
   using stack = new DisposableStack();
   const log = stack.adopt(openLog(folder, { isReadOnly: true }), (log) => log.close());
@@ -117,7 +117,7 @@ function openFolder(folder: string): Source {
   };
 }
 
-function openBackup(path: string): Source {
+function openBackup(path: string): ReadOnlyTable {
   const file = zeroUnreadable(openFile(Deno.realPathSync(path), { isReadOnly: true }));
   const end = Math.max(0, file.size() - BACKUP_STATE_BYTES);
   const { state, stateError } = stateOf(() => {
