@@ -51,28 +51,23 @@ export class LookAhead {
 
   /** The request of this line, by its index in the buffer. Ask in order; any may be left out. */
   at(index: number): Request {
-    while (index >= this.#next) this.#prepareNext();
+    while (index >= this.#first + this.#requests.length) this.#prepareNext();
     return this.#requests[index - this.#first]!;
   }
 
   /**
-   * When the value that this request asks for will be in memory, and those that were begun to be read for the
-   * ones after it, up to an index; undefined if this one has nothing to wait for.
+   * When the value that this request asks for will be in memory, and with it those that are being read for the
+   * requests after it, up to an index; undefined if this one has nothing to wait for.
    */
   readsAt(index: number, to: number): Promise<unknown> | undefined {
-    if (!this.#reads.has(index)) return undefined;
-    const reads: (Promise<void> | undefined)[] = [];
-    for (let i = index; i < to && i < this.#next; i++) reads.push(this.#reads.get(i));
+    if (this.#reads.size === 0 || !this.#reads.has(index)) return undefined;
+    const reads: Promise<void>[] = [];
+    for (const [i, read] of this.#reads) if (i >= index && i < to) reads.push(read);
     return Promise.all(reads);
   }
 
-  /** The index of the first line of which no request was made yet. */
-  get #next(): number {
-    return this.#first + this.#requests.length;
-  }
-
   #prepareNext(): void {
-    this.#first = this.#next;
+    this.#first += this.#requests.length;
     const count = Math.min(REQUESTS_AHEAD, this.#texts.length - this.#first);
     const requests = new Array<Request>(count);
     const keys: Text[] = [];
