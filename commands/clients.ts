@@ -29,12 +29,11 @@ export default {
 } satisfies Command<[after?: Text]>;
 
 function lineOf(client: Client, now: number): string {
-  // No client gets a negative age if the clock is set back.
-  const secondsSince = (time: number) => (Math.max(0, now - time) / 1_000).toFixed(1);
+  const seconds = (ms: number) => (ms / 1_000).toFixed(1);
   const figures = {
     access: client.access ?? "none",
-    age: secondsSince(client.since),
-    idle: secondsSince(client.activeAt),
+    age: seconds(Math.max(0, now - client.since)), // The clock may be set back.
+    idle: seconds(client.idle),
     requests: client.requests,
     in: client.bytesReceived,
     out: client.bytesSent,

@@ -140,8 +140,8 @@ export interface Client {
   readonly address?: string | undefined;
   /** When it connected, in milliseconds since 1970. */
   readonly since: number;
-  /** When it last sent something, in milliseconds since 1970. */
-  activeAt: number;
+  /** How long ago its last requests were answered, in milliseconds; 0 while some are being answered. */
+  readonly idle: number;
   /** How many of its requests have been answered. */
   requests: number;
   /** How many bytes it has sent, without TLS overhead. */

@@ -26,7 +26,6 @@ export class TimeSlice {
   /** The time by which it is measured. */
   readonly time: Time;
   #startedAt: number;
-  /** When the last stretch of work ended. */
   #workedAt: number;
   #isFull = false;
   #next: PromiseWithResolvers<void> | undefined;
@@ -40,6 +39,11 @@ export class TimeSlice {
   /** Whether code with more to do must wait for `next` first. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** When the last stretch of work ended, by its time. */
+  get workedAt(): number {
+    return this.#workedAt;
   }
 
   /** Begins a stretch of work, at this time. */

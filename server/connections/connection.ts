@@ -11,6 +11,7 @@ import { Outbox, type Recipient } from "../dispatch/outbox.ts";
 import type { Clients } from "../dispatch/clients.ts";
 import type { RequestContext } from "../dispatch/request.ts";
 import { Session, type Turns } from "../dispatch/session.ts";
+import type { Peer } from "../dispatch/session_client.ts";
 import type { WrongPasswords } from "../dispatch/wrong_passwords.ts";
 import { logFault } from "../observe/event_log.ts";
 import { isTlsHello } from "../input/foreign.ts";
@@ -50,7 +51,8 @@ const UNAUTHORIZED_UNSENT_MAX = 4_096;
 const ADMISSION_SECONDS_MAX = 30;
 
 /** The connection of one client, from its first byte to its last. */
-export class Connection implements Recipient {
+export class Connection implements Recipient, Peer {
+  readonly id: number;
   readonly #socket: Socket;
   readonly #turn: Turns;
   readonly #limits: Limits;
@@ -60,6 +62,8 @@ export class Connection implements Recipient {
   readonly #session: Session;
 
   #isReading = false;
+  /** When the work for its last packet ended, by the turn's time. */
+  #activeAt: number;
   #isEnding = false;
   #isClosed = false;
   /** How many sweeps have passed while it was not let in yet. */
@@ -70,8 +74,10 @@ export class Connection implements Recipient {
 
   /** Takes over an accepted socket; call `serve` next. */
   constructor(socket: Socket, { services, turn, limits, wrongPasswords }: ConnectionOptions) {
+    this.id = services.clients.nextId();
     this.#socket = socket;
     this.#turn = turn;
+    this.#activeAt = turn.slice.time.now();
     this.#limits = limits;
     this.#services = services;
     this.#lines = new LineReader(limits);
@@ -81,12 +87,19 @@ export class Connection implements Recipient {
     this.#session = new Session({
       services,
       outbox: this.#outbox,
-      id: services.clients.nextId(),
-      address: () => addressOf(socket),
+      peer: this,
       guesser: services.accessOf && { hostname, wrongPasswords, time: turn.slice.time },
     });
     services.clients.add(this.#session.client);
     if (this.#session.isAuthorized) this.#trust();
+  }
+
+  get address(): string | undefined {
+    return addressOf(this.#socket);
+  }
+
+  get idle(): number {
+    return this.#isReading ? this.#turn.slice.time.now() - this.#activeAt : 0;
   }
 
   /** Serves the client until it leaves or is disconnected. Never throws. */
@@ -134,7 +147,7 @@ export class Connection implements Recipient {
   }
 
   #timeOut(): void {
-    this.#services.metrics.timeouts.note(addressOf(this.#socket));
+    this.#services.metrics.timeouts.note(this.address);
     this.close();
   }
 
@@ -150,7 +163,7 @@ export class Connection implements Recipient {
   async #servePackets(): Promise<boolean> {
     const session = this.#session;
     const { client } = session;
-    const { metrics, now } = this.#services;
+    const { metrics } = this.#services;
     const { slice } = this.#turn;
     for (let isFirst = true;; isFirst = false) {
       const others = this.#turn.next();
@@ -168,7 +181,6 @@ export class Connection implements Recipient {
       this.#silentSweeps = 0;
       metrics.bytesReceived += length;
       client.bytesReceived += length;
-      client.activeAt = now();
       if (isFirst && isTlsHello(room[0]!)) {
         metrics.malformed++;
         this.#outbox.add(final(badRequest("TLS is not spoken on this port")));
@@ -187,6 +199,8 @@ export class Connection implements Recipient {
         if (this.#lines.awaitsTimingMark) await this.#answerTimingMark();
         if (!this.#lines.hasRest) break;
       }
+      // A look at the clock for each packet would cost some, and the turn has just had one.
+      this.#activeAt = slice.workedAt;
       if (session.isAuthorized) this.#trust();
     }
   }

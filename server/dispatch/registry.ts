@@ -18,6 +18,8 @@ export interface Operation extends OperationInfo {
   readonly letters: Uint8Array;
   /** The arguments that it takes. */
   readonly arity: Arity;
+  /** Whether its first argument is a key. */
+  readonly isKeyed: boolean;
 }
 
 /** The fields of a command. */
@@ -159,7 +161,16 @@ function makeOperation(verb: string, exported: unknown): Operation {
   const answered = new Float64Array(CODE_MAX + 1);
   const letters = new TextEncoder().encode(verb);
   const usage = usageOf(verb, arity);
-  return { verb, letters, command, arity, usage, answered, latency: new Latency() };
+  return {
+    verb,
+    letters,
+    command,
+    arity,
+    isKeyed: arity.keys[0] === true,
+    usage,
+    answered,
+    latency: new Latency(),
+  };
 }
 
 /** Why a value is not a Command, and how to fix it; undefined if it is one. */

@@ -54,7 +54,7 @@ export function prepare(line: Line, { registry }: Pick<RequestContext, "registry
 
 /** The key of a request: its first argument, if that is a key. */
 export function keyOf({ operation, args }: Request): Text | undefined {
-  return operation?.arity.keys[0] === true ? args[0] : undefined;
+  return operation?.isKeyed === true ? args[0] : undefined;
 }
 
 /** A request for a line whose verb does not matter, because the reply is known. */

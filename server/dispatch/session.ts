@@ -15,6 +15,7 @@ import type { TimeSlice } from "../time_slice.ts";
 import { Admission, type Guesser } from "./admission.ts";
 import type { Outbox } from "./outbox.ts";
 import { count, prepare, refused, type Request, type RequestContext, run } from "./request.ts";
+import { type Peer, SessionClient } from "./session_client.ts";
 
 /** What answers lines: the turn of a table in this process, or of one in an engine. */
 export interface Turns {
@@ -40,10 +41,8 @@ export interface SessionOptions {
   readonly services: Omit<RequestContext, "client">;
   /** Where its replies go. */
   readonly outbox: Outbox;
-  /** Its number among those that are connected; 0 by default, for one that is not. */
-  readonly id?: number;
-  /** Its address, for the log. */
-  readonly address?: () => string | undefined;
+  /** Whose session it is, if it has a connection. */
+  readonly peer?: Peer;
   /** Set if it must give the password first. */
   readonly guesser?: Guesser | undefined;
 }
@@ -72,25 +71,13 @@ export class Session {
   #promised: Promise<Reply> | undefined;
 
   /** The session of a client that has just connected. */
-  constructor({ services, outbox, id = 0, address, guesser }: SessionOptions) {
-    const now = services.now();
-    this.client = {
-      id,
+  constructor({ services, outbox, peer, guesser }: SessionOptions) {
+    this.client = new SessionClient({
       access: guesser === undefined ? "all" : undefined,
-      wrongPasswords: 0,
-      get address() {
-        return address?.();
-      },
-      since: now,
-      activeAt: now,
-      requests: 0,
-      bytesReceived: 0,
-      bytesSent: 0,
-      get bytesWaiting() {
-        return outbox.size;
-      },
-      end: () => outbox.abort(),
-    };
+      since: services.now(),
+      outbox,
+      peer,
+    });
     this.#context = { ...services, client: this.client };
     this.#outbox = outbox;
     this.#admission = guesser && new Admission(this.client, guesser);

@@ -56,5 +56,5 @@ export class Stopwatch {
 
 /** Whether to time a request on its own. */
 export function isTimedAlone({ operation, reply }: Request): boolean {
-  return reply === undefined && operation!.arity.keys[0] !== true;
+  return reply === undefined && !operation!.isKeyed;
 }

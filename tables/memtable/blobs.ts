@@ -50,8 +50,7 @@ export class Blobs {
     this.#pieces[number] = undefined;
     this.#freeNumbers.push(number);
     this.#bytes -= piece.bytes.length;
-    piece.isLeasable = false;
-    this.#budget.keep(piece);
+    this.#budget.free(piece);
   }
 
   /** Throws an error where a value can't be leased, or the bytes are not those that are counted. */

@@ -8,7 +8,10 @@
 import { Memory } from "../text.ts";
 import { MemoryFullError } from "./memory_full.ts";
 
-/** How much freed memory is kept for the next use, in bytes: fresh memory must be zeroed first. */
+/**
+ * How much freed memory is kept for the next use, in bytes: fresh memory must be zeroed first, and once memory with
+ * a DataView has been given back, V8 checks at each use of any DataView whether its memory is still there.
+ */
 const KEPT_BYTES_MAX = 16_777_216;
 /**
  * What clients can't fill, in bytes. Removing and undoing take memory too before they give some back, and so
@@ -55,26 +58,22 @@ export class MemoryBudget {
     return this.#allocate(4 * count, () => new Int32Array(count));
   }
 
-  /** Takes back memory that the table reads no longer, and keeps it for the next use unless it is leased. */
-  keep(memory: Memory): void {
-    const size = memory.bytes.length;
-    const isFull = size > KEPT_BYTES_MAX || this.#bytes > this.bytesMax;
-    if (isFull || memory.leases > 0) return this.free(memory);
+  /**
+   * Takes back memory that the table no longer reads. Some is kept for the next use; the system gets the rest now,
+   * and nothing can be read from it any longer, but by those who lease it. What these hold is counted no longer: it
+   * is part of their unsent replies.
+   */
+  free(memory: Memory | ArrayBuffer): void {
+    const size = sizeOf(memory);
+    const isKept = memory instanceof Memory && memory.leases === 0 && size <= KEPT_BYTES_MAX &&
+      this.#bytes <= this.bytesMax;
+    if (!isKept) return this.#release(memory);
+    memory.isLeasable = false;
     while (this.#keptBytes + size > KEPT_BYTES_MAX) this.#freeKept();
     const same = this.#kept.get(size);
     if (same === undefined) this.#kept.set(size, [memory]);
     else same.push(memory);
     this.#keptBytes += size;
-  }
-
-  /**
-   * Gives memory back to the system now: nothing can be read from it any longer, but by those who lease it. What
-   * these hold is counted no longer: it is part of their unsent replies.
-   */
-  free(memory: Memory | ArrayBuffer): void {
-    this.#bytes -= sizeOf(memory);
-    if (memory instanceof Memory) memory.free();
-    else memory.transfer(0);
   }
 
   /** Throws an error where memory that is kept is leased. */
@@ -105,10 +104,17 @@ export class MemoryBudget {
     return memory;
   }
 
+  /** Gives memory back to the system. */
+  #release(memory: Memory | ArrayBuffer): void {
+    this.#bytes -= sizeOf(memory);
+    if (memory instanceof Memory) memory.free();
+    else memory.transfer(0);
+  }
+
   /** Frees some of the size that has been there for longest: perhaps nobody asks for it any longer. */
   #freeKept(): void {
     const size = this.#kept.keys().next().value!;
-    this.free(this.#fromKept(size)!);
+    this.#release(this.#fromKept(size)!);
   }
 }
 

@@ -204,7 +204,7 @@ export class Slabs {
   #release(number: number): void {
     const { memory } = this.all[number]!;
     this.#bytes -= SLAB_BYTES;
-    this.#budget.keep(memory);
+    this.#budget.free(memory);
     this.all[number] = undefined;
     this.#freeNumbers.push(number);
   }

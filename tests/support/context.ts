@@ -47,7 +47,7 @@ export function contextWith(
       access: isPassword === undefined ? "all" : undefined,
       wrongPasswords: 0,
       since: now(),
-      activeAt: now(),
+      idle: 0,
       requests: 0,
       bytesReceived: 0,
       bytesSent: 0,
