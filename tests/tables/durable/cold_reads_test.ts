@@ -4,10 +4,16 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { setImmediate } from "node:timers/promises";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
-import { openFile } from "../../../tables/durable/log/file.ts";
+import {
+  openFile,
+  type OpenOptions,
+  type PositionedFile,
+} from "../../../tables/durable/log/file.ts";
 import { Text } from "../../../tables/text.ts";
+import { type Draw, drawFrom } from "../../support/draw.ts";
 import { FakeDisk } from "./fake_disk.ts";
 import { FOLDER } from "./table_run.ts";
 
@@ -22,6 +28,48 @@ interface ColdTable {
   readonly reads: { count: number };
   /** Asks for so many values of their own; the last so many take longer than from the system's cache. */
   ask(count: number, slow: number): void;
+}
+
+/** A disk whose asynchronous reads end some time, with what is there at their beginning or at their end. */
+class LateDisk extends FakeDisk {
+  readonly #draw: Draw;
+  #reads: Promise<number>[] = [];
+
+  constructor(draw: Draw) {
+    super();
+    this.#draw = draw;
+    this.onCall = (kind) => {
+      if (kind === "read") spin();
+    };
+  }
+
+  override open(path: string, options?: OpenOptions): PositionedFile {
+    const file = super.open(path, options);
+    const read = file.read.bind(file);
+    file.readLater = (bytes, offset) => {
+      const later = this.#readLate(() => read(bytes, offset));
+      this.#reads.push(later);
+      return later;
+    };
+    return file;
+  }
+
+  /** Waits for all reads. */
+  async isIdle(): Promise<void> {
+    await Promise.all(this.#reads);
+  }
+
+  async #readLate(read: () => number): Promise<number> {
+    const isEarly = this.#draw(2) === 0;
+    const early = isEarly ? read() : 0;
+    for (let ticks = this.#draw(4); ticks > 0; ticks--) await setImmediate();
+    return isEarly ? early : read();
+  }
+}
+
+/** Takes longer than a read from the system's cache. */
+function spin(): void {
+  for (const begin = performance.now(); performance.now() - begin < 0.1;);
 }
 
 /** A table without a cache. */
@@ -42,7 +90,7 @@ function coldTable({ keys, valueBytes }: { keys: number; valueBytes: number }): 
     if (kind !== "read") return;
     reads.count++;
     if (fastReads-- > 0) return;
-    for (const begin = performance.now(); performance.now() - begin < 0.5;);
+    spin();
   };
   let asked = 0;
   const ask = (count: number, slow: number) => {
@@ -99,6 +147,39 @@ Deno.test("one value in 1,024 is not read ahead, but when it is asked for, to se
   assertEquals(left.map(String), ["key-1023", "key-2047"]);
   await Promise.all(keys.map((key) => table.readAhead!(key)));
   assertEquals(reads.count, keys.length, "both could be read ahead the next time");
+});
+
+Deno.test("what is read ahead is never older than what was stored meanwhile", async () => {
+  const draw = drawFrom(7);
+  const disk = new LateDisk(draw);
+  const table = new DurableTable(FOLDER, { slotBytes: 1_024, cacheBytes: 300, disk });
+  const model = new Map<string, string>();
+  let ahead = 0;
+  for (let step = 0; step < 4_000; step++) {
+    const key = `key-${draw(MANY)}`;
+    const kind = draw(8);
+    if (kind === 0) {
+      const value = `${step}`.padEnd(draw(40), "x");
+      table.put(key, value);
+      model.set(key, value);
+    } else if (kind === 1 && draw(4) === 0) {
+      table.delete(key);
+      model.delete(key);
+    } else if (kind < 4) {
+      table.commit();
+      table.maintain();
+    } else if (kind < 7) {
+      if (table.readAhead?.(Text.of(key)) !== undefined) ahead++;
+    } else {
+      await setImmediate();
+      assertEquals(table.get(key)?.toString(), model.get(key));
+    }
+  }
+  table.commit();
+  await disk.isIdle();
+  table.check();
+  for (const [key, value] of model) assertEquals(String(table.get(key)), value);
+  assert(ahead > 100, `${ahead} values were read ahead`);
 });
 
 Deno.test({
