@@ -55,7 +55,8 @@ async function checkOutage(
   await eventually(async () => (await server.get("readyz")).status === 200 || undefined);
   assertEquals(await client.ask("GET a"), "200 OK 1");
   assertEquals(await client.ask("PUT a 4"), "200 OK");
-  const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
+  const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""))
+    .filter((event) => event.includes("engine")); // A busy machine has slow commits, too.
   assertEquals(told, [
     `error The table's engine fails: ${isReadable ? "changes" : "requests"} are answered 500 ` +
     "until it is back",
