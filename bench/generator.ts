@@ -40,20 +40,29 @@ export const GENERATOR_CPU_MAX = 0.95;
 
 /** Compiles load.c into the folder. If there is no compiler, the error says what to install. */
 export async function buildGenerator(folder: string): Promise<Drive> {
-  const source = `${import.meta.dirname}/load.c`;
-  const program = `${folder}/load`;
-  try {
-    await output("cc", ["-O2", "-std=gnu11", "-o", program, source], { timeoutMs: 60_000 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error("Cannot build load.c: there is no C compiler; install gcc or clang (as `cc`)");
-  }
+  const program = await buildProgram("load.c", folder);
   const places = await findPlaces();
   return (server, load) => {
     const isAlone = load.clients === 1 && places !== undefined;
     if (!isAlone) return drive([program], { server, load });
     return apart(server, places, (prefix) => drive([...prefix, program], { server, load }));
   };
+}
+
+/** Compiles a program of bench/ into the folder, and returns its path. */
+export async function buildProgram(name: string, folder: string): Promise<string> {
+  const source = `${import.meta.dirname}/${name}`;
+  const program = `${folder}/${name.replace(/\.c$/, "")}`;
+  try {
+    const args = ["-O2", "-std=gnu11", "-pthread", "-o", program, source];
+    await output("cc", args, { timeoutMs: 60_000 });
+    return program;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new Error(
+      `Cannot build ${name}: there is no C compiler; install gcc or clang (as \`cc\`)`,
+    );
+  }
 }
 
 /** Which processors a lone client and its server run on, as lists for `taskset`. */

@@ -9,7 +9,7 @@ import { table } from "../docs/markdown.ts";
 import type { Drive } from "./generator.ts";
 import { freePort, type Server, startKeyline } from "./peers.ts";
 import { programOf } from "./postgres_programs.ts";
-import { output, Program, sleep } from "./processes.ts";
+import { output, Program, readProc, sleep } from "./processes.ts";
 import { type Machine, median } from "./results.ts";
 
 /** What to measure with. */
@@ -24,18 +24,20 @@ export interface PostgresBench {
   readonly progress: (line: string) => void;
 }
 
-/** One load: requests per second, the medians of the rounds. */
+/** One load: requests per second of all sides, round by round. */
 export interface PostgresCell {
   readonly clients: number;
   readonly inFlight: number;
   /** Percent of the requests that store a value. */
   readonly writes: number;
   /** One server. */
-  readonly one: number;
+  readonly one: number[];
   /** Three servers together, each with a third of the clients and keys of its own. */
-  readonly three: number;
+  readonly three: number[];
   /** One statement for each request. */
-  readonly statements: number;
+  readonly statements: number[];
+  /** The same, with reads that are never stale: each waits for the standby, as Keyline's do. */
+  readonly fenced: number[];
 }
 
 /** What was measured. */
@@ -43,6 +45,8 @@ export interface PostgresResults {
   readonly version: string;
   readonly rounds: number;
   readonly seconds: number;
+  /** How many processes ran or wanted to run in the minute before it began, on average. */
+  readonly loadBefore: number;
   readonly cells: readonly PostgresCell[];
   /** Round trips of a lone client that only reads, in microseconds: with a standby to wait for, and without. */
   readonly loneReadUs: { readonly fenced: number; readonly plain: number };
@@ -60,6 +64,7 @@ const SHAPES = [[50, 1], [50, 16], [50, 64]] as const;
 export async function measurePostgres(bench: PostgresBench): Promise<PostgresResults> {
   const { drive, rounds, seconds, quick, progress } = bench;
   await using programs = new AsyncDisposableStack();
+  const loadBefore = Number((await readProc("loadavg")).split(" ")[0]);
   const { port, version } = await startEngine(bench.folder, programs);
   const servers: Server[] = [];
   const url = `postgres://${USER}@127.0.0.1:${port}/postgres?table=bench`;
@@ -72,22 +77,22 @@ export async function measurePostgres(bench: PostgresBench): Promise<PostgresRes
   for (const [clients, inFlight] of quick ? SHAPES.slice(0, 1) : SHAPES) {
     for (const writes of [10, 100]) {
       const load = { inFlight, writes, seconds, keys: KEYS, valueBytes: VALUE_BYTES };
-      const rates = { one: [] as number[], three: [] as number[], statements: [] as number[] };
+      const shape = { clients, inFlight, writes };
+      const cell: PostgresCell = { ...shape, one: [], three: [], statements: [], fenced: [] };
       for (let round = 0; round < rounds; round++) {
-        rates.one.push((await drive(servers[0]!, { ...load, clients })).requestsPerS);
+        cell.one.push((await drive(servers[0]!, { ...load, clients })).requestsPerS);
         const share = Math.ceil(clients / SERVERS);
         const all = await Promise.all(
           servers.map((server, i) => drive(server, { ...load, clients: share, first: i * KEYS })),
         );
-        rates.three.push(all.reduce((sum, { requestsPerS }) => sum + requestsPerS, 0));
-        rates.statements.push(await statements.perS({ writes, seconds }));
+        cell.three.push(all.reduce((sum, { requestsPerS }) => sum + requestsPerS, 0));
+        cell.statements.push(await statements.perS({ writes, seconds, isFenced: false }));
+        cell.fenced.push(await statements.perS({ writes, seconds, isFenced: true }));
       }
-      const [one, three, each] = [rates.one, rates.three, rates.statements].map(median);
-      cells.push({ clients, inFlight, writes, one: one!, three: three!, statements: each! });
+      cells.push(cell);
+      const rates = [cell.one, cell.three, cell.statements, cell.fenced].map(median);
       progress(
-        `${clients} x ${inFlight}, ${writes} % writes: ${Math.round(one!)} ${Math.round(three!)} ${
-          Math.round(each!)
-        }`,
+        `${clients} x ${inFlight}, ${writes} % writes: ${rates.map(Math.round).join(" ")}`,
       );
     }
   }
@@ -100,23 +105,24 @@ export async function measurePostgres(bench: PostgresBench): Promise<PostgresRes
     await statements.setStandbys("ANY 1 (s1)");
   }
   const loneReadUs = { fenced: median(fenced), plain: median(plain) };
-  return { version, rounds, seconds, cells, loneReadUs };
+  return { version, rounds, seconds, loadBefore, cells, loneReadUs };
 }
 
 /** What was measured, as a page. */
 export function postgresPage(
-  { version, rounds, seconds, cells, loneReadUs }: PostgresResults,
+  { version, rounds, seconds, loadBefore, cells, loneReadUs }: PostgresResults,
   machine: Machine,
 ): string {
   const number = (value: number) => Math.round(value).toLocaleString("en");
-  const rows = cells.map(({ clients, inFlight, writes, one, three, statements }) => [
+  const ratio = (rates: readonly number[], others: readonly number[]) =>
+    median(rates.map((rate, round) => rate / others[round]!)).toFixed(2);
+  const rows = cells.map(({ clients, inFlight, writes, one, three, statements, fenced }) => [
     `${clients} × ${inFlight}`,
     `${writes} %`,
-    number(one),
-    number(three),
-    number(statements),
-    (one / statements).toFixed(1),
-    (three / one).toFixed(2),
+    ...[one, three, statements, fenced].map((rates) => number(median(rates))),
+    ratio(one, statements),
+    ratio(one, fenced),
+    ratio(three, one),
   ]);
   const heads = ["clients × in flight", "writes", "one server/s", "three servers/s"];
   return [
@@ -126,11 +132,18 @@ export function postgresPage(
     `${machine.cpu}, ${machine.cores} cores. ${
       number(KEYS)
     } keys a server, values of ${VALUE_BYTES} bytes, ` +
-    `the median of ${rounds} rounds of ${seconds} s, all sides in turns. _One statement each_ is a program ` +
-    `that sends PostgreSQL a prepared statement for each request, by ${CONNECTIONS} connections. Three ` +
-    "servers have a third of the clients each, and keys of their own.",
+    `the medians of ${rounds} rounds of ${seconds} s, all sides in turns; the load average was ${
+      loadBefore.toFixed(1)
+    } before. _One statement each_ is a program ` +
+    `that sends PostgreSQL a prepared statement for each request, by ${CONNECTIONS} connections, each of ` +
+    "which always has one under way, over a table with the same columns. _Fenced_ is the same program with " +
+    "reads that are never stale: each ends in a mark that the standby has to confirm, as Keyline's turns " +
+    "do. Three servers have a third of the clients each, and keys of their own.",
     table(
-      [...heads, "one statement each/s", "one server / statements", "three servers / one"],
+      [
+        ...[...heads, "one statement each/s", "fenced/s"],
+        ...["one server / statements", "one server / fenced", "three servers / one"],
+      ],
       rows,
       { leftColumns: 1 },
     ),
@@ -202,9 +215,13 @@ class Statements {
     await Promise.all(clients.map((client) => client.connect()));
     const statements = new Statements(clients);
     await statements.setStandbys("ANY 1 (s1)");
-    await clients[0]!.query('CREATE TABLE each (key text COLLATE "C" PRIMARY KEY, value text)');
     await clients[0]!.query(
-      "INSERT INTO each SELECT lpad(i::text, 10, '0'), repeat('x', $1::integer) FROM generate_series(0, $2::integer) i",
+      'CREATE TABLE each (key text COLLATE "C" PRIMARY KEY, value text NOT NULL, version bigint NOT NULL, ' +
+        "expires_at bigint)",
+    );
+    await clients[0]!.query(
+      "INSERT INTO each SELECT 'key:' || lpad(i::text, 10, '0'), repeat('x', $1::integer), i " +
+        "FROM generate_series(0, $2::integer) i",
       [VALUE_BYTES, KEYS],
     );
     return statements;
@@ -217,23 +234,27 @@ class Statements {
     await sleep(500);
   }
 
-  async perS({ writes, seconds }: { writes: number; seconds: number }): Promise<number> {
+  async perS(
+    { writes, seconds, isFenced }: { writes: number; seconds: number; isFenced: boolean },
+  ): Promise<number> {
     const value = "x".repeat(VALUE_BYTES);
+    const put = "INSERT INTO each AS e VALUES ($1, $2, 1) " +
+      "ON CONFLICT (key) DO UPDATE SET value = $2, version = e.version + 1";
+    const get = isFenced
+      ? {
+        name: "fenced",
+        text: "SELECT value, pg_logical_emit_message(true, '', '') FROM each WHERE key = $1",
+      }
+      : { name: "get", text: "SELECT value FROM each WHERE key = $1" };
     const startedAt = performance.now();
     const end = startedAt + seconds * 1_000;
     let count = 0;
     await Promise.all(this.#clients.map(async (client) => {
       while (performance.now() < end) {
-        const key = String(Math.floor(Math.random() * KEYS)).padStart(10, "0");
+        const key = `key:${String(Math.floor(Math.random() * KEYS)).padStart(10, "0")}`;
         const isWrite = Math.random() * 100 < writes;
         await client.query(
-          isWrite
-            ? {
-              name: "put",
-              text: "INSERT INTO each VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2",
-              values: [key, value],
-            }
-            : { name: "get", text: "SELECT value FROM each WHERE key = $1", values: [key] },
+          isWrite ? { name: "put", text: put, values: [key, value] } : { ...get, values: [key] },
         );
         count++;
       }

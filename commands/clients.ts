@@ -12,8 +12,9 @@ export default {
   details:
     "Each line has the number of a client, its address, and statistics: `access` is `all`, `read`, or " +
     "`none` before `AUTH`; `age` and `idle` are the seconds since it connected and since it last sent " +
-    "something; `requests` is how many have been answered; `in`, `out` and `waiting` are the bytes that " +
-    "it has sent, that it has received, and that wait for it. " +
+    "something; `requests` is how many have been answered, and `rate` how many a second of " +
+    "late; `in`, `out` and `waiting` are the bytes that it has sent, that it has received, and that wait " +
+    "for it. " +
     `A page has at most ${PAGE_CLIENTS_MAX} clients. If there are more, the reply ends with \`more\`; the ` +
     "next page begins after the last number of this one: `CLIENTS 512`.",
   arity: ["after?"],
@@ -23,18 +24,21 @@ export default {
     if (from === undefined) return badRequest("after is not the number of a client");
     const page = clients.page(from, PAGE_CLIENTS_MAX);
     const count = page.clients.length;
-    const lines = page.clients.map((client) => lineOf(client, now()));
+    const lines = page.clients.map((client) =>
+      lineOf(client, { now: now(), rate: clients.rateOf(client.id) })
+    );
     return okLines(lines, ok(page.hasMore ? `${count} more` : count));
   },
 } satisfies Command<[after?: Text]>;
 
-function lineOf(client: Client, now: number): string {
+function lineOf(client: Client, { now, rate }: { now: number; rate: number }): string {
   const seconds = (ms: number) => (ms / 1_000).toFixed(1);
   const figures = {
     access: client.access ?? "none",
     age: seconds(Math.max(0, now - client.since)), // The clock may be set back.
     idle: seconds(client.idle),
     requests: client.requests,
+    rate: rate.toFixed(1),
     in: client.bytesReceived,
     out: client.bytesSent,
     waiting: client.bytesWaiting,

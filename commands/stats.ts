@@ -12,11 +12,16 @@ export default {
   handler(_, source) {
     return okLines(
       readStats(source, { keys: source.table.count() }).flatMap(({ stat, samples }) =>
-        samples.flatMap((sample) => linesOf(stat.name, sample))
+        samples.filter(isOfInterest).flatMap((sample) => linesOf(stat.name, sample))
       ),
     );
   },
 } satisfies Command<[]>;
+
+/** Most operations have not got most of the codes that they can get. */
+function isOfInterest({ labels, value }: Sample): boolean {
+  return labels === undefined || value !== 0;
+}
 
 function linesOf(stat: string, { labels = {}, value }: Sample): string[] {
   // The labels of INFO are lines of their own; those of any other are part of its name.

@@ -113,6 +113,8 @@ export interface OperationInfo {
 export interface ConnectedClients {
   /** Those with a number above `after`, in order, at most `limit`. */
   page(after: number, limit: number): ClientPage;
+  /** How many requests of the client with this number were answered a second, of late. */
+  rateOf(id: number): number;
   /** Disconnects the client with this number, at another client's request. False if there is none. */
   end(id: number, by: Client): boolean;
 }

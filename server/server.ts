@@ -16,7 +16,7 @@ import { Passwords } from "./dispatch/password.ts";
 import { Clients } from "./dispatch/clients.ts";
 import { loadCommands, Registry } from "./dispatch/registry.ts";
 import type { Turns } from "./dispatch/session.ts";
-import { logEvent, setLogFormat } from "./observe/event_log.ts";
+import { type Details, logEvent, setLogFormat } from "./observe/event_log.ts";
 import { keyCount } from "./observe/stats.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { type Settings, StartError, UsageError } from "./settings/settings.ts";
@@ -81,7 +81,7 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
     table,
     registry,
     metrics,
-    clients: new Clients(),
+    clients: new Clients().start(),
     now,
     ...(passwords && { accessOf: (guess: string) => passwords.accessOf(guess) }),
   };
@@ -101,9 +101,15 @@ export async function serve(settings: Settings, { version, openAdmin }: Start): 
   onHangUp(async () => {
     const { listener } = await opened.promise;
     if (certificate !== undefined) {
-      renew("certificate", () => listener.renew(readCertificate(settings)!));
+      const { tlsCert: cert, tlsKey: key } = settings;
+      renew("certificate", {
+        files: { cert, key },
+        readAgain: () => listener.renew(readCertificate(settings)!),
+      });
     }
-    if (passwords?.areInFiles) renew("password", () => passwords.readAgain());
+    if (passwords?.areInFiles) {
+      renew("password", { files: passwords.files, readAgain: () => passwords.readAgain() });
+    }
     if (!isInFiles) logEvent("warn", "SIGHUP is ignored: there is no file to read again");
   });
   const adminServer = await openAdmin?.({ services, turn, settings });
@@ -178,13 +184,16 @@ function giveUpPermissions(
   ];
 }
 
-/** SIGHUP: reads a file again. An invalid one changes nothing. */
-function renew(what: string, readAgain: () => void): void {
+/** SIGHUP: reads these files again. Invalid ones change nothing. */
+function renew(
+  what: string,
+  { files, readAgain }: { files: Details; readAgain: () => void },
+): void {
   try {
     readAgain();
-    logEvent("info", `The ${what} was read again`);
+    logEvent("info", `The ${what} was read again`, files);
   } catch (error) {
-    logEvent("error", `Cannot renew the ${what}: ${(error as Error).message}`);
+    logEvent("error", `Cannot renew the ${what}: ${(error as Error).message}`, files);
   }
 }
 

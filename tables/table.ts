@@ -121,6 +121,16 @@ export type Standing =
   /** The turn must begin anew, and keep other servers from writing. */
   | "alone";
 
+/** A request that names a key. */
+export interface WantingRequest {
+  /** Whose it is. */
+  readonly client: object;
+  /** Whether it asks for the key's value. */
+  readonly needsValue: boolean;
+  /** Whether it is likely to change the key. */
+  readonly changes: boolean;
+}
+
 /** A table that lives in an engine, as the handlers of one turn see it. */
 export interface TurnView extends TableView {
   /** Whether the request has read or changed anything. */
@@ -129,8 +139,11 @@ export interface TurnView extends TableView {
   readonly isChanged: boolean;
   /** How many bytes the turn's changes have. */
   readonly changedBytes: number;
-  /** Notes that a request of the turn will ask for a key, and maybe for its value. */
-  want(key: Text, needsValue: boolean): void;
+  /**
+   * Notes what a request of the turn will ask for. False: it is likely to find no place in this turn behind those of
+   * its client that were noted before, and nothing is read for it.
+   */
+  want(key: Text, request: WantingRequest): boolean;
   /** Begins a request; those of one client keep their order. */
   begin(client: object): void;
   /**

@@ -94,6 +94,7 @@ function read(db: Reader, keys: readonly string[]): Reading {
  */
 async function linesOf(db: Reader, keys: readonly string[]): Promise<ExportedLines> {
   const values: (string | undefined)[] = [];
+  /** In milliseconds since 1970. */
   const expiries: (number | undefined)[] = [];
   let size = 0;
   await Promise.all(keys.flatMap((key, i) => [
@@ -103,7 +104,7 @@ async function linesOf(db: Reader, keys: readonly string[]): Promise<ExportedLin
       size += value?.length ?? 0;
     }),
     db.ttl(key).then((seconds) => {
-      expiries[i] = expiryOf(seconds);
+      if (seconds !== undefined) expiries[i] = Math.round(Date.now() + seconds * 1_000);
     }),
   ]));
   let text = "";
@@ -111,17 +112,9 @@ async function linesOf(db: Reader, keys: readonly string[]): Promise<ExportedLin
   for (const [i, value] of values.entries()) {
     const expiresAt = expiries[i];
     if (value === undefined || expiresAt === undefined) continue;
-    text += lineOf({ key: keys[i]!, value, expiresAt: finite(expiresAt) });
+    const key = keys[i]!;
+    text += lineOf({ key, value, expiresAt: expiresAt === Infinity ? undefined : expiresAt });
     count++;
   }
   return { text, count, keys: values.length, last: keys[values.length - 1]! };
-}
-
-function finite(time: number): number | undefined {
-  return time === Infinity ? undefined : time;
-}
-
-/** When a key with this many seconds left expires, in milliseconds since 1970. */
-function expiryOf(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : Math.round(Date.now() + seconds * 1_000);
 }

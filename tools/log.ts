@@ -13,16 +13,9 @@ import type { Segment } from "../tables/durable/log/segment.ts";
 import { INDEX_KIND } from "../tables/durable/log/segment_index.ts";
 import { openReadOnly } from "../tables/durable/read_only_table.ts";
 import { printable } from "./printable.ts";
-import { runProgram, writeOut } from "./program.ts";
-import { withToolErrors } from "./table_work.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
+import { program, type Run, say, writeOut } from "./program.ts";
 
-const FLAGS = { help: { help: "show this and end" } } as const satisfies Flags;
-
-const HELP = helpText(
-  "keyline log: print the records of a table's log, for people who debug",
-  { usage: "keyline log FOLDER|FILE", flags: FLAGS },
-) + `
+const NOTES = `\
 Each line is a record: its segment, its offset in the file, its turn, what it does, the lengths of key and
 value, the version, when the key expires, and the key.
 `;
@@ -37,22 +30,21 @@ const NAMES = new Map<number, string>([
 /** How many characters are written at a time. */
 const TEXT_MIN = 65_536;
 
-if (import.meta.main) process.exitCode = await runLog(process.argv.slice(2));
-
 /** Prints a log; returns the exit code. */
-export function runLog(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "log",
-    flags: FLAGS,
-    operands: ["FOLDER|FILE"],
-    help: HELP,
-    run: (_flags, [path]) => withToolErrors(() => printLog(path!)),
-  });
-}
+export const runLog: Run = program({
+  name: "log",
+  about: "print the records of a table's log, for people who debug",
+  usage: ["keyline log FOLDER|FILE"],
+  flags: {},
+  operands: ["FOLDER|FILE"],
+  notes: NOTES,
+  run: (_flags, [path]) => printLog(path!),
+});
 
 async function printLog(path: string): Promise<number> {
   using table = openReadOnly(path);
-  let isWhole = true;
+  let isWhole = table.stateError === undefined;
+  if (!isWhole) say(`keyline log: ${path}: ${table.stateError}`);
   let text = HEAD;
   for (const { segment, piece } of new Inspection(table).pieces()) {
     if (piece.kind === "record") text += lineOf(segment, piece);
@@ -92,3 +84,5 @@ function timeOf(milliseconds: number): string {
   const date = new Date(milliseconds);
   return Number.isNaN(date.getTime()) ? String(milliseconds) : date.toISOString();
 }
+
+if (import.meta.main) process.exitCode = await runLog(process.argv.slice(2));

@@ -7,55 +7,75 @@
 
 import process from "node:process";
 import { KeylineError } from "../client/client.ts";
+import { OpenError } from "../tables/durable/errors.ts";
 import { printable } from "./printable.ts";
-import { type Flags, type Given, readCall, UsageError } from "../server/settings/flags.ts";
+import {
+  type Flags,
+  type Given,
+  helpText,
+  readCall,
+  UsageError,
+} from "../server/settings/flags.ts";
 
 /** The exit code after SIGINT, by convention. */
 export const INTERRUPTED = 130;
 /** Within this time after a SIGINT, another one is the same Ctrl-C, which `deno task` delivers twice. */
 const SAME_SIGNAL_MS = 500;
 
+const HELP = { help: { help: "show this and end", noVariable: true } } as const satisfies Flags;
+
 /** A tool. */
 export interface Program<Known extends Flags> {
   /** Its name in messages, as in `keyline export`. */
   readonly name: string;
-  /** Its flags, `help` among them. */
+  /** What it does, in a few words. */
+  readonly about: string;
+  /** The ways to call it. */
+  readonly usage: readonly string[];
+  /** Its flags besides `--help`. */
   readonly flags: Known & Flags;
   /** The names of its other arguments, all of which must be given. */
   readonly operands?: readonly string[];
   /** Whether there may be any number of these. */
   readonly isOpen?: boolean;
-  /** What `--help` prints. */
-  readonly help: string;
+  /** What `--help` says after the flags, in lines. */
+  readonly notes?: string;
   /** Does the work and returns the exit code. */
   run(flags: Given<Known>, operands: readonly string[]): Promise<number>;
 }
 
-/**
- * Runs a program and returns its exit code. An error becomes one line on standard error and exit code 2 for a
- * wrong call, or 1 otherwise.
- */
-export async function runProgram<const Known extends Flags & { help: object }>(
+/** Runs a program with these arguments, and returns its exit code. */
+export type Run = (args: readonly string[]) => Promise<number>;
+
+/** Makes a program that can be run. An error becomes a line on standard error, and exit code 2 or 1. */
+export function program<const Known extends Flags>(definition: Program<Known>): Run {
+  return (args) => runProgram(args, definition);
+}
+
+async function runProgram<const Known extends Flags>(
   args: readonly string[],
-  { name, flags, operands = [], isOpen = false, help, run }: Program<Known>,
+  { name, about, usage, flags, operands = [], isOpen = false, notes, run }: Program<Known>,
 ): Promise<number> {
   // What a write that fails throws is handled where it is awaited; the event would end the process.
   process.stdout.on("error", () => {});
   try {
-    const given = readCall<Known>(args, { known: flags, operands, isOpen });
+    const known = { ...flags, ...HELP };
+    const given = readCall(args, { known, operands, isOpen });
     if (given.flags.help) {
-      await writeOut(help);
+      const help = helpText(`keyline ${name}: ${about}`, { usage, flags: known });
+      await writeOut(notes === undefined ? help : `${help}\n${notes}`);
       return 0;
     }
-    const code = await run(given.flags, given.operands);
+    const code = await run(given.flags as Given<Known>, given.operands);
     // A pending read of standard input would keep the process alive until more input comes.
     if (code === INTERRUPTED) process.exit(code);
     return code;
   } catch (error) {
     if (isBrokenPipe(error)) return 1;
     if (!(error instanceof Error)) throw error;
-    const isKnown = error instanceof UsageError || error instanceof KeylineError ||
-      error instanceof ToolError;
+    const isKnown = [UsageError, KeylineError, OpenError, ToolError].some((known) =>
+      error instanceof known
+    );
     const text = isKnown ? error.message : error.stack ?? error.message;
     for (const line of `keyline ${name}: ${text}`.split("\n")) say(line);
     return error instanceof UsageError ? 2 : 1;
@@ -70,18 +90,18 @@ export function say(line: string): void {
   process.stderr.write(`${printable(line)}\n`);
 }
 
-/** Calls `stop` on the first SIGINT; a second one ends the process at once. Use it with `using`. */
-export function onInterrupt(stop: () => void): Disposable {
-  let count = 0;
+/** The first SIGINT stops the work that takes this controller; a second one ends the process at once. */
+export function interruptible(): AbortController & Disposable {
+  const stopping = new AbortController();
   let lastAt = -Infinity;
   const listener = () => {
     if (performance.now() - lastAt < SAME_SIGNAL_MS) return;
     lastAt = performance.now();
-    if (++count > 1) process.exit(INTERRUPTED);
-    stop();
+    if (stopping.signal.aborted) process.exit(INTERRUPTED);
+    stopping.abort();
   };
   process.on("SIGINT", listener);
-  return { [Symbol.dispose]: () => process.off("SIGINT", listener) };
+  return Object.assign(stopping, { [Symbol.dispose]: () => void process.off("SIGINT", listener) });
 }
 
 /** Writes to standard output, and waits for a slow reader. */

@@ -10,6 +10,9 @@ import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 import { printable } from "./printable.ts";
 
+/** The flag of tools that show progress. */
+export const QUIET_FLAG = { help: "show no progress" } as const;
+
 /** Where progress is shown, such as standard error. */
 export interface Screen {
   /** Whether it is a terminal. */
@@ -56,9 +59,17 @@ export class Meter implements Disposable {
     this.#timer?.unref?.();
   }
 
-  /** How long it has run, in milliseconds. */
-  get milliseconds(): number {
-    return this.#options.now() - this.#startedAt;
+  /** How long it has run, in seconds, and not 0. */
+  get #seconds(): number {
+    return Math.max(0.001, (this.#options.now() - this.#startedAt) / 1_000);
+  }
+
+  /** What was done, for the end of a sentence: `2,000 keys in 0.5 s, 4,000/s,`. */
+  summary(): string {
+    const seconds = this.#seconds;
+    return `${counted(this.done, "key")} in ${seconds.toFixed(1)} s, ${
+      grouped(this.done / seconds)
+    }/s,`;
   }
 
   /** Shows the progress now. */
@@ -77,7 +88,7 @@ export class Meter implements Disposable {
   /** Returns the line to show. */
   text(): string {
     const { unit } = this.#options;
-    const seconds = Math.max(0.001, this.milliseconds / 1_000);
+    const seconds = this.#seconds;
     const rate = `${grouped(this.done)} ${unit}, ${grouped(this.done / seconds)}/s`;
     const { fraction } = this;
     if (fraction === undefined) return `${rate}, ${duration(seconds)}`;

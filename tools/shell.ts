@@ -9,12 +9,12 @@
 import process from "node:process";
 import { type Client, KeylineError } from "../client/client.ts";
 import { linesOf, textOf } from "./byte_lines.ts";
-import { runProgram, say, ToolError, writeOut } from "./program.ts";
+import { program, type Run, say, ToolError, writeOut } from "./program.ts";
 import { History } from "./shell_history.ts";
 import { Prompt } from "./shell_prompt.ts";
-import { plainReply, valueReply, worse } from "./shell_reply.ts";
+import { plainReply, valueReply } from "./shell_reply.ts";
 import { nameOf, reach, type Target, TARGET_FLAGS, targetOf } from "./target.ts";
-import { type Flags, helpText } from "../server/settings/flags.ts";
+import type { Flags } from "../server/settings/flags.ts";
 
 const FLAGS = {
   ...TARGET_FLAGS,
@@ -23,17 +23,12 @@ const FLAGS = {
     help: "where the history is kept [.keyline_history in the home folder]",
   },
   "no-history": { help: "keep no history" },
-  "no-color": { help: "show no colors; NO_COLOR does the same" },
-  help: { help: "show this and end", noVariable: true },
 } as const satisfies Flags;
 
-const HELP = helpText("keyline shell: talk to a running server", {
-  usage: "keyline shell [options]\n       keyline shell [options] GET greeting\n" +
-    "       echo 'GET greeting' | keyline shell [options]",
-  flags: FLAGS,
-}) + `
+const NOTES = `\
 On a terminal, Tab completes verbs and keys, the arrows recall earlier lines, Ctrl-C clears the line or
-stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply.
+stops waiting for a reply, and Ctrl-D ends the shell. The exit code is that of the last reply. With the
+variable NO_COLOR there are no colors.
 
 With a request behind the options, that one is sent, and what it asks for is printed: the value, the number,
 or the lines; for a request that asks for nothing, OK. Any other reply goes to standard error.
@@ -61,42 +56,46 @@ interface Outcome {
   readonly code: number;
 }
 
-if (import.meta.main) process.exitCode = await runShell(process.argv.slice(2));
-
 /** Runs the shell; returns the exit code. */
-export function runShell(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "shell",
-    flags: FLAGS,
-    operands: ["REQUEST"],
-    isOpen: true,
-    help: HELP,
-    async run(flags, request) {
-      const target = await targetOf(flags);
-      const reached = await tryToReach(target);
-      if (typeof reached === "number") return reached;
-      await using db = reached;
-      if (request.length > 0) {
-        giveUp(["read", "write", "env"]);
-        return await runOne(db, request.join(" "));
-      }
-      const { stdin, stdout, env } = process;
-      const isDumb = env.TERM === "dumb";
-      if (!stdin.isTTY || !stdout.isTTY || isDumb) {
-        giveUp(["read", "write", "env"]);
-        const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
-        return await runPlain(db, prompt);
-      }
-      const home = env.HOME;
-      const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
-      const history = new History(flags["no-history"] ? undefined : file);
-      const hasColors = !flags["no-color"] && !env.NO_COLOR;
-      giveUp(["write"]);
-      const prompt = await Prompt.open(db, { target, history, hasColors });
-      return await prompt.run();
-    },
-  });
-}
+export const runShell: Run = program({
+  name: "shell",
+  about: "talk to a running server",
+  usage: [
+    "keyline shell [options]",
+    "keyline shell [options] GET greeting",
+    "echo 'GET greeting' | keyline shell [options]",
+  ],
+  flags: FLAGS,
+  operands: ["REQUEST"],
+  isOpen: true,
+  notes: NOTES,
+  async run(flags, request) {
+    const target = await targetOf(flags);
+    const reached = await tryToReach(target);
+    if (typeof reached === "number") return reached;
+    await using db = reached;
+    if (request.length > 0) {
+      giveUp(["read", "write", "env"]);
+      const { text, code } = await askPlain(db, request.join(" "), valueReply);
+      await writeOut(text);
+      return code;
+    }
+    const { stdin, stdout, env } = process;
+    const isDumb = env.TERM === "dumb";
+    if (!stdin.isTTY || !stdout.isTTY || isDumb) {
+      giveUp(["read", "write", "env"]);
+      const prompt = stdin.isTTY && stdout.isTTY ? `${nameOf(target)}> ` : "";
+      return await runPlain(db, prompt);
+    }
+    const home = env.HOME;
+    const file = flags.history ?? (home ? `${home}/.keyline_history` : undefined);
+    const history = new History(flags["no-history"] ? undefined : file);
+    const hasColors = !env.NO_COLOR;
+    giveUp(["write"]);
+    const prompt = await Prompt.open(db, { target, history, hasColors });
+    return await prompt.run();
+  },
+});
 
 /** Connects; returns the exit code if that fails. */
 async function tryToReach(target: Target): Promise<Client | number> {
@@ -107,13 +106,6 @@ async function tryToReach(target: Target): Promise<Client | number> {
     say(`keyline shell: ${error.message}`);
     return error instanceof ToolError ? 2 : 3;
   }
-}
-
-/** Sends one request, and prints its result; returns the exit code. */
-async function runOne(db: Client, line: string): Promise<number> {
-  const outcome = await askPlain(db, line, valueReply);
-  await writeOut(outcome.text);
-  return outcome.code;
 }
 
 /**
@@ -133,7 +125,7 @@ async function runPlain(db: Client, prompt: string): Promise<number> {
     let printed = "";
     for (let next = inFlight.shift(); next !== undefined; next = inFlight.shift()) {
       const { text, code } = await next;
-      worst = worse(worst, code);
+      worst = Math.max(worst, code);
       replied += text.length;
       printed += text;
       if (printed.length < WRITE_SIZE) continue;
@@ -193,3 +185,5 @@ async function askPlain(db: Client, line: string, show = plainReply): Promise<Ou
 function giveUp(names: ("read" | "write" | "env")[]): void {
   for (const name of names) Deno.permissions.revokeSync({ name });
 }
+
+if (import.meta.main) process.exitCode = await runShell(process.argv.slice(2));

@@ -6,7 +6,8 @@
 
 import { openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 
-const LINES_MAX = 1_000;
+/** How many lines are kept. */
+export const HISTORY_LINES_MAX = 1_000;
 /** The longest line to keep, in characters: a pasted value may have megabytes. */
 const LENGTH_MAX = 10_000;
 const OWNER_ONLY = 0o600;
@@ -24,11 +25,11 @@ export class History {
     if (file === undefined) return;
     try {
       const kept = readLines(file);
-      if (kept.length > LINES_MAX * 2) {
-        const text = kept.slice(-LINES_MAX).join("\n") + "\n";
+      if (kept.length > HISTORY_LINES_MAX * 2) {
+        const text = kept.slice(-HISTORY_LINES_MAX).join("\n") + "\n";
         writeFileSync(file, text, { mode: OWNER_ONLY });
       }
-      this.lines = kept.slice(-LINES_MAX).reverse();
+      this.lines = kept.slice(-HISTORY_LINES_MAX).reverse();
       this.#file = openSync(file, "a", OWNER_ONLY);
     } catch {
       // A shell without a history is better than no shell.

@@ -8,7 +8,7 @@ import process from "node:process";
 import { createInterface, type Interface } from "node:readline";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { type Client, KeylineError, type Reply } from "../client/client.ts";
-import { type History, isKept } from "./shell_history.ts";
+import { type History, HISTORY_LINES_MAX, isKept } from "./shell_history.ts";
 import { Keys, StandIns } from "./shell_keys.ts";
 import { Pager } from "./shell_pager.ts";
 import { codeOf, shownError, shownReply } from "./shell_reply.ts";
@@ -25,7 +25,6 @@ export interface PromptOptions {
   readonly hasColors: boolean;
 }
 
-const HISTORY_MAX = 1_000;
 /** How long to wait for the keys of a completion, in milliseconds. */
 const COMPLETE_MS_MAX = 2_000;
 /** How long a reply may take before the user is told that the shell waits, in milliseconds. */
@@ -59,14 +58,16 @@ export class Prompt {
       terminal: true,
       prompt: `${nameOf(options.target)}> `,
       history: options.history.lines.map((line) => this.#standIns.shown(line)),
-      historySize: HISTORY_MAX,
+      historySize: HISTORY_LINES_MAX,
       removeHistoryDuplicates: true,
       completer: (line: string, done: (error: null, found: [string[], string]) => void) => {
-        this.#complete(line).then((found) => {
+        const signal = AbortSignal.timeout(COMPLETE_MS_MAX);
+        const nothing = (): [string[], string] => [[], line];
+        words.complete(line, db, signal).catch(nothing).then((found) => {
           // If the user has typed on, the completion would land in the middle of another word.
           const { line: now, cursor } = this.#lines;
           this.#clearHint();
-          done(null, now.slice(0, cursor) === line ? found : [[], line]);
+          done(null, now.slice(0, cursor) === line ? found : nothing());
           setImmediate(() => this.#showHint());
         });
       },
@@ -168,20 +169,6 @@ export class Prompt {
     this.#lines.write(null, { ctrl: true, name: "e" });
     this.#lines.write(null, { ctrl: true, name: "u" });
     this.#lines.prompt();
-  }
-
-  async #complete(line: string): Promise<[string[], string]> {
-    const nothing: [string[], string] = [[], line];
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<typeof nothing>((resolve) => {
-      timer = setTimeout(() => resolve(nothing), COMPLETE_MS_MAX);
-    });
-    try {
-      return await Promise.race([this.#words.complete(line, this.#db).catch(() => nothing), late]);
-    } finally {
-      // Else the shell could not end before it fires.
-      clearTimeout(timer);
-    }
   }
 
   #showHint(): void {

@@ -32,11 +32,6 @@ export function codeOf({ code }: Reply): number {
   return code >= 500 ? 3 : 2;
 }
 
-/** Returns the worse of two exit codes. */
-export function worse(one: number, other: number): number {
-  return Math.max(one, other);
-}
-
 /** What to print for a reply. */
 export interface Printed {
   /** What goes to standard output. */

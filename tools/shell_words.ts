@@ -49,7 +49,11 @@ export class Words {
   }
 
   /** Returns the words that could replace the last one of a line. Throws what the client throws. */
-  async complete(line: string, db: Client): Promise<[candidates: string[], word: string]> {
+  async complete(
+    line: string,
+    db: Client,
+    signal?: AbortSignal,
+  ): Promise<[candidates: string[], word: string]> {
     const parts = line.trimStart().split(/ +/);
     const word = parts.at(-1)!;
     if (parts.length === 1) return [this.#verbs(word), word];
@@ -57,7 +61,12 @@ export class Words {
     const expected = this.#operations.get(verb)?.words[parts.length - 2]?.replace(/^\[|\]+$/g, "");
     if (expected === "verb") return [this.#verbs(word), word];
     if (expected !== "key" && expected !== "prefix" && expected !== "after") return [[], word];
-    return [await keysFrom(db, word), word];
+    const keys: string[] = [];
+    for await (const key of db.keys(word, { signal })) {
+      if (keys.push(key) >= KEYS_MAX) break;
+    }
+    // On the line that is typed, a key can't be shown otherwise than it is.
+    return [keys.filter((key) => printable(key) === key), word];
   }
 
   /** The verbs that begin with a word, in the case of that word. */
@@ -75,13 +84,4 @@ function balanced(usage: string): string {
   const count = (bracket: string) => usage.split(bracket).length - 1;
   const surplus = count("]") - count("[");
   return surplus > 0 ? usage.slice(0, -surplus) : usage;
-}
-
-async function keysFrom(db: Client, prefix: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const key of db.keys(prefix)) {
-    if (found.push(key) >= KEYS_MAX) break;
-  }
-  // On the line that is typed, a key can't be shown otherwise than it is.
-  return found.filter((key) => printable(key) === key);
 }

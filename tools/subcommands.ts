@@ -5,18 +5,18 @@
  * @module
  */
 
-/** Runs a program and returns its exit code. */
-export type EntryPoint = (args: readonly string[]) => Promise<number>;
+import type { Run } from "./program.ts";
+import { asTyped } from "../server/settings/flags.ts";
 
 /** A subcommand and its arguments. */
 export interface Subcommand {
   /** Runs it; undefined for the server. */
-  readonly run: EntryPoint | undefined;
+  readonly run: Run | undefined;
   /** The arguments after its name. */
   readonly args: readonly string[];
 }
 
-const ENTRY_POINTS = new Map<string, EntryPoint>([
+const ENTRY_POINTS = new Map<string, Run>([
   ["shell", async (args) => await (await import("./shell.ts")).runShell(args)],
   ["import", async (args) => await (await import("./import.ts")).runImport(args)],
   ["top", async (args) => await (await import("./top.ts")).runTop(args)],
@@ -27,19 +27,21 @@ const ENTRY_POINTS = new Map<string, EntryPoint>([
   ["log", async (args) => await (await import("./log.ts")).runLog(args)],
 ]);
 
+const ABOUT: readonly (readonly [call: string, about: string])[] = [
+  ["serve [options]", "the server"],
+  ["shell", "talk to a running server; or one request, as in shell GET key"],
+  ["top", "its statistics, as they come"],
+  ["import < FILE", "store the lines of an export; or --from redis:// or memcached://"],
+  ["export > FILE", "write every key as a line of JSON"],
+  ["backup FILE", "copy the table, even while the server runs"],
+  ["restore FILE", "make a folder of a backup"],
+  ["check FOLDER|FILE", "verify a table or a backup; --salvage copies what is whole"],
+  ["log FOLDER|FILE", "print the records of a log"],
+];
+
 /** What the server's `--help` says about the subcommands. */
-export const SUBCOMMANDS_HELP = `
-Subcommands, each with its own --help:
-  keyline [serve] [options]   the server
-  keyline shell               talk to a running server; or one request: keyline shell GET key
-  keyline top                 its statistics, as they come
-  keyline import < FILE       store the lines of an export; or --from redis:// or memcached://
-  keyline export > FILE       write every key as a line of JSON
-  keyline backup FILE         copy the table, even while the server runs
-  keyline restore FILE        make a folder of a backup
-  keyline check FOLDER|FILE   verify a table or a backup; --salvage copies what is whole
-  keyline log FOLDER|FILE     print the records of a log
-`;
+export const SUBCOMMANDS_HELP: string = "\nSubcommands, each with its own --help:\n" +
+  ABOUT.map(([call, about]) => `  ${asTyped(`keyline ${call}`).padEnd(33)}  ${about}\n`).join("");
 
 /** Returns the subcommand that the first argument names. */
 export function findSubcommand(given: readonly string[]): Subcommand {

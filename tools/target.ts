@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import {
   type Client,
@@ -14,9 +12,9 @@ import {
   DEFAULT_PORT,
   UnauthorizedError,
 } from "../client/client.ts";
-import { textOf } from "./byte_lines.ts";
 import { askHidden } from "./hidden_input.ts";
 import { ToolError } from "./program.ts";
+import { readFirstLine, readSettingFile } from "../server/settings/setting_file.ts";
 import {
   type Flags,
   type Given,
@@ -52,7 +50,10 @@ export type Target = ConnectOptions & {
 
 /** Returns the server that flags name. Asks for the password if told to. Throws UsageError. */
 export async function targetOf(flags: Given<typeof TARGET_FLAGS>): Promise<Target> {
-  const ca = flags.ca === undefined ? undefined : readFile("ca", flags.ca).toString();
+  const ca = flags.ca && readSettingFile(flags.ca, `--ca ${flags.ca}`);
+  if (ca?.includes("BEGIN CERTIFICATE") === false) {
+    throw new UsageError(`Cannot use --ca ${flags.ca}: there is no certificate in it, in PEM.`);
+  }
   return {
     hostname: flags.host,
     port: wholeNumber("--port", flags.port, { min: 1, max: 65_535 }),
@@ -94,7 +95,7 @@ export async function wantsPassword(db: Client): Promise<boolean> {
 }
 
 /** Returns the name of a server for messages. */
-export function nameOf({ hostname, port }: Target): string {
+export function nameOf({ hostname, port }: Pick<Target, "hostname" | "port">): string {
   return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
@@ -105,22 +106,7 @@ export async function passwordOf(
   const file = flags["password-file"];
   if (flags.password) return await askHidden("Password: ");
   if (file === undefined) return process.env.KEYLINE_PASSWORD || undefined;
-  const [line] = textOf(readFile("password-file", file))?.split(/\r?\n/) ?? [];
-  const fault = line === undefined
-    ? "is not UTF-8"
-    : line.trim() === ""
-    ? "has an empty first line"
-    : line.startsWith("\ufeff")
-    ? "begins with a byte order mark: save it without one"
-    : undefined;
-  if (fault === undefined) return line;
-  throw new UsageError(`--password-file ${file} ${fault}.`);
-}
-
-function readFile(flag: string, file: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new UsageError(`Cannot read --${flag} ${file}: ${(error as Error).message}`);
-  }
+  const line = readFirstLine(file, `--password-file ${file}`);
+  if (line.trim() !== "") return line;
+  throw new UsageError(`--password-file ${file} has an empty first line.`);
 }

@@ -10,48 +10,37 @@ import process from "node:process";
 import type { Frame } from "../admin/frame.ts";
 import { eventsOf } from "./event_stream.ts";
 import { FullScreen } from "./full_screen.ts";
-import { onInterrupt, runProgram, ToolError, writeOut } from "./program.ts";
-import { passwordOf, TARGET_FLAGS } from "./target.ts";
+import { interruptible, program, type Run, ToolError, writeOut } from "./program.ts";
+import { nameOf, passwordOf, TARGET_FLAGS } from "./target.ts";
 import { headLine, plainLine, type ServerFacts, Top } from "./top_screen.ts";
-import { type Flags, helpText, wholeNumber } from "../server/settings/flags.ts";
+import { wholeNumber } from "../server/settings/flags.ts";
 
-const FLAGS = {
-  host: TARGET_FLAGS.host,
-  admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
-  password: TARGET_FLAGS.password,
-  "password-file": TARGET_FLAGS["password-file"],
-  help: { help: "show this and end", noVariable: true },
-} as const satisfies Flags;
-
-const HELP = helpText("keyline top: the statistics of a running server, as they come", {
-  usage: "keyline top [options]\n       keyline top [options] | tee top.txt",
-  flags: FLAGS,
-}) + `
-The server must have been started with --admin. q or Ctrl-C ends it.
-`;
 /** How long to wait before retrying a lost connection, in milliseconds. */
 const RETRY_MS = 1_000;
-
-if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));
+/** The server sends a frame a second: after this long without one, it is as good as gone, in milliseconds. */
+const SILENCE_MS = 5_000;
 
 /** Runs top; returns the exit code. */
-export function runTop(args: readonly string[]): Promise<number> {
-  return runProgram(args, {
-    name: "top",
-    flags: FLAGS,
-    help: HELP,
-    async run(flags) {
-      const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
-      const host = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
-      const password = await passwordOf(flags);
-      const source = { url: `http://${host}:${port}/events`, password };
-      const stopping = new AbortController();
-      using _interrupt = onInterrupt(() => stopping.abort());
-      if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
-      return await showScreen(source, stopping);
-    },
-  });
-}
+export const runTop: Run = program({
+  name: "top",
+  about: "the statistics of a running server, as they come",
+  usage: ["keyline top [options]", "keyline top [options] | tee top.txt"],
+  flags: {
+    host: TARGET_FLAGS.host,
+    admin: { hint: "PORT", preset: "9395", help: "its admin port, which --admin opens" },
+    password: TARGET_FLAGS.password,
+    "password-file": TARGET_FLAGS["password-file"],
+  },
+  notes: "The server must have been started with --admin. q or Ctrl-C ends it.\n",
+  async run(flags) {
+    const port = wholeNumber("--admin", flags.admin, { min: 1, max: 65_535 });
+    const name = nameOf({ hostname: flags.host, port });
+    const source = { url: `http://${name}/events`, password: await passwordOf(flags) };
+    using stopping = interruptible();
+    if (!process.stdout.isTTY) return await printLines(source, stopping.signal);
+    return await showScreen(source, stopping);
+  },
+});
 
 /** The source of the frames. */
 interface FrameSource {
@@ -62,8 +51,9 @@ interface FrameSource {
 /** A line a second, until it is stopped or the server ends. */
 async function printLines(source: FrameSource, signal: AbortSignal): Promise<number> {
   try {
+    const events = await open(source, signal);
     await writeOut(headLine());
-    for await (const { event, data } of await open(source, signal)) {
+    for await (const { event, data } of events) {
       if (event === "frame") await writeOut(plainLine(JSON.parse(data) as Frame));
     }
   } catch (error) {
@@ -78,38 +68,46 @@ async function showScreen(source: FrameSource, stopping: AbortController): Promi
   const { signal } = stopping;
   const top = new Top();
   const draw = () => writeOut(top.draw(process.stdout));
-  // What is wrong at the first try is told, instead of a screen.
-  let events = await open(source, signal);
-  using _screen = new FullScreen(() => stopping.abort());
-  const resized = () => void draw();
-  process.stdout.on("resize", resized);
+  // A terminal that has gone also ends the loop.
+  const redraw = () => void draw().catch(() => {});
+  const lose = () => {
+    top.isLost = true;
+    redraw();
+  };
+  let silence: ReturnType<typeof setTimeout> | undefined;
   try {
+    // What is wrong at the first try is told, instead of a screen.
+    let events = await open(source, signal);
+    using _screen = new FullScreen(() => stopping.abort());
+    process.stdout.on("resize", redraw);
     for (;;) {
       for await (const { event, data } of events) {
         if (event === "server") top.server = JSON.parse(data) as ServerFacts;
         if (event === "history") top.replace(JSON.parse(data) as Frame[]);
         if (event === "frame") top.add(JSON.parse(data) as Frame);
+        top.isLost = false;
+        clearTimeout(silence);
+        silence = setTimeout(lose, SILENCE_MS);
         await draw();
       }
-      events = await reopen(source, { signal, onLost: () => (top.isLost = true, draw()) });
-      top.isLost = false;
+      lose();
+      events = await reopen(source, signal);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
     return 0;
   } finally {
-    process.stdout.off("resize", resized);
+    clearTimeout(silence);
+    process.stdout.off("resize", redraw);
   }
 }
 
 async function reopen(
   source: FrameSource,
-  { signal, onLost }: { signal: AbortSignal; onLost: () => Promise<void> },
+  signal: AbortSignal,
 ): Promise<ReturnType<typeof eventsOf>> {
   for (;;) {
-    await onLost();
-    await delay(RETRY_MS);
-    signal.throwIfAborted();
+    await delay(RETRY_MS, undefined, { signal });
     try {
       return await open(source, signal);
     } catch (error) {
@@ -144,3 +142,5 @@ async function open(
       : `${url} answers ${response.status}: ${text.slice(0, 200)}`,
   );
 }
+
+if (import.meta.main) process.exitCode = await runTop(process.argv.slice(2));

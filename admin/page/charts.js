@@ -195,7 +195,13 @@ class Chart {
           ...lines.map(({ width = 1.5, colour }, i) => ({
             stroke: colour ?? COLOURS[i],
             width,
-            points: { show: false },
+            points: {
+              show: false,
+              filter: lonePoints,
+              fill: colour ?? COLOURS[i],
+              width: 0,
+              size: width + 3,
+            },
           })).toReversed(),
         ],
       },
@@ -248,6 +254,13 @@ class LegendItem {
     show(this.#name, name ?? "");
     show(this.#value, format(this.#line.read(frame)));
   }
+}
+
+/** The points without neighbours, which no line shows. */
+function lonePoints(plot, series) {
+  const values = plot.data[series];
+  const isThere = (i) => typeof values[i] === "number";
+  return [...values.keys()].filter((i) => isThere(i) && !isThere(i - 1) && !isThere(i + 1));
 }
 
 /** A line for each of the nine steps between two powers of ten would be all that one sees. */

@@ -65,10 +65,18 @@ export class Passwords {
     return right[0]?.access;
   }
 
+  /** The files to read again, for the log. */
+  get files(): Readonly<Record<string, string>> {
+    const { passwordFile, readerPasswordFile } = this.#settings;
+    return {
+      ...passwordFile !== undefined && { file: passwordFile },
+      ...readerPasswordFile !== undefined && { reader_file: readerPasswordFile },
+    };
+  }
+
   /** Whether there are files to read again. */
   get areInFiles(): boolean {
-    return this.#settings.passwordFile !== undefined ||
-      this.#settings.readerPasswordFile !== undefined;
+    return Object.keys(this.files).length > 0;
   }
 
   /**

@@ -21,7 +21,7 @@ export interface Lines {
   /** For each line, the index of its fault in LINE_FAULTS; undefined if no line has one. */
   readonly faults: Uint8Array | undefined;
   /** When the first of them may be answered, if it waits for the disk; it does so only once. */
-  readonly ready?: Promise<void> | undefined;
+  readonly ready?: Promise<unknown> | undefined;
 }
 
 /** No lines, for joining a turn all the same, so that a promised reply is released with its commit. */
@@ -55,7 +55,7 @@ export function lineAt(
 /** The remaining lines, which stay where they are; undefined if there are none. */
 export function restOf(
   { text, count, isPrintable, faults }: Lines,
-  { taken, from, ready }: { taken: number; from: number; ready?: Promise<void> | undefined },
+  { taken, from, ready }: { taken: number; from: number; ready?: Promise<unknown> | undefined },
 ): Lines | undefined {
   if (taken === count) return undefined;
   return {

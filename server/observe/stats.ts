@@ -9,7 +9,7 @@
  */
 
 import process from "node:process";
-import type { Services } from "../command.ts";
+import type { OperationInfo, Services } from "../command.ts";
 import type { Histogram } from "./histogram.ts";
 
 /** What statistics are read from. */
@@ -51,6 +51,8 @@ export interface StatValues {
   readonly samples: readonly Sample[];
 }
 
+/** The codes that any operation can answer. */
+const COMMON_CODES: ReadonlySet<number> = new Set([400, 401, 500]);
 /** The name of the statistic whose labels are texts, which STATS puts on lines of their own. */
 export const INFO = "info";
 
@@ -328,15 +330,18 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
-/** How many requests of an operation got each code, for those that were given at least once. */
+/**
+ * How many requests of an operation got each code. Those that it can get are counted from 0 on, as Prometheus
+ * advises: a series that begins at 1 shows no increase.
+ */
 function answersOf(
-  { verb, answered }: { verb: string; answered: Float64Array },
+  { verb, command: { replies }, answered }: Pick<OperationInfo, "verb" | "command" | "answered">,
 ): { labels: { operation: string; code: string }; value: number }[] {
   const answers = [];
   // A loop: there are some hundreds of codes that no operation ever gives.
   for (let code = 0; code < answered.length; code++) {
     const value = answered[code]!;
-    if (value === 0) continue;
+    if (value === 0 && !(code in replies) && !COMMON_CODES.has(code)) continue;
     answers.push({ labels: { operation: verb.toLowerCase(), code: String(code) }, value });
   }
   return answers;

@@ -107,15 +107,29 @@ export function variableIn(name: string, variables: Variables): string | undefin
   }
 }
 
-/** A help text: what the program does, how to call it, and its flags. */
-export function helpText(about: string, { usage, flags }: { usage: string; flags: Flags }): string {
+/** The tasks that have other names than their subcommands. */
+const TASKS: ReadonlyMap<string, string> = new Map([["serve", "start"], ["check", "check:table"]]);
+
+/** A command as it is typed here: `keyline export` with the executable, a task in a checkout. */
+export function asTyped(command: string): string {
+  if (Deno.build.standalone) return command;
+  return command.replace(/\bkeyline ([a-z]+)/, (_, name) => `deno task ${TASKS.get(name) ?? name}`);
+}
+
+/** A help text: what the program does, the ways to call it, and its flags. */
+export function helpText(
+  about: string,
+  { usage, flags }: { usage: readonly string[]; flags: Flags },
+): string {
   const rows = Object.entries(flags).map(([name, { hint, preset, help }]) => [
     hint === undefined ? `--${name}` : `--${name} ${hint}`,
     preset === undefined ? help : `${help} [${preset}]`,
   ]);
   const width = Math.max(...rows.map(([flag]) => flag!.length));
   const lines = rows.map(([flag, help]) => `  ${flag!.padEnd(width)}  ${help}\n`);
-  return `${about}\n\nUsage: ${usage}\n\nOptions, with their defaults:\n${lines.join("")}`;
+  return `${about}\n\nUsage: ${
+    usage.map(asTyped).join("\n       ")
+  }\n\nOptions, with their defaults:\n${lines.join("")}`;
 }
 
 /** The bounds of a number, inclusive. */

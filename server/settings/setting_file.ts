@@ -5,7 +5,7 @@
  * @module
  */
 
-import { UsageError } from "./settings.ts";
+import { UsageError } from "./flags.ts";
 
 /** The largest file that a setting may name, in bytes; a chain of certificates has some thousands. */
 const FILE_BYTES_MAX = 1_048_576;

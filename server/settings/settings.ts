@@ -70,7 +70,7 @@ export const OPTIONS = {
 
 /** What `--help` says about the server. */
 export const HELP: string = helpText("Keyline: a key-value server that you can telnet to", {
-  usage: "deno task start [options]",
+  usage: ["keyline serve [options]"],
   flags: OPTIONS,
 }) + `
 Every option but the last three can be set in the environment as well: --max-line is

@@ -122,6 +122,7 @@ export class Batch {
     // AUTH changes its connection, and must not be run twice: nothing that could be cut stands before it.
     if (isOpen && group.requests.length > 0) return false;
     const isSettled = request.reply !== undefined || isOpen;
+    if (!isSettled && !this.#want(request, session)) return false;
     const batched: BatchedRequest = {
       request,
       taken,
@@ -142,14 +143,17 @@ export class Batch {
       group.served = { taken: taken + 1, from: next };
       return reply?.last !== true && session.room > 0;
     };
-    if (!isSettled) {
-      const key = keyOf(request);
-      if (key !== undefined) {
-        this.#options.table.view.want(key, operation!.command.readsValue === true);
-      }
-    }
     const reply = isOpen ? request.reply ?? session.run(request) : request.reply;
     return reply instanceof Promise ? reply.then(end) : end(reply);
+  }
+
+  /** Has the table read what a request asks for. False: it is likely to find no place in this turn. */
+  #want(request: Request, client: object): boolean {
+    const key = keyOf(request);
+    if (key === undefined) return true;
+    const { readsValue, changes } = request.operation!.command;
+    const needsValue = readsValue === true;
+    return this.#options.table.view.want(key, { client, needsValue, changes: changes === true });
   }
 
   /** Ends with the lines of that connection. */

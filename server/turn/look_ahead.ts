@@ -55,9 +55,15 @@ export class LookAhead {
     return this.#requests[index - this.#first]!;
   }
 
-  /** When the value that this request asks for will be in memory; undefined if there is nothing to wait for. */
-  readAt(index: number): Promise<void> | undefined {
-    return this.#reads.size === 0 ? undefined : this.#reads.get(index);
+  /**
+   * When the value that this request asks for will be in memory, and with it those that are being read for the
+   * requests after it, up to an index; undefined if this one has nothing to wait for.
+   */
+  readsAt(index: number, to: number): Promise<unknown> | undefined {
+    if (this.#reads.size === 0 || !this.#reads.has(index)) return undefined;
+    const reads: Promise<void>[] = [];
+    for (const [i, read] of this.#reads) if (i >= index && i < to) reads.push(read);
+    return Promise.all(reads);
   }
 
   #prepareNext(): void {

@@ -167,13 +167,13 @@ export class Turn implements Turns {
     // How many of them the stopwatch knows: it is told of many at a time.
     let counted = 0;
     let last: Request | undefined;
-    let ready: Promise<void> | undefined;
+    let ready: Promise<unknown> | undefined;
     while (taken < count) {
       const request = this.#ahead.at(first + taken);
       // A value that was waited for must not be waited for again. The other sessions continue
       // meanwhile.
       const hasWaited = lines.ready !== undefined && taken === 0;
-      ready = hasWaited ? undefined : this.#ahead.readAt(first + taken);
+      ready = hasWaited ? undefined : this.#ahead.readsAt(first + taken, first + count);
       if (ready !== undefined) break;
       const isAlone = isTimedAlone(request);
       if (isAlone) {

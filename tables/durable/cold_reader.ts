@@ -2,13 +2,13 @@
  * Reads values that are not in memory from the log. No byte is trusted without its checksum: a record that is
  * damaged, or not the one that memory expects, is an error for its key, never a value.
  *
- * A read from the system's page cache is done synchronously, in a few microseconds. If reads turn out to wait
- * for the disk, those known ahead are begun together, and hold up no other client.
+ * A read from the system's page cache is done synchronously, in a few microseconds. While reads turn out to
+ * wait for the disk, those known ahead are begun together, and hold up no other client.
  *
  * @module
  */
 
-import { readChange } from "../change.ts";
+import { type Change, readChange } from "../change.ts";
 import { NO_REF } from "../memtable/arena.ts";
 import type { Memtable } from "../memtable/memtable.ts";
 import type { Report } from "../report.ts";
@@ -27,13 +27,18 @@ export interface ColdReaderParts {
   readonly report: Report;
 }
 
-/** A read that takes longer than this has waited for the disk, in milliseconds. */
-const SLOW_MS = 0.1;
-/** After how many reads ahead to try again whether one is fast. */
-const AHEAD_READS = 4_096;
-/** How many reads ahead may be under way, and for how many bytes. */
-const READS_MAX = 1_024;
+/**
+ * Reads that take longer than this on average wait for the disk, in milliseconds. No read counts for more than
+ * twice that, so that one from the page cache that was interrupted does not decide alone.
+ */
+const SLOW_MS = 0.02;
+/** Of about how many reads that is the average. */
+const AVERAGED_READS = 8;
+/** One read in so many is not begun ahead, to see whether reads still wait for the disk. */
+const READS_A_PROBE = 1_024;
+/** For how many bytes reads ahead may be under way, where each counts for at least so many. */
 const READING_BYTES_MAX = 16 << 20;
+const READ_BYTES_MIN = 4_096;
 /** How many damaged places are logged one by one: a dying disk may have one for each value. */
 const DAMAGE_REPORTS_MAX = 100;
 
@@ -44,8 +49,10 @@ export class ColdReader {
   readonly #reads = new Map<number, Promise<void>>();
   /** For how many bytes they are. */
   #readingBytes = 0;
-  /** How many more reads to begin ahead, after one has waited for the disk. */
-  #ahead = 0;
+  /** How long a synchronous read takes on average. */
+  #averageMs = 0;
+  /** How many reads were begun ahead or left for a probe. */
+  #aheadCount = 0;
   /** The places of damage that were reported. */
   readonly #damaged = new Set<number>();
   /** How many values it has read. */
@@ -82,8 +89,9 @@ export class ColdReader {
       // One unreadable sector is no reason to end the table: everything else may be readable.
       throw this.#damage(place, new TableError("the value can't be read from the disk", { cause }));
     }
-    if (performance.now() - startedAt > SLOW_MS) this.#ahead = AHEAD_READS;
-    const value = this.#valueIn(memory, length, ref);
+    const ms = Math.min(performance.now() - startedAt, 2 * SLOW_MS);
+    this.#averageMs += (ms - this.#averageMs) / AVERAGED_READS;
+    const value = this.#valueIn(this.#changeIn(memory, length, place), ref);
     if (value !== undefined) return value;
     throw this.#damage(place, new TableError("the value is damaged on the disk"));
   }
@@ -104,34 +112,33 @@ export class ColdReader {
   /** Begins to read a cold record, if reads wait for the disk. */
   readAhead(ref: number): void {
     const place = this.#parts.memtable.records.place(ref);
-    const isFull = this.#reads.size >= READS_MAX || this.#readingBytes >= READING_BYTES_MAX;
-    if (this.#ahead === 0 || isFull || this.#reads.has(place)) return;
+    const isFull = this.#readingBytes >= READING_BYTES_MAX;
+    if (this.#averageMs <= SLOW_MS || isFull || this.#reads.has(place)) return;
+    if (++this.#aheadCount % READS_A_PROBE === 0) return;
     const size = this.#sizeOf(ref);
-    this.#ahead--;
-    this.#readingBytes += size;
-    const read = this.#readLater(ref, place).finally(() => {
+    const counted = Math.max(READ_BYTES_MIN, size);
+    this.#readingBytes += counted;
+    const read = this.#readLater(place, size).finally(() => {
       this.#reads.delete(place);
-      this.#readingBytes -= size;
+      this.#readingBytes -= counted;
     });
     this.#reads.set(place, read);
   }
 
-  async #readLater(ref: number, place: number): Promise<void> {
-    const { log, memtable } = this.#parts;
-    const memory = new Memory(this.#sizeOf(ref));
-    const key = Text.from(memtable.records.key(ref).toBytes().slice());
+  async #readLater(place: number, size: number): Promise<void> {
+    const { log, memtable, memtable: { records } } = this.#parts;
+    const memory = new Memory(size);
     try {
       const length = await log.readLater(memory.bytes, place);
+      const change = this.#changeIn(memory, length, place);
+      const ref = change === undefined ? NO_REF : memtable.find(change.key);
       // The key may have been changed, moved in the log or read by others meanwhile.
-      const now = memtable.find(key);
-      const isSame = now !== NO_REF && memtable.records.place(now) === place &&
-        memtable.records.isCold(now);
-      if (!isSame) return;
-      const value = this.#valueIn(memory, length, now);
+      if (ref === NO_REF || records.place(ref) !== place || !records.isCold(ref)) return;
+      const value = this.#valueIn(change, ref);
       if (value === undefined) return;
       this.count++;
-      const warmed = memtable.warm(now, value);
-      if (warmed !== NO_REF) memtable.records.setRecent(warmed, true);
+      const warmed = memtable.warm(ref, value);
+      if (warmed !== NO_REF) records.setRecent(warmed, true);
     } catch {
       // The request will read it itself, and report the error.
     }
@@ -142,16 +149,20 @@ export class ColdReader {
     return recordBytes(records.keyLength(ref), records.valueLength(ref), records.expiresAt(ref));
   }
 
-  /** The value in the bytes of a record; undefined if they are not the record that memory expects. */
-  #valueIn(memory: Memory, length: number, ref: number): Text | undefined {
-    const { log, memtable: { records } } = this.#parts;
-    const place = records.place(ref);
-    const segment = log.segmentAt(place);
+  /** The change of the record at this place, in bytes that were read; undefined if it is not whole. */
+  #changeIn(memory: Memory, length: number, place: number): Change | undefined {
+    const segment = this.#parts.log.segmentAt(place);
     const size = memory.bytes.length;
     const isWhole = segment !== undefined && length === size &&
       recordBytesAt(memory, 0, size) === size && isWholeRecord(memory, 0, segment.seed);
-    if (!isWhole) return undefined;
-    const { key, value, version, expiresAt } = readChange(memory, changeIn(0));
+    return isWhole ? readChange(memory, changeIn(0)) : undefined;
+  }
+
+  /** The value of a change; undefined if it is not what memory expects of a record. */
+  #valueIn(change: Change | undefined, ref: number): Text | undefined {
+    if (change === undefined) return undefined;
+    const { key, value, version, expiresAt } = change;
+    const { records } = this.#parts.memtable;
     const isSame = version === records.version(ref) && expiresAt === records.expiresAt(ref) &&
       value.length === records.valueLength(ref) && compareTexts(key, records.key(ref)) === 0;
     return isSame ? value : undefined;

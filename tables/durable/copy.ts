@@ -9,8 +9,8 @@
  */
 
 import { NO_REF } from "../memtable/arena.ts";
-import { messageOf, OpenError } from "./errors.ts";
-import { FolderLock } from "./folder_lock.ts";
+import { checkCommand, messageOf, OpenError, orElsewhere } from "./errors.ts";
+import { FolderLock, NOTE_NAME } from "./folder_lock.ts";
 import { type Damage, Inspection, type Progress, type Steps } from "./inspection.ts";
 import { findChain } from "./log/chain.ts";
 import { openFile, type PositionedFile } from "./log/file.ts";
@@ -23,7 +23,6 @@ import { LOG_NAME, newSalt, STATE_NAME } from "./table_folder.ts";
 
 /** The size of a turn of a copy, in bytes. */
 const TURN_BYTES = 1_048_576;
-const NOTE_NAME = "keyline.lock";
 /** How many versions lost changes may have been given: none of them may be given again. */
 const LOST_VERSIONS_MAX = 2 ** 32;
 
@@ -40,9 +39,9 @@ export interface Copied {
 /** Copies the table in a folder to a new file. Throws OpenError, and then leaves no file. */
 export function* backUp(folder: string, path: string): Steps<Copied> {
   try {
-    using source = openReadOnly(folder);
+    using source = orElsewhere(() => openReadOnly(folder));
     return yield* makeFile(path, function* (target) {
-      const found = yield* part(inspectWhole(source), { from: 0, to: 1 / 3 });
+      const found = yield* part(inspectWhole(source, folder), { from: 0, to: 1 / 3 });
       const seal = (state: TableState, bytes: number) =>
         writeState(partOf(target, { from: bytes }), state);
       return yield* part(copyTo(target, { found, seal }), { from: 1 / 3, to: 1 });
@@ -56,7 +55,8 @@ export function* backUp(folder: string, path: string): Steps<Copied> {
 export function* restore(path: string, folder: string): Steps<Copied> {
   try {
     using source = openReadOnly(path);
-    return yield* copyToFolder(folder, inspectWhole(source));
+    using _lock = orElsewhere(() => new FolderLock(folder, { mustBeEmpty: true }));
+    return yield* copyToFolder(folder, inspectWhole(source, path));
   } catch (error) {
     throw explained(`restore ${path} to ${folder}`, error);
   }
@@ -69,6 +69,7 @@ export function* restore(path: string, folder: string): Steps<Copied> {
 export function* salvage(path: string, folder: string): Steps<Copied> {
   try {
     using source = openReadOnly(path);
+    using _lock = new FolderLock(folder, { mustBeEmpty: true });
     return yield* copyToFolder(folder, Inspection.of(source));
   } catch (error) {
     throw explained(`salvage ${path} to ${folder}`, error);
@@ -84,14 +85,17 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
 }
 
 /** Inspects a table, and refuses one that is damaged. */
-function* inspectWhole(source: ReadOnlyTable): Steps<Inspection> {
+function* inspectWhole(source: ReadOnlyTable, path: string): Steps<Inspection> {
   const found = yield* Inspection.of(source);
   if (found.damage.length === 0) return found;
-  throw new Error(`${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}`);
+  throw new Error(
+    `${source.log.path} is damaged: ${describeDamage(found.damage[0]!)}; ` +
+      `see what is whole with \`${checkCommand(path)}\`.`,
+  );
 }
 
+/** Copies what is found to a folder that is empty and locked. */
 function* copyToFolder(folder: string, inspecting: Steps<Inspection>): Steps<Copied> {
-  using _lock = new FolderLock(folder, { mustBeEmpty: true });
   const [logPath, statePath] = [`${folder}/${LOG_NAME}`, `${folder}/${STATE_NAME}`];
   let isDone = false;
   try {

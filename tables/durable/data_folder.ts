@@ -27,7 +27,7 @@ export function prepareDataFolder(folder: string): void {
   if (((mode ?? 0) & WRITE_BY_OTHERS) !== 0) {
     throw new OpenError(
       `Cannot open the table in ${folder}: other users may write to this folder, and so replace ` +
-        `its files. Forbid it with: chmod go-w ${folder}`,
+        `its files. Forbid it with \`chmod go-w ${folder}\`.`,
     );
   }
   for (const { name } of Deno.readDirSync(folder)) {

@@ -29,6 +29,8 @@ export interface Disk {
 
 /** A lock that is held until it is disposed of. */
 export interface HeldLock extends Disposable {
+  /** Which process had a table open in the folder before; "" if none ever had. */
+  readonly holderBefore: string;
   /** Names this process to others that find the folder locked. */
   nameHolder(): void;
 }

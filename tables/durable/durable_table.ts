@@ -22,14 +22,14 @@ import {
 import { asText, compareTexts, type Text, type TextLike } from "../text.ts";
 import { ColdReader } from "./cold_reader.ts";
 import type { Disk } from "./disk.ts";
-import { assertThat, DiskFullError, tableError } from "./errors.ts";
+import { assertThat, DiskFullError, elsewhere, tableError } from "./errors.ts";
 import { Faults } from "./faults.ts";
 import { DamageError } from "./log/chain.ts";
 import { Compactor } from "./log/compactor.ts";
 import { recordBytes } from "./log/format.ts";
 import { load } from "./log/load.ts";
 import { Log, type Moved } from "./log/log.ts";
-import { openErrorOf, TableFolder } from "./table_folder.ts";
+import { asOpenError, TableFolder } from "./table_folder.ts";
 
 /** How many bytes compaction reads for each one that is committed: at first, and if that is not enough. */
 const COMPACT_SHARES = [2, 6] as const;
@@ -127,7 +127,7 @@ export class DurableTable implements Table {
       if (records > 0) report("info", "The log was read", { records, seconds });
     } catch (error) {
       this.#folder[Symbol.dispose]();
-      throw openErrorOf(this.#folder.log.path, error);
+      throw elsewhere(asOpenError(this.#folder.log.path, error));
     }
   }
 

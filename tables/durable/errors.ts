@@ -9,6 +9,25 @@ import { TableError } from "../table.ts";
 /** The server can't start with this folder. The message names the file and says how to fix it. */
 export class OpenError extends Error {}
 
+/** What to type to see what is whole in a folder or a backup. */
+export function checkCommand(path: string): string {
+  return `${Deno.build.standalone ? "keyline check" : "deno task check:table"} ${path}`;
+}
+
+/** Opens a folder that was chosen with --data. Its OpenError says how to choose another. */
+export function orElsewhere<Result>(open: () => Result): Result {
+  try {
+    return open();
+  } catch (error) {
+    throw error instanceof OpenError ? elsewhere(error) : error;
+  }
+}
+
+/** The OpenError of a folder that was chosen with --data, which also says how to choose another. */
+export function elsewhere(cause: OpenError): OpenError {
+  return new OpenError(`${cause.message} To use another folder, add --data FOLDER.`, { cause });
+}
+
 /** The disk is full. This passes once there is room again. */
 export class DiskFullError extends TableError {
   /** Tells clients what still works. */

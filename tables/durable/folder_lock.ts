@@ -10,10 +10,13 @@
 import { openDataFile, prepareDataFolder } from "./data_folder.ts";
 import { messageOf, OpenError } from "./errors.ts";
 
-const NOTE_NAME = "keyline.lock";
+/** The name of the file that names the holder. */
+export const NOTE_NAME = "keyline.lock";
 
 /** A lock on a folder. */
 export class FolderLock implements Disposable {
+  /** Which process had a table open in the folder before; "" if none ever had. */
+  readonly holderBefore: string;
   readonly #note: Deno.FsFile;
   /** What is locked. */
   readonly #locked: Deno.FsFile;
@@ -25,7 +28,7 @@ export class FolderLock implements Disposable {
   constructor(folder: string, { mustBeEmpty = false } = {}) {
     try {
       prepareDataFolder(folder);
-      if (mustBeEmpty && !isEmpty(folder)) throw new Error("it is not empty");
+      if (mustBeEmpty && !isEmpty(folder)) throw new OpenError(`${folder} is not empty.`);
       this.#note = openDataFile(`${folder}/${NOTE_NAME}`);
       // Windows opens no folders.
       this.#locked = Deno.build.os === "windows" ? this.#note : Deno.openSync(folder);
@@ -33,16 +36,17 @@ export class FolderLock implements Disposable {
       if (error instanceof OpenError) throw error;
       throw new OpenError(
         `Cannot open the table in ${folder}: ${messageOf(error)}. ` +
-          "Make it a folder that this user can write to, or choose another one with --data.",
+          "Make it a folder that this user can write to.",
         { cause: error },
       );
     }
-    if (this.#locked.tryLockSync(true)) return;
     const holder = Deno.readTextFileSync(`${folder}/${NOTE_NAME}`).trim();
+    this.holderBefore = holder;
+    if (this.#locked.tryLockSync(true)) return;
     this.#close();
     throw new OpenError(
       `Cannot open the table in ${folder}: ${holder || "another process"} is using it. ` +
-        "Stop that one, or choose another folder with --data.",
+        "Stop that one.",
     );
   }
 

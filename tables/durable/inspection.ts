@@ -61,6 +61,8 @@ export class Inspection {
   readonly damage: Damage[] = [];
   /** The keys whose newest record is lost, with its place, or the place of the index that names it. */
   readonly lost = new Map<string, number>();
+  /** Whether more may be lost, of which nothing says what it was. */
+  mayHaveLostMore = false;
   /** The last version that the table is known to have given. */
   version = 0;
   /** The sequence number of the last turn. */
@@ -86,7 +88,7 @@ export class Inspection {
         const { segments } = chainOf(table, identity);
         this.#survey = { segments, missing: [], headless: new Set() };
       } catch (error) {
-        if (!(error instanceof DamageError || error instanceof OpenError)) throw error;
+        if (!(error instanceof DamageError)) throw error;
         this.#chainError = error.message;
         this.#survey = survey(log, identity);
       }
@@ -96,7 +98,8 @@ export class Inspection {
       if (!(error instanceof DamageError)) throw error;
       throw new OpenError(`Cannot read ${log.path}: ${error.message}`, { cause: error });
     }
-    if (stateError !== undefined) this.#note(undefined, stateError);
+    // Without the state, nothing says where the log ended.
+    if (stateError !== undefined) this.#noteLoss(undefined, stateError, undefined);
   }
 
   /** Reads everything. */
@@ -124,7 +127,8 @@ export class Inspection {
       const last = this.#lastSequenceOf(i);
       if (last === segment.header.sequence) continue;
       memory = readSegment(this.#table.log, segment, memory);
-      const isEndKnown = this.#chainError === undefined && segment === this.segments.at(-1);
+      const isEndKnown = this.#chainError === undefined && !this.#table.isCut &&
+        segment === this.segments.at(-1);
       const end = isEndKnown ? segment.end : size;
       for (const piece of piecesOf(memory, { seed, end, last })) yield { segment, piece };
     }
@@ -159,21 +163,17 @@ export class Inspection {
       }
     }
     if (reading !== undefined) this.#leave(reading);
-    this.#noteMissing({ from: this.segments.at(-1)?.number ?? 0, to: Infinity });
+    this.#noteMissing({ from: this.segments.at(-1)?.number ?? 0 });
     this.#compareState();
     if (this.#chainError !== undefined && this.damage.length === 0) {
-      this.#note(undefined, this.#chainError);
+      this.#noteLoss(undefined, this.#chainError, undefined);
     }
   }
 
   #enter(segment: Segment): SegmentReading {
     while (this.segments[this.#position] !== segment) this.#position++;
     const before = this.segments[this.#position - 1]?.number ?? 0;
-    this.#noteMissing({ from: before, to: segment.number });
-    if (this.#survey.missing.includes(segment.number - 1)) {
-      const entries = readIndex(this.#table.log, segment) ?? [];
-      for (const each of entries) this.#lose(each, segment.start + segment.header.index);
-    }
+    this.#noteMissing({ from: before, next: segment });
     if (this.#survey.headless.has(segment)) {
       this.#note(segment.start, `the header of segment ${segment.number} can't be read`);
     }
@@ -186,10 +186,19 @@ export class Inspection {
     };
   }
 
-  #noteMissing({ from, to }: { from: number; to: number }): void {
+  /** Notes the segments that are missing between two. The second may have the index of the last of them. */
+  #noteMissing({ from, next }: { from: number; next?: Segment }): void {
     for (const number of this.#survey.missing) {
-      if (number < from || number > to) continue;
-      this.#note(undefined, `segment ${number} is missing`);
+      if (number < from || number > (next?.number ?? Infinity)) continue;
+      const entries = number + 1 === next?.number ? readIndex(this.#table.log, next) : undefined;
+      this.#noteLoss(
+        undefined,
+        `segment ${number} is missing`,
+        entries && {
+          changes: entries,
+          place: next!.start + next!.header.index,
+        },
+      );
       this.#isGap = true;
     }
   }
@@ -198,7 +207,7 @@ export class Inspection {
     const { sequence, version, offset, length } = turn;
     if (!this.#isGap && sequence !== this.sequence + 1) {
       const why = `turns ${this.sequence + 1} to ${sequence - 1} are missing`;
-      this.#note(reading.segment.start + offset, why);
+      this.#noteLoss(reading.segment.start + offset, why, undefined);
     }
     this.#isGap = false;
     this.sequence = sequence;
@@ -224,16 +233,16 @@ export class Inspection {
     reading.end = Math.max(reading.end, end);
     if (what === "turn") this.#isGap = true;
     // The index knows what was there; without one, the record itself may name its key.
-    const changes = what === "records"
+    const changes = index.within(offset, end) ?? (change === undefined ? undefined : [change]);
+    const named = what === "records"
       ? []
-      : (index.within(offset, end) ?? (change === undefined ? [] : [change]))
-        .filter(({ kind }) => kind !== INDEX_KIND);
-    for (const each of changes) this.#lose(each, place);
-    const [first] = changes;
-    const others = changes.length > 1 ? ` and ${changes.length - 1} more` : "";
+      : changes?.filter(({ kind }) => kind !== INDEX_KIND) ?? [];
+    const [first] = named;
+    const others = named.length > 1 ? ` and ${named.length - 1} more` : "";
     const whose = first === undefined ? "" : `, of ${first.key}${others}`;
     const bytes = `${end - offset} bytes of segment ${segment.number}`;
-    this.#note(place, `${WHAT[what]} (${bytes}${whose})`);
+    const why = `${WHAT[what]} (${bytes}${whose})`;
+    this.#noteLoss(place, why, changes && { changes: named, place });
   }
 
   /** Notes a lost record: the one that it replaced must not be taken for the newest of its key. */
@@ -263,8 +272,9 @@ export class Inspection {
     if (lastSequence === undefined) return;
     if (last?.sequence !== lastSequence) {
       const place = segment.start + end;
-      for (const each of index.within(end, Infinity) ?? []) this.#lose(each, place);
-      this.#note(place, `the end of segment ${segment.number} can't be read`);
+      const changes = index.within(end, Infinity);
+      const why = `the end of segment ${segment.number} can't be read`;
+      this.#noteLoss(place, why, changes && { changes, place });
       this.#isGap = true;
       return;
     }
@@ -282,10 +292,9 @@ export class Inspection {
     const { sequence, isClosed } = state;
     const last = this.segments.at(-1);
     if (this.sequence < sequence) {
-      this.#note(
-        last && last.start + last.end,
-        `the last turns are missing: turn ${sequence} was committed, and ${this.sequence} is the last here`,
-      );
+      const why = `the last turns are missing: turn ${sequence} was committed, and ` +
+        `${this.sequence} is the last here`;
+      this.#noteLoss(last && last.start + last.end, why, undefined);
     } else if (isClosed && this.sequence > sequence) {
       const why = `the state is older than the log: the table was closed after turn ${sequence}, ` +
         `and turn ${this.sequence} is there`;
@@ -293,9 +302,23 @@ export class Inspection {
     }
   }
 
+  /** Notes damage with what was lost by it, and the place that names it; undefined if nothing says what. */
+  #noteLoss(offset: number | undefined, why: string, lost: Lost | undefined): void {
+    if (lost === undefined) this.mayHaveLostMore = true;
+    else for (const each of lost.changes) this.#lose(each, lost.place);
+    this.#note(offset, why);
+  }
+
   #note(offset: number | undefined, why: string): void {
     this.damage.push({ offset, why });
   }
+}
+
+/** Changes that are lost. */
+interface Lost {
+  readonly changes: readonly Pick<Change, "kind" | "key">[];
+  /** Where they are named, in bytes. */
+  readonly place: number;
 }
 
 /** A segment that is being read. */

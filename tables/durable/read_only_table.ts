@@ -29,6 +29,8 @@ export interface ReadOnlyTable extends Disposable {
   readonly state: TableState | undefined;
   /** Why it is lost. */
   readonly stateError: string | undefined;
+  /** Whether the end of the log is lost with it, so that what is there of its last turn counts. */
+  readonly isCut?: boolean;
 }
 
 /** Opens the table in a folder or in a backup. Throws OpenError. */
@@ -37,11 +39,14 @@ export function openReadOnly(path: string): ReadOnlyTable {
     return Deno.statSync(path).isDirectory ? openFolder(path) : openBackup(path);
   } catch (error) {
     if (error instanceof OpenError) throw error;
-    throw new OpenError(`Cannot read ${path}: ${messageOf(error)}`, { cause: error });
+    const why = error instanceof Deno.errors.NotFound
+      ? "there is no such file or folder"
+      : messageOf(error);
+    throw new OpenError(`Cannot read ${path}: ${why}.`, { cause: error });
   }
 }
 
-/** Finds the chain of a table. Throws DamageError and OpenError. */
+/** Finds the chain of a table. Throws DamageError. */
 export function chainOf({ log, state }: ReadOnlyTable, identity: Identity): Chain {
   for (let attempt = 1;; attempt++) {
     try {
@@ -49,8 +54,7 @@ export function chainOf({ log, state }: ReadOnlyTable, identity: Identity): Chai
         ? findChain(log, identity)
         : checkedChain(log, new StateFile(log, state));
     } catch (error) {
-      const isDamage = error instanceof DamageError || error instanceof OpenError;
-      if (!isDamage || attempt === ATTEMPTS) throw error;
+      if (!(error instanceof DamageError) || attempt === ATTEMPTS) throw error;
     }
   }
 }
@@ -123,12 +127,16 @@ function openBackup(path: string): ReadOnlyTable {
   const { state, stateError } = stateOf(() => {
     const found = StateFile.read(partOf(file, { from: end }));
     if (found !== undefined) return found;
-    throw new OpenError(
-      `Cannot open ${path}: it does not end as a backup does; was it copied as a whole?`,
-    );
+    throw new OpenError("it does not end as a backup does: it was cut, or not copied as a whole");
   });
   const log = state === undefined ? file : partOf(file, { from: 0, to: end });
-  return { log, state: state?.state, stateError, [Symbol.dispose]: () => file.close() };
+  return {
+    log,
+    state: state?.state,
+    stateError,
+    isCut: state === undefined,
+    [Symbol.dispose]: () => file.close(),
+  };
 }
 
 function stateOf(

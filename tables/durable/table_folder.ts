@@ -6,7 +6,15 @@
  */
 
 import { type CopyWatch, type Disk, type HeldLock, SYSTEM_DISK } from "./disk.ts";
-import { isDiskFull, messageOf, OpenError } from "./errors.ts";
+import {
+  checkCommand,
+  elsewhere,
+  isDiskFull,
+  messageOf,
+  OpenError,
+  orElsewhere,
+} from "./errors.ts";
+import { NOTE_NAME } from "./folder_lock.ts";
 import { type Chain, DamageError, findChain } from "./log/chain.ts";
 import type { PositionedFile } from "./log/file.ts";
 import { SEGMENT_HEADER_BYTES, SLOT_BYTES } from "./log/format.ts";
@@ -22,6 +30,8 @@ export const LOG_NAME = "keyline.log";
 export const STATE_NAME = "keyline.state";
 /** What a file is called until it is whole. */
 const NEW_SUFFIX = ".new";
+/** How many values may be read from the disk at a time. Twice as many are a tenth faster, but delay others twice as long. */
+const READERS = 8;
 /** How much is read at a time of a log that may be new, in bytes. */
 const READ_BYTES = 65_536;
 /** Files of earlier versions, which kept the table in SQLite. */
@@ -42,7 +52,11 @@ export class TableFolder implements Disposable {
     this.#lock = lock;
     this.log = log;
     this.state = state;
-    this.chain = checkedChain(log, state);
+    try {
+      this.chain = checkedChain(log, state);
+    } catch (error) {
+      throw asOpenError(log.path, error);
+    }
     this.#copies = disk.watchCopies(log.path);
   }
 
@@ -51,17 +65,17 @@ export class TableFolder implements Disposable {
     folder: string,
     { slotBytes = SLOT_BYTES, disk = SYSTEM_DISK }: { slotBytes?: number; disk?: Disk } = {},
   ): TableFolder {
-    const lock = disk.lock(folder);
+    const lock = orElsewhere(() => disk.lock(folder));
     try {
       refuseOld(folder, disk);
-      if (isNew(folder, disk)) create(folder, slotBytes, disk);
+      if (isNew(folder, disk, lock)) create(folder, slotBytes, disk);
       // Each time: a start that made them may have been killed before it came here.
       disk.syncFolder(folder);
       disk.syncFolder(`${folder}/..`);
       return openIn(folder, { disk, lock }, (parts) => new TableFolder(parts));
     } catch (error) {
       lock[Symbol.dispose]();
-      throw openErrorOf(folder, error);
+      throw elsewhere(asOpenError(folder, error));
     }
   }
 
@@ -84,32 +98,22 @@ export class TableFolder implements Disposable {
   }
 }
 
-/** The chain of a log that is whole according to its state. Throws OpenError. */
+/** The chain of a log that is whole according to its state. Throws DamageError, and errors of the system. */
 export function checkedChain(log: PositionedFile, { state }: StateFile): Chain {
-  const chain = asOpenError(log.path, () => findChain(log, state));
+  const chain = findChain(log, state);
   const last = chain.last?.header.sequence ?? 0;
   if (last < state.sequence) {
     const offset = chain.segments.at(-1)!.start + chain.segments.at(-1)!.end;
-    throw damaged(
-      log.path,
-      `its last turns are missing: it ends at byte ${offset} with turn ${last}, but turn ` +
-        `${state.sequence} was committed`,
+    throw new DamageError(
+      offset,
+      `its last turns are missing: it ends with turn ${last}, but turn ${state.sequence} was committed`,
     );
   }
   return chain;
 }
 
-/** Runs a function that reads a log, and turns its errors into an OpenError that names the file. */
-export function asOpenError<Result>(path: string, read: () => Result): Result {
-  try {
-    return read();
-  } catch (error) {
-    throw openErrorOf(path, error);
-  }
-}
-
 /** The OpenError for an error from reading or writing this file. */
-export function openErrorOf(path: string, error: unknown): OpenError {
+export function asOpenError(path: string, error: unknown): OpenError {
   if (error instanceof OpenError) return error;
   return error instanceof DamageError ? damaged(path, error.message) : cannotOpen(path, error);
 }
@@ -118,6 +122,8 @@ export function openErrorOf(path: string, error: unknown): OpenError {
 export interface FileOptions {
   /** Whether only to read it. */
   readonly isReadOnly?: boolean;
+  /** How many asynchronous reads may take place at a time. */
+  readonly readers?: number;
   /** The disk that the folder is on. */
   readonly disk?: Disk;
 }
@@ -143,7 +149,7 @@ export function refuseOld(folder: string, disk = SYSTEM_DISK): void {
   if (old === undefined) return;
   throw new OpenError(
     `Cannot open the table in ${folder}: ${old} is of an earlier version, which kept the table in SQLite. ` +
-      "Start that version with it, export its keys, and import them here; or choose another folder with --data.",
+      "Start that version with it, export its keys, and import them here.",
   );
 }
 
@@ -181,9 +187,17 @@ function makeFile(path: string, disk: Disk, fill: (file: PositionedFile) => void
 }
 
 /** Whether there is no table yet, or one whose creation was cut short before it could be used. */
-function isNew(folder: string, disk: Disk): boolean {
+function isNew(folder: string, disk: Disk, { holderBefore }: HeldLock): boolean {
   if (disk.has(`${folder}/${STATE_NAME}`)) return false;
-  if (!disk.has(`${folder}/${LOG_NAME}`)) return true;
+  if (!disk.has(`${folder}/${LOG_NAME}`)) {
+    // A process names itself once it has a table.
+    if (holderBefore === "") return true;
+    throw new OpenError(
+      `Cannot open the table in ${folder}: its files are missing, but ${holderBefore} had it open. Nothing ` +
+        `was changed: put ${LOG_NAME} and ${STATE_NAME} back, restore a backup, or remove ${NOTE_NAME} to ` +
+        "begin with an empty table.",
+    );
+  }
   const log = openLog(folder, { isReadOnly: true, disk });
   try {
     const { last, segments } = findChain(log);
@@ -223,7 +237,7 @@ function openIn<Result>(
 ): Result {
   const state = openState(folder, { disk });
   try {
-    const log = openLog(folder, { disk });
+    const log = openLog(folder, { disk, readers: READERS });
     try {
       return make({ disk, lock, log, state });
     } catch (error) {
@@ -238,10 +252,10 @@ function openIn<Result>(
 
 function openOrExplain(
   path: string,
-  { isReadOnly = false, disk = SYSTEM_DISK }: FileOptions,
+  { disk = SYSTEM_DISK, ...options }: FileOptions,
 ): PositionedFile {
   try {
-    return disk.open(path, { isReadOnly });
+    return disk.open(path, options);
   } catch (error) {
     if ((error as { code?: unknown }).code === "ENOENT") throw missing(path);
     throw cannotOpen(path, error);
@@ -254,16 +268,16 @@ export function newSalt(): number {
 }
 
 function damaged(path: string, why: string): OpenError {
+  const folder = path.slice(0, path.lastIndexOf("/"));
   return new OpenError(
-    `Cannot open ${path}: ${why}. Nothing was changed: restore a backup, see what is whole with ` +
-      "`check`, or choose another folder with --data.",
+    `Cannot open ${path}: ${why}. Nothing was changed: restore a backup, or see what is whole with ` +
+      `\`${checkCommand(folder)}\`.`,
   );
 }
 
 function missing(path: string): OpenError {
   return new OpenError(
-    `Cannot open ${path}: it is missing. Nothing was changed: put the file back, restore a backup, or ` +
-      "choose another folder with --data.",
+    `Cannot open ${path}: it is missing. Nothing was changed: put the file back, or restore a backup.`,
   );
 }
 
@@ -273,12 +287,9 @@ function cannotOpen(path: string, cause: unknown): OpenError {
   const { code } = reason as { code?: unknown };
   const why = code === "ELOOP" ? "it is a symbolic link" : messageOf(reason);
   const advice = code === "EIO"
-    ? "See whether the disk is sound, restore a backup"
+    ? "See whether the disk is sound, or restore a backup"
     : isDiskFull(reason)
     ? "Make room on the disk"
     : "Make it a file that this user can write to";
-  return new OpenError(
-    `Cannot open ${path}: ${why}. ${advice}, or choose another folder with --data.`,
-    { cause },
-  );
+  return new OpenError(`Cannot open ${path}: ${why}. ${advice}.`, { cause });
 }

@@ -137,7 +137,9 @@ export class Replica implements TurnView {
   }
 
   // Whatever a request may ask for is there.
-  want(): void {}
+  want(): true {
+    return true;
+  }
 
   begin(): void {
     this.isTouched = false;

@@ -96,7 +96,7 @@ export class Contents {
   /** Ends loading: `listSome` must follow until it is done. */
   endLoading(): void {
     this.#isLoading = false;
-    this.#lister = new Lister(this);
+    this.#lister = new Lister(this.arena, (ref) => this.list(ref));
   }
 
   /** Puts some of what was loaded in order by key, in some milliseconds at most; true if there is more. */

@@ -5,33 +5,34 @@
  * @module
  */
 
-import type { Contents } from "./contents.ts";
+import type { Arena } from "./arena.ts";
 import { SlabWalk } from "./slab_walk.ts";
 
 /** Lists what was loaded. */
 export class Lister {
-  readonly #contents: Contents;
+  readonly #arena: Arena;
+  readonly #list: (ref: number) => void;
   readonly #walk = new SlabWalk();
   readonly #end: number;
   #next = 1;
 
-  /** Lists the records that these contents have now. */
-  constructor(contents: Contents) {
-    this.#contents = contents;
-    this.#end = contents.arena.slabs.all.length;
+  /** Lists the records that this arena has now, by calling `list` with each that is not. */
+  constructor(arena: Arena, list: (ref: number) => void) {
+    this.#arena = arena;
+    this.#list = list;
+    this.#end = arena.slabs.all.length;
   }
 
   /** Does a step; true if there is more. */
   step(): boolean {
-    const contents = this.#contents;
-    const { arena } = contents;
+    const arena = this.#arena;
     while (this.#walk.isOver(arena)) {
       if (this.#next === this.#end) return false;
       if (arena.slabs.all[this.#next] !== undefined) this.#walk.begin(arena, this.#next);
       this.#next++;
     }
     this.#walk.step(arena, (ref) => {
-      if (!arena.isListed(ref)) contents.list(ref);
+      if (!arena.isListed(ref)) this.#list(ref);
       return 0;
     });
     return true;

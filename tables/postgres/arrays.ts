@@ -9,21 +9,40 @@ import { Buffer } from "node:buffer";
 import type { TextLike } from "../text.ts";
 
 /** The object identifiers of the types of elements (`pg_type.dat`). */
-const OID = { boolean: 16, bigint: 20, text: 25 };
+const OID = { bigint: 20, text: 25 };
 /** Number of dimensions, whether there are nulls, type; then the length, and the index of the first element. */
 const HEAD_BYTES = 20;
+/** Before each element. */
+const LENGTH_BYTES = 4;
+const ROOM = "\0".repeat(LENGTH_BYTES);
 const NULL = -1;
 
-/** A `text[]`. */
-export function textArray(items: readonly (TextLike | null)[]): Buffer {
+/** A `text[]` of keys: they are encoded in one go, each behind the room for its length. */
+export function keyArray(keys: readonly string[]): Buffer {
+  const text = ROOM.repeat(HEAD_BYTES / ROOM.length) + keys.map((key) => ROOM + key).join("");
+  const array = Buffer.from(text);
+  const view = headed(array, OID.text, keys.length);
+  const isAscii = array.length === text.length;
+  let at = HEAD_BYTES;
+  for (const key of keys) {
+    const length = isAscii ? key.length : Buffer.byteLength(key);
+    view.setInt32(at, length);
+    at += LENGTH_BYTES + length;
+  }
+  return array;
+}
+
+/** A `text[]` of values. */
+export function valueArray(items: readonly (TextLike | null)[]): Buffer {
   let bytes = 0;
   for (const item of items) bytes += item === null ? 0 : lengthOf(item);
-  const { array, view } = newArray(OID.text, items.length, bytes);
+  const array = Buffer.alloc(HEAD_BYTES + LENGTH_BYTES * items.length + bytes);
+  const view = headed(array, OID.text, items.length);
   let at = HEAD_BYTES;
   for (const item of items) {
     const length = item === null ? NULL : lengthOf(item);
     view.setInt32(at, length);
-    at += 4;
+    at += LENGTH_BYTES;
     if (item === null) continue;
     if (typeof item === "string") array.write(item, at);
     else array.set(item.toBytes(), at);
@@ -39,11 +58,12 @@ function lengthOf(text: TextLike): number {
 /** A `bigint[]`, of safe integers. */
 export function bigintArray(items: readonly (number | null)[]): Buffer {
   const count = items.filter((item) => item !== null).length;
-  const { array, view } = newArray(OID.bigint, items.length, 8 * count);
+  const array = Buffer.alloc(HEAD_BYTES + LENGTH_BYTES * items.length + 8 * count);
+  const view = headed(array, OID.bigint, items.length);
   let at = HEAD_BYTES;
   for (const item of items) {
     view.setInt32(at, item === null ? NULL : 8);
-    at += 4;
+    at += LENGTH_BYTES;
     if (item === null) continue;
     view.setBigInt64(at, BigInt(item));
     at += 8;
@@ -51,24 +71,13 @@ export function bigintArray(items: readonly (number | null)[]): Buffer {
   return array;
 }
 
-/** A `boolean[]`. */
-export function booleanArray(items: readonly boolean[]): Buffer {
-  const { array, view } = newArray(OID.boolean, items.length, items.length);
-  for (const [i, item] of items.entries()) {
-    view.setInt32(HEAD_BYTES + 5 * i, 1);
-    view.setUint8(HEAD_BYTES + 5 * i + 4, item ? 1 : 0);
-  }
-  return array;
-}
-
-/** An array with its head, and with room for the length of each element and for so many bytes of elements. */
-function newArray(type: number, length: number, bytes: number): { array: Buffer; view: DataView } {
-  const array = Buffer.alloc(HEAD_BYTES + 4 * length + bytes);
+/** Writes the head of an array that has so many elements. */
+function headed(array: Buffer, type: number, length: number): DataView {
   const view = new DataView(array.buffer, array.byteOffset, array.length);
   view.setInt32(0, 1);
   view.setInt32(4, 1);
   view.setInt32(8, type);
   view.setInt32(12, length);
   view.setInt32(16, 1);
-  return { array, view };
+  return view;
 }

@@ -32,6 +32,7 @@ import {
   COMMIT,
   EXPIRED_KEYS_MAX,
   FENCE,
+  NOTHING,
   ROLLBACK,
   SKIPPED_KEYS_MAX,
   Statements,
@@ -219,9 +220,9 @@ export class PostgresTable implements SharedTable {
     session.takeWarning();
     const answers = await this.#send(session, statements, deadline);
     const failure = this.#failureOf(answers, session.takeWarning());
-    this.#session = undefined;
     if (failure === undefined) return this.#complete(isChanged);
     if (failure instanceof UncertainError) {
+      this.#session = undefined;
       this.#primary.leave(true);
       this.view.forgetVersions();
       if (isChanged && await this.#settle(attempt, failure)) return this.#complete(true);
@@ -275,30 +276,34 @@ export class PostgresTable implements SharedTable {
 
   async #readOnce(deadline: number): Promise<void> {
     const session = this.#session ?? await this.#primary.session(deadline);
-    const { keys, pages, count, blocks } = this.view.takeWanted();
+    const { read, found, pages, count, blocks } = this.view.takeWanted();
+    const keys = [...read, ...found];
     const [statements, readers] = [[] as Statement[], [] as ((rows: Rows) => void)[]];
     const add = (statement: Statement, reader: (rows: Rows) => void = () => {}) => {
       statements.push(statement);
       readers.push(reader);
     };
-    if (this.#session === undefined) {
+    const isFirst = this.#session === undefined;
+    if (isFirst) {
       add(BEGIN);
       if (this.#isAlone) add(this.#statements.lock());
-      add(this.#statements.clock(), ([row]) => {
-        this.view.setNow(this.#options.now?.() ?? Number(row![0]));
-        this.#isFenced = row![1] === "t";
-      });
     }
     if (blocks > 0) {
       add(this.#statements.versions(blocks), (rows) => {
         for (const [last] of rows) this.view.addVersions(Number(last));
       });
     }
-    if (keys.length > 0) {
-      add(this.#statements.rows(keys, VALUE_BYTES_MAX), (rows) => {
-        for (const { key } of keys) this.view.setRow(key, null);
-        for (const [place, version, expiresAt, value] of rows) {
-          this.view.setRow(keys[Number(place) - 1]!.key, {
+    if (isFirst || keys.length > 0) {
+      add(this.#statements.rows({ read, found }, VALUE_BYTES_MAX), (rows) => {
+        if (isFirst) {
+          const [, now, , isFenced] = rows[0]!;
+          this.view.setNow(this.#options.now?.() ?? Number(now));
+          this.#isFenced = isFenced === "true";
+        }
+        for (const key of keys) this.view.setRow(key, null);
+        for (let i = 1; i < rows.length; i++) {
+          const [place, version, expiresAt, value] = rows[i]!;
+          this.view.setRow(keys[Number(place) - 1]!, {
             value: typeof value === "string" ? Text.of(value) : undefined,
             version: Number(version),
             expiresAt: expiresAt === null ? null : Number(expiresAt),
@@ -331,15 +336,15 @@ export class PostgresTable implements SharedTable {
   #changes(): Statement[] {
     const { isCleared, updated, inserted, deleted, added } = this.view.changes();
     const sql = this.#statements;
-    const list = this.#isAlone ? [] : [sql.enter()];
-    if (isCleared) list.push(...sql.clear());
+    const list: Statement[] = [];
     const isMixed = updated.length > 0 && deleted.length > 0;
     if (isMixed) list.push(sql.lockRows([...updated.map(({ key }) => key), ...deleted]));
     if (updated.length > 0) list.push(sql.update(updated));
     if (inserted.length > 0) list.push(sql.insert(inserted));
     if (deleted.length > 0) list.push(sql.delete(deleted));
-    list.push(sql.mark(this.#server, { attempt: ++this.#attempt, added }), COMMIT);
-    return list;
+    const [first = NOTHING, ...rest] = list;
+    const mark = { server: this.#server, attempt: ++this.#attempt, added };
+    return [...(isCleared ? sql.clear() : []), sql.marked(first, mark), ...rest, COMMIT];
   }
 
   /** What has failed, and whether it is certain that nothing took place; undefined where all of it did. */
@@ -392,6 +397,7 @@ export class PostgresTable implements SharedTable {
   }
 
   #complete(isChanged: boolean): true {
+    this.#session = undefined;
     this.#counts.calls++;
     this.view.finish();
     this.#isAlone = false;

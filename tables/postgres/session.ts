@@ -11,6 +11,7 @@ import type { EventEmitter } from "node:events";
 import { TableError } from "../table.ts";
 import type { Host } from "./location.ts";
 import { isAnswer, LostError } from "./outcome.ts";
+import { Round } from "./round.ts";
 
 /** How to log in. */
 export interface Login {
@@ -53,23 +54,17 @@ export type Rows = readonly (readonly (string | null)[])[];
 
 /** What became of a statement. */
 export type Answer =
-  | { readonly rows: Rows; readonly count: number; readonly command: string }
+  | { readonly rows: Rows; readonly command: string }
   | { readonly error: unknown };
-
-/** Columns stay the text that the engine sends. */
-const AS_TEXT = { getTypeParser: () => (text: string) => text };
 
 /** The client, as far as it is used here: the package has no types. */
 interface Client extends EventEmitter {
-  readonly connection: {
+  readonly connection: EventEmitter & {
     readonly stream: { cork(): void; uncork(): void; destroy(): void };
   };
   connect(): Promise<void>;
-  query(query: Record<string, unknown>): Promise<{
-    readonly rows: Rows;
-    readonly rowCount: number | null;
-    readonly command: string;
-  }>;
+  query(round: Round): void;
+  _getActiveQuery(): Round | undefined;
 }
 
 /** A session. */
@@ -78,6 +73,8 @@ export class Session {
   readonly host: Host;
   readonly #client: Client;
   #isClosed = false;
+  /** The names of the statements that the engine has prepared. */
+  readonly #prepared = new Set<string>();
   /** A warning of the engine; it belongs to one of the statements that are under way, or just were. */
   #warning: string | undefined;
 
@@ -87,6 +84,7 @@ export class Session {
     client.on("notice", ({ code, message }: { code?: string; message?: string }) => {
       if (code?.startsWith("01")) this.#warning = message;
     });
+    client.connection.on("parseComplete", () => client._getActiveQuery()?.noteParsed());
     // Each statement that was under way fails by itself.
     client.on("error", () => this.close());
     client.on("end", () => void (this.#isClosed = true));
@@ -137,24 +135,17 @@ export class Session {
       return statements.map(() => ({ error: new LostError("the session has ended") }));
     }
     const { stream } = this.#client.connection;
+    const round = new Round(statements, this.#prepared);
     // One packet for all of them.
     stream.cork();
-    const all = statements.map(({ values, ...rest }) => {
-      const query = { ...rest, ...(values && { values: [...values] }) };
-      return this.#client.query({ ...query, rowMode: "array", types: AS_TEXT }).then(
-        ({ rows, rowCount, command }): Answer => ({ rows, count: rowCount ?? 0, command }),
-        (error): Answer => ({ error }),
-      );
-    });
+    this.#client.query(round);
     stream.uncork();
-    const answers = new Array<Answer | undefined>(all.length).fill(undefined);
-    const noted = all.map((one, i) => one.then((answer) => void (answers[i] = answer)));
     try {
-      await this.#within(deadline, Promise.all(noted));
+      await this.#within(deadline, round.done);
+      return round.answers;
     } catch (error) {
-      return answers.map((answer) => answer ?? { error });
+      return statements.map((_, i) => round.answers[i] ?? { error });
     }
-    return answers as Answer[];
   }
 
   /** Ends the connection at once. Whatever is under way goes on in the engine, if it has arrived there. */

@@ -5,7 +5,7 @@
  */
 
 import type { TextLike } from "../text.ts";
-import { bigintArray, booleanArray, textArray } from "./arrays.ts";
+import { bigintArray, keyArray, valueArray } from "./arrays.ts";
 import type { Statement } from "./session.ts";
 
 /** How many versions a server takes from the sequence at a time. */
@@ -18,14 +18,6 @@ const LAST = "\u{10ffff}".repeat(256);
 
 /** How many expired keys a page passes over. */
 export const SKIPPED_KEYS_MAX = 10_000;
-
-/** A key to read. */
-export interface Wanted {
-  /** The key. */
-  readonly key: string;
-  /** Whether its value is needed, too. */
-  readonly needsValue: boolean;
-}
 
 /** What a turn stores under a key. */
 export interface Stored {
@@ -54,6 +46,11 @@ export const FENCE: Statement = {
   text: "SELECT pg_logical_emit_message(true, 'keyline', '')",
 };
 
+/** Does nothing. */
+export const NOTHING: Statement = { name: "nothing", text: "SELECT" };
+/** How the name ends of a statement that notes a turn. */
+export const MARKED = "_marked";
+
 /** The engine's time, in milliseconds since 1970. */
 const CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
@@ -62,35 +59,20 @@ export class Statements {
   readonly #table: string;
   readonly #servers: string;
   readonly #versions: string;
-  readonly #format: string;
 
   /** Takes the table's name. */
   constructor(name: string) {
     this.#table = nameOf(name);
     this.#servers = nameOf(name, "servers");
     this.#versions = nameOf(name, "versions");
-    this.#format = nameOf(name, "format");
   }
 
   /**
-   * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. The lock is on
-   * a table that nobody changes, and so nobody has to vacuum.
+   * Keeps all others from writing until the transaction ends. It comes before the snapshot is taken. Who writes begins
+   * with its own row in this table (`marked`), and so waits before it has locked any other.
    */
   lock(): Statement {
-    return { text: `LOCK TABLE ${this.#format} IN EXCLUSIVE MODE` };
-  }
-
-  /** Waits for such a turn of another server, and keeps the next one waiting. It comes before what a turn writes. */
-  enter(): Statement {
-    return { text: `LOCK TABLE ${this.#format} IN ROW SHARE MODE` };
-  }
-
-  /** The engine's time, in milliseconds since 1970, and whether commits wait for a standby. */
-  clock(): Statement {
-    return {
-      name: "clock",
-      text: `SELECT ${CLOCK}, current_setting('synchronous_standby_names') <> ''`,
-    };
+    return { text: `LOCK TABLE ${this.#servers} IN EXCLUSIVE MODE` };
   }
 
   /** So many blocks of versions: the last of each. */
@@ -103,22 +85,28 @@ export class Statements {
   }
 
   /**
-   * The rows of keys: their place among the keys, version, expiry, and the value where it is needed, until the
-   * values have so many bytes.
+   * The engine's time, in milliseconds since 1970, and whether commits wait for a standby: the first row. Then the rows
+   * of keys, with their place among them, counted from 1: the version, the expiry, and of the first keys the value, until
+   * the values have so many bytes. The others are only looked for; their places come behind those of the first.
    */
-  rows(wanted: readonly Wanted[], valueBytesMax: number): Statement {
+  rows(
+    { read, found }: { read: readonly string[]; found: readonly string[] },
+    valueBytesMax: number,
+  ): Statement {
+    const from = (keys: string) =>
+      `FROM unnest(${keys}::text[]) WITH ORDINALITY AS k (key, i) ` +
+      `JOIN ${this.#table} AS e ON e.key = k.key`;
     return {
       name: "rows",
-      text: "SELECT k.i, e.version, e.expires_at, CASE WHEN k.needs AND " +
-        "sum(CASE WHEN k.needs THEN octet_length(e.value) ELSE 0 END) OVER (ORDER BY k.i) " +
-        "- octet_length(e.value) < $3::bigint THEN e.value END " +
-        "FROM unnest($1::text[], $2::boolean[]) WITH ORDINALITY AS k (key, needs, i) " +
-        `JOIN ${this.#table} AS e ON e.key = k.key`,
-      values: [
-        textArray(wanted.map(({ key }) => key)),
-        booleanArray(wanted.map(({ needsValue }) => needsValue)),
-        valueBytesMax,
-      ],
+      text: `SELECT 0::bigint, ${CLOCK}, NULL::bigint, ` +
+        "(current_setting('synchronous_standby_names') <> '')::text " +
+        "UNION ALL SELECT k.i, e.version, e.expires_at, CASE WHEN " +
+        "sum(octet_length(e.value)) OVER (ORDER BY k.i ROWS UNBOUNDED PRECEDING) " +
+        `- octet_length(e.value) < $3::bigint THEN e.value END ${from("$1")} ` +
+        `UNION ALL SELECT cardinality($1::text[]) + k.i, e.version, e.expires_at, NULL ${
+          from("$2")
+        }`,
+      values: [keyArray(read), keyArray(found), valueBytesMax],
     };
   }
 
@@ -165,7 +153,7 @@ export class Statements {
     return {
       name: "lock",
       text: `SELECT 1 FROM ${this.#table} WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE`,
-      values: [textArray(keys)],
+      values: [keyArray(keys)],
     };
   }
 
@@ -199,21 +187,26 @@ export class Statements {
     return {
       name: "delete",
       text: `DELETE FROM ${this.#table} WHERE key = ANY ($1::text[])`,
-      values: [textArray(keys)],
+      values: [keyArray(keys)],
     };
   }
 
   /**
-   * Notes which turn of this server this is, and how many keys it adds. The row is there from the start; only who
-   * has removed it by hand makes a new one necessary.
+   * The first statement with which a turn writes, and with it a note of which turn of this server this is, and how many
+   * keys it adds. A statement locks its tables before any row: who is kept from writing (`lock`) waits here. The
+   * server's row is there from the start; only who has removed it by hand makes a new one necessary.
    */
-  mark(server: string, { attempt, added }: { attempt: number; added: number }): Statement {
+  marked(
+    { name, text, values = [] }: Statement,
+    { server, attempt, added }: { server: string; attempt: number; added: number },
+  ): Statement {
+    const [a, b, c] = [1, 2, 3].map((i) => values.length + i);
     return {
-      name: "mark",
-      text: `INSERT INTO ${this.#servers} AS s (server, attempt, keys) ` +
-        "VALUES ($1::uuid, $2::bigint, $3::bigint) ON CONFLICT (server) DO UPDATE SET " +
-        "attempt = excluded.attempt, keys = s.keys + excluded.keys, seen = now()",
-      values: [server, attempt, added],
+      name: `${name}${MARKED}`,
+      text: `WITH mark AS (INSERT INTO ${this.#servers} AS s (server, attempt, keys) ` +
+        `VALUES ($${a}::uuid, $${b}::bigint, $${c}::bigint) ON CONFLICT (server) DO UPDATE SET ` +
+        `attempt = excluded.attempt, keys = s.keys + excluded.keys, seen = now()) ${text}`,
+      values: [...values, server, attempt, added],
     };
   }
 
@@ -253,8 +246,8 @@ export function nameOf(table: string, helper?: "servers" | "versions" | "format"
 
 function columns(rows: readonly Stored[]): NonNullable<Statement["values"]> {
   return [
-    textArray(rows.map(({ key }) => key)),
-    textArray(rows.map(({ value }) => value ?? null)),
+    keyArray(rows.map(({ key }) => key)),
+    valueArray(rows.map(({ value }) => value ?? null)),
     bigintArray(rows.map(({ version }) => version)),
     bigintArray(rows.map(({ expiresAt }) => expiresAt)),
   ];

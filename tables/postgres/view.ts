@@ -22,10 +22,11 @@ import {
   type Standing,
   type TurnView,
   UnreadError,
+  type WantingRequest,
 } from "../table.ts";
 import { asText, Text, type TextLike } from "../text.ts";
 import { mergedPage, type PageRead } from "./page.ts";
-import type { Stored, Wanted } from "./statements.ts";
+import type { Stored } from "./statements.ts";
 import { Versions } from "./versions.ts";
 
 /** A row as it was read. */
@@ -52,8 +53,10 @@ type Undo =
 
 /** What a turn is to read. */
 export interface Reads {
-  /** Keys, each with whether its value is needed. */
-  readonly keys: readonly Wanted[];
+  /** Keys whose values are needed. */
+  readonly read: readonly string[];
+  /** Keys of which it is needed whether they are there. */
+  readonly found: readonly string[];
   /** Pages, each by the name under which it is taken in. */
   readonly pages: readonly (readonly [name: string, page: Page])[];
   /** Whether the number of keys is needed. */
@@ -84,6 +87,9 @@ export class View implements TurnView {
   /** The number of keys that was read last; STATS and the metrics show it between turns. */
   #lastCount = 0;
 
+  /** The strings of keys: a request names its key several times, and a map finds a string faster by itself. */
+  readonly #names = new Map<Text, string>();
+
   // What was read.
   #rows = new Map<string, Row | null>();
   #pages = new Map<string, PageRead>();
@@ -92,6 +98,9 @@ export class View implements TurnView {
   // What is to be read.
   readonly #wanted = new Map<string, boolean>();
   readonly #wantedPages = new Map<string, Page>();
+  /** Clients that are likely to change something in this turn, and the keys. */
+  readonly #likelyChanging = new Set<object>();
+  readonly #likelyChanged = new Set<string>();
   #isCountWanted = false;
 
   // What the turn is about to change.
@@ -132,7 +141,7 @@ export class View implements TurnView {
   }
 
   entry(key: TextLike): Entry | undefined {
-    const name = String(key);
+    const name = this.#nameOf(key);
     const found = this.#find(name);
     if (found === undefined) return undefined;
     const { version, expiresAt } = found;
@@ -147,15 +156,16 @@ export class View implements TurnView {
   }
 
   put(key: TextLike, value: TextLike, { expiresAt } = NO_EXPIRY): number {
-    const name = String(key);
+    const name = this.#nameOf(key);
     this.#change(name);
     const version = this.#nextVersion();
-    this.#set(name, { key: name, value: keep(value), version, expiresAt });
+    // Not a copy: the line that it is in stays where it is until the turn has been answered.
+    this.#set(name, { key: name, value, version, expiresAt });
     return version;
   }
 
   expire(key: TextLike, expiresAt: number | null): boolean {
-    const name = String(key);
+    const name = this.#nameOf(key);
     const found = this.#find(name);
     if (found === undefined) return false;
     this.#change(name);
@@ -165,7 +175,7 @@ export class View implements TurnView {
   }
 
   delete(key: TextLike): void {
-    const name = String(key);
+    const name = this.#nameOf(key);
     if (this.#find(name) === undefined) return;
     this.#change(name);
     this.#set(name, null);
@@ -252,9 +262,17 @@ export class View implements TurnView {
     return this.#bytes;
   }
 
-  /** Notes that a request of the turn will ask for this key. */
-  want(key: TextLike, needsValue: boolean): void {
-    const name = String(key);
+  want(key: TextLike, { client, needsValue, changes }: WantingRequest): boolean {
+    const name = this.#nameOf(key);
+    if (changes) {
+      this.#likelyChanging.add(client);
+      this.#likelyChanged.add(name);
+    } else if (this.#likelyChanging.has(client) && !this.#likelyChanged.has(name)) return false;
+    this.#want(name, needsValue);
+    return true;
+  }
+
+  #want(name: string, needsValue: boolean): void {
     const row = this.#rows.get(name);
     if (row === null || row !== undefined && (row.value !== undefined || !needsValue)) return;
     this.#wanted.set(name, needsValue || this.#wanted.get(name) === true);
@@ -295,14 +313,15 @@ export class View implements TurnView {
 
   /** What is to be read; it is forgotten here. */
   takeWanted(): Reads {
-    const keys: Wanted[] = [...this.#wanted].map(([key, needsValue]) => ({ key, needsValue }));
+    const [read, found]: [string[], string[]] = [[], []];
+    for (const [key, needsValue] of this.#wanted) (needsValue ? read : found).push(key);
     const pages = [...this.#wantedPages];
     const count = this.#isCountWanted;
     const blocks = this.#versions.takeWanted();
     this.#wanted.clear();
     this.#wantedPages.clear();
     this.#isCountWanted = false;
-    return { keys, pages, count, blocks };
+    return { read, found, pages, count, blocks };
   }
 
   /** Takes in the moment of the snapshot. */
@@ -372,7 +391,7 @@ export class View implements TurnView {
     const rows = this.#rows;
     this.#reset();
     this.#isAlone = isAlone;
-    for (const [key, row] of rows) this.want(key, row?.value !== undefined);
+    for (const [key, row] of rows) this.#want(key, row?.value !== undefined);
   }
 
   /** Ends the turn. Its versions are used, whatever has become of it. */
@@ -382,6 +401,9 @@ export class View implements TurnView {
     this.#reset();
     this.#wanted.clear();
     this.#wantedPages.clear();
+    this.#names.clear();
+    this.#likelyChanging.clear();
+    this.#likelyChanged.clear();
     this.#isCountWanted = false;
     this.#isAlone = false;
   }
@@ -396,6 +418,13 @@ export class View implements TurnView {
     this.#rows = new Map();
     this.#pages = new Map();
     this.#count = undefined;
+  }
+
+  #nameOf(key: TextLike): string {
+    if (typeof key === "string") return key;
+    let name = this.#names.get(key);
+    if (name === undefined) this.#names.set(key, name = String(key));
+    return name;
   }
 
   /** What is stored under a key, as this request sees it; undefined where nothing is. */
@@ -415,7 +444,7 @@ export class View implements TurnView {
     if (this.#isCleared && !isFirst) return null;
     const row = this.#rows.get(key);
     if (row !== undefined) return row;
-    this.want(key, false);
+    this.#want(key, false);
     return this.#fail();
   }
 
@@ -427,7 +456,7 @@ export class View implements TurnView {
     if (value !== undefined) return asText(value);
     const row = this.#rows.get(key);
     if (row?.value !== undefined) return row.value;
-    this.want(key, true);
+    this.#want(key, true);
     return this.#fail();
   }
 
@@ -465,9 +494,4 @@ export class View implements TurnView {
 /** The length of a text in UTF-8, in bytes. */
 function lengthOf(text: TextLike): number {
   return typeof text === "string" ? Buffer.byteLength(text) : text.length;
-}
-
-/** A copy of a value: the line that it is in may be gone when the turn commits. */
-function keep(value: TextLike): TextLike {
-  return typeof value === "string" ? value : Text.from(value.toBytes().slice());
 }

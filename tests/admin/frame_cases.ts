@@ -43,7 +43,8 @@ const SLOW = {
   bytes: 2_048,
   address: ADDRESS,
 };
-/** The colour of p99, and paler of p99.9. */
+/** The colour of the first line, and that of p99, and paler of p99.9. */
+const P50 = "#0b84d8";
 const P99 = "#e58a00";
 
 framesTest("the title says the span that is shown, which is as much as there is", async (open) => {
@@ -85,6 +86,19 @@ framesTest("p99 is seen where p99.9 is the same, and so is that", async (open) =
   );
   assert(strong! > 0, "p99");
   assert(pale! > strong!, "p99.9 is seen on both sides of it");
+});
+
+framesTest("a value without neighbours is a point", async (open) => {
+  const page = await open();
+  const idle = { ...FRAME, latency: null, commit: null, batch: null };
+  const frames = seconds(41).map(({ at }, i) => i === 20 ? { ...FRAME, at } : { ...idle, at });
+  await give(page, frames);
+  const colours = { 2: P99, 3: P99, 4: P50 };
+  for (const [place, colour] of Object.entries(colours)) {
+    const chart = `#charts figure:nth-child(${place})`;
+    const { from, until } = await page.$eval(`${chart} canvas`, extentOf, colour);
+    assert(from > 0.4 && from <= until && until < 0.7, `${chart}: ${from} to ${until}`);
+  }
 });
 
 framesTest("legends say the values of now, or of the pointer, and stay where they are", async (

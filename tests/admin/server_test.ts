@@ -79,7 +79,8 @@ testServer("what the page asks for is not counted among the requests of clients"
   assertEquals((await server.get("api/value?key=a")).status, 200);
   const { body } = await server.get("metrics");
   const counted = [...body.matchAll(/^keyline_requests_total{operation="(\w+)".*} (\d+)$/gm)];
-  assertEquals(counted.map(([, operation, count]) => [operation, count]), [["put", "1"]]);
+  const answered = counted.filter(([, , count]) => count !== "0");
+  assertEquals(answered.map(([, operation, count]) => [operation, count]), [["put", "1"]]);
   assertMatch(body, /^keyline_turn_requests_count 1$/m);
 });
 

@@ -27,7 +27,8 @@ interface Case {
 }
 
 const DAMAGED = /damaged at byte \d+/;
-const TURNS_MISSING = /its last turns are missing: it ends at byte \d+ with turn \d+, but turn \d+/;
+const TURNS_MISSING =
+  /at byte \d+: its last turns are missing: it ends with turn \d+, but turn \d+/;
 const NO_STATE = /not the state of a table, or damaged/;
 const MISSING = /it is missing/;
 
@@ -100,7 +101,7 @@ for (const { what, name, says, place } of CASES) {
       assertEquals(code, 1);
       assertMatch(
         stderr,
-        /^Keyline: Cannot open [^\n]*(--data|the link)\.\n$/,
+        /^Keyline: Cannot open [^\n]*\. To use another folder, add --data FOLDER\.\n$/,
         "one line that says what to do",
       );
       assertStringIncludes(stderr, file);

@@ -111,6 +111,11 @@ toolTest("a wrong line stops an import, which says how to go on", async (db, por
     const next = await runTool("import", { args: [...port, "--skip", "3"], input });
     assertEquals([next.code, await db.get("last")], [0, "v"]);
   }
+  const { stderr } = await runTool("import", { args: port, input: "x\n" });
+  assertMatch(
+    stderr,
+    /\nStopped at line 1: it is not JSON\nLeave out line 1 with --skip 1, or .*\n$/,
+  );
 });
 
 toolTest("wrong lines are left out if that is asked for", async (db, port) => {

@@ -6,6 +6,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { atOnce, backUp } from "../../tables/durable/copy.ts";
+import { BACKUP_STATE_BYTES } from "../../tables/durable/read_only_table.ts";
 import { DurableTable } from "../../tables/durable/durable_table.ts";
 import { testWithFolder } from "../support/data_folder.ts";
 import { ROOT } from "../support/harness.ts";
@@ -76,6 +77,19 @@ logTest("what can't be read is a line, too, and its exit code tells", async (dat
     "1 216 2 put 1 5 4 - d",
     "",
   ]);
+});
+
+logTest("what was cut is told, even where no turn was cut in two", async (data, folder) => {
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  table.put("a", "value");
+  table.commit();
+  table.close();
+  const copy = `${folder}/copy`;
+  atOnce(backUp(data, copy));
+  Deno.truncateSync(copy, Deno.statSync(copy).size - BACKUP_STATE_BYTES);
+  const { code, stdout, stderr } = await runTool("log", { args: [copy] });
+  assertEquals([code, stdout.split("\n").length], [1, 3]);
+  assertMatch(stderr, /^keyline log: .*\/copy: it does not end as a backup does: .*\n$/);
 });
 
 logTest("it ends where nobody reads it any longer", async (data) => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
 import { TARGET_FLAGS } from "../../tools/target.ts";
 import type { Flag } from "../../server/settings/flags.ts";
@@ -33,14 +33,20 @@ testWith(["read"], "the page of the tools has the options that all of them take"
   }
 });
 
-testWith(ALL, "each use has its own help, and the server's names them all", async () => {
-  for (const use of [...OF_A_SERVER, ...OF_A_TABLE]) {
-    const { code, stdout, stderr } = await runServer([use, "--help"]);
-    assertEquals([code, stderr], [0, ""]);
-    assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: keyline ${use} `));
-    assertMatch((await runServer(["--help"])).stdout, new RegExp(`\n  keyline ${use} `));
-  }
-});
+testWith(
+  ALL,
+  "each use has its own help, with what to type in a checkout, and the server's names them all",
+  async () => {
+    for (const use of [...OF_A_SERVER, ...OF_A_TABLE]) {
+      const { code, stdout, stderr } = await runServer([use, "--help"]);
+      assertEquals([code, stderr], [0, ""]);
+      const task = use === "check" ? "check:table" : use;
+      assert(task in config.tasks, task);
+      assertMatch(stdout, new RegExp(`^keyline ${use}: .*\n\nUsage: deno task ${task} `));
+      assertMatch((await runServer(["--help"])).stdout, new RegExp(`\n  deno task ${task} `));
+    }
+  },
+);
 
 testWith(ALL, "each task of a use has its help", async () => {
   for (const task of ["start", ...OF_A_SERVER, "backup", "restore", "check:table", "log"]) {

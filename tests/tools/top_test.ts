@@ -82,6 +82,42 @@ testWithProgram(
   },
 );
 
+testWithProgram(
+  "tmux",
+  "on a terminal it says that the server is silent",
+  async () => {
+    await using server = await AdminServer.start({ args: ["--memory"] });
+    const command = ["deno", ...argumentsOf("top"), "--admin", String(server.port)].join(" ");
+    await using terminal = await Terminal.start(command);
+    await terminal.see(/^Keyline \S+, table in memory/m);
+    server.process.signal("SIGSTOP");
+    await terminal.see(/CONNECTION LOST/);
+    server.process.signal("SIGCONT");
+    await terminal.see(/^Keyline \S+, table in memory/m);
+  },
+);
+
+testWithProgram("tmux", "on a terminal, Ctrl-C ends it while it waits for an answer", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const command = ["deno", ...argumentsOf("top"), "--admin", String(listener.addr.port)].join(" ");
+  await using terminal = await Terminal.start(command);
+  using _connection = await listener.accept();
+  await terminal.press("C-c");
+  assertMatch(await terminal.see(/ended with/), /^\^Cended with 0\n/);
+});
+
+testWithProgram("tmux", "on a terminal, q ends it while something is wrong", async () => {
+  await using server = await AdminServer.start({ args: ["--memory", "--max-connections", "1"] });
+  using _client = await server.process.connect();
+  using refused = await server.process.connect();
+  assertMatch((await refused.line())!, /^503 /);
+  const command = ["deno", ...argumentsOf("top"), "--admin", String(server.port)].join(" ");
+  await using terminal = await Terminal.start(command);
+  await terminal.see(/^! CLIENTS REFUSED/m);
+  await terminal.press("q");
+  await terminal.see(/ended with 0/);
+});
+
 testServer("elsewhere it prints a line a second, and ends when its reader does", async () => {
   await using server = await AdminServer.start({ args: ["--memory"] });
   const { text, code } = await firstLines(4, { args: ["--admin", String(server.port)] });
@@ -103,6 +139,7 @@ testServer("it gives the password, and says what is wrong in a line", async () =
   const nobody = await runTool("top", { args: ["--admin", "1"] });
   assertEquals(nobody.code, 1);
   assertStringIncludes(nobody.stderr, "start the server with --admin PORT.\n");
+  assertEquals(nobody.stdout, "");
   assertEquals((await runTool("top", { args: ["--admin", "x"] })).code, 2);
 });
 

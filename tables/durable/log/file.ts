@@ -6,6 +6,7 @@
  */
 
 import * as fs from "node:fs";
+import { Batches } from "./batches.ts";
 
 /** A file. Tests replace it by one that forgets what was not synced, and that fails. */
 export interface PositionedFile {
@@ -33,26 +34,44 @@ export interface OpenOptions {
   readonly isReadOnly?: boolean;
   /** Whether to create it; it must not exist. */
   readonly isNew?: boolean;
+  /** How many asynchronous reads may take place at a time. */
+  readonly readers?: number;
 }
 
 /** Opens a file of the system, for this user alone, and not through a symbolic link. Throws errors of the system. */
 export function openFile(
   path: string,
-  { isReadOnly = false, isNew = false }: OpenOptions = {},
+  { isReadOnly = false, isNew = false, readers = 1 }: OpenOptions = {},
 ): PositionedFile {
-  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
-  const flags = (isReadOnly ? O_RDONLY : O_RDWR) | (isNew ? O_CREAT | O_EXCL : 0) |
-    (O_NOFOLLOW ?? 0);
-  return new SystemFile(path, fs.openSync(path, flags, 0o600));
+  const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+  const flags = (isReadOnly ? O_RDONLY : O_RDWR) | (isNew ? O_CREAT | O_EXCL : 0);
+  const fds = [open(path, flags)];
+  try {
+    while (fds.length < readers) fds.push(open(path, fs.constants.O_RDONLY));
+    return new SystemFile(path, fds);
+  } catch (error) {
+    for (const fd of fds) fs.closeSync(fd);
+    throw error;
+  }
+}
+
+function open(path: string, flags: number): number {
+  return fs.openSync(path, flags | (fs.constants.O_NOFOLLOW ?? 0), 0o600);
 }
 
 class SystemFile implements PositionedFile {
   readonly path: string;
   readonly #fd: number;
+  readonly #fds: readonly number[];
+  /** Deno reads asynchronously through several descriptors at a time, but through each only once. */
+  readonly #reads: Batches<number>;
 
-  constructor(path: string, fd: number) {
+  /** The first descriptor is for everything, the others only for asynchronous reads. */
+  constructor(path: string, fds: readonly number[]) {
     this.path = path;
-    this.#fd = fd;
+    this.#fd = fds[0]!;
+    this.#fds = fds;
+    this.#reads = new Batches(fds);
   }
 
   size(): number {
@@ -70,22 +89,7 @@ class SystemFile implements PositionedFile {
   }
 
   readLater(bytes: Uint8Array, offset: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const readFrom = (length: number) =>
-        fs.read(
-          this.#fd,
-          bytes,
-          length,
-          bytes.length - length,
-          offset + length,
-          (error, count) => {
-            if (error) reject(error);
-            else if (count === 0 || length + count === bytes.length) resolve(length + count);
-            else readFrom(length + count);
-          },
-        );
-      readFrom(0);
-    });
+    return this.#reads.call((fd) => readFrom(fd, bytes, offset));
   }
 
   write(bytes: Uint8Array, offset: number): void {
@@ -103,6 +107,19 @@ class SystemFile implements PositionedFile {
   }
 
   close(): void {
-    fs.closeSync(this.#fd);
+    for (const fd of this.#fds) fs.closeSync(fd);
   }
+}
+
+/** Reads asynchronously until these bytes are full or the file ends; resolves with how many. */
+function readFrom(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const readOn = (length: number) =>
+      fs.read(fd, bytes, length, bytes.length - length, offset + length, (error, count) => {
+        if (error) reject(error);
+        else if (count === 0 || length + count === bytes.length) resolve(length + count);
+        else readOn(length + count);
+      });
+    readOn(0);
+  });
 }

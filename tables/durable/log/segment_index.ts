@@ -18,8 +18,13 @@ import {
 } from "../../change.ts";
 import { copyText, Memory, Text } from "../../text.ts";
 import type { PositionedFile } from "./file.ts";
-import { changeIn, isWholeRecord, recordBytes, recordBytesAt } from "./format.ts";
-import type { Segment } from "./segment.ts";
+import {
+  changeIn,
+  isWholeRecord,
+  recordBytes,
+  recordBytesAt,
+  type SegmentHeader,
+} from "./format.ts";
 import { Window } from "./window.ts";
 
 /** The kind of the record that has an index. */
@@ -38,6 +43,18 @@ export interface IndexEntry extends Omit<Change, "value"> {
   readonly valueLength: number;
   /** Where the record starts, in bytes from the segment's start. */
   readonly offset: number;
+}
+
+/** A segment, and where it is. */
+export interface LocatedSegment {
+  /** Its header. */
+  readonly header: SegmentHeader;
+  /** Where it starts in the file, in bytes. */
+  readonly start: number;
+  /** Its size in the file, in bytes. */
+  readonly size: number;
+  /** The seed of its checksums. */
+  readonly seed: number;
 }
 
 /** The index of a segment that is being filled. */
@@ -92,7 +109,7 @@ export class IndexBuilder {
 }
 
 /** Reads the entries of a segment's index from the segment that follows; undefined if it has no whole one. */
-export function readIndex(file: PositionedFile, next: Segment): IndexEntry[] | undefined {
+export function readIndex(file: PositionedFile, next: LocatedSegment): IndexEntry[] | undefined {
   const { header: { index }, start, size, seed } = next;
   if (index === 0) return undefined;
   const window = new Window(file);

@@ -178,7 +178,8 @@ tlsTest("SIGHUP loads a renewed certificate, and connected clients stay", async 
   assertEquals(await server.subject(), "CN = first");
   await makeCertificate(server.folder, "second");
   server.process.signal("SIGHUP");
-  await server.printed("The certificate was read again");
+  const files = `cert=${server.folder}/cert.pem key=${server.folder}/key.pem`;
+  await server.printed(`The certificate was read again ${files}`);
   assertEquals(await server.subject(), "CN = second");
   assertEquals(await early.ask("GET k"), "200 OK v");
   using late = await server.connect();

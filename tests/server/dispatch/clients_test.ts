@@ -28,16 +28,17 @@ testServer(
     const [own, other, last] = await first.reply();
     const at = String.raw`127\.0\.0\.1:\d+`;
     // In: the two requests, those that waited for the other client, and this one.
-    const figures = String.raw`age=\d+\.\d idle=0\.\d requests=\d+ in=\d+ out=\d+ waiting=0`;
+    const figures = String
+      .raw`age=\d+\.\d idle=0\.\d requests=\d+ rate=\d+\.\d in=\d+ out=\d+ waiting=0`;
     assertMatch(own!, new RegExp(`^200-1 ${at} access=all ${figures}$`));
-    const nothing = "requests=0 in=0 out=0 waiting=0";
+    const nothing = "requests=0 rate=0.0 in=0 out=0 waiting=0";
     assertMatch(
       other!,
       new RegExp(String.raw`^200-2 ${at} access=none age=\d+\.\d idle=\d+\.\d ${nothing}$`),
     );
     assertEquals(last, "200 OK 2");
     assertEquals(await first.ask("CLIENTS 2"), "200 OK 0");
-    const [, requests, received] = /requests=(\d+) in=(\d+)/.exec(own!)!;
+    const [, requests, received] = /requests=(\d+) rate=\S+ in=(\d+)/.exec(own!)!;
     assert(Number(requests) >= 3, own);
     assert(Number(received) >= "AUTH sesame\nPUT a 1\nCLIENTS\n".length, own);
   },
@@ -61,6 +62,41 @@ Deno.test("CLIENTS has pages, and a client that has gone is on none", async () =
   assertEquals(await page(1_001), [99, 1_002, "200 OK 99"]);
 });
 
+Deno.test("CLIENTS shows how many requests a second each client makes now", async () => {
+  const context = contextWith({ clients });
+  const add = () => {
+    const client = { ...context.client, requests: 0, id: context.clients.nextId() };
+    context.clients.add(client);
+    return client;
+  };
+  const rates = async () => {
+    const { wire } = await answer(Line.of("CLIENTS"), context);
+    return [...wire.matchAll(/ rate=(\S+)/g)].map(([, rate]) => rate);
+  };
+  const first = add();
+  first.requests += 30;
+  assertEquals(await rates(), ["0.0"]);
+  context.clients.measure(2);
+  const second = add();
+  first.requests += 5;
+  second.requests += 8;
+  assertEquals(await rates(), ["15.0", "0.0"]);
+  context.clients.measure(2);
+  assertEquals(await rates(), ["2.5", "4.0"]);
+  context.clients.measure(2);
+  assertEquals(await rates(), ["0.0", "0.0"]);
+});
+
+testServer("a server measures the rates of its clients", async () => {
+  await using server = await ServerProcess.start({ args: ["--memory"] });
+  using client = await server.connect();
+  await eventually("its rate is shown", async () => {
+    await client.send("CLIENTS\n");
+    const [line] = await client.reply();
+    return / rate=(?!0\.0 )/.test(line!);
+  });
+});
+
 testServer(
   "KILL ends the client with that number and no other, and the log says whose",
   async () => {
@@ -76,7 +112,8 @@ testServer(
     await connectionsAre(operator, 2);
     assertEquals(await operator.ask("KILL 2"), "404 NOT FOUND");
     assertEquals(await third.ask("GET b"), "200 OK 2");
-    const killed = /^info {2}A client was killed address=127\.0\.0\.1:\d+ by=127\.0\.0\.1:\d+$/;
+    const killed =
+      /^info {2}A client was killed id=2 address=127\.0\.0\.1:\d+ by=127\.0\.0\.1:\d+$/;
     await eventually(
       "the log says so",
       () => server.log.map(eventOf).some((line) => killed.test(line)),

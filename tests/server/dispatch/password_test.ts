@@ -127,7 +127,8 @@ testServer("SIGHUP reads the passwords again, and who is connected stays", async
     await eventually(event, isTold);
   };
   setup.write("all", "new\n");
-  await hangUp("The password was read again");
+  const files = `file=${setup.file("all")} reader_file=${setup.file("reader")}`;
+  await hangUp(`The password was read again ${files}`);
   assertEquals(await early.ask("PUT k v"), "200 OK");
   using late = await server.connect();
   assertEquals(await late.ask(`AUTH ${PASSWORD}`), UNAUTHORIZED);

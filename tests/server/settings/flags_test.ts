@@ -65,10 +65,14 @@ Deno.test("where any number of operands may come, what follows the first is not 
 
 Deno.test("help shows flags, meanings and defaults in columns", () => {
   assertEquals(
-    helpText("keyline x: do it", { usage: "keyline x [options]", flags: KNOWN }),
+    helpText("keyline x: do it", {
+      usage: ["keyline check [options]", "echo x | keyline x"],
+      flags: KNOWN,
+    }),
     `keyline x: do it
 
-Usage: keyline x [options]
+Usage: deno task check:table [options]
+       echo x | deno task x
 
 Options, with their defaults:
   --port NUMBER  its port [5395]

@@ -218,3 +218,32 @@ Deno.test("who asks for a value that is on the disk waits for it, and nobody els
   other.socket.finish();
   await other.served;
 });
+
+Deno.test("a client waits once for all the values that it asks for", async () => {
+  const server = new MemoryServer();
+  for (const key of ["a", "b", "c"]) server.table.put(key, `value of ${key}`);
+  server.table.commit();
+  const reads = new Map([["b", Promise.withResolvers<void>()], [
+    "c",
+    Promise.withResolvers<void>(),
+  ]]);
+  server.table.readOf = (key) => reads.get(key)?.promise;
+  const { socket, served } = server.connect();
+  socket.send("GET a\nGET b\nGET a\nGET c\nGET a\n");
+  await settled();
+  assertEquals([socket.take(), server.table.commits], ["200 OK value of a\r\n", 2]);
+  reads.get("b")!.resolve();
+  await settled();
+  assertEquals(
+    [socket.take(), server.table.commits],
+    ["", 2],
+    "nothing is done for only one of them",
+  );
+  reads.get("c")!.resolve();
+  reads.clear();
+  await settled();
+  const values = ["b", "a", "c", "a"].map((key) => `200 OK value of ${key}\r\n`).join("");
+  assertEquals([socket.take(), server.table.commits], [values, 3]);
+  socket.finish();
+  await served;
+});

@@ -79,7 +79,7 @@ folderTest(
 folderTest("a folder that others may write to is refused, with what to do", (folder) => {
   for (const mode of [0o770, 0o702, 0o777, 0o1777]) {
     Deno.chmodSync(folder, mode);
-    assertThrows(() => openTable(folder), OpenError, `Forbid it with: chmod go-w ${folder}`);
+    assertThrows(() => openTable(folder), OpenError, `Forbid it with \`chmod go-w ${folder}\`.`);
     assertEquals(namesIn(folder), []);
   }
   Deno.chmodSync(folder, 0o755);

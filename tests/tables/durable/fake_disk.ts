@@ -98,7 +98,11 @@ export class FakeDisk implements Disk {
   lock(folder: string): HeldLock {
     if (this.#locked.has(folder)) throw new OpenError(`${folder} is locked`);
     this.#locked.add(folder);
-    return { nameHolder() {}, [Symbol.dispose]: () => this.#locked.delete(folder) };
+    return {
+      holderBefore: "",
+      nameHolder() {},
+      [Symbol.dispose]: () => this.#locked.delete(folder),
+    };
   }
 
   watchCopies(): { isUncopied(): boolean; [Symbol.dispose](): void } {

@@ -70,3 +70,20 @@ testWith(
     Deno.removeSync(folder, { recursive: true });
   },
 );
+
+testWith(["read", "write"], "a folder whose table is gone is not taken for a new one", () => {
+  const folder = tempFolder();
+  const open = () => new DurableTable(folder, { cacheBytes: 0, slotBytes: 4_096 });
+  const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name);
+  // What a start leaves that was killed before it had a table.
+  Deno.writeTextFileSync(`${folder}/keyline.lock`, "");
+  open().close();
+  for (const name of names()) if (name !== "keyline.lock") Deno.removeSync(`${folder}/${name}`);
+  for (let start = 1; start <= 2; start++) {
+    assertThrows(open, OpenError, `its files are missing, but process ${Deno.pid}, since `);
+  }
+  assertEquals(names(), ["keyline.lock"]);
+  Deno.removeSync(`${folder}/keyline.lock`);
+  open().close();
+  Deno.removeSync(folder, { recursive: true });
+});

@@ -162,6 +162,7 @@ checkTest("a state that is older than the log is told, and so is one that is gon
   const gone = inspect(data);
   assertEquals(gone.damage.length, 1);
   assertStringIncludes(gone.damage[0]!.why, "keyline.state: it is missing");
+  assert(gone.mayHaveLostMore, "nothing says where the log ended");
   assertEquals(versionsIn(gone), model);
 });
 
@@ -231,6 +232,6 @@ checkTest("what is whole is copied to a new folder, on which a table opens", (da
   table.undo(0);
   table.close();
   assert(found.damage.length > 0);
-  assertThrows(() => atOnce(salvage(data, target)), OpenError, "it is not empty");
+  assertThrows(() => atOnce(salvage(data, target)), OpenError, "is not empty");
   assertEquals(inspect(target).damage, []);
 });

@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { atOnce, backUp, restore } from "../../../tables/durable/copy.ts";
+import { atOnce, backUp, restore, salvage } from "../../../tables/durable/copy.ts";
 import { DurableTable } from "../../../tables/durable/durable_table.ts";
 import { OpenError } from "../../../tables/durable/errors.ts";
 import { Inspection, type Steps } from "../../../tables/durable/inspection.ts";
@@ -96,10 +96,14 @@ testWithFolder("an existing file is never overwritten, nor a folder that is in u
   Deno.removeSync(copy);
   atOnce(backUp(data, copy));
   assertRefused(restore(copy, data), `Cannot restore ${copy} to ${data}: `);
-  assertRefused(restore(copy, data), "it is not empty");
+  assertRefused(restore(copy, data), "is not empty");
   Deno.mkdirSync(`${folder}/full`);
   Deno.writeTextFileSync(`${folder}/full/diary`, "Dear diary,");
-  assertRefused(restore(copy, `${folder}/full`), "it is not empty");
+  const another = " To use another folder, add --data FOLDER.";
+  assertRefused(restore(copy, `${folder}/full`), `${folder}/full is not empty.${another}`);
+  const salvaging = () => atOnce(salvage(copy, `${folder}/full`));
+  const refused = assertThrows(salvaging, OpenError, `${folder}/full is not empty.`);
+  assert(!refused.message.includes("--data"), "check has no such option");
   assertEquals(namesIn(`${folder}/full`), ["diary"]);
 });
 
@@ -108,7 +112,7 @@ testWithFolder("a copy that can't be made says why and leaves no file", (folder)
   const copy = `${folder}/copy`;
   assertRefused(
     backUp(data, copy),
-    `Cannot back up ${data} to ${copy}: Cannot read ${data}: No such`,
+    `Cannot back up ${data} to ${copy}: Cannot read ${data}: there is no such file or folder.`,
   );
   Deno.mkdirSync(data);
   assertRefused(backUp(data, copy), `Cannot open ${data}/keyline.log: it is missing`);
@@ -182,6 +186,31 @@ testWithFolder(
     assertEquals(atOnce(restore(copy, `${folder}/new`)).keys, 20);
   },
 );
+
+testWithFolder("what is whole in a backup that was cut is salvaged", (folder) => {
+  const data = `${folder}/data`;
+  const [copy, cut] = [`${folder}/copy`, `${folder}/cut`];
+  const table = new DurableTable(data, { cacheBytes: 0 });
+  for (let i = 0; i < 2_500; i++) table.put(`key-${i}`, `${"x".repeat(1_000)} <${i}>`);
+  table.commit();
+  table.close();
+  atOnce(backUp(data, copy));
+  const bytes = Deno.readFileSync(copy);
+  const text = new TextDecoder("latin1").decode(bytes);
+  const cuts = [50, 0.1 * bytes.length, bytes.length / 2, bytes.length - BACKUP_STATE_BYTES];
+  for (const length of [...cuts, bytes.length - 1].map(Math.floor)) {
+    Deno.writeFileSync(cut, bytes.subarray(0, length));
+    const { found, keys } = atOnce(salvage(cut, `${folder}/new`));
+    // Each record ends with its value, which says which one it is.
+    const whole = [...text.slice(0, length).matchAll(/<(\d+)>/g)].map(([, i]) => `key-${i}`);
+    assertEquals(keys, whole.length, `${length} bytes`);
+    const salvaged = new DurableTable(`${folder}/new`, { cacheBytes: 0 });
+    assert(whole.every((key) => salvaged.get(key) !== undefined), `${length} bytes`);
+    salvaged.close();
+    assertEquals([found.lost.size, found.mayHaveLostMore], [0, true]);
+    Deno.removeSync(`${folder}/new`, { recursive: true });
+  }
+});
 
 testWithFolder("a backup that somebody has made up does not keep a restore busy", (folder) => {
   const path = `${folder}/copy`;

@@ -171,7 +171,8 @@ testWithProgram(
     await eventually(async () => await isReady() || undefined);
     assertEquals(await client.ask("GET a"), "200 OK 1");
     assertMatch((await server.get("metrics")).body, /^keyline_engine_reached 1$/m);
-    const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""));
+    const told = process.log.slice(before).map((line) => eventOf(line).replace(/ why=.*/, ""))
+      .filter((event) => event.includes("engine")); // A busy machine has slow commits, too.
     assertEquals(told, [
       "error The table's engine is lost: requests are answered 500 until it is back",
       "info  The table's engine is reached again",
@@ -213,7 +214,9 @@ testWithProgram(
     await cluster.ctl(["auth", "disable"], { flags: ["--user", "root:word"] });
     await eventually(async () => await isReady() || undefined);
     assertEquals(await client.ask("GET a"), "200 OK 1");
-    assertEquals(process.log.slice(before).map(eventOf).map((line) => line.replace(/: .*/, "")), [
+    const told = process.log.slice(before).map((line) => eventOf(line).replace(/: .*/, ""))
+      .filter((event) => event.includes("engine"));
+    assertEquals(told, [
       "error The table's engine is lost",
       "info  The table's engine is reached again",
     ]);

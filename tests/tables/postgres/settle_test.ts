@@ -11,6 +11,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parseLocation } from "../../../tables/postgres/location.ts";
 import { LostError, UncertainError } from "../../../tables/postgres/outcome.ts";
 import { PostgresTable, type Send } from "../../../tables/postgres/postgres_table.ts";
+import { MARKED } from "../../../tables/postgres/statements.ts";
 import { numberFrom } from "../../support/harness.ts";
 import { PostgresCluster, testWithPostgres } from "../../support/postgres.ts";
 import { randomFrom } from "../etcd/workload.ts";
@@ -26,7 +27,7 @@ async function openTable(
   { name, lossOf, timeout = TIMEOUT_MS }: { name: string; lossOf: () => Loss; timeout?: number },
 ): Promise<PostgresTable> {
   const wrap = (send: Send): Send => async (session, statements, deadline) => {
-    const isCommit = statements.some(({ name }) => name === "mark");
+    const isCommit = statements.some(({ name }) => name?.endsWith(MARKED));
     const loss = isCommit ? lossOf() : "none";
     const lost = statements.map(() => ({ error: new LostError("lost") }));
     if (loss === "none") return await send(session, statements, deadline);
@@ -50,7 +51,7 @@ async function add(table: PostgresTable): Promise<number> {
   const { view } = table;
   const client = {};
   for (;;) {
-    view.want("n", true);
+    view.want("n", { client, needsValue: true, changes: true });
     await table.read(deadline);
     view.undoTurn();
     let sum = 0;
