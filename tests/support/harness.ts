@@ -223,22 +223,34 @@ function spawnServer(args: readonly string[], options: ServerOptions): Deno.Chil
   return new Deno.Command(program!, {
     args: rest,
     cwd: root,
+    clearEnv: true,
     // Busy machines make any request slow.
-    env: { ...UNSET, NO_COLOR: "1", KEYLINE_SLOW: "3600000", ...options.env },
+    env: { ...INHERITED, NO_COLOR: "1", KEYLINE_SLOW: "3600000", ...options.env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
 }
 
-/** What is set for the tests is not meant for the servers that they start. An empty variable counts as unset. */
-const UNSET: Readonly<Record<string, string>> = isGranted(["env"])
+/**
+ * What a server does not inherit: what is set for the tests, and coverage, which makes it up to ten times as slow, where
+ * servers have much to do. What they run there, others run as well; and when one is killed, its coverage is lost.
+ */
+const NOT_INHERITED = /\/tests\/(system|tables|tools)\//.test(mainModule())
+  ? /^(KEYLINE_.*|DENO_COVERAGE_DIR)$/
+  : /^KEYLINE_/;
+
+/** The environment of a server. */
+const INHERITED: Readonly<Record<string, string>> = isGranted(["env"])
   ? Object.fromEntries(
-    Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("KEYLINE_")).map((
-      name,
-    ) => [name, ""]),
+    Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_INHERITED.test(name)),
   )
   : {};
+
+/** The file of the test that runs, where that may be known. */
+function mainModule(): string {
+  return isGranted(["read"]) ? Deno.mainModule : "";
+}
 
 /** What the task gives to Deno to start the server with. */
 export function startFlags(): string[] {

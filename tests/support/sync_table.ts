@@ -35,21 +35,50 @@ function meetingIn(memory: SharedArrayBuffer): Meeting {
   return { state: new Int32Array(memory, 0, 2), bytes: new Uint8Array(memory, 8) };
 }
 
-/** A table whose methods wait. */
-export class SyncTable implements Table {
-  readonly location: string;
+/** A worker that has one table at a time: to load an engine's client takes longer than most tests do. */
+export class TableWorker implements Disposable {
   readonly #worker: Worker;
   readonly #meeting: Meeting;
+
+  constructor(url: URL) {
+    const memory = new SharedArrayBuffer(ANSWER_BYTES_MAX + 8);
+    this.#meeting = meetingIn(memory);
+    this.#worker = new Worker(url, { type: "module" });
+    this.#worker.postMessage(memory);
+  }
+
+  /** Carries out a call, and waits until it is done. Throws what it throws there. */
+  call(call: Call): unknown {
+    const { state, bytes } = this.#meeting;
+    Atomics.store(state, 0, 0);
+    this.#worker.postMessage(call);
+    // The notice of the last answer may come after this call was made: only the state tells.
+    while (Atomics.load(state, 0) === 0) {
+      if (Atomics.wait(state, 0, 0, WAIT_MS) === "timed-out") {
+        throw new Error(`${call.method} never ends`);
+      }
+    }
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(0, state[1]));
+    const answer = JSON.parse(text) as Answer;
+    if ("error" in answer) throw new TableError(answer.error);
+    return answer.value;
+  }
+
+  [Symbol.dispose](): void {
+    this.#worker.terminate();
+  }
+}
+
+/** A table whose methods wait. */
+export class SyncTable implements Table {
+  readonly location = "a worker";
+  readonly #worker: TableWorker;
   readonly #now: Clock;
 
   /** Has a worker open the table: `where` is what its method `open` takes. */
-  constructor(worker: URL, { where, now }: { where: unknown; now: Clock }) {
-    this.location = worker.pathname;
+  constructor(worker: TableWorker, { where, now }: { where: unknown; now: Clock }) {
+    this.#worker = worker;
     this.#now = now;
-    const memory = new SharedArrayBuffer(ANSWER_BYTES_MAX + 8);
-    this.#meeting = meetingIn(memory);
-    this.#worker = new Worker(worker, { type: "module" });
-    this.#worker.postMessage(memory);
     this.#call("open", where);
   }
 
@@ -110,23 +139,10 @@ export class SyncTable implements Table {
 
   close(): void {
     this.#call("close");
-    this.#worker.terminate();
   }
 
   #call(method: string, ...args: unknown[]): unknown {
-    const { state, bytes } = this.#meeting;
-    Atomics.store(state, 0, 0);
-    this.#worker.postMessage({ method, args, now: this.#now() } satisfies Call);
-    // The notice of the last answer may come after this call was made: only the state tells.
-    while (Atomics.load(state, 0) === 0) {
-      if (Atomics.wait(state, 0, 0, WAIT_MS) === "timed-out") {
-        throw new Error(`${method} never ends`);
-      }
-    }
-    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.slice(0, state[1]));
-    const answer = JSON.parse(text) as Answer;
-    if ("error" in answer) throw new TableError(answer.error);
-    return answer.value;
+    return this.#worker.call({ method, args, now: this.#now() });
   }
 }
 

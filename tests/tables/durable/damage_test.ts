@@ -29,7 +29,8 @@ import {
 } from "./table_run.ts";
 import { ALL } from "./table_in_folder.ts";
 
-const SLOT_BYTES = 512;
+/** So small that every byte can be flipped, and that there are segments of each kind all the same. */
+const SLOT_BYTES = 256;
 const OPTIONS = { slotBytes: SLOT_BYTES, cacheBytes: 0 };
 type Files = ReadonlyMap<string, Uint8Array>;
 
@@ -53,7 +54,7 @@ class Samples {
     const run = newRun(disk);
     const note = (): Sample => ({ files: disk.contents(), state: run.committed });
     for (let i = 0; i < 16; i++) {
-      run.put(`key-${i % 6}`, `${i}/`.padEnd(i % 3 === 0 ? 120 : 250, "x"));
+      run.put(`key-${i % 6}`, `${i}/`.padEnd(i % 3 === 0 ? 60 : 125, "x"));
       run.maintainAll();
       if (i % 5 === 2) {
         this.older.push(note());
@@ -70,7 +71,7 @@ class Samples {
     run.maintainAll();
     this.sinceMark = [this.stopped.state];
     for (const key of ["a", "b"]) {
-      run.put(key, "z".repeat(40));
+      run.put(key, "z".repeat(20));
       this.sinceMark.push(run.committed);
     }
     this.crashed = note();
@@ -263,7 +264,7 @@ function holds(table: DurableTable, state: State): boolean | undefined {
 /** Writes until everything would have been compacted. */
 function runOn(table: DurableTable, what: string): void {
   for (let i = 0; i < 12; i++) {
-    table.put("more", "m".repeat(300));
+    table.put("more", "m".repeat(150));
     try {
       table.commit();
       for (let step = 0; table.maintain(); step++) assert(step < 1_000);

@@ -14,6 +14,8 @@ import { ALL, maintainAll } from "./table_in_folder.ts";
 
 /** As many records go into a slot as into one of a server, within a factor. */
 const SLOT_BYTES = 65_536;
+/** As many records of 8 bytes go into one of these as of 400 bytes into one of those. */
+const SMALL_SLOT_BYTES = 16_384;
 
 /** A table on a disk of so many slots. */
 class FullDisk {
@@ -82,11 +84,18 @@ function shuffled(count: number): number[] {
     .toSorted(([a], [b]) => a - b).map(([, i]) => i);
 }
 
-for (const [slots, valueLength] of [[12, 8], [12, 100], [40, 400], [12, 5_000]] as const) {
+const DISKS = [
+  { slots: 12, valueLength: 8, slotBytes: SMALL_SLOT_BYTES },
+  { slots: 12, valueLength: 100, slotBytes: SLOT_BYTES },
+  { slots: 40, valueLength: 400, slotBytes: SLOT_BYTES },
+  { slots: 12, valueLength: 5_000, slotBytes: SLOT_BYTES },
+];
+
+for (const { slots, valueLength, slotBytes } of DISKS) {
   Deno.test(`a full disk of ${slots} slots is freed by DELETE of values of ${valueLength} bytes`, () => {
-    const full = new FullDisk({ slots });
+    const full = new FullDisk({ slots, slotBytes });
     const count = full.fill(valueLength);
-    assert(count * (valueLength + 72) > 0.6 * slots * SLOT_BYTES, `only ${count} values fit`);
+    assert(count * (valueLength + 72) > 0.6 * slots * slotBytes, `only ${count} values fit`);
     assertEquals(full.table.stats().writable, 0);
     let refused = 0;
     for (const i of shuffled(count)) {
@@ -119,7 +128,7 @@ Deno.test("a full disk is freed by CLEAR, and holds about as much again at once"
 });
 
 Deno.test("CLEAR works on a full disk, however many keys were deleted one by one before", () => {
-  const full = new FullDisk();
+  const full = new FullDisk({ slotBytes: SMALL_SLOT_BYTES });
   const count = full.fill(8);
   for (let i = 0; i < count; i++) {
     // Without the work that waits.

@@ -65,13 +65,13 @@ testWithFolder(
   (folder) => {
     const data = `${folder}/data`;
     const table = new DurableTable(data, { cacheBytes: 0 });
-    for (let i = 0; i < 200_000; i++) table.put(`small-${i}`, "value");
+    for (let i = 0; i < 100_000; i++) table.put(`small-${i}`, "value");
     table.commit();
     for (let i = 0; i < 200; i++) table.put(`large-${i}`, "x".repeat(100_000));
     table.commit();
     table.close();
     atOnce(backUp(data, `${folder}/copy`));
-    assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 200_200);
+    assertEquals(atOnce(restore(`${folder}/copy`, `${folder}/new`)).keys, 100_200);
     using source = openReadOnly(`${folder}/new`);
     const { segments, indexes, damage } = atOnce(Inspection.of(source));
     assertEquals(damage, []);

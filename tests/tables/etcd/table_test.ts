@@ -9,7 +9,7 @@
 import { EtcdCluster } from "../../support/etcd.ts";
 import { numberFrom, testWithProgram } from "../../support/harness.ts";
 import { checkRandomOperations } from "../../support/random_operations.ts";
-import { SyncTable } from "../../support/sync_table.ts";
+import { SyncTable, TableWorker } from "../../support/sync_table.ts";
 import { collected, type Kind, TableSetup } from "../../support/table_model.ts";
 
 const WORKER = new URL("sync_table_worker.ts", import.meta.url);
@@ -23,20 +23,21 @@ const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ["expired keys are removed in steps, and do not come back", "the log may still have them"],
 ]);
 
-function tableIn(cluster: EtcdCluster): Kind {
+function tableIn(cluster: EtcdCluster, worker: TableWorker): Kind {
   const nodes = cluster.nodes.map(({ address }) => address);
   return {
     name: "table in etcd",
     hasFolder: true,
     // Each setup has a folder of its own, whose name serves as its prefix.
     open: (folder, now) =>
-      new SyncTable(WORKER, { where: { nodes, prefix: `${folder.slice(1)}/` }, now }),
+      new SyncTable(worker, { where: { nodes, prefix: `${folder.slice(1)}/` }, now }),
   };
 }
 
 testWithProgram("etcd", "table in etcd: what holds for every table", async (t) => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });
-  const kind = tableIn(cluster);
+  using worker = new TableWorker(WORKER);
+  const kind = tableIn(cluster, worker);
   collected.isOpen = true;
   for (const name of SUITE) await import(`../${name}_test.ts`);
   collected.isOpen = false;
@@ -52,5 +53,6 @@ testWithProgram("etcd", "table in etcd: what holds for every table", async (t) =
 testWithProgram("etcd", "table in etcd: random operations do what they do to a Map", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 1 });
   const numRuns = numberFrom("KEYLINE_ETCD_RUNS", 8);
-  checkRandomOperations(tableIn(cluster), { numRuns });
+  using worker = new TableWorker(WORKER);
+  checkRandomOperations(tableIn(cluster, worker), { numRuns });
 });

@@ -9,7 +9,7 @@
 import { numberFrom } from "../../support/harness.ts";
 import { PostgresCluster, testWithPostgres } from "../../support/postgres.ts";
 import { checkRandomOperations } from "../../support/random_operations.ts";
-import { SyncTable } from "../../support/sync_table.ts";
+import { SyncTable, TableWorker } from "../../support/sync_table.ts";
 import { collected, type Kind, TableSetup } from "../../support/table_model.ts";
 
 const WORKER = new URL("sync_table_worker.ts", import.meta.url);
@@ -20,21 +20,22 @@ const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ["keys that fall into one bucket of a plain Map are stored as fast as others", "a call for each"],
 ]);
 
-function tableIn(cluster: PostgresCluster): Kind {
+function tableIn(cluster: PostgresCluster, worker: TableWorker): Kind {
   return {
     name: "table in PostgreSQL",
     hasFolder: true,
     // Each setup has a folder of its own, whose name serves as its table's.
     open: (folder, now) => {
       const name = folder.replaceAll(/[^a-z0-9]/gi, "_").toLowerCase();
-      return new SyncTable(WORKER, { where: cluster.url(name), now });
+      return new SyncTable(worker, { where: cluster.url(name), now });
     },
   };
 }
 
 testWithPostgres("table in PostgreSQL: what holds for every table", async (t) => {
   await using cluster = await PostgresCluster.start();
-  const kind = tableIn(cluster);
+  using worker = new TableWorker(WORKER);
+  const kind = tableIn(cluster, worker);
   collected.isOpen = true;
   for (const name of SUITE) await import(`../${name}_test.ts`);
   collected.isOpen = false;
@@ -50,5 +51,6 @@ testWithPostgres("table in PostgreSQL: what holds for every table", async (t) =>
 testWithPostgres("table in PostgreSQL: random operations do what they do to a Map", async () => {
   await using cluster = await PostgresCluster.start();
   const numRuns = numberFrom("KEYLINE_POSTGRES_RUNS", 4);
-  checkRandomOperations(tableIn(cluster), { numRuns });
+  using worker = new TableWorker(WORKER);
+  checkRandomOperations(tableIn(cluster, worker), { numRuns });
 });
