@@ -35,9 +35,9 @@ interface Held {
 export type TableState = ReadonlyMap<string, Held>;
 
 /** How many steps a search may take, so that it ends; and one that leaves out what nobody knows to have taken place. */
-const [STEPS_MAX, SHORT_STEPS_MAX] = [2_000_000, 50_000];
+const [STEPS_MAX, SHORT_STEPS_MAX] = [2_000_000, 20_000];
 /** How many of these there are. */
-const SHORT_SEARCHES = 40;
+const SHORT_SEARCHES = 200;
 
 /** Why conversations are not linearizable, from a table that held this; undefined where they are. */
 export function tableViolationOf(
@@ -45,12 +45,20 @@ export function tableViolationOf(
   initial: TableState = new Map(),
 ): string | undefined {
   const random = randomFrom(1);
+  const readers = readersOf(all);
+  /** Whether it has no reply, and has taken place: what it stored was read. */
+  const isSeen = ({ request, reply }: TableEvent) =>
+    reply === undefined && readers.has(request.at(-1)!);
   // After a failover many requests have no reply: tried everywhere, they make the search long. If an order explains
   // all replies without some of them, there is one.
   for (let i = 0; i < SHORT_SEARCHES; i++) {
     const share = random();
-    const isLeftOut = ({ reply }: TableEvent) => reply === undefined && random() < share;
-    const some = all.map((events) => events.slice(0, endOf(events.findIndex(isLeftOut))));
+    const some = all.map((events) => {
+      const from = events.findLastIndex(isSeen) + 1;
+      const isLeftOut = ({ reply }: TableEvent, place: number) =>
+        reply === undefined && place >= from && random() < share;
+      return events.slice(0, endOf(events.findIndex(isLeftOut)));
+    });
     if (search(some, initial, SHORT_STEPS_MAX) === undefined) return undefined;
     if (!all.flat().some(({ reply }) => reply === undefined)) break;
   }
@@ -94,11 +102,12 @@ function search(
       .filter(({ event }) => event !== undefined && event.calledAt <= until)
       .sort((a, b) => b.event!.repliedAt - a.event!.repliedAt);
     for (const { i, event } of candidates) {
-      const next = applied(event!, state);
-      if (next === undefined) continue;
       const then = places.with(i, places[i]! + 1);
-      if (isLost(state, next, { places: then, readers })) continue;
-      stack.push({ places: then, state: next });
+      for (const next of outcomesOf(event!, state)) {
+        if (!isLost(state, next, { places: then, readers })) {
+          stack.push({ places: then, state: next });
+        }
+      }
     }
   }
   const waiting = lists.map((events, i) => events[best.places[i]!]).filter((event) => event);
@@ -182,6 +191,17 @@ function isSame(a: TableState, b: TableState): boolean {
 function nameOf(state: TableState): string {
   return [...state].sort(([a], [b]) => a < b ? -1 : 1)
     .map(([key, { value, version }]) => `${key}=${value}/${version ?? "?"}`).join();
+}
+
+/** What the table may hold after a request that can have got its reply. */
+function outcomesOf(event: TableEvent, state: TableState): TableState[] {
+  const next = applied(event, state);
+  if (next === undefined) return [];
+  const [verb, key] = event.request;
+  // Without a reply, and with a version that none has told yet, it may have held or not.
+  const isUnsure = verb === "CAS" && event.reply === undefined &&
+    state.has(key!) && state.get(key!)!.version === undefined;
+  return isUnsure ? [state, next] : [next];
 }
 
 /** The table after a request, where that can have got its reply; undefined: it can't. */

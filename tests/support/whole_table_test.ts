@@ -18,6 +18,11 @@ function event(line: string, [from, to]: [number, number], ...reply: string[]): 
 }
 
 const GOOD: Readonly<Record<string, TableEvent[][]>> = {
+  "a CAS without a reply that did not hold, and what came behind it on its connection": [
+    [event("PUT v w1", [0, 1], "200 OK")],
+    [event("CAS v 5 w2", [2, 3]), event("INCR n", [2, 3])],
+    [event("GET n", [10, 11], "200 OK 1"), event("GETS v", [12, 13], "200 OK 4 w1")],
+  ],
   "requests that overlap take place in any order": [
     [event("PUT a 1", [0, 9], "200 OK"), event("GET a", [10, 12], "200 OK 2")],
     [event("PUT a 2", [1, 8], "200 OK")],
